@@ -1,0 +1,123 @@
+import { DomainError, type Reason } from "./errors.ts";
+
+/** Who owns an object: the system (break-glass accounts), the instance, or an organization. */
+export interface Owner {
+  type: "system" | "instance" | "org";
+  id: string;
+}
+
+export const PERMISSIONS = [
+  "user.read",
+  "user.write",
+  "user.delete",
+  "settings.write",
+  "event.read",
+  "session.read",
+  "session.write",
+  "access.write",
+] as const;
+
+export type Permission = (typeof PERMISSIONS)[number];
+
+interface RoleDefinition {
+  /** Where the role can be granted. */
+  scope: "instance" | "organization" | "either";
+  permissions: readonly Permission[];
+}
+
+export const ROLES = {
+  INSTANCE_OWNER: { scope: "instance", permissions: PERMISSIONS },
+  INSTANCE_VIEWER: { scope: "instance", permissions: ["user.read", "event.read"] },
+  ORG_OWNER: {
+    scope: "organization",
+    permissions: ["user.read", "user.write", "user.delete", "settings.write", "event.read"],
+  },
+  ORG_USER_MANAGER: { scope: "organization", permissions: ["user.read", "user.write", "event.read"] },
+  ORG_VIEWER: { scope: "organization", permissions: ["user.read"] },
+  LOGIN_CLIENT: { scope: "either", permissions: ["session.read", "session.write"] },
+  GATEWAY: { scope: "either", permissions: ["session.read", "event.read"] },
+} as const satisfies Record<string, RoleDefinition>;
+
+export type Role = keyof typeof ROLES;
+
+/** A role in one place: on the organization, or on the instance where none is named. */
+export interface Grant {
+  role: Role;
+  organization?: string;
+}
+
+/** Who calls, and what he may do. */
+export interface Principal {
+  subject: string;
+  /** Id of the userlock token that was presented; absent for a JWT. */
+  tokenId?: string;
+  grants: readonly Grant[];
+}
+
+/** Where a permission is held: on the whole instance, or on some organizations. */
+export interface Reach {
+  instance: boolean;
+  organizations: readonly string[];
+}
+
+export function isRole(name: string): name is Role {
+  return Object.hasOwn(ROLES, name);
+}
+
+/** Whether the role can be granted in that place. */
+export function isGrantable(grant: Grant): boolean {
+  const { scope } = ROLES[grant.role];
+  return scope === "either" || (scope === "organization") === (grant.organization !== undefined);
+}
+
+/** Where the principal holds the permission. */
+export function reach(principal: Principal, permission: Permission): Reach {
+  const held = principal.grants.filter(
+    (grant) => isGrantable(grant) && (ROLES[grant.role].permissions as readonly Permission[]).includes(permission),
+  );
+  return {
+    instance: held.some((grant) => grant.organization === undefined),
+    organizations: held.flatMap((grant) => grant.organization ?? []),
+  };
+}
+
+/** Whether the principal holds the permission anywhere at all. */
+export function holds(principal: Principal, permission: Permission): boolean {
+  const { instance, organizations } = reach(principal, permission);
+  return instance || organizations.length > 0;
+}
+
+/** Whether the principal holds the permission over what this owner owns. No grant reaches the system's own objects. */
+export function may(principal: Principal, permission: Permission, owner: Owner): boolean {
+  if (owner.type === "system") return false;
+  const { instance, organizations } = reach(principal, permission);
+  return instance || (owner.type === "org" && organizations.includes(owner.id));
+}
+
+/**
+ * Steps 4 and 5 of the order of answers, for an object and the organization in which the caller expects it. Throws
+ * PERMISSION_MISSING for an organization that no grant of his reaches; `notFound` for an object that is not there,
+ * not in that organization, or not his to see; PERMISSION_MISSING for one that he may see and not treat so.
+ */
+export function authorise(
+  principal: Principal,
+  wanted: { permission: Permission; toSee: Permission; organization?: string | undefined; notFound: Reason },
+  owner: Owner | undefined,
+): asserts owner is Owner {
+  const { permission, toSee, organization } = wanted;
+  if (organization !== undefined) {
+    const expected: Owner = { type: "org", id: organization };
+    if (!may(principal, permission, expected) && !may(principal, toSee, expected)) throw missing(permission);
+  }
+  const isThere = owner && (organization === undefined || (owner.type === "org" && owner.id === organization));
+  if (isThere && may(principal, permission, owner)) return;
+  if (isThere && may(principal, toSee, owner)) throw missing(permission);
+  throw new DomainError(wanted.notFound, "There is no such object, or none that you may see.");
+}
+
+/** The error of a caller who lacks a permission. */
+export function missing(permission: Permission): DomainError {
+  return new DomainError("PERMISSION_MISSING", `The call needs the permission ${permission}.`, {
+    metadata: { permission },
+  });
+}

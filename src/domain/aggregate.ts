@@ -1,0 +1,48 @@
+import type { Owner, Permission } from "./access.ts";
+import type { Reason } from "./errors.ts";
+
+/** Who caused an event, and through which call. It is recorded with the event. */
+export interface Actor {
+  subject: string;
+  tokenId?: string;
+  requestId?: string;
+  /** Network address of the caller. */
+  address?: string;
+  userAgent?: string;
+}
+
+/** When something happens, and by whom. */
+export interface Occasion {
+  /** Microseconds since the Unix epoch. */
+  time: number;
+  actor: Actor;
+}
+
+export interface DomainEvent {
+  /** Such as `user.locked`. */
+  type: string;
+  /** JSON. */
+  data: object;
+}
+
+/**
+ * The rules of one kind of object, as plain functions. The state and the events are JSON, for they are stored as
+ * such.
+ */
+export interface Aggregate<State, Command, Event extends DomainEvent> {
+  /** Kind of stream, such as `user`. */
+  readonly kind: string;
+  /** What a caller is told who asks for an object that is not there. */
+  readonly notFound: Reason;
+  /** What a caller needs to know that an object is there. */
+  readonly toSee: Permission;
+  /** The events that the command leads to; none if it changes nothing. Throws a DomainError where a rule forbids it. */
+  decide(state: State | undefined, command: Command, occasion: Occasion): Event[];
+  /** The state after the event. Never throws. */
+  evolve(state: State | undefined, event: Event, occasion: Occasion): State;
+  owner(state: State): Owner;
+  /** The names that the object holds and nobody else may hold at the same time. */
+  claims(state: State): string[];
+  /** Whether the object has ended: it is then shown to nobody, and its id stays used. */
+  isGone(state: State): boolean;
+}

@@ -1,0 +1,84 @@
+/** What went wrong, in the words of the gRPC status codes (https://grpc.io/docs/guides/status-codes/). */
+export type ErrorKind =
+  | "aborted"
+  | "already_exists"
+  | "cancelled"
+  | "deadline_exceeded"
+  | "failed_precondition"
+  | "invalid_argument"
+  | "not_found"
+  | "permission_denied"
+  | "resource_exhausted"
+  | "unauthenticated"
+  | "unavailable"
+  | "unimplemented";
+
+/** Every reason that a caller can be given, with the kind of error that it is. */
+export const REASONS = {
+  INVALID_REQUEST: "invalid_argument",
+  TOKEN_MISSING: "unauthenticated",
+  TOKEN_INVALID: "unauthenticated",
+  TOKEN_EXPIRED: "unauthenticated",
+  PERMISSION_MISSING: "permission_denied",
+  USER_NOT_FOUND: "not_found",
+  USERNAME_NOT_FOUND: "not_found",
+  TOKEN_NOT_FOUND: "not_found",
+  INSTANCE_NOT_FOUND: "not_found",
+  METHOD_NOT_FOUND: "not_found",
+  USER_ALREADY_EXISTS: "already_exists",
+  USERNAME_TAKEN: "already_exists",
+  TOKEN_ALREADY_EXISTS: "already_exists",
+  USER_ALREADY_LOCKED: "failed_precondition",
+  USER_NOT_LOCKED: "failed_precondition",
+  USER_ALREADY_INACTIVE: "failed_precondition",
+  USER_NOT_INACTIVE: "failed_precondition",
+  SELF_LOCK: "failed_precondition",
+  TOO_MANY_USERNAMES: "failed_precondition",
+  CONCURRENT_CHANGE: "aborted",
+  TOO_LARGE: "resource_exhausted",
+  TOO_MANY_REQUESTS: "resource_exhausted",
+  DEADLINE_EXCEEDED: "deadline_exceeded",
+  CANCELLED: "cancelled",
+  SHUTTING_DOWN: "unavailable",
+  STORE_UNAVAILABLE: "unavailable",
+  KEYS_UNAVAILABLE: "unavailable",
+  NOT_SERVED: "unimplemented",
+} as const satisfies Record<string, ErrorKind>;
+
+export type Reason = keyof typeof REASONS;
+
+/** A field of the request and what is wrong with it. */
+export interface FieldViolation {
+  /** Path of the field in the request message, such as `user.contact.email.address`. */
+  field: string;
+  description: string;
+}
+
+/**
+ * An answer that says no. The message is a sentence that the caller can act on and may see; `cause`, where there is
+ * one, is for the log.
+ */
+export class DomainError extends Error {
+  readonly reason: Reason;
+  readonly kind: ErrorKind;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly violations: readonly FieldViolation[];
+
+  constructor(
+    reason: Reason,
+    message: string,
+    more: { metadata?: Record<string, string>; violations?: FieldViolation[]; cause?: unknown } = {},
+  ) {
+    super(message, { cause: more.cause });
+    this.name = "DomainError";
+    this.reason = reason;
+    this.kind = REASONS[reason];
+    this.metadata = more.metadata ?? {};
+    this.violations = more.violations ?? [];
+  }
+}
+
+/** An INVALID_REQUEST about one field. */
+export function invalidField(field: string, description: string): DomainError {
+  return new DomainError("INVALID_REQUEST", `${field}: ${description}`, { violations: [{ field, description }] });
+}
