@@ -1,0 +1,138 @@
+import type { Owner } from "../domain/access.ts";
+import type { Actor, DomainEvent } from "../domain/aggregate.ts";
+import { DomainError } from "../domain/errors.ts";
+
+/**
+ * Where everything is kept: a log of events, and for each object (a stream) one row with its state after its last
+ * event. An adapter holds what is said here; what its contract suite does not test, it does not promise.
+ *
+ * All methods reject with StoreUnavailable if the store cannot be reached or is closed. All that is stored and found
+ * belongs to the one instance that the adapter was opened for.
+ */
+export interface EventStore {
+  /**
+   * Adds events to a stream, with the state and the claims that follow from them: all of it or nothing. Resolves
+   * once it is durable. Appends that arrive together share one commit; what is refused in one does not touch the
+   * others.
+   */
+  append(append: Append): Promise<AppendResult>;
+
+  /** The stream, or undefined if it has no events. Sees every append that was answered before the call. */
+  load(kind: string, id: string): Promise<StreamRecord | undefined>;
+
+  /** The stream that holds the claim. Sees every append that was answered before the call. */
+  loadByClaim(claim: string): Promise<StreamRecord | undefined>;
+
+  /** A page of streams by their states, and how many pass in all, both as of one moment. */
+  search(query: Query): Promise<SearchResult>;
+
+  /**
+   * The log in commit order: at most `limit` events after the cursor, from the beginning without one. Who goes on
+   * from the answer's cursor misses no event and gets none twice.
+   */
+  read(after: Cursor | undefined, limit: number): Promise<{ events: RecordedEvent[]; cursor: Cursor | undefined }>;
+
+  /** Calls the listener after appends. Only a hint to read: calls may be missing, merged or superfluous. */
+  onAppend(listener: () => void): () => void;
+
+  /** Finishes what was accepted, then lets go of everything. */
+  close(): Promise<void>;
+}
+
+/** A place in the log, opaque. */
+export type Cursor = string;
+
+export interface StreamRecord {
+  kind: string;
+  id: string;
+  /** How many events the stream has. */
+  version: number;
+  owner: Owner;
+  /** Time of the first event, microseconds since the Unix epoch. */
+  created: number;
+  /** Time of the last event, microseconds since the Unix epoch. */
+  changed: number;
+  /** JSON. */
+  state: unknown;
+}
+
+export interface Append {
+  kind: string;
+  id: string;
+  /** The version that the stream must have; 0 for a new one. */
+  expectedVersion: number;
+  /** At least one. */
+  events: readonly DomainEvent[];
+  /** Microseconds since the Unix epoch; not before the stream's last event. */
+  time: number;
+  actor: Actor;
+  owner: Owner;
+  state: unknown;
+  claims: { add: readonly string[]; remove: readonly string[] };
+}
+
+export type AppendResult =
+  | { outcome: "appended"; record: StreamRecord }
+  /** The stream had another version. */
+  | { outcome: "conflict" }
+  /** Another stream holds a claim. */
+  | { outcome: "claimed"; claim: string };
+
+export interface RecordedEvent extends DomainEvent {
+  cursor: Cursor;
+  kind: string;
+  id: string;
+  /** Version of the stream after this event. */
+  version: number;
+  time: number;
+  actor: Actor;
+}
+
+export interface Query {
+  kind: string;
+  where: Filter;
+  /** Streams that are alike in all keys are ordered by id, in the same direction. */
+  order: { keys: readonly SortKey[]; descending: boolean };
+  offset: number;
+  limit: number;
+}
+
+export interface SearchResult {
+  records: StreamRecord[];
+  total: number;
+}
+
+/**
+ * A condition on a stream. A field is `id`, `owner.type`, `owner.id`, `created`, `changed`, or a path into the state
+ * such as `state.email.address`; within `some` it is a path into the element such as `element.name`. A comparison
+ * with a field that is not there does not pass, and its negation does. Text is compared by code points.
+ */
+export type Filter =
+  | { all: readonly Filter[] }
+  | { any: readonly Filter[] }
+  | { not: Filter }
+  | { field: string; is: string | number | boolean }
+  | { field: string; exists: true }
+  | { field: string; text: TextMethod; value: string }
+  /** At least one element of the array at `some` passes. */
+  | { some: string; where: Filter };
+
+export type TextMethod = "equals_ignore_case" | "starts_with" | "starts_with_ignore_case" | "contains";
+
+/** A field (absent before present), or a condition (what does not pass before what does). */
+export type SortKey = { field: string } | { test: Filter };
+
+/** The store cannot be reached, is overloaded, or is closed. Whether an append was committed is then not known. */
+export class StoreUnavailable extends DomainError {
+  override name = "StoreUnavailable";
+
+  /** The cause is for the log; a caller is told only to try again. */
+  constructor(cause: unknown) {
+    super("STORE_UNAVAILABLE", "The store cannot be reached: read what is there, then try again.", { cause });
+  }
+}
+
+/** The store was not opened: its schema is newer than this program, say. The message is for the operator. */
+export class StoreRefused extends Error {
+  override name = "StoreRefused";
+}

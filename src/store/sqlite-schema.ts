@@ -1,0 +1,75 @@
+import type { DatabaseSync } from "node:sqlite";
+import { pendingSteps, type SchemaStep } from "./migrate.ts";
+import { StoreRefused } from "./port.ts";
+
+/** Marks a file as userlock's (https://www.sqlite.org/pragma.html#pragma_application_id): "ulck". */
+const APPLICATION_ID = 0x756c636b;
+
+const STEPS: readonly SchemaStep[] = [
+  `
+  CREATE TABLE events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    id       TEXT NOT NULL,
+    version  INTEGER NOT NULL,
+    type     TEXT NOT NULL,
+    time     INTEGER NOT NULL, -- microseconds since the Unix epoch
+    actor    TEXT NOT NULL,    -- JSON
+    data     TEXT NOT NULL,    -- JSON
+    UNIQUE (instance, kind, id, version)
+  ) STRICT;
+
+  CREATE TABLE streams (
+    instance   TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    owner_type TEXT NOT NULL,
+    owner_id   TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    changed    INTEGER NOT NULL,
+    state      TEXT NOT NULL,  -- JSON
+    PRIMARY KEY (instance, kind, id)
+  ) STRICT;
+
+  CREATE INDEX streams_by_created ON streams (instance, kind, created, id);
+  CREATE INDEX streams_by_email ON streams (instance, kind, json_extract(state, '$.email.address'));
+
+  CREATE TABLE claims (
+    instance TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    id       TEXT NOT NULL,
+    PRIMARY KEY (instance, name)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/**
+ * Brings the file to the newest schema, in one transaction, so that processes which start together wait for one
+ * another. Throws StoreRefused if the file is another program's or a newer userlock's.
+ */
+export function migrate(database: DatabaseSync): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const version = pragma(database, "user_version");
+    const tables = database.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
+    if (pragma(database, "application_id") !== APPLICATION_ID && (version > 0 || tables.n > 0)) {
+      throw new StoreRefused("The file is an SQLite database of another program: name another file.");
+    }
+    const steps = pendingSteps(STEPS, version);
+    for (const step of steps) database.exec(step);
+    if (steps.length > 0) {
+      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${STEPS.length}`);
+    }
+    database.exec("COMMIT");
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
+  return Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] as number;
+}

@@ -1,0 +1,82 @@
+import type { Filter, Query, SortKey, TextMethod } from "./port.ts";
+
+type Value = string | number;
+
+/** SQL with its parameters. The SQL holds field paths from the program and never a value from a caller. */
+interface Fragment {
+  sql: string;
+  values: Value[];
+}
+
+/** The WHERE and ORDER BY of a query. `fold(text)` must be registered on the connection. */
+export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
+  const where = condition(query.where, 0);
+  const direction = query.order.descending ? "DESC" : "ASC";
+  const keys = [...query.order.keys.map(sortKey), { sql: "id", values: [] }];
+  return {
+    where: { sql: `instance = ? AND kind = ? AND ${where.sql}`, values: [instance, query.kind, ...where.values] },
+    order: {
+      sql: keys.map((key) => `${key.sql} ${direction}`).join(", "),
+      values: keys.flatMap((key) => key.values),
+    },
+  };
+}
+
+function sortKey(key: SortKey): Fragment {
+  return "field" in key ? { sql: column(key.field, 0), values: [] } : condition(key.test, 0);
+}
+
+/** An expression that is 0 or 1, never NULL, so that NOT means what it says. */
+function condition(filter: Filter, depth: number): Fragment {
+  if ("all" in filter) return join(filter.all, "AND", "1", depth);
+  if ("any" in filter) return join(filter.any, "OR", "0", depth);
+  if ("not" in filter) {
+    const inner = condition(filter.not, depth);
+    return { sql: `(NOT ${inner.sql})`, values: inner.values };
+  }
+  if ("some" in filter) {
+    const inner = condition(filter.where, depth + 1);
+    const array = `json_each(${depth === 0 ? "state" : `e${depth}.value`}, '${path(filter.some)}')`;
+    return { sql: `EXISTS (SELECT 1 FROM ${array} AS e${depth + 1} WHERE ${inner.sql})`, values: inner.values };
+  }
+  const field = column(filter.field, depth);
+  if ("exists" in filter) return { sql: `(${field} IS NOT NULL)`, values: [] };
+  if ("is" in filter) {
+    return { sql: `(${field} IS ?)`, values: [typeof filter.is === "boolean" ? Number(filter.is) : filter.is] };
+  }
+  return text(field, filter.text, filter.value);
+}
+
+function text(field: string, method: TextMethod, value: string): Fragment {
+  const folded = value.toLowerCase();
+  switch (method) {
+    case "equals_ignore_case":
+      return { sql: `(fold(${field}) IS ?)`, values: [folded] };
+    case "starts_with":
+      return { sql: `coalesce(substr(${field}, 1, length(?)) = ?, 0)`, values: [value, value] };
+    case "starts_with_ignore_case":
+      return { sql: `coalesce(substr(fold(${field}), 1, length(?)) = ?, 0)`, values: [folded, folded] };
+    case "contains":
+      return { sql: `coalesce(instr(${field}, ?) > 0, 0)`, values: [value] };
+  }
+}
+
+function join(filters: readonly Filter[], operator: "AND" | "OR", empty: "0" | "1", depth: number): Fragment {
+  const parts = filters.map((filter) => condition(filter, depth));
+  return {
+    sql: parts.length === 0 ? empty : `(${parts.map((part) => part.sql).join(` ${operator} `)})`,
+    values: parts.flatMap((part) => part.values),
+  };
+}
+
+function column(field: string, depth: number): string {
+  if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
+  if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;
+  return path(field).slice("$.".length).replace(".", "_");
+}
+
+/** The JSON path of a field, such as `$.email.address` for `state.email.address`. */
+function path(field: string): string {
+  if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
+  return `$.${field.replace(/^(state|element)\./, "")}`;
+}

@@ -1,0 +1,58 @@
+import { Worker } from "node:worker_threads";
+import { StoreUnavailable } from "./port.ts";
+import type { Database } from "./sqlite-database.ts";
+
+type Method = "appendAll" | "search" | "close";
+
+export interface WorkerCall {
+  number: number;
+  method: Method;
+  argument: unknown;
+}
+
+export type WorkerAnswer = { number: number; result: unknown } | { number: number; error: string };
+
+/** A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. */
+export interface DatabaseThread {
+  appendAll(rows: Parameters<Database["appendAll"]>[0]): Promise<ReturnType<Database["appendAll"]>>;
+  search(query: Parameters<Database["search"]>[0]): Promise<ReturnType<Database["search"]>>;
+  /** Answers the calls before it, then ends the thread. */
+  close(): Promise<void>;
+}
+
+export function startDatabaseThread(file: string, instance: string): DatabaseThread {
+  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance } });
+  const waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
+  let ended: StoreUnavailable | undefined;
+  let calls = 0;
+
+  worker.on("message", (answer: WorkerAnswer) => {
+    const call = waiting.get(answer.number);
+    waiting.delete(answer.number);
+    if ("error" in answer) call?.reject(new StoreUnavailable(answer.error));
+    else call?.resolve(answer.result as never);
+  });
+  worker.on("error", (error) => end(new StoreUnavailable(error)));
+  worker.on("exit", () => end(new StoreUnavailable("the store is closed")));
+
+  function end(error: StoreUnavailable): void {
+    ended ??= error;
+    for (const { reject } of waiting.values()) reject(ended);
+    waiting.clear();
+  }
+
+  function call<Result>(method: Method, argument?: unknown): Promise<Result> {
+    if (ended) return Promise.reject(ended);
+    const number = calls++;
+    worker.postMessage({ number, method, argument } satisfies WorkerCall);
+    return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
+  }
+
+  return {
+    appendAll: (rows) => call("appendAll", rows),
+    search: (query) => call("search", query),
+    close: async () => {
+      if (!ended) await call("close");
+    },
+  };
+}

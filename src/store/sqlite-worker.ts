@@ -1,0 +1,17 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { openDatabase } from "./sqlite-database.ts";
+import type { WorkerAnswer, WorkerCall } from "./sqlite-thread.ts";
+
+const { file, instance } = workerData as { file: string; instance: string };
+const database = openDatabase(file, instance);
+
+parentPort?.on("message", ({ number, method, argument }: WorkerCall) => {
+  let answer: WorkerAnswer;
+  try {
+    answer = { number, result: method === "close" ? database.close() : database[method](argument as never) };
+  } catch (error) {
+    answer = { number, error: (error as Error).message };
+  }
+  parentPort?.postMessage(answer);
+  if (method === "close") parentPort?.close();
+});

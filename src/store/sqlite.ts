@@ -1,0 +1,164 @@
+import { type Append, type AppendResult, type EventStore, StoreUnavailable, type StreamRecord } from "./port.ts";
+import { type Database, IN_MEMORY, openDatabase, prepareFile, type Row, type RowResult } from "./sqlite-database.ts";
+import { startDatabaseThread } from "./sqlite-thread.ts";
+
+/** How many appends one commit takes at most. */
+const MAX_BATCH = 1_000;
+/** How many appends may wait; one more is refused, so that a stalled disk does not fill the memory. */
+const MAX_WAITING = 20_000;
+/** How often other processes' commits are looked for while somebody listens, milliseconds. */
+const POLL_MS = 25;
+
+interface Waiting {
+  append: Append;
+  row: Row;
+  resolve(result: AppendResult): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
+ * one machine may share the file. Rejects with StoreRefused if the file cannot be used.
+ */
+export async function openSqliteStore(file: string, instance: string): Promise<EventStore> {
+  if (file === IN_MEMORY) {
+    const database = openDatabase(file, instance);
+    return createStore(database, {
+      appendAll: async (rows) => database.appendAll(rows),
+      search: async (query) => database.search(query),
+      close: async () => {},
+    });
+  }
+  await prepareFile(file);
+  const writer = startDatabaseThread(file, instance);
+  const searcher = startDatabaseThread(file, instance);
+  return createStore(openDatabase(file, instance), {
+    appendAll: writer.appendAll,
+    search: searcher.search,
+    close: async () => {
+      await Promise.all([writer.close(), searcher.close()]);
+    },
+  });
+}
+
+/** What may take long: where there is a file, it runs in threads. */
+interface Slow {
+  appendAll(rows: readonly Row[]): Promise<RowResult[]>;
+  search(query: Parameters<EventStore["search"]>[0]): ReturnType<EventStore["search"]>;
+  close(): Promise<void>;
+}
+
+function createStore(database: Database, slow: Slow): EventStore {
+  const listeners = new Set<() => void>();
+  let waiting: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+  let closing = false;
+  let poll: NodeJS.Timeout | undefined;
+
+  /** Commits what waits, batch after batch, until nothing waits. */
+  async function commitWaiting(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, MAX_BATCH);
+      waiting = waiting.slice(MAX_BATCH);
+      try {
+        const results = await slow.appendAll(batch.map(({ row }) => row));
+        for (const [index, { append, resolve }] of batch.entries()) resolve(toResult(append, results[index]!));
+        notify();
+      } catch (error) {
+        for (const { reject } of batch) reject(unavailable(error));
+      }
+    }
+    committing = undefined;
+  }
+
+  function notify(): void {
+    for (const listener of listeners) listener();
+  }
+
+  function watchOtherProcesses(): void {
+    let seen = database.dataVersion();
+    poll = setInterval(() => {
+      const now = database.dataVersion();
+      if (now !== seen) notify();
+      seen = now;
+    }, POLL_MS);
+    poll.unref();
+  }
+
+  /** Runs a short read on this thread. */
+  async function here<Result>(run: () => Result): Promise<Result> {
+    if (closing) throw new StoreUnavailable("the store is closed");
+    try {
+      return run();
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  return {
+    append(append) {
+      if (closing) return Promise.reject(new StoreUnavailable("the store is closed"));
+      if (waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable("too many changes are waiting"));
+      const row = toRow(append);
+      return new Promise((resolve, reject) => {
+        waiting.push({ append, row, resolve, reject });
+        committing ??= commitWaiting();
+      });
+    },
+    load: (kind, id) => here(() => database.load(kind, id)),
+    loadByClaim: (claim) => here(() => database.loadByClaim(claim)),
+    read: (after, limit) => here(() => database.read(after, limit)),
+    search: async (query) => {
+      if (closing) throw new StoreUnavailable("the store is closed");
+      return slow.search(query);
+    },
+    onAppend(listener) {
+      listeners.add(listener);
+      if (!poll) watchOtherProcesses();
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size > 0) return;
+        clearInterval(poll);
+        poll = undefined;
+      };
+    },
+    async close() {
+      if (closing) return;
+      closing = true;
+      clearInterval(poll);
+      await committing;
+      await slow.close();
+      database.close();
+    },
+  };
+}
+
+function unavailable(error: unknown): StoreUnavailable {
+  if (error instanceof StoreUnavailable) return error;
+  return new StoreUnavailable(error);
+}
+
+function toRow(append: Append): Row {
+  const { kind, id, expectedVersion, time, owner, claims } = append;
+  return {
+    kind,
+    id,
+    expectedVersion,
+    events: append.events.map(({ type, data }) => ({ type, data: JSON.stringify(data) })),
+    time,
+    actor: JSON.stringify(append.actor),
+    ownerType: owner.type,
+    ownerId: owner.id,
+    state: JSON.stringify(append.state),
+    claims,
+  };
+}
+
+function toResult(append: Append, result: RowResult): AppendResult {
+  if (result.outcome !== "appended") return result;
+  const { kind, id, owner, state, time } = append;
+  const version = append.expectedVersion + append.events.length;
+  const record: StreamRecord = { kind, id, version, owner, created: result.created, changed: time, state };
+  return { outcome: "appended", record };
+}
