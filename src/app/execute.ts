@@ -1,0 +1,90 @@
+import { authorise, may, missing, type Owner, type Permission, type Principal } from "../domain/access.ts";
+import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
+import { DomainError } from "../domain/errors.ts";
+import type { EventStore, StreamRecord } from "../store/port.ts";
+
+/** How often a change is decided anew because another one came in between. */
+const MAX_ATTEMPTS = 20;
+
+/** A stored object with its state. */
+export interface Stored<State> extends Omit<StreamRecord, "state"> {
+  state: State;
+}
+
+/** What a change needs to know of the call that it comes from. */
+export interface Caller {
+  principal: Principal;
+  actor: Actor;
+  /** Ends the work before it is handed to the store; an append that was handed over goes on. */
+  signal: AbortSignal;
+}
+
+export interface Change<Command> {
+  id: string;
+  command: Command;
+  permission: Permission;
+  /** The organization in which the caller expects the object. */
+  organization?: string | undefined;
+  /** Whoever shall own a new object; absent if the object shall be there. */
+  newOwner?: Owner;
+}
+
+export type Execute = <State, Command, Event extends DomainEvent>(
+  aggregate: Aggregate<State, Command, Event>,
+  change: Change<Command>,
+  caller: Caller,
+) => Promise<Stored<State>>;
+
+/**
+ * The one way to change anything: load the object, authorise the caller, decide, append; and again from the start
+ * where another change came first, so that every answer is made from what is in the store. Rejects with a
+ * DomainError: what the rules say, CONCURRENT_CHANGE when the attempts are used up, STORE_UNAVAILABLE.
+ */
+export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
+  return async (aggregate, change, { principal, actor, signal }) => {
+    const { kind, notFound, toSee } = aggregate;
+    const { id, command, permission, organization, newOwner } = change;
+    type State = Parameters<typeof aggregate.owner>[0];
+
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const record = (await store.load(kind, id)) as Stored<State> | undefined;
+      if (newOwner) {
+        if (!may(principal, permission, newOwner)) throw missing(permission);
+      } else {
+        const owner = record && !aggregate.isGone(record.state) ? record.owner : undefined;
+        authorise(principal, { permission, toSee, organization, notFound }, owner);
+      }
+
+      const occasion = { time: Math.max(clock(), record?.changed ?? 0), actor };
+      const events = aggregate.decide(record?.state, command, occasion);
+      if (record && events.length === 0) return record;
+
+      let state = record?.state;
+      for (const event of events) state = aggregate.evolve(state, event, occasion);
+      const next = state as State;
+      const before = record ? aggregate.claims(record.state) : [];
+      const after = aggregate.claims(next);
+
+      signal.throwIfAborted();
+      const result = await store.append({
+        kind,
+        id,
+        expectedVersion: record?.version ?? 0,
+        events,
+        time: occasion.time,
+        actor,
+        owner: aggregate.owner(next),
+        state: next,
+        claims: {
+          add: after.filter((claim) => !before.includes(claim)),
+          remove: before.filter((claim) => !after.includes(claim)),
+        },
+      });
+      if (result.outcome === "appended") return result.record as Stored<State>;
+      if (result.outcome === "claimed") {
+        throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
+      }
+    }
+    throw new DomainError("CONCURRENT_CHANGE", "The object is being changed by many callers at once: try again.");
+  };
+}

@@ -1,0 +1,19 @@
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { newSecret } from "./token.ts";
+
+/**
+ * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the token is,
+ * and processes that start together agree on one secret, so that no crash leaves a token whose secret nobody has.
+ */
+export function secretInFile(file: string): string {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, `${newSecret()}\n`, { mode: 0o600, flush: true });
+  try {
+    linkSync(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    rmSync(draft);
+  }
+  return readFileSync(file, "utf8").trim();
+}

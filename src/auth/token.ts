@@ -1,0 +1,51 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Principal } from "../domain/access.ts";
+import { DomainError } from "../domain/errors.ts";
+import { type AccessToken, tokenClaim } from "../domain/token.ts";
+import type { EventStore } from "../store/port.ts";
+import type { VerifyJwt } from "./jwt.ts";
+
+/**
+ * The principal behind an Authorization header (RFC 6750, section 2.1). Rejects with TOKEN_MISSING, TOKEN_INVALID,
+ * TOKEN_EXPIRED, KEYS_UNAVAILABLE or STORE_UNAVAILABLE.
+ */
+export type Authenticate = (authorization: string | undefined) => Promise<Principal>;
+
+const PREFIX = "userlock_";
+
+/** A new secret of 256 random bits. The prefix lets scanners find it where it should not be. */
+export function newSecret(): string {
+  return PREFIX + randomBytes(32).toString("base64url");
+}
+
+/** What is kept of a secret. A plain SHA-256 is enough for 256 random bits: there is nothing to guess. */
+export function hashSecret(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
+}
+
+/**
+ * Userlock's own tokens are looked up in the store at every call, so a revoked one is refused at once, everywhere. A
+ * token in the form of a JWT goes to `verifyJwt`, if there is one.
+ */
+export function createAuthenticate(parts: {
+  store: EventStore;
+  clock: () => number;
+  verifyJwt?: VerifyJwt | undefined;
+}): Authenticate {
+  return async (authorization) => {
+    if (!authorization) throw new DomainError("TOKEN_MISSING", "The call needs a header 'Authorization: Bearer …'.");
+    const token = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorization)?.[1];
+    if (token === undefined) {
+      throw new DomainError("TOKEN_INVALID", "The Authorization header is not of the form 'Bearer TOKEN'.");
+    }
+    if (parts.verifyJwt && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return parts.verifyJwt(token);
+
+    const record = await parts.store.loadByClaim(tokenClaim(hashSecret(token)));
+    if (!record) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");
+    const { subject, grants, expires } = record.state as AccessToken;
+    if (expires !== undefined && parts.clock() >= expires) {
+      throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
+    }
+    return { subject, tokenId: record.id, grants };
+  };
+}

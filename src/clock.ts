@@ -1,0 +1,19 @@
+/** Microseconds since the Unix epoch. */
+export type Clock = () => number;
+
+/**
+ * The wall clock with microseconds, which Node's Date lacks: a monotonic clock laid on the wall clock, and laid anew
+ * whenever the two part by more than 2 ms (after a correction of the system's time, say).
+ */
+export function systemClock(): Clock {
+  let offsetMs = performance.timeOrigin;
+  return () => {
+    const wallMs = Date.now();
+    let nowMs = offsetMs + performance.now();
+    if (Math.abs(nowMs - wallMs) > 2) {
+      offsetMs += wallMs - nowMs;
+      nowMs = wallMs;
+    }
+    return Math.round(nowMs * 1000);
+  };
+}

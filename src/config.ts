@@ -1,0 +1,206 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { JwtSettings } from "./auth/jwt.ts";
+import { LOG_LEVELS, type LogLevel } from "./log.ts";
+
+export interface Config {
+  host: string;
+  port: number;
+  store: { kind: "sqlite"; file: string };
+  adminToken: string | undefined;
+  /** PEM. */
+  tls: { cert: string; key: string } | undefined;
+  corsOrigins: readonly string[];
+  instance: { id: string; domains: readonly string[] };
+  jwt: JwtSettings | undefined;
+  logLevel: LogLevel;
+}
+
+/** What is wrong with the settings, all of it. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+interface Setting {
+  /** Used where the variable is not set; undefined if there is none. */
+  default: string | undefined;
+  /** One line for people. */
+  description: string;
+  /** Never shown. */
+  secret?: true;
+  /** Says what is wrong with a value, or undefined. */
+  problem?(value: string): string | undefined;
+}
+
+/** Every setting, in the order in which it is shown. */
+export const SETTINGS = {
+  USERLOCK_LISTEN: {
+    default: "127.0.0.1:8080",
+    description: "address to listen on, `host:port`; port 0 takes any free one",
+    problem: (value) => (parseListen(value) ? undefined : "must be host:port, such as 127.0.0.1:8080 or [::1]:8080"),
+  },
+  USERLOCK_STORE: {
+    default: "sqlite:data/userlock.db",
+    description: "where everything is kept: `sqlite:PATH`, or `sqlite::memory:` for nothing that lasts",
+    problem: (value) => {
+      if (/^postgres(ql)?:/.test(value)) return "PostgreSQL is not served yet: use sqlite:PATH";
+      return /^sqlite:./.test(value) ? undefined : "must be sqlite:PATH or sqlite::memory:";
+    },
+  },
+  USERLOCK_ADMIN_TOKEN: {
+    default: undefined,
+    description: "first token (INSTANCE_OWNER) of an empty store; left out, one is made and written to `admin.token`",
+    secret: true,
+    problem: (value) =>
+      /^[A-Za-z0-9._~+/-]{16,200}=*$/.test(value)
+        ? undefined
+        : "must be 16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -",
+  },
+  USERLOCK_TLS_CERT: {
+    default: undefined,
+    description: "PEM file with the certificate chain; with it and the key the port speaks TLS",
+    problem: fileProblem,
+  },
+  USERLOCK_TLS_KEY: { default: undefined, description: "PEM file with the private key", problem: fileProblem },
+  USERLOCK_CORS_ORIGINS: {
+    default: undefined,
+    description: "origins whose pages may call, separated by commas, such as `https://console.example.com`",
+    problem: (value) => {
+      const wrong = list(value).find((origin) => !isOrigin(origin));
+      return wrong === undefined ? undefined : `${wrong} is not an origin such as https://console.example.com`;
+    },
+  },
+  USERLOCK_INSTANCE_ID: {
+    default: "default",
+    description: "id of the instance that is served",
+    problem: (value) =>
+      /^[A-Za-z0-9._~@:-]{1,200}$/.test(value) ? undefined : "must be 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : -",
+  },
+  USERLOCK_INSTANCE_DOMAINS: {
+    default: undefined,
+    description: "domains of the instance, separated by commas",
+    problem: (value) => {
+      const wrong = list(value).find((domain) => !/^[A-Za-z0-9.-]{1,253}$/.test(domain));
+      return wrong === undefined ? undefined : `${wrong} is not a domain`;
+    },
+  },
+  USERLOCK_JWT_ISSUER: { default: undefined, description: "issuer (`iss`) whose JWTs are taken as tokens" },
+  USERLOCK_JWT_AUDIENCE: { default: undefined, description: "audience (`aud`) that a JWT must have" },
+  USERLOCK_JWKS: {
+    default: undefined,
+    description: "address or file of the issuer's JSON Web Key Set",
+    problem: (value) =>
+      /^https?:/.test(value) ? (URL.canParse(value) ? undefined : "is not a URL") : fileProblem(value),
+  },
+  USERLOCK_JWT_ROLES_CLAIM: {
+    default: "roles",
+    description: "claim with the caller's roles, an array of `ROLE` or `ROLE@organization`",
+  },
+  USERLOCK_LOG_LEVEL: {
+    default: "info",
+    description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
+    problem: (value) =>
+      (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
+  },
+} as const satisfies Record<string, Setting>;
+
+type Name = keyof typeof SETTINGS;
+
+/**
+ * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError that
+ * names every problem: unknown USERLOCK_ names, bad values, parts that do not go together. Variables of the command
+ * line's own (USERLOCK_URL, USERLOCK_TOKEN) are passed over.
+ */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const problems: string[] = [];
+  const clientsOwn = ["USERLOCK_URL", "USERLOCK_TOKEN"];
+  for (const name of Object.keys(environment).sort()) {
+    if (name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name)) {
+      problems.push(`${name}: there is no such setting`);
+    }
+  }
+
+  const get = (name: Name) => environment[name] || SETTINGS[name].default;
+  for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
+    const value = get(name);
+    const problem = value === undefined ? undefined : setting.problem?.(value);
+    if (problem === undefined) continue;
+    problems.push(setting.secret ? `${name}: ${problem}` : `${name}: ${problem} (it is ${JSON.stringify(value)})`);
+  }
+  const together = (names: Name[]) => {
+    const absent = names.filter((name) => get(name) === undefined);
+    if (absent.length === 0) return true;
+    if (absent.length < names.length) problems.push(`${absent.join(", ")}: must be set too, with ${names.join(", ")}`);
+    return false;
+  };
+  const hasTls = together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);
+  const hasJwt = together(["USERLOCK_JWT_ISSUER", "USERLOCK_JWT_AUDIENCE", "USERLOCK_JWKS"]);
+  if (get("USERLOCK_STORE") === "sqlite::memory:" && get("USERLOCK_ADMIN_TOKEN") === undefined) {
+    problems.push(
+      "USERLOCK_ADMIN_TOKEN: must be set with sqlite::memory:, which has no file to write the token beside",
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const needed = (name: Name) => get(name) as string;
+  const [host, port] = parseListen(needed("USERLOCK_LISTEN")) as [string, number];
+  return {
+    host,
+    port,
+    store: { kind: "sqlite", file: needed("USERLOCK_STORE").slice("sqlite:".length) },
+    adminToken: get("USERLOCK_ADMIN_TOKEN"),
+    tls: hasTls
+      ? { cert: readText(needed("USERLOCK_TLS_CERT")), key: readText(needed("USERLOCK_TLS_KEY")) }
+      : undefined,
+    corsOrigins: list(get("USERLOCK_CORS_ORIGINS")),
+    instance: {
+      id: needed("USERLOCK_INSTANCE_ID"),
+      domains: list(get("USERLOCK_INSTANCE_DOMAINS")).map((domain) => domain.toLowerCase()),
+    },
+    jwt: hasJwt
+      ? {
+          issuer: needed("USERLOCK_JWT_ISSUER"),
+          audience: needed("USERLOCK_JWT_AUDIENCE"),
+          jwks: needed("USERLOCK_JWKS"),
+          rolesClaim: needed("USERLOCK_JWT_ROLES_CLAIM"),
+        }
+      : undefined,
+    logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
+  };
+}
+
+function parseListen(value: string): [host: string, port: number] | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function fileProblem(file: string): string | undefined {
+  if (!existsSync(file)) return "there is no such file";
+  try {
+    readText(file);
+    return undefined;
+  } catch (error) {
+    return `cannot be read: ${(error as Error).message}`;
+  }
+}
+
+function readText(file: string): string {
+  return readFileSync(file, "utf8");
+}

@@ -1,0 +1,76 @@
+import {
+  type AccessService,
+  type Grant as GrantMessage,
+  Role,
+  RoleSchema,
+} from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import type { Execute } from "../app/execute.ts";
+import type { Search } from "../app/search.ts";
+import { hashSecret, newSecret } from "../auth/token.ts";
+import type { Grant, Role as RoleName } from "../domain/access.ts";
+import { type AccessToken, accessToken, type TokenCommand } from "../domain/token.ts";
+import { fromPage, fromTimestamp, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import type { Implementation } from "./invoke.ts";
+
+/** AccessService. */
+export function accessMethods(parts: {
+  execute: Execute;
+  search: Search;
+  newId: () => string;
+  clock: () => number;
+  instanceId: string;
+}): Implementation<typeof AccessService> {
+  const { execute, search, newId, clock, instanceId } = parts;
+  return {
+    async createToken({ subject, grants, expires }, caller) {
+      const id = newId();
+      const secret = newSecret();
+      const owner = { type: "instance", id: instanceId } as const;
+      const token: Omit<AccessToken, "revoked"> = {
+        id,
+        owner,
+        subject,
+        grants: grants.map(fromGrant),
+        hash: hashSecret(secret),
+        ...(expires && { expires: fromTimestamp(expires) }),
+      };
+      const change = {
+        id,
+        command: { type: "create", token } as const,
+        permission: caller.permission,
+        newOwner: owner,
+      };
+      const stored = await execute(accessToken, change, caller);
+      return { details: toDetails(stored), token: secret };
+    },
+    async listTokens({ query, subject }, { principal }) {
+      const page = fromPage(query);
+      const list = await search.tokens(principal, { ...page, subject });
+      return {
+        details: toListDetails(page, list, clock()),
+        result: list.result.map((stored) => ({
+          details: toDetails(stored),
+          subject: stored.state.subject,
+          grants: stored.state.grants.map(toGrant),
+          ...(stored.state.expires !== undefined && { expires: toTimestamp(stored.state.expires) }),
+        })),
+      };
+    },
+    async revokeToken({ tokenId }, caller) {
+      const command: TokenCommand = { type: "revoke" };
+      const stored = await execute(accessToken, { id: tokenId, command, permission: caller.permission }, caller);
+      return { details: toDetails(stored) };
+    },
+  };
+}
+
+function fromGrant({ role, organizationId }: GrantMessage): Grant {
+  return {
+    role: RoleSchema.value[role]?.localName as RoleName,
+    ...(organizationId !== undefined && { organization: organizationId }),
+  };
+}
+
+function toGrant({ role, organization }: Grant) {
+  return { role: Role[role], ...(organization !== undefined && { organizationId: organization }) };
+}

@@ -1,0 +1,64 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import type { DetailsSchema, Organization } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { type ListDetailsSchema, OwnerType, type SearchQuery } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Stored } from "../app/execute.ts";
+import type { List, Page } from "../app/search.ts";
+import type { Owner } from "../domain/access.ts";
+import { DomainError } from "../domain/errors.ts";
+
+const DEFAULT_LIMIT = 100;
+
+const OWNER_TYPES: Record<Owner["type"], OwnerType> = {
+  system: OwnerType.SYSTEM,
+  instance: OwnerType.INSTANCE,
+  org: OwnerType.ORG,
+};
+
+/** From microseconds since the Unix epoch. */
+export function toTimestamp(micros: number): MessageInitShape<typeof TimestampSchema> {
+  const seconds = Math.floor(micros / 1_000_000);
+  return { seconds: BigInt(seconds), nanos: (micros - seconds * 1_000_000) * 1_000 };
+}
+
+/** To microseconds since the Unix epoch; what is finer is cut off. */
+export function fromTimestamp({ seconds, nanos }: Timestamp): number {
+  return Number(seconds) * 1_000_000 + Math.floor(nanos / 1_000);
+}
+
+export function toDetails(stored: Stored<unknown>): MessageInitShape<typeof DetailsSchema> {
+  return {
+    id: stored.id,
+    created: toTimestamp(stored.created),
+    changed: toTimestamp(stored.changed),
+    owner: { type: OWNER_TYPES[stored.owner.type], id: stored.owner.id },
+  };
+}
+
+export function fromPage(query: SearchQuery | undefined): Page {
+  return {
+    offset: Number(query?.offset ?? 0),
+    limit: query?.limit || DEFAULT_LIMIT,
+    descending: query?.desc ?? false,
+  };
+}
+
+export function toListDetails(
+  page: Page,
+  list: List<unknown>,
+  now: number,
+): MessageInitShape<typeof ListDetailsSchema> {
+  return { appliedLimit: BigInt(page.limit), totalResult: BigInt(list.total), timestamp: toTimestamp(now) };
+}
+
+/** The id of the organization that a request names, if it names one. */
+export function fromOrganization(organization: Organization | undefined): string | undefined {
+  if (organization?.property.case === "orgDomain") {
+    throw notServed("organization.org_domain: userlock keeps no organizations; name the organization by org_id");
+  }
+  return organization?.property.value;
+}
+
+export function notServed(what: string): DomainError {
+  return new DomainError("NOT_SERVED", what);
+}

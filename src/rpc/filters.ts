@@ -1,0 +1,80 @@
+import { FieldName, type SearchFilter, State, TextFilterMethod } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { TextFilter, UserColumn, UserFilter, UserState } from "../app/search.ts";
+import { invalidField } from "../domain/errors.ts";
+
+const MAX_FILTERS = 100;
+const MAX_DEPTH = 10;
+
+const METHODS: Record<(typeof TextFilterMethod)[keyof typeof TextFilterMethod], TextFilter["method"]> = {
+  [TextFilterMethod.EQUALS]: "equals",
+  [TextFilterMethod.EQUALS_IGNORE_CASE]: "equals_ignore_case",
+  [TextFilterMethod.STARTS_WITH]: "starts_with",
+  [TextFilterMethod.STARTS_WITH_IGNORE_CASE]: "starts_with_ignore_case",
+  [TextFilterMethod.CONTAINS]: "contains",
+};
+
+const COLUMNS: Record<(typeof FieldName)[keyof typeof FieldName], UserColumn> = {
+  [FieldName.UNSPECIFIED]: "created",
+  [FieldName.ID]: "id",
+  [FieldName.CREATION_DATE]: "created",
+  [FieldName.CHANGE_DATE]: "changed",
+  [FieldName.EMAIL]: "email",
+  [FieldName.PHONE]: "phone",
+  [FieldName.STATE]: "state",
+  [FieldName.SCHEMA_ID]: "schemaId",
+  [FieldName.SCHEMA_TYPE]: "schemaType",
+};
+
+const STATES: Partial<Record<State, UserState>> = {
+  [State.USER_STATE_ACTIVE]: "active",
+  [State.USER_STATE_INACTIVE]: "inactive",
+  [State.USER_STATE_DELETED]: "deleted",
+  [State.USER_STATE_LOCKED]: "locked",
+};
+
+export function fromColumn(column: FieldName): UserColumn {
+  return COLUMNS[column as keyof typeof COLUMNS];
+}
+
+/** Throws INVALID_REQUEST where there are more than 100 filters in all, or more than 10 levels of them. */
+export function fromFilters(filters: SearchFilter[]): UserFilter[] {
+  let count = 0;
+  const convert = ({ filter }: SearchFilter, depth: number): UserFilter => {
+    if (++count > MAX_FILTERS) throw invalidField("filters", `must be at most ${MAX_FILTERS} in all`);
+    if (depth > MAX_DEPTH) throw invalidField("filters", `must be nested at most ${MAX_DEPTH} deep`);
+    const inner = (query: SearchFilter) => convert(query, depth + 1);
+    switch (filter.case) {
+      case "orFilter":
+        return { or: filter.value.queries.map(inner) };
+      case "andFilter":
+        return { and: filter.value.queries.map(inner) };
+      case "notFilter":
+        return { not: inner(filter.value.query as SearchFilter) };
+      case "userIdFilter":
+        return { id: text(filter.value.method, filter.value.id) };
+      case "organizationIdFilter":
+        return { organization: text(filter.value.method, filter.value.id) };
+      case "usernameFilter": {
+        const { method, username, isOrganizationSpecific } = filter.value;
+        return { username: text(method, username), organizationSpecific: isOrganizationSpecific };
+      }
+      case "emailFilter":
+        return { email: text(filter.value.method, filter.value.address) };
+      case "phoneFilter":
+        return { phone: text(filter.value.method, filter.value.number) };
+      case "stateFilter":
+        return { state: STATES[filter.value.state] as UserState };
+      case "schemaIdFilter":
+        return { schemaId: text(TextFilterMethod.EQUALS, filter.value.id) };
+      case "schemaTypeFilter":
+        return { schemaType: text(filter.value.method, filter.value.type) };
+      case undefined:
+        throw invalidField("filters", "a filter is empty");
+    }
+  };
+  return filters.map((filter) => convert(filter, 1));
+}
+
+function text(method: TextFilterMethod, value: string): TextFilter {
+  return { method: METHODS[method as keyof typeof METHODS], value };
+}

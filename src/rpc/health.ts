@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type HealthCheckRequest,
+  HealthCheckResponse_ServingStatus,
+  type HealthCheckResponseSchema,
+} from "../../gen/grpc/health/v1/health_pb.ts";
+import { refusal } from "./errors.ts";
+
+/** How often a watched status is looked at, milliseconds. */
+const WATCH_MS = 500;
+
+type Answer = MessageInitShape<typeof HealthCheckResponseSchema>;
+
+/**
+ * The health service of gRPC (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), for the server as a
+ * whole (the empty name) and for each of its services. Anybody may call it: balancers carry no token.
+ */
+export interface Health {
+  /** Rejects with NOT_FOUND for a service that is not there. */
+  check(request: HealthCheckRequest): Promise<Answer>;
+  /** The status at once, then each change; ends with SHUTTING_DOWN when the server stops. */
+  watch(request: HealthCheckRequest, gone: AbortSignal): AsyncGenerator<Answer>;
+}
+
+export function createHealth(parts: {
+  isReady: () => Promise<boolean>;
+  services: readonly string[];
+  /** Aborted, with the error to tell, when the server stops. */
+  stopping: AbortSignal;
+}): Health {
+  const { isReady, services, stopping } = parts;
+  const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
+
+  async function statusOf(service: string): Promise<HealthCheckResponse_ServingStatus> {
+    if (service !== "" && !services.includes(service)) return SERVICE_UNKNOWN;
+    return (await isReady()) ? SERVING : NOT_SERVING;
+  }
+
+  return {
+    async check({ service }) {
+      const status = await statusOf(service);
+      if (status === SERVICE_UNKNOWN) throw refusal("METHOD_NOT_FOUND", `There is no service ${service}.`);
+      return { status };
+    },
+    async *watch({ service }, gone) {
+      const signal = AbortSignal.any([gone, stopping]);
+      let told: HealthCheckResponse_ServingStatus | undefined;
+      while (!signal.aborted) {
+        const status = await statusOf(service);
+        if (status !== told) yield { status };
+        told = status;
+        await sleep(WATCH_MS, undefined, { signal }).catch(() => {});
+      }
+      if (!stopping.aborted) return;
+      if (told !== NOT_SERVING && told !== SERVICE_UNKNOWN) yield { status: NOT_SERVING };
+      throw stopping.reason;
+    },
+  };
+}

@@ -1,0 +1,199 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodUnary,
+  type DescService,
+  getOption,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import type { Validator } from "@bufbuild/protovalidate";
+import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
+import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Caller } from "../app/execute.ts";
+import type { Authenticate } from "../auth/token.ts";
+import { holds, missing, PERMISSIONS, type Permission } from "../domain/access.ts";
+import { DomainError } from "../domain/errors.ts";
+import { type RpcError, toRpcError } from "./errors.ts";
+
+/** How long a call may take if its caller sets no deadline, or a later one, milliseconds. */
+export const MAX_CALL_MS = 30_000;
+
+/** A call as a door hands it over, its message still unread. */
+export interface Call {
+  requestId: string;
+  authorization: string | undefined;
+  /** Network address of the caller. */
+  address: string | undefined;
+  userAgent: string | undefined;
+  /** How long the caller waits, milliseconds; undefined if he did not say. */
+  timeoutMs: number | undefined;
+  /** Aborted when the caller is gone. */
+  signal: AbortSignal;
+}
+
+/** Converts, calls the application, converts. The pipeline has authenticated the caller and validated the request. */
+export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
+  request: MessageShape<Method["input"]>,
+  caller: Caller & { permission: Permission },
+) => Promise<MessageInitShape<Method["output"]>>;
+
+/** A handler for every method of a service. */
+export type Implementation<Service extends DescService> = {
+  [Name in keyof Service["method"]]: Service["method"][Name] extends DescMethodUnary
+    ? Handler<Service["method"][Name]>
+    : never;
+};
+
+/** An entrance for a method whose caller has been let in. Rejects with an RpcError. */
+export type Admitted = (request: Message) => Promise<Message>;
+
+/** What every door calls, and the only thing. */
+export interface Pipeline {
+  /** The methods that are served. */
+  readonly methods: readonly DescMethodUnary[];
+  /**
+   * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and does he hold the
+   * method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
+   */
+  admit(method: DescMethod, call: Call): Promise<Admitted>;
+  /** What a door tells of an error that it met itself, such as a request that it cannot decode. */
+  explain(error: unknown, call: Pick<Call, "requestId">): RpcError;
+}
+
+export interface PipelineParts {
+  authenticate: Authenticate;
+  validator: Validator;
+  /** The instance that is served. */
+  instance: { id: string; domains: readonly string[] };
+  /** Told of every error that a caller is given. */
+  onError(error: RpcError, method: string, requestId: string): void;
+  /** Aborted when the server stops; calls that come later are refused with SHUTTING_DOWN. */
+  stopping: AbortSignal;
+}
+
+export function createPipeline(parts: PipelineParts): Pipeline & {
+  /** Serves a service. Throws if a method names no permission: such a method would be closed to everybody. */
+  serve<Service extends DescService>(service: Service, implementation: Implementation<Service>): void;
+  /** Validates a message of each type, so that no caller waits for the rules to be compiled. */
+  warmUp(): void;
+} {
+  const served = new Map<DescMethod, { handler: Handler; permission: Permission }>();
+
+  function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
+    const told = toRpcError(error, requestId);
+    parts.onError(told, method, requestId);
+    return told;
+  }
+
+  return {
+    get methods() {
+      return [...served.keys()] as DescMethodUnary[];
+    },
+    serve(service, implementation) {
+      for (const method of service.methods) {
+        const handler = (implementation as Record<string, Handler>)[method.localName];
+        const permission = permissionOf(method);
+        if (!handler) throw new Error(`${nameOf(method)} has no handler`);
+        if (!permission) throw new Error(`${nameOf(method)} names no permission`);
+        served.set(method, { handler, permission });
+      }
+    },
+    warmUp() {
+      for (const { input } of served.keys()) parts.validator.validate(input, create(input));
+    },
+    explain,
+    async admit(method, call) {
+      try {
+        if (parts.stopping.aborted) throw parts.stopping.reason;
+        const entry = served.get(method);
+        if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
+        const { handler, permission } = entry;
+        const principal = await parts.authenticate(call.authorization);
+        if (!holds(principal, permission)) throw missing(permission);
+
+        const { requestId, address, userAgent } = call;
+        const actor = {
+          subject: principal.subject,
+          ...(principal.tokenId !== undefined && { tokenId: principal.tokenId }),
+          requestId,
+          ...(address !== undefined && { address }),
+          ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
+        };
+        return async (request) => {
+          try {
+            validate(parts.validator, method.input, request);
+            checkInstance(parts.instance, request);
+            const output = await withDeadline(call, (signal) =>
+              handler(request as never, { principal, actor, signal, permission }),
+            );
+            return create(method.output, output);
+          } catch (error) {
+            throw explain(error, call, nameOf(method));
+          }
+        };
+      } catch (error) {
+        throw explain(error, call, nameOf(method));
+      }
+    },
+  };
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}.${method.name}`;
+}
+
+function permissionOf(method: DescMethod): Permission | undefined {
+  const named = getOption(method, policy).permission;
+  return PERMISSIONS.find((permission) => permission === named);
+}
+
+function validate(validator: Validator, desc: DescMessage, request: Message): void {
+  const result = validator.validate(desc, request);
+  if (result.kind === "valid") return;
+  if (result.kind === "error") throw result.error;
+  const violations = result.violations.map((violation) => ({
+    field: pathToString(violation.field),
+    description: violation.message,
+  }));
+  const [first] = violations;
+  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
+  throw new DomainError("INVALID_REQUEST", `${first?.field}: ${first?.description}${more}`, { violations });
+}
+
+function checkInstance(own: PipelineParts["instance"], request: Message): void {
+  const named = (request as { instance?: Instance }).instance?.property;
+  if (!named?.case) return;
+  const isOwn =
+    named.case === "id" ? named.value === own.id : own.domains.includes(named.value.toLowerCase().replace(/\.$/, ""));
+  if (!isOwn) throw new DomainError("INSTANCE_NOT_FOUND", "This server does not serve the instance that you name.");
+}
+
+/** Rejects at the deadline or when the caller is gone, whether or not the work heeds its signal. */
+async function withDeadline<Result>(call: Call, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const onGone = () => controller.abort(new DomainError("CANCELLED", "The caller is gone."));
+  const onDeadline = () =>
+    controller.abort(
+      new DomainError("DEADLINE_EXCEEDED", "The time is up; a change was either made whole or not at all."),
+    );
+  const timeoutMs = Math.min(call.timeoutMs ?? MAX_CALL_MS, MAX_CALL_MS);
+  const timer = setTimeout(onDeadline, Math.max(timeoutMs, 0));
+  if (timeoutMs <= 0) onDeadline();
+  if (call.signal.aborted) onGone();
+  call.signal.addEventListener("abort", onGone, { once: true });
+  try {
+    const aborted = new Promise<never>((_, reject) => {
+      if (signal.aborted) reject(signal.reason);
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    return await Promise.race([aborted, work(signal)]);
+  } finally {
+    clearTimeout(timer);
+    call.signal.removeEventListener("abort", onGone);
+  }
+}

@@ -1,0 +1,152 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type CreateUser,
+  type GetUserSchema,
+  LockCause,
+  type Organization,
+  type PatchUser,
+  State,
+  type UserService,
+} from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Execute, Stored } from "../app/execute.ts";
+import type { Search } from "../app/search.ts";
+import { type Profile, type User, type UserCommand, user } from "../domain/user.ts";
+import { fromOrganization, fromPage, notServed, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import { fromColumn, fromFilters } from "./filters.ts";
+import type { Handler, Implementation } from "./invoke.ts";
+
+const DEFAULT_REASON = "manual";
+
+/** UserService, and ZITADELUsers, which has the same methods. */
+export function userMethods(parts: {
+  execute: Execute;
+  search: Search;
+  newId: () => string;
+  clock: () => number;
+  instanceId: string;
+}): Implementation<typeof UserService> {
+  const { execute, search, newId, clock, instanceId } = parts;
+
+  /** A handler that changes a user who is there. */
+  function changing<Request extends { id: string; organization?: Organization | undefined }>(
+    toCommand: (request: Request) => UserCommand,
+  ) {
+    return async (request: Request, caller: Parameters<Handler>[1]) => {
+      const change = {
+        id: request.id,
+        command: toCommand(request),
+        permission: caller.permission,
+        organization: fromOrganization(request.organization),
+      };
+      return { details: toDetails(await execute(user, change, caller)) };
+    };
+  }
+
+  return {
+    async createUser(request, caller) {
+      const wanted = request.user as CreateUser;
+      if (wanted.authenticators?.password)
+        throw notServed("user.authenticators.password: passwords are not served yet");
+      const organization = fromOrganization(request.organization);
+      const id = wanted.userId ?? newId();
+      const newOwner =
+        organization === undefined
+          ? ({ type: "instance", id: instanceId } as const)
+          : ({ type: "org", id: organization } as const);
+      const usernames = (wanted.authenticators?.usernames ?? []).map((username) => ({
+        id: newId(),
+        name: username.username,
+        organizationSpecific: username.isOrganizationSpecific,
+      }));
+      const command: UserCommand = { type: "create", id, owner: newOwner, profile: fromProfile(wanted), usernames };
+      const stored = await execute(user, { id, command, permission: caller.permission, newOwner }, caller);
+      return { details: toDetails(stored) };
+    },
+    async getUser(request, { principal }) {
+      return { user: toUser(await search.user(principal, request.id)) };
+    },
+    async searchUsers(request, { principal }) {
+      const page = fromPage(request.query);
+      const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
+      const list = await search.users(principal, question);
+      return { details: toListDetails(page, list, clock()), result: list.result.map(toUser) };
+    },
+    patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
+    lockUser: changing(({ reason, note }) => ({ type: "lock", reason: reason || DEFAULT_REASON, note })),
+    unlockUser: changing(() => ({ type: "unlock" })),
+    activateUser: changing(() => ({ type: "activate" })),
+    deactivateUser: changing(() => ({ type: "deactivate" })),
+    deleteUser: changing(() => ({ type: "delete" })),
+    async addUsername(request, caller) {
+      const usernameId = newId();
+      const { username = "", isOrganizationSpecific = false } = request.username ?? {};
+      const add = changing(() => ({
+        type: "add_username",
+        username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
+      }));
+      return { ...(await add(request, caller)), usernameId };
+    },
+    removeUsername: changing(({ usernameId }) => ({ type: "remove_username", usernameId })),
+  };
+}
+
+function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | PatchUser): Profile {
+  const profile: Profile = {};
+  if (schemaId) profile.schemaId = schemaId;
+  if (schemaType) profile.schemaType = schemaType;
+  if (data) profile.data = data;
+  if (contact?.email) {
+    const { address, verification } = contact.email;
+    profile.email = { address, verified: fromVerification("user.contact.email", verification) };
+  }
+  if (contact?.phone) {
+    const { number, verification } = contact.phone;
+    profile.phone = { number, verified: fromVerification("user.contact.phone", verification) };
+  }
+  return profile;
+}
+
+type Verification = { case: "isVerified"; value: boolean } | { case: string | undefined; value?: unknown };
+
+function fromVerification(field: string, verification: Verification): boolean {
+  if (verification.case !== undefined && verification.case !== "isVerified") {
+    throw notServed(`${field}: userlock sends no codes; set is_verified, or nothing`);
+  }
+  return verification.value === true;
+}
+
+function toUser(stored: Stored<User>): MessageInitShape<typeof GetUserSchema> {
+  const { schemaId, schemaType, data, email, phone, usernames, lock } = stored.state;
+  return {
+    details: toDetails(stored),
+    ...((schemaId || schemaType) && { schema: { id: schemaId ?? "", type: schemaType ?? "" } }),
+    ...(data && { data: data as MessageInitShape<typeof GetUserSchema>["data"] }),
+    contact: {
+      ...(email && { email: { address: email.address, isVerified: email.verified } }),
+      ...(phone && { phone: { number: phone.number, isVerified: phone.verified } }),
+    },
+    authenticators: {
+      usernames: usernames.map(({ id, name, organizationSpecific }) => ({
+        usernameId: id,
+        username: name,
+        isOrganizationSpecific: organizationSpecific,
+      })),
+    },
+    state: toState(stored.state),
+    ...(lock && {
+      lock: {
+        cause: LockCause.MANUAL,
+        reason: lock.reason,
+        note: lock.note,
+        lockedBy: lock.by,
+        since: toTimestamp(lock.since),
+      },
+    }),
+  } as MessageInitShape<typeof GetUserSchema>;
+}
+
+function toState({ lifecycle, lock }: User): State {
+  if (lifecycle === "deleted") return State.USER_STATE_DELETED;
+  if (lock) return State.USER_STATE_LOCKED;
+  return lifecycle === "inactive" ? State.USER_STATE_INACTIVE : State.USER_STATE_ACTIVE;
+}

@@ -1,0 +1,133 @@
+import { dirname, join } from "node:path";
+import { createRegistry } from "@bufbuild/protobuf";
+import { createValidator } from "@bufbuild/protovalidate";
+import { Health as HealthService } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { AccessService } from "../gen/userlock/v3alpha/access_service_pb.ts";
+import { file_userlock_v3alpha_options } from "../gen/userlock/v3alpha/options_pb.ts";
+import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
+import { ZITADELUsers } from "../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
+import { createExecute } from "./app/execute.ts";
+import { ensureFirstToken } from "./app/first-token.ts";
+import { createSearch } from "./app/search.ts";
+import { createJwtVerifier } from "./auth/jwt.ts";
+import { createAuthenticate, hashSecret } from "./auth/token.ts";
+import { secretInFile } from "./auth/token-file.ts";
+import { systemClock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { DomainError } from "./domain/errors.ts";
+import { idGenerator } from "./ids.ts";
+import type { Logger } from "./log.ts";
+import { accessMethods } from "./rpc/access.ts";
+import { createHealth } from "./rpc/health.ts";
+import { createPipeline } from "./rpc/invoke.ts";
+import { createReflection } from "./rpc/reflection.ts";
+import { userMethods } from "./rpc/users.ts";
+import { openSqliteStore } from "./store/sqlite.ts";
+import { createConnectDoor } from "./transport/connect.ts";
+import { createDispatch } from "./transport/dispatch.ts";
+import { LISTENER_LIMITS, type ListenerLimits, listen } from "./transport/listener.ts";
+import { openServices } from "./transport/open-services.ts";
+import { createRestDoor } from "./transport/rest.ts";
+import { createWebDoor } from "./transport/web.ts";
+
+/** How long calls may go on after the server was told to stop, milliseconds. */
+const DRAIN_MS = 10_000;
+
+export interface Server {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  url: string;
+  /** File with the first token, if the token was not given. */
+  tokenFile: string | undefined;
+  /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, closes the store. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts the parts together and serves. Rejects, with nothing left open, if a part cannot start: StoreRefused, or an
+ * error of the network or the file system.
+ */
+export async function start(config: Config, log: Logger, limits: Partial<ListenerLimits> = {}): Promise<Server> {
+  const { instance, store: settings } = config;
+  const clock = systemClock();
+  const newId = idGenerator(clock);
+  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
+  const store = await openSqliteStore(settings.file, instance.id);
+
+  try {
+    const execute = createExecute({ store, clock });
+    const search = createSearch(store);
+    const tokenFile = config.adminToken === undefined ? join(dirname(settings.file), "admin.token") : undefined;
+    await ensureFirstToken({
+      store,
+      execute,
+      instanceId: instance.id,
+      hashOfSecret: () => hashSecret(config.adminToken ?? secretInFile(tokenFile as string)),
+    });
+
+    const stop = new AbortController();
+    const services = [UserService, ZITADELUsers, AccessService];
+    const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
+    const pipeline = createPipeline({
+      authenticate: createAuthenticate({ store, clock, verifyJwt }),
+      validator,
+      instance,
+      stopping: stop.signal,
+      onError: ({ code, message, cause }, method, requestId) => {
+        const isOurFault = code === 13 || code === 14;
+        log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
+      },
+    });
+    const methods = { execute, search, newId, clock, instanceId: instance.id };
+    pipeline.serve(UserService, userMethods(methods));
+    pipeline.serve(ZITADELUsers, userMethods(methods));
+    pipeline.serve(AccessService, accessMethods(methods));
+    pipeline.warmUp();
+
+    const isReady = async () =>
+      !stop.signal.aborted &&
+      (await store.load("user", "-").then(
+        () => true,
+        () => false,
+      ));
+    const health = createHealth({
+      isReady,
+      services: services.map(({ typeName }) => typeName),
+      stopping: stop.signal,
+    });
+    const reflected = [...services, HealthService, ServerReflection, ServerReflectionV1alpha];
+    const reflect = createReflection(reflected, createRegistry(...reflected.map(({ file }) => file)));
+    const listener = await listen({
+      host: config.host,
+      port: config.port,
+      tls: config.tls,
+      limits: { ...LISTENER_LIMITS, ...limits },
+      onRequest: createDispatch({
+        pipeline,
+        connect: createConnectDoor(pipeline, openServices(health, reflect)),
+        rest: createRestDoor(pipeline),
+        web: createWebDoor(isReady),
+        corsOrigins: config.corsOrigins,
+        newId,
+        onFailure: (error) => log.error({ err: error }, "a request failed outside of a call"),
+      }),
+    });
+    log.info({ url: listener.url, store: settings.file, instance: instance.id }, "serving");
+
+    return {
+      url: listener.url,
+      tokenFile,
+      async close() {
+        log.info("stopping");
+        stop.abort(new DomainError("SHUTTING_DOWN", "The server is stopping: call another one, or again in a moment."));
+        await listener.close(DRAIN_MS);
+        await store.close();
+        log.info("stopped");
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,119 @@
+import type { Message } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ContextValues,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { RpcError, refusal } from "../rpc/errors.ts";
+import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
+import { MAX_BODY_MS, MAX_MESSAGE_BYTES, tooLarge, withBodyDeadline } from "./body.ts";
+import { challengeOf } from "./status.ts";
+
+/** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
+export interface ConnectDoor {
+  /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
+  find(path: string): UniversalHandler | undefined;
+  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse>;
+}
+
+/** One call on its way through Connect's handler. */
+interface Visit {
+  call: Call;
+  admitted: Admitted | undefined;
+  /** How long the rest of the request may take to arrive, milliseconds. */
+  bodyMs: number;
+}
+
+const VISIT = createContextKey<Visit | undefined>(undefined);
+
+const OPTIONS = { acceptCompression: [compressionGzip], readMaxBytes: MAX_MESSAGE_BYTES };
+
+/** `open` adds services that anybody may call, such as health. */
+export function createConnectDoor(pipeline: Pipeline, open: (router: ConnectRouter) => void): ConnectDoor {
+  const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
+  for (const method of pipeline.methods) gated.rpc(method, (request, { values }) => invoke(request, values));
+  const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
+  open(ungated);
+
+  const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
+  return {
+    find: (path) => handlers.get(path),
+    async serve(handler, request, call) {
+      const visit: Visit = { call, admitted: undefined, bodyMs: MAX_BODY_MS };
+      const contextValues = createContextValues().set(VISIT, visit);
+      const isEndless = handler.method.methodKind === "bidi_streaming";
+      const body = request.body as AsyncIterable<Uint8Array>;
+      return handler({ ...request, contextValues, body: isEndless ? body : timed(body, visit) });
+    },
+  };
+}
+
+async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void> {
+  const visit = context.values.get(VISIT) as Visit;
+  watchErrors(context);
+  const timeoutMs = context.timeoutMs();
+  visit.bodyMs = Math.min(timeoutMs ?? MAX_BODY_MS, MAX_BODY_MS);
+  try {
+    visit.admitted = await pipeline.admit(context.method, { ...visit.call, timeoutMs });
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+async function invoke(request: Message, values: ContextValues): Promise<Message> {
+  try {
+    return await (values.get(VISIT)?.admitted as Admitted)(request);
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGenerator<Uint8Array> {
+  try {
+    yield* withBodyDeadline(body, () => visit.bodyMs);
+  } catch (error) {
+    throw error instanceof RpcError ? toConnectError(error) : error;
+  }
+}
+
+/**
+ * Gives Connect's own errors, such as of a message that it cannot parse, a reason like all others. Every handler
+ * aborts its signal with the error before it writes the error, so that is where they can be met.
+ */
+function watchErrors({ signal }: HandlerContext): void {
+  signal.addEventListener("abort", () => {
+    const error: unknown = signal.reason;
+    if (!(error instanceof ConnectError) || error.details.length > 0) return;
+    const own = ownError(error);
+    if (own) error.details.push(...own.details);
+  });
+}
+
+function ownError({ code, rawMessage }: ConnectError): RpcError | undefined {
+  switch (code) {
+    case Code.InvalidArgument:
+      return refusal("INVALID_REQUEST", rawMessage);
+    case Code.ResourceExhausted:
+      return tooLarge();
+    case Code.Unimplemented:
+      return refusal("NOT_SERVED", rawMessage);
+    case Code.DeadlineExceeded:
+      return refusal("DEADLINE_EXCEEDED", rawMessage);
+    default:
+      return undefined;
+  }
+}
+
+export function toConnectError(error: unknown): ConnectError {
+  if (!(error instanceof RpcError)) return ConnectError.from(error);
+  const challenge = challengeOf(error);
+  const headers = challenge ? { "www-authenticate": challenge } : undefined;
+  return new ConnectError(error.message, error.code as number, headers, [...error.details], error);
+}

@@ -1,0 +1,109 @@
+import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { RpcError, refusal } from "../rpc/errors.ts";
+import type { Call, Pipeline } from "../rpc/invoke.ts";
+import type { ConnectDoor } from "./connect.ts";
+import { corsHeaders, isPreflight } from "./cors.ts";
+import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
+import type { NodeRequest, NodeResponse } from "./listener.ts";
+import type { RestDoor } from "./rest.ts";
+import { statusResponse } from "./status.ts";
+import type { WebDoor } from "./web.ts";
+
+export interface Doors {
+  pipeline: Pipeline;
+  connect: ConnectDoor;
+  rest: RestDoor;
+  web: WebDoor;
+  corsOrigins: readonly string[];
+  newId: () => string;
+  /** Told of what went wrong outside of a call. */
+  onFailure(error: unknown): void;
+}
+
+/** Finds the door for a request and sends back what comes out of it. It never throws. */
+export function createDispatch(doors: Doors): (request: NodeRequest, response: NodeResponse) => void {
+  return (nodeRequest, nodeResponse) => {
+    const requestId = requestIdOf(nodeRequest, doors.newId);
+    // Both are met again where the bytes are read or written.
+    nodeRequest.on("error", () => {});
+    nodeResponse.on("error", () => {});
+    respond(nodeRequest, nodeResponse, requestId)
+      .then((response) => universalResponseToNodeResponse(response, nodeResponse))
+      .catch((error) => {
+        if (!nodeRequest.destroyed) doors.onFailure(error);
+        nodeResponse.destroy();
+      });
+  };
+
+  async function respond(
+    nodeRequest: NodeRequest,
+    nodeResponse: NodeResponse,
+    requestId: string,
+  ): Promise<UniversalServerResponse> {
+    const request = toUniversal(nodeRequest, nodeResponse);
+    if (request instanceof RpcError) return withHeaders(statusResponse(request), { "x-request-id": requestId });
+    const call: Call = {
+      requestId,
+      authorization: request.header.get("authorization") ?? undefined,
+      address: nodeRequest.socket.remoteAddress,
+      userAgent: request.header.get("user-agent") ?? undefined,
+      timeoutMs: undefined,
+      signal: request.signal,
+    };
+    const response = isPreflight(request) ? { status: 204, header: new Headers() } : await enter(request, call);
+    return withHeaders(response, {
+      ...Object.fromEntries(corsHeaders(request, doors.corsOrigins)),
+      "x-request-id": requestId,
+      "cache-control": "no-store",
+    });
+  }
+
+  async function enter(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
+    const handler = doors.connect.find(new URL(request.url).pathname);
+    if (!handler) {
+      const timeoutMs = timeoutOf(request);
+      return doors.web(request) ?? doors.rest(request, { ...call, timeoutMs });
+    }
+    if (!handler.allowedMethods.includes(request.method)) {
+      const allow = handler.allowedMethods.join(", ");
+      return withHeaders(statusResponse(refusal("NOT_SERVED", `The method takes ${allow}.`), 405), { allow });
+    }
+    const response = isGrpcWebText(request)
+      ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request), call))
+      : await doors.connect.serve(handler, request, call);
+    // Connect answers a content type that it does not know without a word.
+    if (response.status !== 415) return response;
+    const why = "The content type must be one of application/json, proto, grpc, grpc-web or grpc-web-text.";
+    return statusResponse(refusal("INVALID_REQUEST", why), 415);
+  }
+}
+
+/** The request, or why it cannot be one: a Host that makes no URL is a caller's mistake and nobody else's trouble. */
+function toUniversal(request: NodeRequest, response: NodeResponse): UniversalServerRequest | RpcError {
+  try {
+    return universalRequestFromNodeRequest(request, response, undefined, undefined);
+  } catch {
+    return refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
+  }
+}
+
+/** REST takes the deadline in the header of Connect. */
+function timeoutOf({ header }: UniversalServerRequest): number | undefined {
+  const value = header.get("connect-timeout-ms");
+  return value !== null && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
+}
+
+function requestIdOf({ headers }: NodeRequest, newId: () => string): string {
+  const given = headers["x-request-id"];
+  return typeof given === "string" && /^[\w.:-]{1,100}$/.test(given) ? given : newId();
+}
+
+function withHeaders(response: UniversalServerResponse, headers: Record<string, string>): UniversalServerResponse {
+  const header = new Headers(response.header);
+  for (const [name, value] of Object.entries(headers)) {
+    if (name === "vary") header.append(name, value);
+    else header.set(name, value);
+  }
+  return { ...response, header };
+}

@@ -1,0 +1,45 @@
+import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { refusal } from "../rpc/errors.ts";
+import { MAX_MESSAGE_BYTES, readAll } from "./body.ts";
+
+const TEXT = "application/grpc-web-text";
+const BINARY = "application/grpc-web";
+/** Base64 of one enveloped message, with room for the padding of the pieces it may come in. */
+const MAX_TEXT_BYTES = 2 * MAX_MESSAGE_BYTES;
+
+/** Whether the request speaks gRPC-Web in base64, as browsers without binary streams do. */
+export function isGrpcWebText(request: UniversalServerRequest): boolean {
+  return (request.header.get("content-type") ?? "").startsWith(TEXT);
+}
+
+/** The request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
+export function toBinaryRequest(request: UniversalServerRequest): UniversalServerRequest {
+  const header = new Headers(request.header);
+  header.set("content-type", (header.get("content-type") ?? "").replace(TEXT, BINARY));
+  header.delete("content-length");
+  return { ...request, header, body: decoded(request.body as AsyncIterable<Uint8Array>) };
+}
+
+/** The response in base64, each piece for itself, so that nothing waits for the next. */
+export function toTextResponse(response: UniversalServerResponse): UniversalServerResponse {
+  const header = new Headers(response.header);
+  const type = header.get("content-type") ?? "";
+  if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
+  header.set("content-type", type.replace(BINARY, TEXT));
+  return { ...response, header, body: encoded(response.body as AsyncIterable<Uint8Array>) };
+}
+
+async function* decoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const text = Buffer.from(await readAll(body, MAX_TEXT_BYTES)).toString("latin1");
+  // A piece ends at its padding; the next one begins behind it.
+  for (const [piece] of text.matchAll(/[^=]+=*/g)) {
+    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(piece) || piece.length % 4 !== 0) {
+      throw refusal("INVALID_REQUEST", "The body is not base64.");
+    }
+    yield Buffer.from(piece, "base64");
+  }
+}
+
+async function* encoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) yield Buffer.from(Buffer.from(chunk).toString("base64"), "latin1");
+}

@@ -1,0 +1,213 @@
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** What a connection may use. Times are milliseconds. */
+export interface ListenerLimits {
+  connections: number;
+  /** Until the first bytes tell HTTP/1.1 from HTTP/2, and until the TLS handshake is done. */
+  handshakeMs: number;
+  /** Until the headers of an HTTP/1.1 request are there. */
+  headersMs: number;
+  /** Until an HTTP/1.1 request is there whole. */
+  requestMs: number;
+  /** How long an HTTP/1.1 connection may be idle. */
+  keepAliveMs: number;
+  /** How long an HTTP/2 connection may be without an open stream, whatever else it sends. */
+  sessionIdleMs: number;
+  /** Size of all headers of a request, bytes. */
+  headerBytes: number;
+  /** Open streams on one HTTP/2 connection. */
+  streams: number;
+}
+
+export const LISTENER_LIMITS: ListenerLimits = {
+  connections: 10_000,
+  handshakeMs: 10_000,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  keepAliveMs: 75_000,
+  sessionIdleMs: 300_000,
+  headerBytes: 16 * 1024,
+  streams: 256,
+};
+
+/** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+export interface Listener {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  url: string;
+  /**
+   * Stops accepting, lets what runs finish for at most `graceMs`, then cuts what is left. Resolves when every socket
+   * is closed.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves HTTP/1.1 and HTTP/2 on one port: with TLS the client chooses by ALPN (RFC 7301), in cleartext by how it
+ * begins. Rejects if the port cannot be listened on.
+ */
+export async function listen(options: {
+  host: string;
+  port: number;
+  tls?: { cert: string; key: string } | undefined;
+  limits: ListenerLimits;
+  onRequest(request: NodeRequest, response: NodeResponse): void;
+}): Promise<Listener> {
+  const { host, port, tls, limits, onRequest } = options;
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  let closing = false;
+
+  const http1 = createHttp1Server(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+    },
+    (request, response) => {
+      if (closing) response.setHeader("Connection", "close");
+      cutUnreadRequest(request, response);
+      onRequest(request, response);
+    },
+  );
+  // It never listens itself, and only the event starts the clock of its timeouts.
+  http1.emit("listening");
+
+  const http2 = createHttp2Server(
+    { settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes } },
+    onRequest,
+  );
+  http2.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    closeWhenIdle(session, limits.sessionIdleMs);
+    if (closing) session.close();
+  });
+  http2.on("sessionError", () => {});
+
+  function serveHttp1(socket: Socket): void {
+    http1.emit("connection", socket);
+  }
+
+  function serveHttp2(socket: Socket): void {
+    // A client that half-closes would leave its session behind.
+    socket.allowHalfOpen = false;
+    http2.emit("connection", socket);
+  }
+
+  function track(socket: Socket): void {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    socket.setNoDelay(true);
+  }
+
+  const server = tls
+    ? createTlsServer({ ...tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: limits.handshakeMs }, (socket) => {
+        track(socket);
+        if (socket.alpnProtocol === "h2") serveHttp2(socket);
+        else serveHttp1(socket);
+      })
+    : createTcpServer({ allowHalfOpen: true }, (socket) => {
+        track(socket);
+        tellApart(socket, limits.handshakeMs, serveHttp1, serveHttp2);
+      });
+  server.maxConnections = limits.connections;
+  server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+
+  const address = server.address() as AddressInfo;
+  const name = isIPv6(address.address) ? `[${address.address}]` : address.address;
+  return {
+    url: `${tls ? "https" : "http"}://${name}:${address.port}`,
+    async close(graceMs) {
+      closing = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const session of sessions) session.close();
+      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
+      http1.closeIdleConnections();
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(cut);
+      clearInterval(sweep);
+      http1.close();
+    },
+  };
+}
+
+/** Holds the first bytes of a connection until they are the HTTP/2 preface or cannot become it. */
+function tellApart(
+  socket: Socket,
+  timeoutMs: number,
+  serveHttp1: (socket: Socket) => void,
+  serveHttp2: (socket: Socket) => void,
+): void {
+  let held = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  const onEnd = () => socket.destroy();
+  const onData = (chunk: Buffer) => {
+    held = Buffer.concat([held, chunk]);
+    const length = Math.min(held.length, PREFACE.length);
+    const isPreface = held.subarray(0, length).equals(PREFACE.subarray(0, length));
+    if (isPreface && length < PREFACE.length) return;
+    clearTimeout(timer);
+    socket.off("data", onData);
+    socket.off("end", onEnd);
+    socket.unshift(held);
+    if (isPreface) serveHttp2(socket);
+    else serveHttp1(socket);
+  };
+  socket.on("data", onData);
+  socket.on("end", onEnd);
+  socket.on("close", () => clearTimeout(timer));
+}
+
+/** A request that was answered before it was read is not read on for ever. */
+function cutUnreadRequest(request: IncomingMessage, response: ServerResponse): void {
+  response.on("finish", () => {
+    if (request.complete) return;
+    const timer = setTimeout(() => request.socket.destroy(), 1_000);
+    request.on("close", () => clearTimeout(timer));
+    request.socket.on("close", () => clearTimeout(timer));
+  });
+}
+
+/** Says GOAWAY to a connection that had no open stream for a while. */
+function closeWhenIdle(session: ServerHttp2Session, idleMs: number): void {
+  let open = 0;
+  const close = () => {
+    session.close();
+    // The client that does not answer is not waited for.
+    setTimeout(() => session.destroy(), 1_000).unref();
+  };
+  let timer = setTimeout(close, idleMs);
+  session.on("stream", (stream) => {
+    open++;
+    clearTimeout(timer);
+    stream.on("close", () => {
+      open--;
+      if (open === 0 && !session.closed) timer = setTimeout(close, idleMs);
+    });
+  });
+  session.on("close", () => clearTimeout(timer));
+}

@@ -1,0 +1,106 @@
+import { type DescMethod, getOption, toJsonString } from "@bufbuild/protobuf";
+import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
+import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
+import { type RpcError, refusal } from "../rpc/errors.ts";
+import type { Call, Pipeline } from "../rpc/invoke.ts";
+import { bindRequest } from "./bind.ts";
+import { MAX_BODY_MS, MAX_MESSAGE_BYTES, readAll, tooLarge, withBodyDeadline } from "./body.ts";
+import { createRouter, routesOf } from "./http-rule.ts";
+import { plainResponse, statusResponse } from "./status.ts";
+
+/** Answers shorter than this, in bytes, are not compressed. */
+const COMPRESS_FROM_BYTES = 1_024;
+
+/** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
+export type RestDoor = (request: UniversalServerRequest, call: Call) => Promise<UniversalServerResponse>;
+
+/** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
+class HttpRefusal extends Error {
+  readonly status: number;
+  readonly error: RpcError;
+  readonly header: Record<string, string>;
+
+  constructor(status: number, error: RpcError, header: Record<string, string> = {}) {
+    super(error.message);
+    this.status = status;
+    this.error = error;
+    this.header = header;
+  }
+}
+
+/** Throws if a route of a method cannot be served. */
+export function createRestDoor(pipeline: Pipeline): RestDoor {
+  const router = createRouter(pipeline.methods.flatMap(routesOf));
+
+  async function answer(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
+    const url = new URL(request.url);
+    const match = router.match(request.method, url.pathname);
+    if ("allowed" in match) throw noRoute(request, match.allowed);
+    const { method } = match.route;
+
+    const admitted = await pipeline.admit(method, call);
+    const body = await readBody(request, call);
+    const response = await admitted(bindRequest(match, url.searchParams, body));
+    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true });
+    return success(method, `${json}\n`, request.header.get("accept-encoding"));
+  }
+
+  return async (request, call) => {
+    try {
+      return await answer(request, call);
+    } catch (error) {
+      if (!(error instanceof HttpRefusal)) return statusResponse(pipeline.explain(error, call));
+      const response = statusResponse(pipeline.explain(error.error, call), error.status);
+      for (const [name, value] of Object.entries(error.header)) response.header?.set(name, value);
+      return response;
+    }
+  };
+}
+
+function noRoute({ method, url }: UniversalServerRequest, allowed: string[]): HttpRefusal {
+  const path = new URL(url).pathname.slice(0, 200);
+  if (allowed.length === 0) {
+    return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${path}.`));
+  }
+  const allow = allowed.join(", ");
+  const error = refusal("NOT_SERVED", `${path} does not take ${method}, only ${allow}.`);
+  return new HttpRefusal(405, error, { allow });
+}
+
+/** The body, decompressed; empty if there is none. */
+async function readBody({ header, body }: UniversalServerRequest, call: Call): Promise<Uint8Array> {
+  if (Number(header.get("content-length") ?? 0) > MAX_MESSAGE_BYTES) throw tooLarge();
+  const timeoutMs = Math.min(call.timeoutMs ?? MAX_BODY_MS, MAX_BODY_MS);
+  const bytes = await readAll(withBodyDeadline(body as AsyncIterable<Uint8Array>, () => timeoutMs));
+  if (bytes.byteLength === 0) return bytes;
+  const type = header.get("content-type") ?? "(none)";
+  if (!/^application\/json *(;.*)?$/i.test(type)) {
+    const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
+    throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
+  }
+  const encoding = header.get("content-encoding") ?? "identity";
+  if (encoding === "identity") return bytes;
+  if (encoding !== compressionGzip.name) {
+    const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
+    throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
+  }
+  try {
+    return await compressionGzip.decompress(bytes, MAX_MESSAGE_BYTES);
+  } catch (error) {
+    if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge();
+    throw refusal("INVALID_REQUEST", "The body is not gzip.");
+  }
+}
+
+async function success(method: DescMethod, json: string, accepted: string | null): Promise<UniversalServerResponse> {
+  const header = new Headers({ "content-type": "application/json", vary: "accept-encoding" });
+  let bytes: Uint8Array = new TextEncoder().encode(json);
+  const wantsGzip = /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted ?? "");
+  if (wantsGzip && bytes.byteLength >= COMPRESS_FROM_BYTES) {
+    bytes = await compressionGzip.compress(bytes);
+    header.set("content-encoding", compressionGzip.name);
+  }
+  return plainResponse(getOption(method, policy).httpStatus || 200, header, bytes);
+}

@@ -1,0 +1,39 @@
+import { create, createRegistry, toJsonString } from "@bufbuild/protobuf";
+import { createAsyncIterable, type UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
+import { ERROR_DOMAIN, type RpcError } from "../rpc/errors.ts";
+
+const registry = createRegistry(file_google_rpc_error_details);
+
+/** An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193). */
+export function statusResponse(error: RpcError, httpStatus?: number): UniversalServerResponse {
+  const { code, message, packedDetails: details } = error;
+  const status = create(StatusSchema, { code, message, details });
+  const header = new Headers({ "content-type": "application/json" });
+  const challenge = challengeOf(error);
+  if (challenge) header.set("www-authenticate", challenge);
+  return plainResponse(
+    httpStatus ?? codeToHttpStatus(code as number),
+    header,
+    `${toJsonString(StatusSchema, status, { registry })}\n`,
+  );
+}
+
+/** The challenge that goes with UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
+export function challengeOf({ code, message, details }: RpcError): string | undefined {
+  if (code !== Code.UNAUTHENTICATED) return undefined;
+  const reason = details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
+  const realm = `Bearer realm="${ERROR_DOMAIN}"`;
+  if (reason === "TOKEN_MISSING") return realm;
+  return `${realm}, error="invalid_token", error_description="${message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?")}"`;
+}
+
+/** A response that is there whole. */
+export function plainResponse(status: number, header: Headers, body: Uint8Array | string): UniversalServerResponse {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  header.set("content-length", String(bytes.byteLength));
+  return { status, header, body: createAsyncIterable([bytes]) };
+}
