@@ -12,11 +12,11 @@ type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>;
  * Answers one request of gRPC server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md),
  * of version v1 or v1alpha, which are alike. Anybody may ask: the contract is no secret.
  */
-export type Reflect = (request: Pick<ServerReflectionRequest, "host" | "messageRequest">) => Answer;
+export type Reflection = (request: Pick<ServerReflectionRequest, "host" | "messageRequest">) => Answer;
 
 type Found = Exclude<Answer["messageResponse"], undefined>;
 
-export function createReflection(services: readonly DescService[], registry: Registry): Reflect {
+export function createReflection(services: readonly DescService[], registry: Registry): Reflection {
   const files = new Map<string, DescFile>();
   const add = (file: DescFile) => {
     if (files.has(file.proto.name)) return;
@@ -26,7 +26,7 @@ export function createReflection(services: readonly DescService[], registry: Reg
   for (const { file } of services) add(file);
   const extensions = [...files.values()].flatMap((file) => file.extensions);
 
-  function find({ messageRequest }: Parameters<Reflect>[0]): Found {
+  function find({ messageRequest }: Parameters<Reflection>[0]): Found {
     const { value } = messageRequest;
     switch (messageRequest.case) {
       case "listServices":

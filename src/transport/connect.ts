@@ -69,7 +69,8 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
 
 async function invoke(request: Message, values: ContextValues): Promise<Message> {
   try {
-    return await (values.get(VISIT)?.admitted as Admitted)(request);
+    const { admitted } = values.get(VISIT) as Visit & { admitted: Admitted };
+    return await admitted(request);
   } catch (error) {
     throw toConnectError(error);
   }

@@ -165,19 +165,23 @@ function tellApart(
   let held = Buffer.alloc(0);
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
   const onEnd = () => socket.destroy();
-  const onData = (chunk: Buffer) => {
+  // Not "data": it would set the socket flowing, and the HTTP/2 session, which looks for bytes that are there already
+  // only one tick later, would miss them.
+  const onReadable = () => {
+    const chunk = socket.read() as Buffer | null;
+    if (!chunk) return;
     held = Buffer.concat([held, chunk]);
     const length = Math.min(held.length, PREFACE.length);
     const isPreface = held.subarray(0, length).equals(PREFACE.subarray(0, length));
     if (isPreface && length < PREFACE.length) return;
     clearTimeout(timer);
-    socket.off("data", onData);
+    socket.off("readable", onReadable);
     socket.off("end", onEnd);
     socket.unshift(held);
     if (isPreface) serveHttp2(socket);
     else serveHttp1(socket);
   };
-  socket.on("data", onData);
+  socket.on("readable", onReadable);
   socket.on("end", onEnd);
   socket.on("close", () => clearTimeout(timer));
 }

@@ -1,0 +1,7 @@
+export default {
+  testMatch: ["<rootDir>/test/**/*.test.ts"],
+  extensionsToTreatAsEsm: [".ts"],
+  transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
+  testTimeout: 60_000,
+  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
+};
