@@ -3,5 +3,5 @@ export default {
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
   testTimeout: 60_000,
-  reporters: ["default", "summary", "<rootDir>/test/support/closing-line.js"],
+  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
 };
