@@ -31,7 +31,7 @@ interface Setting {
   default: string | undefined;
   /** One line for people. */
   description: string;
-  /** Never shown. */
+  /** Never shown, for it may hold a secret. */
   secret?: true;
   /** Says what is wrong with a value, or undefined. */
   problem?(value: string): string | undefined;
@@ -47,6 +47,7 @@ export const SETTINGS = {
   USERLOCK_STORE: {
     default: "sqlite:data/userlock.db",
     description: "where everything is kept: `sqlite:PATH`, or `sqlite::memory:` for nothing that lasts",
+    secret: true,
     problem: (value) => {
       if (/^postgres(ql)?:/.test(value)) return "PostgreSQL is not served yet: use sqlite:PATH";
       return /^sqlite:./.test(value) ? undefined : "must be sqlite:PATH or sqlite::memory:";
@@ -135,7 +136,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   const together = (names: Name[]) => {
     const absent = names.filter((name) => get(name) === undefined);
     if (absent.length === 0) return true;
-    if (absent.length < names.length) problems.push(`${absent.join(", ")}: must be set too, with ${names.join(", ")}`);
+    if (absent.length < names.length) problems.push(`${absent.join(", ")}: missing; ${names.join(", ")} go together`);
     return false;
   };
   const hasTls = together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);

@@ -1,69 +1,109 @@
+import { randomBytes } from "node:crypto";
+import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
+import { runDemo } from "./cli/demo.ts";
+import { runToken, TOKEN_USAGE } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
-import { start } from "./server.ts";
+import { type Server, start } from "./server.ts";
 
-/** Exit codes of sysexits.h. */
-const EX_USAGE = 64;
-const EX_UNAVAILABLE = 69;
+/** Exit code of sysexits.h. */
 const EX_CONFIG = 78;
 
 const USAGE = `Usage:
-  userlock [serve]          serve, with the settings of the environment (see README.md)
-  userlock help             print this
+  userlock [serve]          serve, with the settings of the environment (README.md lists them)
+  userlock demo             show the API on a server that keeps nothing
+${TOKEN_USAGE}  userlock help             print this
+
+token talks to the server at USERLOCK_URL (default http://127.0.0.1:8080) with the token in USERLOCK_TOKEN.
 `;
 
-const [command = "serve", ...rest] = process.argv.slice(2);
-process.exitCode = await run(command, rest);
+const print = (line: string) => process.stdout.write(`${line}\n`);
 
-async function run(command: string, _rest: string[]): Promise<number> {
+const [command = "serve", ...args] = process.argv.slice(2);
+process.exitCode = await run(command, args);
+
+async function run(command: string, args: string[]): Promise<number> {
   switch (command) {
     case "serve":
-      return serve();
+      return args.length === 0 ? serve() : misused(`serve takes no arguments: ${args.join(" ")}`);
+    case "demo":
+      return demo();
+    case "token":
+      return client(() => runToken(args, process.env, print));
     case "help":
     case "--help":
       process.stdout.write(USAGE);
-      return 0;
+      return EX_OK;
     default:
-      process.stderr.write(`userlock: there is no command ${command}\n\n${USAGE}`);
-      return EX_USAGE;
+      return misused(`there is no command ${command}`);
+  }
+}
+
+function misused(why: string): number {
+  process.stderr.write(`userlock: ${why}\n\n${USAGE}`);
+  return EX_USAGE;
+}
+
+async function client(work: () => Promise<void>): Promise<number> {
+  try {
+    await work();
+    return EX_OK;
+  } catch (error) {
+    const { message, exitCode } = explain(error);
+    process.stderr.write(`userlock: ${message}\n`);
+    return exitCode;
   }
 }
 
 async function serve(): Promise<number> {
-  const server = await startFromEnvironment();
-  if (typeof server === "number") return server;
-  process.stdout.write(`userlock listening on ${server.url}\n`);
-  if (process.stdout.isTTY) process.stdout.write(firstSteps(server.url, server.tokenFile));
-
-  await new Promise<void>((resolve) => {
-    const onSignal = () => {
-      resolve();
-      // A second signal means now.
-      process.on("SIGTERM", () => process.exit(1)).on("SIGINT", () => process.exit(1));
-    };
-    process.once("SIGTERM", onSignal).once("SIGINT", onSignal);
-  });
-  await server.close();
-  return 0;
-}
-
-async function startFromEnvironment() {
+  let server: Server;
   try {
     const config = readConfig(process.env);
-    return await start(config, createLogger(config.logLevel));
+    server = await start(config, createLogger(config.logLevel));
   } catch (error) {
-    if (error instanceof ConfigError) {
-      const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
-      process.stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
-      return EX_CONFIG;
+    if (!(error instanceof ConfigError)) {
+      process.stderr.write(`userlock does not start: ${(error as Error).message}\n`);
+      return EX_UNAVAILABLE;
     }
-    process.stderr.write(`userlock does not start: ${(error as Error).message}\n`);
-    return EX_UNAVAILABLE;
+    const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
+    process.stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
+    return EX_CONFIG;
   }
+
+  print(`userlock listening on ${server.url}`);
+  if (process.stdout.isTTY) print(firstSteps(server));
+  await new Promise<void>((resolve) => {
+    const stop = () => {
+      resolve();
+      // A second signal means now.
+      for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(1));
+    };
+    process.once("SIGTERM", stop).once("SIGINT", stop);
+  });
+  await server.close();
+  return EX_OK;
 }
 
-function firstSteps(url: string, tokenFile: string | undefined): string {
-  const token = tokenFile ? `$(cat ${tokenFile})` : "$USERLOCK_ADMIN_TOKEN";
+async function demo(): Promise<number> {
+  const token = randomBytes(16).toString("hex");
+  const config = readConfig({
+    USERLOCK_LISTEN: "127.0.0.1:0",
+    USERLOCK_STORE: "sqlite::memory:",
+    USERLOCK_ADMIN_TOKEN: token,
+    USERLOCK_LOG_LEVEL: "warn",
+  });
+  const server = await start(config, createLogger(config.logLevel));
+  try {
+    await runDemo(server.url, token, print);
+  } finally {
+    await server.close();
+  }
+  return EX_OK;
+}
+
+/** Lines to paste, with the address and the token as they are. */
+function firstSteps({ url, tokenFile }: Server): string {
+  const token = tokenFile === undefined ? "$USERLOCK_ADMIN_TOKEN" : `$(cat ${tokenFile})`;
   const curl = `curl -H "Authorization: Bearer ${token}"`;
   const users = `${url}/resources/v3alpha/users`;
   return `

@@ -50,7 +50,9 @@ export function createConnectDoor(pipeline: Pipeline, open: (router: ConnectRout
       const contextValues = createContextValues().set(VISIT, visit);
       const isEndless = handler.method.methodKind === "bidi_streaming";
       const body = request.body as AsyncIterable<Uint8Array>;
-      return handler({ ...request, contextValues, body: isEndless ? body : timed(body, visit) });
+      return withPlainMessage(
+        await handler({ ...request, contextValues, body: isEndless ? body : timed(body, visit) }),
+      );
     },
   };
 }
@@ -82,6 +84,21 @@ async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGener
   } catch (error) {
     throw error instanceof RpcError ? toConnectError(error) : error;
   }
+}
+
+/**
+ * Connect escapes all that encodeURIComponent does in grpc-message; the protocol asks it for "%" and what is not
+ * printable ASCII, and @grpc/grpc-js shows its users the escapes of ":" and "," as they came.
+ */
+function withPlainMessage(response: UniversalServerResponse): UniversalServerResponse {
+  const { trailer, body } = response;
+  if (!trailer || !body) return response;
+  async function* rewritten(bytes: AsyncIterable<Uint8Array>) {
+    yield* bytes;
+    const message = trailer?.get("grpc-message");
+    if (message) trailer?.set("grpc-message", encodeURI(decodeURIComponent(message)).replaceAll("%20", " "));
+  }
+  return { ...response, body: rewritten(body) };
 }
 
 /**

@@ -1,0 +1,91 @@
+import { parseArgs } from "node:util";
+import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Role, RoleSchema } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { accessClient, type Environment, UsageError } from "./client.ts";
+
+export const TOKEN_USAGE = `  userlock token create --subject S --role ROLE [--organization ID] [--expires 30d]
+                            make a token and print its secret, this once
+  userlock token list       list the tokens that are not revoked
+  userlock token revoke ID  end a token
+`;
+
+const PAGE = 1_000;
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/**
+ * `userlock token …`: makes, lists and revokes tokens on a running server. What it prints on stdout is the secret alone
+ * (create), a line for each token (list), or nothing (revoke). Rejects with UsageError or the server's error.
+ */
+export async function runToken(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
+  const [action, ...rest] = args;
+  switch (action) {
+    case "create":
+      return create(rest, environment, print);
+    case "list":
+      return list(rest, environment, print);
+    case "revoke":
+      return revoke(rest, environment);
+    default:
+      throw new UsageError(`token must be followed by create, list or revoke:\n${TOKEN_USAGE}`);
+  }
+}
+
+async function create(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
+  const { subject, role, organization, expires } = parse(args, {
+    subject: { type: "string" },
+    role: { type: "string" },
+    organization: { type: "string" },
+    expires: { type: "string" },
+  }).values;
+  if (!subject) throw new UsageError("--subject is missing: who shall carry the token?");
+  const names = Object.keys(Role).filter((name) => name !== "UNSPECIFIED");
+  if (!role || !names.includes(role)) throw new UsageError(`--role must be one of ${names.join(", ")}`);
+  const { token } = await accessClient(environment).createToken({
+    subject,
+    grants: [
+      { role: Role[role as keyof typeof Role], ...(organization !== undefined && { organizationId: organization }) },
+    ],
+    ...(expires !== undefined && { expires: timestampFromMs(Date.now() + duration(expires)) }),
+  });
+  print(token);
+}
+
+async function list(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
+  parse(args, {});
+  const client = accessClient(environment);
+  for (let offset = 0n; ; offset += BigInt(PAGE)) {
+    const { result, details } = await client.listTokens({ query: { offset, limit: PAGE } });
+    for (const { details: token, subject, grants, expires } of result) {
+      const roles = grants.map(({ role, organizationId }) => {
+        const name = RoleSchema.value[role]?.localName ?? String(role);
+        return organizationId === undefined ? name : `${name}@${organizationId}`;
+      });
+      const end = expires ? timestampDate(expires).toISOString() : "never";
+      print([token?.id, subject, roles.join(","), `expires=${end}`].join("\t"));
+    }
+    if (offset + BigInt(result.length) >= (details?.totalResult ?? 0n)) return;
+  }
+}
+
+async function revoke(args: string[], environment: Environment): Promise<void> {
+  const [tokenId, ...more] = parse(args, {}, true).positionals;
+  if (tokenId === undefined || more.length > 0) throw new UsageError("token revoke takes the id of one token");
+  await accessClient(environment).revokeToken({ tokenId });
+}
+
+type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;
+
+function parse<Known extends Options>(args: string[], options: Known, allowPositionals = false) {
+  try {
+    return parseArgs({ args, options, allowPositionals, strict: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** Milliseconds of a text such as `30d`. */
+function duration(text: string): number {
+  const [, number, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
+  if (!unit) throw new UsageError("--expires must be a number with a unit of s, m, h, d or w, such as 30d");
+  return Number(number) * UNITS[unit as keyof typeof UNITS];
+}
