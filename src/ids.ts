@@ -12,9 +12,18 @@ const PROCESSES = 10_000_000;
  */
 export function idGenerator(clock: Clock): () => string {
   const suffix = String(randomInt(PROCESSES)).padStart(7, "0");
-  let last = 0;
+  // Two numbers, for the 17 digits of both together are more than a number holds exactly.
+  let millisecond = 0;
+  let count = 0;
   return () => {
-    last = Math.max(last + 1, Math.floor(clock() / 1000) * PER_MILLISECOND);
-    return `${String(last).padStart(17, "0")}${suffix}`;
+    const now = Math.floor(clock() / 1000);
+    if (now > millisecond) {
+      millisecond = now;
+      count = 0;
+    } else if (++count === PER_MILLISECOND) {
+      millisecond++;
+      count = 0;
+    }
+    return `${String(millisecond).padStart(13, "0")}${String(count).padStart(4, "0")}${suffix}`;
   };
 }
