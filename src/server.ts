@@ -27,13 +27,11 @@ import { userMethods } from "./rpc/users.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import { createConnectDoor } from "./transport/connect.ts";
 import { createDispatch } from "./transport/dispatch.ts";
-import { LISTENER_LIMITS, type ListenerLimits, listen } from "./transport/listener.ts";
+import { LIMITS, type Limits } from "./transport/limits.ts";
+import { listen } from "./transport/listener.ts";
 import { openServices } from "./transport/open-services.ts";
 import { createRestDoor } from "./transport/rest.ts";
 import { createWebDoor } from "./transport/web.ts";
-
-/** How long calls may go on after the server was told to stop, milliseconds. */
-const DRAIN_MS = 10_000;
 
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
@@ -48,7 +46,8 @@ export interface Server {
  * Puts the parts together and serves. Rejects, with nothing left open, if a part cannot start: StoreRefused, or an
  * error of the network or the file system.
  */
-export async function start(config: Config, log: Logger, limits: Partial<ListenerLimits> = {}): Promise<Server> {
+export async function start(config: Config, log: Logger, changedLimits: Partial<Limits> = {}): Promise<Server> {
+  const limits = { ...LIMITS, ...changedLimits };
   const { instance, store: settings } = config;
   const clock = systemClock();
   const newId = idGenerator(clock);
@@ -73,6 +72,7 @@ export async function start(config: Config, log: Logger, limits: Partial<Listene
       authenticate: createAuthenticate({ store, clock, verifyJwt }),
       validator,
       instance,
+      maxCallMs: limits.callMs,
       stopping: stop.signal,
       onError: ({ code, message, cause }, method, requestId) => {
         const isOurFault = code === 13 || code === 14;
@@ -102,11 +102,11 @@ export async function start(config: Config, log: Logger, limits: Partial<Listene
       host: config.host,
       port: config.port,
       tls: config.tls,
-      limits: { ...LISTENER_LIMITS, ...limits },
+      limits,
       onRequest: createDispatch({
         pipeline,
-        connect: createConnectDoor(pipeline, openServices(health, reflect)),
-        rest: createRestDoor(pipeline),
+        connect: createConnectDoor(pipeline, openServices(health, reflect), limits),
+        rest: createRestDoor(pipeline, limits),
         web: createWebDoor(isReady),
         corsOrigins: config.corsOrigins,
         newId,
@@ -121,7 +121,7 @@ export async function start(config: Config, log: Logger, limits: Partial<Listene
       async close() {
         log.info("stopping");
         stop.abort(new DomainError("SHUTTING_DOWN", "The server is stopping: call another one, or again in a moment."));
-        await listener.close(DRAIN_MS);
+        await listener.close(limits.drainMs);
         await store.close();
         log.info("stopped");
       },

@@ -19,9 +19,6 @@ import { holds, missing, PERMISSIONS, type Permission } from "../domain/access.t
 import { DomainError } from "../domain/errors.ts";
 import { type RpcError, toRpcError } from "./errors.ts";
 
-/** How long a call may take if its caller sets no deadline, or a later one, milliseconds. */
-export const MAX_CALL_MS = 30_000;
-
 /** A call as a door hands it over, its message still unread. */
 export interface Call {
   requestId: string;
@@ -69,6 +66,8 @@ export interface PipelineParts {
   validator: Validator;
   /** The instance that is served. */
   instance: { id: string; domains: readonly string[] };
+  /** How long a call may take if its caller sets no deadline, or a later one, milliseconds. */
+  maxCallMs: number;
   /** Told of every error that a caller is given. */
   onError(error: RpcError, method: string, requestId: string): void;
   /** Aborted when the server stops; calls that come later are refused with SHUTTING_DOWN. */
@@ -127,7 +126,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           try {
             validate(parts.validator, method.input, request);
             checkInstance(parts.instance, request);
-            const output = await withDeadline(call, (signal) =>
+            const output = await withDeadline(call, parts.maxCallMs, (signal) =>
               handler(request as never, { principal, actor, signal, permission }),
             );
             return create(method.output, output);
@@ -173,7 +172,11 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
 }
 
 /** Rejects at the deadline or when the caller is gone, whether or not the work heeds its signal. */
-async function withDeadline<Result>(call: Call, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+async function withDeadline<Result>(
+  call: Call,
+  maxMs: number,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const controller = new AbortController();
   const { signal } = controller;
   const onGone = () => controller.abort(new DomainError("CANCELLED", "The caller is gone."));
@@ -181,7 +184,7 @@ async function withDeadline<Result>(call: Call, work: (signal: AbortSignal) => P
     controller.abort(
       new DomainError("DEADLINE_EXCEEDED", "The time is up; a change was either made whole or not at all."),
     );
-  const timeoutMs = Math.min(call.timeoutMs ?? MAX_CALL_MS, MAX_CALL_MS);
+  const timeoutMs = Math.min(call.timeoutMs ?? maxMs, maxMs);
   const timer = setTimeout(onDeadline, Math.max(timeoutMs, 0));
   if (timeoutMs <= 0) onDeadline();
   if (call.signal.aborted) onGone();

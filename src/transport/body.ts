@@ -2,8 +2,6 @@ import { type RpcError, refusal } from "../rpc/errors.ts";
 
 /** Bytes of one request message, compressed or not. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
-/** How long the body of a request may take to arrive, milliseconds. */
-export const MAX_BODY_MS = 20_000;
 
 /** The error of a request that is larger than MAX_MESSAGE_BYTES. */
 export function tooLarge(): RpcError {

@@ -13,7 +13,8 @@ import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse 
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
-import { MAX_BODY_MS, MAX_MESSAGE_BYTES, tooLarge, withBodyDeadline } from "./body.ts";
+import { MAX_MESSAGE_BYTES, tooLarge, withBodyDeadline } from "./body.ts";
+import type { Limits } from "./limits.ts";
 import { challengeOf } from "./status.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
@@ -36,7 +37,11 @@ const VISIT = createContextKey<Visit | undefined>(undefined);
 const OPTIONS = { acceptCompression: [compressionGzip], readMaxBytes: MAX_MESSAGE_BYTES };
 
 /** `open` adds services that anybody may call, such as health. */
-export function createConnectDoor(pipeline: Pipeline, open: (router: ConnectRouter) => void): ConnectDoor {
+export function createConnectDoor(
+  pipeline: Pipeline,
+  open: (router: ConnectRouter) => void,
+  { bodyMs }: Pick<Limits, "bodyMs">,
+): ConnectDoor {
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
   for (const method of pipeline.methods) gated.rpc(method, (request, { values }) => invoke(request, values));
   const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
@@ -46,7 +51,7 @@ export function createConnectDoor(pipeline: Pipeline, open: (router: ConnectRout
   return {
     find: (path) => handlers.get(path),
     async serve(handler, request, call) {
-      const visit: Visit = { call, admitted: undefined, bodyMs: MAX_BODY_MS };
+      const visit: Visit = { call, admitted: undefined, bodyMs };
       const contextValues = createContextValues().set(VISIT, visit);
       const isEndless = handler.method.methodKind === "bidi_streaming";
       const body = request.body as AsyncIterable<Uint8Array>;
@@ -61,7 +66,7 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
   const visit = context.values.get(VISIT) as Visit;
   watchErrors(context);
   const timeoutMs = context.timeoutMs();
-  visit.bodyMs = Math.min(timeoutMs ?? MAX_BODY_MS, MAX_BODY_MS);
+  visit.bodyMs = Math.min(timeoutMs ?? visit.bodyMs, visit.bodyMs);
   try {
     visit.admitted = await pipeline.admit(context.method, { ...visit.call, timeoutMs });
   } catch (error) {

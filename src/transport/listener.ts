@@ -7,39 +7,10 @@ import {
 } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { Limits } from "./limits.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
-
-/** What a connection may use. Times are milliseconds. */
-export interface ListenerLimits {
-  connections: number;
-  /** Until the first bytes tell HTTP/1.1 from HTTP/2, and until the TLS handshake is done. */
-  handshakeMs: number;
-  /** Until the headers of an HTTP/1.1 request are there. */
-  headersMs: number;
-  /** Until an HTTP/1.1 request is there whole. */
-  requestMs: number;
-  /** How long an HTTP/1.1 connection may be idle. */
-  keepAliveMs: number;
-  /** How long an HTTP/2 connection may be without an open stream, whatever else it sends. */
-  sessionIdleMs: number;
-  /** Size of all headers of a request, bytes. */
-  headerBytes: number;
-  /** Open streams on one HTTP/2 connection. */
-  streams: number;
-}
-
-export const LISTENER_LIMITS: ListenerLimits = {
-  connections: 10_000,
-  handshakeMs: 10_000,
-  headersMs: 10_000,
-  requestMs: 30_000,
-  keepAliveMs: 75_000,
-  sessionIdleMs: 300_000,
-  headerBytes: 16 * 1024,
-  streams: 256,
-};
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -62,7 +33,7 @@ export async function listen(options: {
   host: string;
   port: number;
   tls?: { cert: string; key: string } | undefined;
-  limits: ListenerLimits;
+  limits: Limits;
   onRequest(request: NodeRequest, response: NodeResponse): void;
 }): Promise<Listener> {
   const { host, port, tls, limits, onRequest } = options;

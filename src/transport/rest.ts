@@ -6,8 +6,9 @@ import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
-import { MAX_BODY_MS, MAX_MESSAGE_BYTES, readAll, tooLarge, withBodyDeadline } from "./body.ts";
+import { MAX_MESSAGE_BYTES, readAll, tooLarge, withBodyDeadline } from "./body.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
+import type { Limits } from "./limits.ts";
 import { plainResponse, statusResponse } from "./status.ts";
 
 /** Answers shorter than this, in bytes, are not compressed. */
@@ -31,7 +32,7 @@ class HttpRefusal extends Error {
 }
 
 /** Throws if a route of a method cannot be served. */
-export function createRestDoor(pipeline: Pipeline): RestDoor {
+export function createRestDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): RestDoor {
   const router = createRouter(pipeline.methods.flatMap(routesOf));
 
   async function answer(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
@@ -41,7 +42,7 @@ export function createRestDoor(pipeline: Pipeline): RestDoor {
     const { method } = match.route;
 
     const admitted = await pipeline.admit(method, call);
-    const body = await readBody(request, call);
+    const body = await readBody(request, Math.min(call.timeoutMs ?? bodyMs, bodyMs));
     const response = await admitted(bindRequest(match, url.searchParams, body));
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true });
     return success(method, `${json}\n`, request.header.get("accept-encoding"));
@@ -69,10 +70,9 @@ function noRoute({ method, url }: UniversalServerRequest, allowed: string[]): Ht
   return new HttpRefusal(405, error, { allow });
 }
 
-/** The body, decompressed; empty if there is none. */
-async function readBody({ header, body }: UniversalServerRequest, call: Call): Promise<Uint8Array> {
+/** The body, decompressed; empty if there is none. Rejects if it takes longer than `timeoutMs`. */
+async function readBody({ header, body }: UniversalServerRequest, timeoutMs: number): Promise<Uint8Array> {
   if (Number(header.get("content-length") ?? 0) > MAX_MESSAGE_BYTES) throw tooLarge();
-  const timeoutMs = Math.min(call.timeoutMs ?? MAX_BODY_MS, MAX_BODY_MS);
   const bytes = await readAll(withBodyDeadline(body as AsyncIterable<Uint8Array>, () => timeoutMs));
   if (bytes.byteLength === 0) return bytes;
   const type = header.get("content-type") ?? "(none)";
