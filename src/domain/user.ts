@@ -83,6 +83,9 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
   isGone: (state) => state.lifecycle === "deleted",
 };
 
+/** What a log without a beginning is about. It is the system's, so that nobody is shown it. */
+const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
+
 function decide(state: User | undefined, command: UserCommand, { actor }: Occasion): UserEvent[] {
   if (command.type === "create") {
     if (state !== undefined) refuse("USER_ALREADY_EXISTS", command.id, "The id was used before: choose another one.");
@@ -128,7 +131,7 @@ function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occa
     const { id, owner, profile, usernames } = event.data;
     return { id, owner, lifecycle: "active", usernames, ...profile };
   }
-  const before = state as User;
+  const before = state ?? NOBODY;
   switch (event.type) {
     case "user.patched":
       return { ...before, ...event.data.profile };
@@ -148,13 +151,17 @@ function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occa
       return { ...before, usernames: [...before.usernames, event.data.username] };
     case "user.username_removed":
       return { ...before, usernames: before.usernames.filter(({ id }) => id !== event.data.usernameId) };
+    default:
+      // An event of a newer version.
+      return before;
   }
 }
 
 /** Names that differ only in case or in Unicode compatibility form (NFKC) are the same name. */
 function claim(username: Username, owner: Owner): string {
   const folded = username.name.normalize("NFKC").toLowerCase();
-  return username.organizationSpecific ? `username@${owner.id}:${folded}` : `username:${folded}`;
+  // Quoted, for both the id and the name may have any of the characters that could part them.
+  return username.organizationSpecific ? `username@${JSON.stringify(owner.id)}:${folded}` : `username:${folded}`;
 }
 
 function checkUsernames(usernames: Username[], owner: Owner, id: string): void {
