@@ -82,7 +82,10 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
 /** The request, or why it cannot be one: a Host that makes no URL is a caller's mistake and nobody else's trouble. */
 function toUniversal(request: NodeRequest, response: NodeResponse): UniversalServerRequest | RpcError {
   try {
-    return universalRequestFromNodeRequest(request, response, undefined, undefined);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    // Connect's own body destroys the request, and with it the connection, when it is not read to its end: the caller
+    // would not see why.
+    return { ...universal, body: request.iterator({ destroyOnReturn: false }) };
   } catch {
     return refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
   }

@@ -1,5 +1,6 @@
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import {
+  constants,
   createServer as createHttp2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -11,6 +12,9 @@ import type { Limits } from "./limits.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** How long what follows an answered HTTP/1.1 request is read and thrown away, milliseconds. */
+const UNREAD_MS = 1_000;
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -60,7 +64,10 @@ export async function listen(options: {
 
   const http2 = createHttp2Server(
     { settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes } },
-    onRequest,
+    (request, response) => {
+      resetUnreadRequest(request, response);
+      onRequest(request, response);
+    },
   );
   http2.on("session", (session) => {
     sessions.add(session);
@@ -159,11 +166,20 @@ function tellApart(
 
 /** A request that was answered before it was read is not read on for ever. */
 function cutUnreadRequest(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
   response.on("finish", () => {
     if (request.complete) return;
-    const timer = setTimeout(() => request.socket.destroy(), 1_000);
-    request.on("close", () => clearTimeout(timer));
-    request.socket.on("close", () => clearTimeout(timer));
+    // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
+    request.resume();
+    const timer = setTimeout(() => socket.destroy(), UNREAD_MS).unref();
+    request.on("end", () => clearTimeout(timer));
+  });
+}
+
+/** Ends a stream whose request was answered before it was read (RFC 9113, section 8.1). */
+function resetUnreadRequest(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  response.on("finish", () => {
+    if (!request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
   });
 }
 
