@@ -1,0 +1,32 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+
+export interface Outcome {
+  /** Exit code; null if a signal ended the command. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command to its end. Rejects only if it cannot be started; `input` is what it reads from stdin. */
+export async function runCommand(
+  command: string,
+  args: readonly string[],
+  input: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> = [],
+): Promise<Outcome> {
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  const text = async (stream: AsyncIterable<Buffer>) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  // A command may end before it has read all of its input.
+  child.stdin.on("error", () => {});
+  const feed = async () => {
+    for await (const chunk of input) child.stdin.write(chunk);
+    child.stdin.end();
+  };
+  const [[code], stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr), feed()]);
+  return { code, stdout, stderr };
+}
