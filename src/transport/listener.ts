@@ -13,7 +13,7 @@ import type { Limits } from "./limits.ts";
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
-/** How long what follows an answered HTTP/1.1 request is read and thrown away, milliseconds. */
+/** How long what follows an answered request is read and thrown away, milliseconds. */
 const UNREAD_MS = 1_000;
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
@@ -65,7 +65,7 @@ export async function listen(options: {
   const http2 = createHttp2Server(
     { settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes } },
     (request, response) => {
-      resetUnreadRequest(request, response);
+      resetUnreadRequest(request);
       onRequest(request, response);
     },
   );
@@ -176,10 +176,17 @@ function cutUnreadRequest(request: IncomingMessage, response: ServerResponse): v
   });
 }
 
-/** Ends a stream whose request was answered before it was read (RFC 9113, section 8.1). */
-function resetUnreadRequest(request: Http2ServerRequest, response: Http2ServerResponse): void {
-  response.on("finish", () => {
-    if (!request.complete) request.stream.close(constants.NGHTTP2_NO_ERROR);
+/**
+ * The same for a stream, which is reset (RFC 9113, section 8.1). Not at once: a client that is reset while it sends may
+ * drop the answer that it has already, as curl 7.88 does.
+ */
+function resetUnreadRequest({ stream }: Http2ServerRequest): void {
+  // Not "finish": it is too late, for Node resets by itself what nobody has begun to read by then.
+  stream.once("prefinish", () => {
+    if (stream.readableEnded || stream.destroyed) return;
+    stream.resume();
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), UNREAD_MS).unref();
+    stream.on("close", () => clearTimeout(timer));
   });
 }
 
