@@ -105,7 +105,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       limits,
       onRequest: createDispatch({
         pipeline,
-        connect: createConnectDoor(pipeline, openServices(health, reflect), limits),
+        connect: createConnectDoor(pipeline, openServices(health, reflect, stop.signal), limits),
         rest: createRestDoor(pipeline, limits),
         web: createWebDoor(isReady),
         corsOrigins: config.corsOrigins,

@@ -8,31 +8,41 @@ export function tooLarge(): RpcError {
   return refusal("TOO_LARGE", `A message may have ${MAX_MESSAGE_BYTES} bytes at most, compressed or not.`);
 }
 
+/** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
+export async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal): AsyncGenerator<Item> {
+  const iterator = items[Symbol.asyncIterator]();
+  let fail: (reason: unknown) => void = () => {};
+  const onStop = () => fail(stop.reason);
+  stop.addEventListener("abort", onStop);
+  try {
+    for (;;) {
+      const next = await new Promise<IteratorResult<Item>>((resolve, reject) => {
+        fail = reject;
+        if (stop.aborted) onStop();
+        else iterator.next().then(resolve, reject);
+      });
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    stop.removeEventListener("abort", onStop);
+    // Not awaited: an iterator that waits for bytes ends only when the connection does.
+    void iterator.return?.().catch(() => {});
+  }
+}
+
 /** The same bytes, until `milliseconds` have passed since the first was asked for: then it throws DEADLINE_EXCEEDED. */
 export async function* withBodyDeadline(
   body: AsyncIterable<Uint8Array>,
   milliseconds: () => number,
 ): AsyncGenerator<Uint8Array> {
-  const iterator = body[Symbol.asyncIterator]();
-  let expire: (error: RpcError) => void = () => {};
-  const expired = new Promise<never>((_, reject) => {
-    expire = reject;
-  });
-  expired.catch(() => {});
-  const timer = setTimeout(
-    () => expire(refusal("DEADLINE_EXCEEDED", "The request did not arrive in time.")),
-    milliseconds(),
-  );
+  const stop = new AbortController();
+  const onTime = () => stop.abort(refusal("DEADLINE_EXCEEDED", "The request did not arrive in time."));
+  const timer = setTimeout(onTime, milliseconds());
   try {
-    for (;;) {
-      const next = await Promise.race([iterator.next(), expired]);
-      if (next.done) return;
-      yield next.value;
-    }
+    yield* until(body, stop.signal);
   } finally {
     clearTimeout(timer);
-    // Not awaited: an iterator that waits for bytes ends only when the connection does.
-    void iterator.return?.().catch(() => {});
   }
 }
 

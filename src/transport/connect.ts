@@ -28,42 +28,70 @@ export interface ConnectDoor {
 interface Visit {
   call: Call;
   admitted: Admitted | undefined;
+  /** Whether the message could be read. */
+  isRead: boolean;
   /** How long the rest of the request may take to arrive, milliseconds. */
   bodyMs: number;
 }
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
 
+function visitOf(values: ContextValues): Visit {
+  return values.get(VISIT) as Visit;
+}
+
+/** The longest time that setTimeout takes, milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 const OPTIONS = { acceptCompression: [compressionGzip], readMaxBytes: MAX_MESSAGE_BYTES };
+
+/** What the caller of an open service is told of an error in it. */
+export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
 
 /** `open` adds services that anybody may call, such as health. */
 export function createConnectDoor(
   pipeline: Pipeline,
-  open: (router: ConnectRouter) => void,
+  open: (router: ConnectRouter, explain: Explain) => void,
   { bodyMs }: Pick<Limits, "bodyMs">,
 ): ConnectDoor {
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
   for (const method of pipeline.methods) gated.rpc(method, (request, { values }) => invoke(request, values));
   const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
-  open(ungated);
+  open(ungated, (error, { signal, values }) => {
+    // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
+    if (signal.aborted) return ConnectError.from(signal.reason);
+    return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
+  });
 
   const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
   return {
     find: (path) => handlers.get(path),
     async serve(handler, request, call) {
-      const visit: Visit = { call, admitted: undefined, bodyMs };
+      const visit: Visit = { call, admitted: undefined, isRead: false, bodyMs };
       const contextValues = createContextValues().set(VISIT, visit);
+      const header = withoutFarDeadline(request.header);
+      const bytes = request.body as AsyncIterable<Uint8Array>;
       const isEndless = handler.method.methodKind === "bidi_streaming";
-      const body = request.body as AsyncIterable<Uint8Array>;
-      return withPlainMessage(
-        await handler({ ...request, contextValues, body: isEndless ? body : timed(body, visit) }),
-      );
+      const body = isEndless ? bytes : timed(bytes, visit);
+      return withPlainMessage(await handler({ ...request, contextValues, header, body }));
     },
   };
 }
 
+/** Connect gives a deadline to setTimeout, which takes one of more than 24 days for one of no time at all. */
+function withoutFarDeadline(header: Headers): Headers {
+  const [, digits, unit] = /^([0-9]{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
+  const ofGrpc = Number(digits) * (unit === "H" ? 3_600_000 : unit === "M" ? 60_000 : 1_000);
+  const ofConnect = Number(header.get("connect-timeout-ms"));
+  if (!(ofGrpc > MAX_TIMER_MS) && !(ofConnect > MAX_TIMER_MS)) return header;
+  const near = new Headers(header);
+  near.delete("grpc-timeout");
+  near.delete("connect-timeout-ms");
+  return near;
+}
+
 async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void> {
-  const visit = context.values.get(VISIT) as Visit;
+  const visit = visitOf(context.values);
   watchErrors(context);
   const timeoutMs = context.timeoutMs();
   visit.bodyMs = Math.min(timeoutMs ?? visit.bodyMs, visit.bodyMs);
@@ -75,9 +103,10 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
 }
 
 async function invoke(request: Message, values: ContextValues): Promise<Message> {
+  const visit = visitOf(values);
+  visit.isRead = true;
   try {
-    const { admitted } = values.get(VISIT) as Visit & { admitted: Admitted };
-    return await admitted(request);
+    return await (visit.admitted as Admitted)(request);
   } catch (error) {
     throw toConnectError(error);
   }
@@ -107,22 +136,26 @@ function withPlainMessage(response: UniversalServerResponse): UniversalServerRes
 }
 
 /**
- * Gives Connect's own errors, such as of a message that it cannot parse, a reason like all others. Every handler
- * aborts its signal with the error before it writes the error, so that is where they can be met.
+ * Makes Connect's own errors, such as of a message that it cannot parse, like all others: with a reason, and with a
+ * sentence that fits into a header. Every handler aborts its signal with the error before it writes the error, so that
+ * is where they can be met.
  */
-function watchErrors({ signal }: HandlerContext): void {
+function watchErrors({ signal, values }: HandlerContext): void {
   signal.addEventListener("abort", () => {
     const error: unknown = signal.reason;
     if (!(error instanceof ConnectError) || error.details.length > 0) return;
-    const own = ownError(error);
-    if (own) error.details.push(...own.details);
+    const own = ownError(error, visitOf(values));
+    if (own) Object.assign(error, toConnectError(own));
   });
 }
 
-function ownError({ code, rawMessage }: ConnectError): RpcError | undefined {
+function ownError({ code, rawMessage }: ConnectError, { isRead }: Visit): RpcError | undefined {
   switch (code) {
     case Code.InvalidArgument:
       return refusal("INVALID_REQUEST", rawMessage);
+    case Code.Internal:
+      // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
+      return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
     case Code.ResourceExhausted:
       return tooLarge();
     case Code.Unimplemented:
@@ -134,7 +167,7 @@ function ownError({ code, rawMessage }: ConnectError): RpcError | undefined {
   }
 }
 
-export function toConnectError(error: unknown): ConnectError {
+function toConnectError(error: unknown): ConnectError {
   if (!(error instanceof RpcError)) return ConnectError.from(error);
   const challenge = challengeOf(error);
   const headers = challenge ? { "www-authenticate": challenge } : undefined;
