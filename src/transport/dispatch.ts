@@ -7,7 +7,7 @@ import { corsHeaders, isPreflight } from "./cors.ts";
 import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
 import type { NodeRequest, NodeResponse } from "./listener.ts";
 import type { RestDoor } from "./rest.ts";
-import { statusResponse } from "./status.ts";
+import { statusResponse, wrongVerb } from "./status.ts";
 import type { WebDoor } from "./web.ts";
 
 export interface Doors {
@@ -61,14 +61,8 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
 
   async function enter(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
     const handler = doors.connect.find(new URL(request.url).pathname);
-    if (!handler) {
-      const timeoutMs = timeoutOf(request);
-      return doors.web(request) ?? doors.rest(request, { ...call, timeoutMs });
-    }
-    if (!handler.allowedMethods.includes(request.method)) {
-      const allow = handler.allowedMethods.join(", ");
-      return withHeaders(statusResponse(refusal("NOT_SERVED", `The method takes ${allow}.`), 405), { allow });
-    }
+    if (!handler) return doors.web(request) ?? doors.rest(request, call);
+    if (!handler.allowedMethods.includes(request.method)) return wrongVerb(handler.allowedMethods);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request), call))
       : await doors.connect.serve(handler, request, call);
@@ -89,12 +83,6 @@ function toUniversal(request: NodeRequest, response: NodeResponse): UniversalSer
   } catch {
     return refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
   }
-}
-
-/** REST takes the deadline in the header of Connect. */
-function timeoutOf({ header }: UniversalServerRequest): number | undefined {
-  const value = header.get("connect-timeout-ms");
-  return value !== null && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
 }
 
 function requestIdOf({ headers }: NodeRequest, newId: () => string): string {

@@ -41,8 +41,10 @@ export function createRestDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bod
     if ("allowed" in match) throw noRoute(request, match.allowed);
     const { method } = match.route;
 
-    const admitted = await pipeline.admit(method, call);
-    const body = await readBody(request, Math.min(call.timeoutMs ?? bodyMs, bodyMs));
+    const timeoutMs = timeoutOf(request);
+    const admitted = await pipeline.admit(method, { ...call, timeoutMs });
+    if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
+    const body = await readBody(request, Math.min(timeoutMs ?? bodyMs, bodyMs));
     const response = await admitted(bindRequest(match, url.searchParams, body));
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true });
     return success(method, `${json}\n`, request.header.get("accept-encoding"));
@@ -58,6 +60,13 @@ export function createRestDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bod
       return response;
     }
   };
+}
+
+/** The deadline, in the header that Connect has for it; NaN if it is none. */
+function timeoutOf({ header }: UniversalServerRequest): number | undefined {
+  const value = header.get("connect-timeout-ms");
+  if (value === null) return undefined;
+  return /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
 }
 
 function noRoute({ method, url }: UniversalServerRequest, allowed: string[]): HttpRefusal {

@@ -4,7 +4,7 @@ import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import { ERROR_DOMAIN, type RpcError } from "../rpc/errors.ts";
+import { ERROR_DOMAIN, type RpcError, refusal } from "../rpc/errors.ts";
 
 const registry = createRegistry(file_google_rpc_error_details);
 
@@ -20,6 +20,14 @@ export function statusResponse(error: RpcError, httpStatus?: number): UniversalS
     header,
     `${toJsonString(StatusSchema, status, { registry })}\n`,
   );
+}
+
+/** The answer to a verb that a path does not take. */
+export function wrongVerb(allowed: readonly string[]): UniversalServerResponse {
+  const allow = allowed.join(", ");
+  const response = statusResponse(refusal("NOT_SERVED", `Only ${allow} is taken here.`), 405);
+  response.header?.set("allow", allow);
+  return response;
 }
 
 /** The challenge that goes with UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
