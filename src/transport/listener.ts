@@ -42,6 +42,8 @@ export async function listen(options: {
 }): Promise<Listener> {
   const { host, port, tls, limits, onRequest } = options;
   const sockets = new Set<Socket>();
+  /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
+  const waiting = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
 
@@ -54,6 +56,12 @@ export async function listen(options: {
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
     },
     (request, response) => {
+      const { socket } = request;
+      waiting.delete(socket);
+      response.on("close", () => {
+        if (closing) socket.end();
+        else if (!socket.destroyed) waiting.add(socket);
+      });
       if (closing) response.setHeader("Connection", "close");
       cutUnreadRequest(request, response);
       onRequest(request, response);
@@ -84,6 +92,7 @@ export async function listen(options: {
   function serveHttp2(socket: Socket): void {
     // A client that half-closes would leave its session behind.
     socket.allowHalfOpen = false;
+    waiting.delete(socket);
     http2.emit("connection", socket);
   }
 
@@ -94,17 +103,26 @@ export async function listen(options: {
     socket.setNoDelay(true);
   }
 
+  function awaitRequest(socket: Socket): void {
+    waiting.add(socket);
+    socket.on("close", () => waiting.delete(socket));
+  }
+
   const server = tls
     ? createTlsServer({ ...tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: limits.handshakeMs }, (socket) => {
         track(socket);
+        awaitRequest(socket);
         if (socket.alpnProtocol === "h2") serveHttp2(socket);
         else serveHttp1(socket);
       })
     : createTcpServer({ allowHalfOpen: true }, (socket) => {
         track(socket);
+        awaitRequest(socket);
         tellApart(socket, limits.handshakeMs, serveHttp1, serveHttp2);
       });
   server.maxConnections = limits.connections;
+  // Else one that never finishes its handshake would outlive the others.
+  if (tls) server.on("connection", track);
   server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
 
   await new Promise<void>((resolve, reject) => {
@@ -120,14 +138,12 @@ export async function listen(options: {
       closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
       for (const session of sessions) session.close();
-      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
-      http1.closeIdleConnections();
+      for (const socket of waiting) socket.destroy();
       const cut = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);
       await closed;
       clearTimeout(cut);
-      clearInterval(sweep);
       http1.close();
     },
   };
