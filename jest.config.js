@@ -2,6 +2,6 @@ export default {
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
-  testTimeout: 60_000,
+  testTimeout: 20_000,
   reporters: ["default", "<rootDir>/test/support/closing-line.js"],
 };
