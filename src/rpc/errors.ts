@@ -2,6 +2,8 @@ import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import {
+  type BadRequest_FieldViolation,
+  BadRequest_FieldViolationSchema,
   BadRequestSchema,
   ErrorInfoSchema,
   PreconditionFailureSchema,
@@ -12,9 +14,12 @@ import { DomainError, type ErrorKind, type FieldViolation, type Reason } from ".
 /** Domain of every ErrorInfo. */
 export const ERROR_DOMAIN = "userlock";
 
-/** Bytes that the details of one error take at most; longer ones break gRPC clients, which keep them in a header. */
-const MAX_DETAIL_BYTES = 8 * 1024;
-/** Bytes of field violations and metadata that are told; the rest is counted in a sentence. */
+/**
+ * Bytes that the field violations of one error take at most. gRPC clients keep all details in one header, in base64,
+ * and some take no more than 8 KiB of headers.
+ */
+const MAX_VIOLATION_BYTES = 4 * 1024;
+/** Characters of one sentence or field path. */
 const MAX_TEXT = 200;
 
 const CODES: Record<ErrorKind, Code> = {
@@ -66,7 +71,7 @@ export function toRpcError(error: unknown, requestId: string): RpcError {
     const info = create(RequestInfoSchema, { requestId });
     return new RpcError(Code.INTERNAL, message, [{ desc: RequestInfoSchema, value: info }], error);
   }
-  return new RpcError(CODES[error.kind], shorten(error.message), fitting(detailsOf(error)), error);
+  return new RpcError(CODES[error.kind], shorten(error.message), detailsOf(error), error);
 }
 
 /** The error of a door that cannot read a request, or will not. */
@@ -79,10 +84,7 @@ function detailsOf(error: DomainError): ErrorDetail[] {
   const info = create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata });
   const details: ErrorDetail[] = [{ desc: ErrorInfoSchema, value: info }];
   if (error.violations.length > 0) {
-    const fieldViolations = error.violations.map(({ field, description }) => ({
-      field: shorten(field),
-      description: shorten(description),
-    }));
+    const fieldViolations = fitting(error.violations);
     details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   if (error.kind === "failed_precondition") {
@@ -93,17 +95,21 @@ function detailsOf(error: DomainError): ErrorDetail[] {
   return details;
 }
 
-/** Leaves out field violations from the end until the details fit. */
-function fitting(details: ErrorDetail[]): ErrorDetail[] {
-  const size = () => details.reduce((sum, { desc, value }) => sum + toBinary(desc, value).byteLength, 0);
-  for (const { value } of details) {
-    if (value.$typeName !== BadRequestSchema.typeName) continue;
-    const { fieldViolations } = value as MessageShape<typeof BadRequestSchema>;
-    while (fieldViolations.length > 1 && size() > MAX_DETAIL_BYTES) fieldViolations.pop();
+/** The first violations, as many as fit. */
+function fitting(violations: readonly FieldViolation[]): BadRequest_FieldViolation[] {
+  const fit: BadRequest_FieldViolation[] = [];
+  let bytes = 0;
+  for (const { field, description } of violations) {
+    const violation = { field: shorten(field), description: shorten(description) };
+    const told = create(BadRequest_FieldViolationSchema, violation);
+    bytes += toBinary(BadRequest_FieldViolationSchema, told).byteLength;
+    if (bytes > MAX_VIOLATION_BYTES) break;
+    fit.push(told);
   }
-  return details;
+  return fit;
 }
 
+/** Half of a surrogate pair, be it the caller's or left by the cut, would fit into no header. */
 function shorten(text: string): string {
-  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
+  return (text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`).toWellFormed();
 }
