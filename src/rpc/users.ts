@@ -1,4 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
 import {
   type CreateUser,
   type GetUserSchema,
@@ -10,12 +10,18 @@ import {
 } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Execute, Stored } from "../app/execute.ts";
 import type { Search } from "../app/search.ts";
+import { invalidField } from "../domain/errors.ts";
 import { type Profile, type User, type UserCommand, user } from "../domain/user.ts";
 import { fromOrganization, fromPage, notServed, toDetails, toListDetails, toTimestamp } from "./convert.ts";
 import { fromColumn, fromFilters } from "./filters.ts";
 import type { Handler, Implementation } from "./invoke.ts";
 
 const DEFAULT_REASON = "manual";
+/**
+ * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
+ * than 100: a user who was created by JSON must not be one whom gRPC clients cannot read.
+ */
+const MAX_DATA_DEPTH = 32;
 
 /** UserService, and ZITADELUsers, which has the same methods. */
 export function userMethods(parts: {
@@ -94,7 +100,7 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
   const profile: Profile = {};
   if (schemaId) profile.schemaId = schemaId;
   if (schemaType) profile.schemaType = schemaType;
-  if (data) profile.data = data;
+  if (data) profile.data = checkDepth(data);
   if (contact?.email) {
     const { address, verification } = contact.email;
     profile.email = { address, verified: fromVerification("user.contact.email", verification) };
@@ -104,6 +110,15 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
     profile.phone = { number, verified: fromVerification("user.contact.phone", verification) };
   }
   return profile;
+}
+
+function checkDepth(data: JsonObject): JsonObject {
+  const isWithin = (value: JsonValue, levels: number): boolean =>
+    value === null || typeof value !== "object"
+      ? true
+      : levels > 0 && Object.values(value).every((inner) => isWithin(inner, levels - 1));
+  if (!isWithin(data, MAX_DATA_DEPTH)) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
+  return data;
 }
 
 type Verification = { case: "isVerified"; value: boolean } | { case: string | undefined; value?: unknown };
