@@ -106,6 +106,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     },
     explain,
     async admit(method, call) {
+      const deadline = performance.now() + Math.min(call.timeoutMs ?? parts.maxCallMs, parts.maxCallMs);
       try {
         if (parts.stopping.aborted) throw parts.stopping.reason;
         const entry = served.get(method);
@@ -126,7 +127,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           try {
             validate(parts.validator, method.input, request);
             checkInstance(parts.instance, request);
-            const output = await withDeadline(call, parts.maxCallMs, (signal) =>
+            const output = await withDeadline(call.signal, deadline - performance.now(), (signal) =>
               handler(request as never, { principal, actor, signal, permission }),
             );
             return create(method.output, output);
@@ -173,8 +174,8 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
 
 /** Rejects at the deadline or when the caller is gone, whether or not the work heeds its signal. */
 async function withDeadline<Result>(
-  call: Call,
-  maxMs: number,
+  gone: AbortSignal,
+  timeoutMs: number,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();
@@ -184,11 +185,10 @@ async function withDeadline<Result>(
     controller.abort(
       new DomainError("DEADLINE_EXCEEDED", "The time is up; a change was either made whole or not at all."),
     );
-  const timeoutMs = Math.min(call.timeoutMs ?? maxMs, maxMs);
   const timer = setTimeout(onDeadline, Math.max(timeoutMs, 0));
   if (timeoutMs <= 0) onDeadline();
-  if (call.signal.aborted) onGone();
-  call.signal.addEventListener("abort", onGone, { once: true });
+  if (gone.aborted) onGone();
+  gone.addEventListener("abort", onGone, { once: true });
   try {
     const aborted = new Promise<never>((_, reject) => {
       if (signal.aborted) reject(signal.reason);
@@ -197,6 +197,6 @@ async function withDeadline<Result>(
     return await Promise.race([aborted, work(signal)]);
   } finally {
     clearTimeout(timer);
-    call.signal.removeEventListener("abort", onGone);
+    gone.removeEventListener("abort", onGone);
   }
 }
