@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import type { Limits } from "../../src/transport/limits.ts";
 
 export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 
@@ -18,9 +19,16 @@ export interface ServerProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. */
-export async function startServer(environment: Record<string, string> = {}): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ["src/main.ts", "serve"], {
+/**
+ * Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. Limits
+ * that are named are put in the place of the server's own.
+ */
+export async function startServer(
+  environment: Record<string, string> = {},
+  limits?: Partial<Limits>,
+): Promise<ServerProcess> {
+  const program = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
+  const child = spawn(process.execPath, program, {
     env: {
       ...withoutSettings(process.env),
       USERLOCK_LISTEN: "127.0.0.1:0",
