@@ -1,0 +1,16 @@
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { temporaryFolder } from "../support/server-process.ts";
+import { describeEventStore } from "./event-store.ts";
+
+describeEventStore("SQLite in a file", true, async () => {
+  const folder = temporaryFolder();
+  return {
+    open: (instance) => openSqliteStore(folder.file("userlock.db"), instance),
+    remove: folder.remove,
+  };
+});
+
+describeEventStore("SQLite in memory", false, async () => ({
+  open: (instance) => openSqliteStore(":memory:", instance),
+  remove() {},
+}));

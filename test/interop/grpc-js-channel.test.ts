@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { compressionAlgorithms, credentials } from "@grpc/grpc-js";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { openGrpcClient } from "../support/grpc-client.ts";
+import { startRelay } from "../support/relay.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { usersOf } from "../support/users.ts";
+
+const { createUser, getUser, lockUser } = UserService.method;
+
+let server: ServerProcess;
+let users: ReturnType<typeof usersOf>;
+
+beforeAll(async () => {
+  server = await startServer();
+  users = usersOf(server.url);
+});
+
+afterAll(async () => {
+  await server?.stop();
+});
+
+/** Runs with a client whose bytes go through a relay. */
+async function throughRelay(
+  channel: Record<string, number>,
+  run: (client: ReturnType<typeof openGrpcClient>, seen: Awaited<ReturnType<typeof startRelay>>["seen"]) => unknown,
+) {
+  const { hostname, port } = new URL(server.url);
+  const relay = await startRelay({ host: hostname, port: Number(port) });
+  const client = openGrpcClient(relay.address, { token: ADMIN_TOKEN, channel });
+  try {
+    await run(client, relay.seen);
+  } finally {
+    client.close();
+    await relay.stop();
+  }
+}
+
+describe("200 calls at once over one channel", () => {
+  const CALLS = 200;
+  const counted = (codes: string[]) =>
+    Object.fromEntries([...new Set(codes)].map((code) => [code, countOf(codes, code)]));
+  const countOf = (codes: string[], code: string) => codes.filter((each) => each === code).length;
+
+  test("200 users are locked over one connection", () =>
+    throughRelay({}, async (client, seen) => {
+      const created = await Promise.all(Array.from({ length: CALLS }, () => client.call(createUser, { user: {} })));
+      const ids = created.map(({ response }) => response?.details?.id as string);
+      expect(new Set(ids).size).toBe(CALLS);
+      const locked = await Promise.all(ids.map((id) => client.call(lockUser, { id })));
+      expect(locked.map(({ response }) => response?.details?.id)).toEqual(ids);
+      expect(seen.connections).toBe(1);
+    }));
+
+  test("of 200 who lock one user, one does", () =>
+    throughRelay({}, async (client, seen) => {
+      const id = await users.add();
+      const endings = await Promise.all(Array.from({ length: CALLS }, () => client.call(lockUser, { id })));
+      expect(counted(endings.map(({ code, reason }) => reason ?? code))).toEqual({
+        OK: 1,
+        USER_ALREADY_LOCKED: CALLS - 1,
+      });
+      expect(seen.connections).toBe(1);
+    }));
+});
+
+describe("keepalive", () => {
+  /** Answered and unanswered pings (RFC 9113, section 6.7) in what one side of a connection sent. */
+  function pings(bytes: Buffer, kind: "ping" | "answer"): number {
+    const preface = bytes.subarray(0, 3).toString() === "PRI" ? 24 : 0;
+    let count = 0;
+    for (let at = preface; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+      const [type, flags] = [bytes[at + 3], bytes[at + 4]];
+      if (type === 6 && flags === (kind === "answer" ? 1 : 0)) count++;
+    }
+    return count;
+  }
+
+  test("a client may ping often, with or without a call, and keeps its connection", () =>
+    throughRelay(
+      { "grpc.keepalive_time_ms": 50, "grpc.keepalive_timeout_ms": 10_000, "grpc.keepalive_permit_without_calls": 1 },
+      async (client, seen) => {
+        const id = await users.add();
+        expect(await client.call(lockUser, { id })).toMatchObject({ code: "OK" });
+        await sleep(1_000);
+        const watched = client.stream(Health.method.watch, {});
+        await watched.received(1);
+        await sleep(1_000);
+        watched.cancel();
+        expect(await client.call(getUser, { id })).toMatchObject({ code: "OK" });
+
+        expect(pings(seen.toServer, "ping")).toBeGreaterThan(10);
+        expect(pings(seen.toClient, "answer")).toBeGreaterThan(10);
+        expect(seen.connections).toBe(1);
+      },
+    ));
+});
+
+describe("gzip", () => {
+  const GZIP = Buffer.from([0x1f, 0x8b, 0x08]);
+  const text = "x".repeat(2_000);
+
+  test("a client that compresses is read, and answered in gzip", () =>
+    throughRelay({ "grpc.default_compression_algorithm": compressionAlgorithms.gzip }, async (client, seen) => {
+      const created = await client.call(createUser, { user: { data: { text } } });
+      const id = created.response?.details?.id as string;
+      const { response } = await client.call(getUser, { id });
+      expect(response?.user?.data).toEqual({ text });
+      for (const bytes of [seen.toServer, seen.toClient]) {
+        expect(bytes.includes(GZIP)).toBe(true);
+        expect(bytes.includes(text)).toBe(false);
+      }
+    }));
+
+  test("a client that does not compress is read too", () =>
+    throughRelay({}, async (client, seen) => {
+      const created = await client.call(createUser, { user: { data: { text } } });
+      expect(created.code).toBe("OK");
+      expect(seen.toServer.includes(text)).toBe(true);
+    }));
+});
+
+describe("TLS", () => {
+  const folder = temporaryFolder();
+  let secure: ServerProcess;
+  let cert: Buffer;
+
+  beforeAll(async () => {
+    const certificate = await makeCertificate(folder);
+    cert = certificate.cert;
+    secure = await startServer(certificate.settings);
+  });
+
+  afterAll(async () => {
+    await secure?.stop();
+    folder.remove();
+  });
+
+  test.each([
+    { trust: "the server's certificate", make: () => credentials.createSsl(cert), code: "OK" },
+    { trust: "other certificates", make: () => credentials.createSsl(), code: "UNAVAILABLE" },
+    { trust: "no certificates, in cleartext", make: () => credentials.createInsecure(), code: "UNAVAILABLE" },
+  ])("with $trust: $code", async ({ make, code }) => {
+    const client = openGrpcClient(new URL(secure.url).host, { token: ADMIN_TOKEN, credentials: make() });
+    try {
+      expect(await client.call(createUser, { user: { userId: `with-${code}` } })).toMatchObject({ code });
+    } finally {
+      client.close();
+    }
+  });
+
+  test("a user is locked once", async () => {
+    const client = openGrpcClient(new URL(secure.url).host, {
+      token: ADMIN_TOKEN,
+      credentials: credentials.createSsl(cert),
+    });
+    try {
+      const id = (await client.call(createUser, { user: {} })).response?.details?.id as string;
+      expect(await client.call(lockUser, { id })).toMatchObject({ code: "OK" });
+      expect(await client.call(lockUser, { id })).toMatchObject({
+        code: "FAILED_PRECONDITION",
+        reason: "USER_ALREADY_LOCKED",
+      });
+      const { response } = await client.call(getUser, { id });
+      expect(response?.user?.state).toBe(State.USER_STATE_LOCKED);
+    } finally {
+      client.close();
+    }
+  });
+});

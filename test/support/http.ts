@@ -1,0 +1,125 @@
+import { once } from "node:events";
+import { request as http1Request, type IncomingMessage } from "node:http";
+import { connect as http2Connect } from "node:http2";
+import { type Socket, connect as tcpConnect } from "node:net";
+
+/** A request as it goes over the wire; a body that is not all there at once is sent as it comes. */
+export interface HttpRequest {
+  version?: 1 | 2;
+  verb?: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: Headers;
+  trailers: Headers;
+  body: Buffer;
+}
+
+/** One request on a connection of its own, cleartext. Rejects if the connection breaks before the answer is there. */
+export function exchange(url: string, request: HttpRequest): Promise<HttpAnswer> {
+  return request.version === 2 ? overHttp2(url, request) : overHttp1(url, request);
+}
+
+async function overHttp1(url: string, { verb = "POST", path, headers, body }: HttpRequest): Promise<HttpAnswer> {
+  const request = http1Request(new URL(path, url), { method: verb, headers: { connection: "close", ...headers } });
+  const answered = once(request, "response") as Promise<[IncomingMessage]>;
+  answered.catch(() => {});
+  // The server may answer, and close, before it has read everything.
+  request.on("error", () => {});
+  await send(request, body);
+  const [response] = await answered;
+  const bytes = Buffer.concat(await response.toArray());
+  request.destroy();
+  return {
+    status: response.statusCode as number,
+    headers: toHeaders(response.headers),
+    trailers: toHeaders(response.trailers),
+    body: bytes,
+  };
+}
+
+async function overHttp2(url: string, { verb = "POST", path, headers, body }: HttpRequest): Promise<HttpAnswer> {
+  const session = http2Connect(url);
+  session.on("error", () => {});
+  try {
+    const stream = session.request({ ":method": verb, ":path": path, ...headers }, { endStream: body === undefined });
+    const answered = once(stream, "response") as Promise<[Record<string, string>]>;
+    answered.catch(() => {});
+    let trailers = new Headers();
+    stream.on("trailers", (all: Record<string, string>) => {
+      trailers = toHeaders(all);
+    });
+    if (body !== undefined) await send(stream, body);
+    const [head] = await answered;
+    const bytes = Buffer.concat(await stream.toArray());
+    return { status: Number(head[":status"]), headers: toHeaders(head), trailers, body: bytes };
+  } finally {
+    session.destroy();
+  }
+}
+
+async function send(target: NodeJS.WritableStream & { destroyed?: boolean }, body: HttpRequest["body"]): Promise<void> {
+  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
+    target.end(body ?? "");
+    return;
+  }
+  // Not awaited: the answer may come first.
+  void (async () => {
+    for await (const chunk of body) {
+      if (target.destroyed) return;
+      target.write(chunk);
+    }
+    target.end();
+  })();
+}
+
+function toHeaders(all: Record<string, string | string[] | undefined>): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(all)) {
+    if (value !== undefined && !name.startsWith(":")) headers.set(name, [value].flat().join(", "));
+  }
+  return headers;
+}
+
+/** A connection for bytes of the test's own choosing. */
+export interface RawConnection {
+  socket: Socket;
+  write(bytes: Uint8Array | string): void;
+  /** What has come so far. */
+  received(): Buffer;
+  /** Resolves when the server has closed the connection, with all that came before. Rejects after `milliseconds`. */
+  closed(milliseconds?: number): Promise<Buffer>;
+}
+
+export async function openRaw(url: string): Promise<RawConnection> {
+  const { hostname, port } = new URL(url);
+  const socket = tcpConnect({ host: hostname, port: Number(port) });
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk) => chunks.push(chunk));
+  // A connection that is reset has been closed too.
+  socket.on("error", () => {});
+  const end = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  await once(socket, "connect");
+  return {
+    socket,
+    write: (bytes) => socket.write(bytes),
+    received: () => Buffer.concat(chunks),
+    async closed(milliseconds = 5_000) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error("the server did not close the connection")), milliseconds);
+      });
+      try {
+        await Promise.race([end, late]);
+      } finally {
+        clearTimeout(timer);
+        socket.destroy();
+      }
+      return Buffer.concat(chunks);
+    },
+  };
+}

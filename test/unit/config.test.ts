@@ -1,0 +1,113 @@
+import { writeFileSync } from "node:fs";
+import { ConfigError, readConfig, SETTINGS } from "../../src/config.ts";
+import { temporaryFolder } from "../support/server-process.ts";
+
+const folder = temporaryFolder();
+const pem = folder.file("some.pem");
+writeFileSync(pem, "PEM");
+afterAll(folder.remove);
+
+/** Names of the settings that are found fault with, in order. */
+function faults(environment: Record<string, string>): string[] {
+  try {
+    readConfig(environment);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => problem.slice(0, problem.indexOf(":")));
+  }
+}
+
+test("without any setting, the defaults", () => {
+  expect(readConfig({})).toEqual({
+    host: "127.0.0.1",
+    port: 8080,
+    store: { kind: "sqlite", file: "data/userlock.db" },
+    adminToken: undefined,
+    tls: undefined,
+    corsOrigins: [],
+    instance: { id: "default", domains: [] },
+    jwt: undefined,
+    logLevel: "info",
+  });
+});
+
+test("every setting", () => {
+  expect(
+    readConfig({
+      USERLOCK_LISTEN: "[::1]:0",
+      USERLOCK_STORE: "sqlite:/var/lib/userlock.db",
+      USERLOCK_ADMIN_TOKEN: "0123456789abcdef",
+      USERLOCK_TLS_CERT: pem,
+      USERLOCK_TLS_KEY: pem,
+      USERLOCK_CORS_ORIGINS: "https://a.example.com, http://localhost:3000",
+      USERLOCK_INSTANCE_ID: "main",
+      USERLOCK_INSTANCE_DOMAINS: "ID.example.com,login.example.com",
+      USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+      USERLOCK_JWT_AUDIENCE: "userlock",
+      USERLOCK_JWKS: "https://issuer.example.com/jwks",
+      USERLOCK_JWT_ROLES_CLAIM: "groups",
+      USERLOCK_LOG_LEVEL: "debug",
+    }),
+  ).toEqual({
+    host: "::1",
+    port: 0,
+    store: { kind: "sqlite", file: "/var/lib/userlock.db" },
+    adminToken: "0123456789abcdef",
+    tls: { cert: "PEM", key: "PEM" },
+    corsOrigins: ["https://a.example.com", "http://localhost:3000"],
+    instance: { id: "main", domains: ["id.example.com", "login.example.com"] },
+    jwt: {
+      issuer: "https://issuer.example.com",
+      audience: "userlock",
+      jwks: "https://issuer.example.com/jwks",
+      rolesClaim: "groups",
+    },
+    logLevel: "debug",
+  });
+});
+
+test.each<[environment: Record<string, string>, faults: string[]]>([
+  [{ USERLOCK_LISTEN: "8080" }, ["USERLOCK_LISTEN"]],
+  [{ USERLOCK_LISTEN: "localhost:65536" }, ["USERLOCK_LISTEN"]],
+  [{ USERLOCK_LISTEN: "localhost:65535" }, []],
+  [{ USERLOCK_STORE: "postgres://localhost/userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgresql://localhost/userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "data/userlock.db" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "sqlite:" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "sqlite::memory:" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_STORE: "sqlite::memory:", USERLOCK_ADMIN_TOKEN: "0123456789abcdef" }, []],
+  [{ USERLOCK_ADMIN_TOKEN: "short" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_ADMIN_TOKEN: "with a space in it" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_TLS_CERT: pem }, ["USERLOCK_TLS_KEY"]],
+  [{ USERLOCK_TLS_CERT: "/no/such/file", USERLOCK_TLS_KEY: pem }, ["USERLOCK_TLS_CERT"]],
+  [{ USERLOCK_CORS_ORIGINS: "https://a.example.com/" }, ["USERLOCK_CORS_ORIGINS"]],
+  [{ USERLOCK_CORS_ORIGINS: "*" }, ["USERLOCK_CORS_ORIGINS"]],
+  [{ USERLOCK_INSTANCE_ID: "a b" }, ["USERLOCK_INSTANCE_ID"]],
+  [{ USERLOCK_INSTANCE_DOMAINS: "a_b" }, ["USERLOCK_INSTANCE_DOMAINS"]],
+  [{ USERLOCK_JWT_ISSUER: "https://issuer.example.com" }, ["USERLOCK_JWT_AUDIENCE, USERLOCK_JWKS"]],
+  [{ USERLOCK_JWKS: "/no/such/file", USERLOCK_JWT_ISSUER: "i", USERLOCK_JWT_AUDIENCE: "a" }, ["USERLOCK_JWKS"]],
+  [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
+  [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
+  [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],
+  [{ USERLOCK_LISTEN: "", OTHER: "x" }, []],
+  [
+    { USERLOCK_LISTEN: "x", USERLOCK_NOTHING: "x", USERLOCK_LOG_LEVEL: "x", USERLOCK_TLS_KEY: pem },
+    ["USERLOCK_NOTHING", "USERLOCK_LISTEN", "USERLOCK_LOG_LEVEL", "USERLOCK_TLS_CERT"],
+  ],
+])("%j: fault is found with %j", (environment, expected) => {
+  expect(faults(environment)).toEqual(expected);
+});
+
+test.each([
+  ["USERLOCK_ADMIN_TOKEN", "a secret"],
+  ["USERLOCK_STORE", "postgres://user:secret@host/db"],
+])("a bad %s is not shown", (name, value) => {
+  expect(() => readConfig({ [name]: value })).toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining("secret") }),
+  );
+});
+
+test("each setting says what it is", () => {
+  for (const { description } of Object.values(SETTINGS)) expect(description).not.toBe("");
+});
