@@ -1,0 +1,167 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { getOption } from "@bufbuild/protobuf";
+import { http } from "../../gen/google/api/annotations_pb.ts";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
+import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { SETTINGS } from "../../src/config.ts";
+import { PERMISSIONS, ROLES } from "../../src/domain/access.ts";
+import { REASONS } from "../../src/domain/errors.ts";
+import { LIMITS } from "../../src/transport/limits.ts";
+import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
+
+const readme = readFileSync("README.md", "utf8");
+
+/** The code blocks of a language. */
+const blocks = (language: string) =>
+  [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map(([, code]) => code as string);
+
+/** The rows of the tables below a heading, as cells. */
+function rows(heading: string): string[][] {
+  const section = readme.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) as string;
+  return section
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && !/^\|[-|]+\|$/.test(line))
+    .map((line) =>
+      line
+        .slice(2, -2)
+        .split(" | ")
+        .map((cell) => cell.trim()),
+    )
+    .filter(([first]) => first !== undefined);
+}
+
+describe("the commands", () => {
+  const folder = temporaryFolder();
+  const snippet = `.readme-${process.pid}.ts`;
+  let server: ServerProcess;
+  let environment: NodeJS.ProcessEnv;
+
+  beforeAll(async () => {
+    mkdirSync(folder.file("data"));
+    server = await startServer({
+      USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
+      USERLOCK_ADMIN_TOKEN: "",
+    });
+    const TOKEN = readFileSync(folder.file("data/admin.token"), "utf8").trim();
+    environment = {
+      ...withoutSettings(process.env),
+      URL: server.url,
+      TOKEN,
+      USERLOCK_URL: server.url,
+      USERLOCK_TOKEN: TOKEN,
+      // npm would give its own settings on to the npm in the block.
+      npm_config_loglevel: "error",
+    };
+  });
+
+  afterAll(async () => {
+    await server?.stop();
+    rmSync(snippet, { force: true });
+    folder.remove();
+  });
+
+  /** The text with the address and the folder of this test. */
+  const here = (code: string) =>
+    code.replaceAll("http://127.0.0.1:8080", server.url).replaceAll("data/", `${folder.file("data")}/`);
+
+  const [twoCommands, ...others] = blocks("sh");
+
+  test("the two commands are the ones that CI runs", () => {
+    expect(twoCommands).toMatch(/^npm ci && npm start\b.*\nnpm ci && npm test\b.*\n$/);
+    const ci = readFileSync(".ci/run", "utf8");
+    expect(ci).toMatch(/^npm ci\b.*\nnpm test$/m);
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
+    expect(scripts.start).toBe("node src/main.ts serve");
+  });
+
+  test("each block runs, and its output shows no error but the one that is announced", () => {
+    const outputs = others.map((code) => {
+      const { status, stdout, stderr } = spawnSync("bash", ["-euo", "pipefail", "-c", here(code)], {
+        env: environment,
+        encoding: "utf8",
+      });
+      return { code, status, output: stdout + stderr };
+    });
+    expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);
+    const reasons = outputs.flatMap(({ output }) => output.match(/"reason":"[A-Z_]+"/g) ?? []);
+    expect(reasons).toEqual(['"reason":"USER_ALREADY_LOCKED"']);
+    expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
+    expect(outputs.find(({ code }) => code.includes("token create"))?.output).toMatch(/^userlock_[\w-]{43}\n/);
+    expect(existsSync(folder.file("data/copy.db"))).toBe(true);
+  });
+
+  test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", (code) => {
+    writeFileSync(snippet, here(code));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [snippet], { env: environment, encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/^(un)?locked at \{/);
+  });
+});
+
+describe("the tables say what the code does", () => {
+  test("settings", () => {
+    const expected = Object.entries(SETTINGS).map(([name, setting]) => [
+      `\`${name}\``,
+      setting.default === undefined ? "" : `\`${setting.default}\``,
+      setting.description,
+    ]);
+    expect(rows("Settings").slice(1)).toEqual(expected);
+  });
+
+  test("roles", () => {
+    const expected = Object.entries(ROLES).map(([name, { scope, permissions }]) => [
+      name,
+      scope === "either" ? "instance or organization" : scope,
+      permissions.length === PERMISSIONS.length ? "all" : permissions.join(", "),
+    ]);
+    expect(rows("Who may do what").slice(1)).toEqual(expected);
+  });
+
+  test("methods", () => {
+    const expected = [...UserService.methods, ...AccessService.methods].map((method) => {
+      const { pattern } = getOption(method, http);
+      const path = String(pattern.value).replace("/resources/v3alpha", "");
+      return [method.name, `${pattern.case?.toUpperCase()} ${path}`, getOption(method, policy).permission];
+    });
+    const written = rows("Methods").filter(([name]) => name !== "method");
+    expect(
+      written.map(([name, route, permission]) => [name, /`([^`]+)`/.exec(route as string)?.[1], permission]),
+    ).toEqual(expected);
+  });
+
+  test("errors: every reason, with its code", () => {
+    const written = rows("Errors").flatMap(([code, , reasons]) =>
+      (reasons?.match(/\b[A-Z]+(_[A-Z]+)+\b|\bCANCELLED\b/g) ?? []).map((reason) => [reason, code]),
+    );
+    const expected = Object.entries(REASONS).map(([reason, kind]) => [reason, kind.toUpperCase()]);
+    expect(Object.fromEntries(written)).toEqual(Object.fromEntries(expected));
+    for (const [code] of rows("Errors").slice(1)) expect(Object.keys(Code)).toContain(code);
+  });
+
+  test("limits that are set in one place", () => {
+    const limits = Object.fromEntries(rows("Limits").map(([what, limit]) => [what, limit]));
+    expect(limits).toMatchObject({
+      "headers of a request": `${LIMITS.headerBytes / 1024} KiB`,
+      "open streams on an HTTP/2 connection": String(LIMITS.streams),
+      connections: LIMITS.connections.toLocaleString("en"),
+      "first bytes, TLS handshake": `${LIMITS.handshakeMs / 1000} s`,
+      "headers of an HTTP/1.1 request": `${LIMITS.headersMs / 1000} s`,
+      "body of a request": `${LIMITS.bodyMs / 1000} s`,
+      "idle HTTP/1.1 connection": `${LIMITS.keepAliveMs / 1000} s`,
+      "HTTP/2 connection without an open stream": `${LIMITS.sessionIdleMs / 1000} s`,
+    });
+    expect(readme).toContain(`A call takes ${LIMITS.callMs / 1000} s at most`);
+    expect(readme).toContain(`lets calls finish for up to ${LIMITS.drainMs / 1000} s`);
+  });
+});
+
+test("every file and folder that is named is there", () => {
+  const named = [...readme.matchAll(/`((?:src|test|proto|gen|bench)(?:\/[\w.*-]+)*)`/g)].map(
+    ([, path]) => path as string,
+  );
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((path) => !path.includes("*") && !existsSync(path))).toEqual([]);
+});
