@@ -1,74 +1,243 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
-import { toBinary } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { credentials, Client as GrpcClient, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type Settings } from "node:http2";
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { type Door, openDoors } from "../support/doors.ts";
-import { exchange, type HttpRequest } from "../support/http.ts";
+import { exchange, type HttpAnswer, type HttpRequest } from "../support/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { WIRES, type Wire } from "../support/wires.ts";
+import { WIRES, type Wire, type WireRequest } from "../support/wires.ts";
 
 const MAX_MESSAGE_BYTES = 64 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_ID_LENGTH = 200;
 const MAX_STREAMS = 256;
-const MAX_DETAIL_BYTES = 8 * 1024;
-const MAX_DATA_DEPTH = 32;
+const MAX_ERROR_BYTES = 8 * 1024;
 
 let server: ServerProcess;
 let bystander: Bystander;
+let doors: Door[] = [];
 
 beforeAll(async () => {
   server = await startServer();
   bystander = await bystanderOf(server.url);
+  doors = openDoors(server.url);
 });
 
 afterAll(async () => {
+  for (const door of doors) door.close();
   bystander?.close();
   await server?.stop();
 });
 
-const tell = async (wire: Wire, request: HttpRequest) => wire.read(await exchange(server.url, request));
+/** Sends a request and checks that another caller is served meanwhile. */
+const send = (request: HttpRequest) => bystander.isServedDuring(() => exchange(server.url, request));
 
 let users = 0;
 /** A user whose message has this many bytes. */
 function messageOf(wire: Wire, bytes: number): Buffer {
   const userId = `sized-${++users}`;
   const withNote = (length: number) => wire.encode({ userId, data: { note: "x".repeat(length) } });
-  const most = withNote(bytes);
-  const message = withNote(bytes - (most.byteLength - bytes));
+  const excess = withNote(bytes).byteLength - bytes;
+  const message = withNote(bytes - excess);
   expect(message.byteLength).toBe(bytes);
   return message;
 }
 
-async function* inPieces(body: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < body.length; at += 1_000) yield body.subarray(at, at + 1_000);
+function inPieces(request: WireRequest): HttpRequest {
+  async function* pieces() {
+    for (let at = 0; at < request.body.length; at += 1_000) yield request.body.subarray(at, at + 1_000);
+  }
+  return { ...request, body: pieces() };
 }
 
-describe.each(WIRES)("a message over $name", (wire) => {
+describe.each(WIRES)("over $name, a message", (wire) => {
   const tooLarge = { code: "RESOURCE_EXHAUSTED", reason: "TOO_LARGE", status: wire.isFramed ? 200 : 429 };
+  const served = { code: "OK" };
   const bomb = () => wire.encode({ userId: "bomb", data: { note: "x".repeat(20_000_000) } });
 
-  test.each<[string, string, () => HttpRequest]>([
-    ["of 64 KiB is served", "OK", () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES))],
-    ["of 64 KiB, gzipped, is served", "OK", () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES), { gzip: true })],
-    ["of a byte more is refused", "", () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES + 1))],
+  test.each<[string, object, () => HttpRequest]>([
+    ["of 64 KiB is served", served, () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES))],
+    ["of 64 KiB in gzip is served", served, () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES), { gzip: true })],
+    ["of a byte more is refused", tooLarge, () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES + 1))],
     [
-      "of a byte more, gzipped, is refused",
-      "",
+      "of a byte more in gzip is refused",
+      tooLarge,
       () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES + 1), { gzip: true }),
     ],
-    ["that says nothing of its length is refused", "", () => inChunks(wire.request(messageOf(wire, 200_000)))],
-    ["that is a gzip bomb is refused", "", () => wire.request(bomb(), { gzip: true })],
-  ])("%s", async (_what, code, makeRequest) => {
-    const request = makeRequest();
-    const outcome = await bystander.isServedDuring(() => tell(wire, request));
-    expect(outcome).toMatchObject(code === "OK" ? { code } : tooLarge);
+    ["that does not tell its length is refused", tooLarge, () => inPieces(wire.request(messageOf(wire, 200_000)))],
+    ["that is a bomb in gzip is refused", tooLarge, () => wire.request(bomb(), { gzip: true })],
+  ])("%s", async (_what, expected, request) => {
+    expect(wire.read(await send(request()))).toMatchObject(expected);
+  });
+});
+
+describe("headers", () => {
+  const withHeader = (version: 1 | 2, bytes: number): HttpRequest => ({
+    version,
+    verb: "GET",
+    path: "/healthz",
+    headers: { "x-padding": "x".repeat(bytes) },
   });
 
-  function inChunks(request: { body: Buffer } & HttpRequest): HttpRequest {
-    return { ...request, body: inPieces(request.body) };
-  }
+  test.each([1, 2] as const)("of nearly 16 KiB are taken over HTTP/%i", async (version) => {
+    expect(await send(withHeader(version, MAX_HEADER_BYTES - 500))).toMatchObject({ status: 200 });
+  });
+
+  test("of more are refused with 431 over HTTP/1.1", async () => {
+    expect(await send(withHeader(1, MAX_HEADER_BYTES))).toMatchObject({ status: 431 });
+  });
+
+  test("of more end their stream, and not the connection, over HTTP/2", async () => {
+    const session = connect(server.url);
+    try {
+      const [settings] = (await once(session, "remoteSettings")) as [Settings];
+      expect(settings.maxHeaderListSize).toBe(MAX_HEADER_BYTES);
+      const get = (bytes: number) => session.request({ ":path": "/healthz", "x-padding": "x".repeat(bytes) });
+      // The limit holds once the client has confirmed it.
+      expect(await endOf(get(0))).toMatchObject({ status: 200 });
+      expect(await bystander.isServedDuring(() => endOf(get(MAX_HEADER_BYTES)))).toMatchObject({
+        reset: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+      });
+      expect(await endOf(get(0))).toMatchObject({ status: 200 });
+    } finally {
+      session.destroy();
+    }
+  });
+});
+
+/** How a stream ended: with an answer, or reset with a code. */
+async function endOf(stream: ClientHttp2Stream): Promise<{ status: number | undefined; reset: number | undefined }> {
+  let status: number | undefined;
+  stream.on("response", (head) => {
+    status = head[":status"];
+  });
+  stream.on("error", () => {});
+  stream.resume();
+  if (!stream.closed) await new Promise((resolve) => stream.once("close", resolve));
+  return { status, reset: stream.rstCode };
+}
+
+describe("streams of one connection", () => {
+  /** Stays open until the client leaves. */
+  const watch = (session: ClientHttp2Session) => {
+    const head = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
+    const stream = session.request(head);
+    stream.end(Buffer.alloc(5));
+    return stream;
+  };
+
+  test("are 256, as SETTINGS says; one more is refused, and the connection goes on", async () => {
+    // This client opens them before it has heard of the limit.
+    const session = connect(server.url, { peerMaxConcurrentStreams: MAX_STREAMS + 1 });
+    try {
+      const settings = once(session, "remoteSettings") as Promise<[Settings]>;
+      const streams = Array.from({ length: MAX_STREAMS }, () => watch(session));
+      const opened = Promise.all(streams.map((stream) => once(stream, "response")));
+      const oneMore = watch(session);
+      expect((await settings)[0].maxConcurrentStreams).toBe(MAX_STREAMS);
+      expect(await bystander.isServedDuring(() => endOf(oneMore))).toMatchObject({
+        reset: constants.NGHTTP2_REFUSED_STREAM,
+      });
+      expect((await opened).map(([head]) => head[":status"])).toEqual(streams.map(() => 200));
+
+      const ended = endOf(streams[0]!);
+      streams[0]!.close(constants.NGHTTP2_CANCEL);
+      await ended;
+      expect(await endOf(session.request({ ":path": "/healthz" }))).toMatchObject({ status: 200 });
+    } finally {
+      session.destroy();
+    }
+  });
+});
+
+describe("ids", () => {
+  const { createUser, lockUser, removeUsername } = UserService.method;
+  const { createToken, revokeToken } = AccessService.method;
+  const longest = "x".repeat(MAX_ID_LENGTH);
+  const tooLong = `${longest}x`;
+  const asOwner = { token: ADMIN_TOKEN };
+
+  test("of 200 characters are taken, through every door", async () => {
+    for (const door of doors) {
+      expect(await door.call(lockUser, { id: longest }, asOwner)).toMatchObject({ reason: "USER_NOT_FOUND" });
+    }
+    expect(doors.length).toBeGreaterThan(5);
+  });
+
+  test("of 201 are refused, through every door", async () => {
+    for (const door of doors) {
+      expect(await door.call(lockUser, { id: tooLong }, asOwner)).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        reason: "INVALID_REQUEST",
+        badRequest: { fieldViolations: [{ field: "id" }] },
+      });
+    }
+  });
+
+  test.each<[string, DescMethodUnary, (id: string) => Record<string, unknown>]>([
+    ["user.user_id", createUser, (userId) => ({ user: { userId } })],
+    ["user.schema_id", createUser, (schemaId) => ({ user: { schemaId } })],
+    [
+      "organization.org_id",
+      createUser,
+      (value) => ({ user: {}, organization: { property: { case: "orgId", value } } }),
+    ],
+    ["instance.id", lockUser, (value) => ({ id: "x", instance: { property: { case: "id", value } } })],
+    ["username_id", removeUsername, (usernameId) => ({ id: "x", usernameId })],
+    ["token_id", revokeToken, (tokenId) => ({ tokenId })],
+    [
+      "grants[0].organization_id",
+      createToken,
+      (organizationId) => ({ subject: "x", grants: [{ role: 3, organizationId }] }),
+    ],
+  ])("%s of 201 characters is refused, and of 200 is not", async (field, method, requestOf) => {
+    const fieldsOf = async (id: string) => {
+      const { badRequest } = await doors[0]!.call(method, requestOf(id), asOwner);
+      return badRequest?.fieldViolations.map((violation) => violation.field) ?? [];
+    };
+    expect(await fieldsOf(tooLong)).toContain(field);
+    expect(await fieldsOf(longest)).toEqual([]);
+  });
+});
+
+describe("an error", () => {
+  /** All that a client must take, and most of it in headers. */
+  const bytesOf = ({ headers, trailers, body }: HttpAnswer) =>
+    [...headers, ...trailers].reduce((sum, [name, value]) => sum + name.length + value.length, body.byteLength);
+  const invalid = { code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" };
+
+  test.each(WIRES)("of 20,000 broken fields has less than 8 KiB of details over $name", async (wire) => {
+    const usernames = Array.from({ length: 20_000 }, () => ({}));
+    const answer = await send(wire.request(wire.encode({ authenticators: { usernames } })));
+    const { detailBytes, ...outcome } = wire.read(answer);
+    expect(outcome).toMatchObject(invalid);
+    expect(detailBytes).toBeGreaterThan(MAX_ERROR_BYTES / 4);
+    expect(detailBytes).toBeLessThan(MAX_ERROR_BYTES);
+  });
+
+  test.each<[string, string]>([
+    ["quotes a value of 60,000 characters", JSON.stringify({ user: "ä".repeat(30_000) })],
+    ["quotes half of a surrogate pair", '{"user":"\\ud83d"}'],
+    ["cuts a surrogate pair", JSON.stringify({ user: `${"😀".repeat(300)}` })],
+    ["cuts a surrogate pair elsewhere", JSON.stringify({ user: `x${"😀".repeat(300)}` })],
+  ])("that %s has less than 8 KiB over gRPC with JSON", async (_what, json) => {
+    const grpc = WIRES.find(({ name }) => name === "gRPC")!;
+    const request = grpc.request(Buffer.from(json));
+    request.headers["content-type"] = "application/grpc+json";
+    const answer = await send(request);
+    expect(grpc.read(answer)).toMatchObject(invalid);
+    expect(bytesOf(answer)).toBeLessThan(MAX_ERROR_BYTES);
+  });
+
+  test("does not break the next call of @grpc/grpc-js on the same connection", async () => {
+    const door = doors.find(({ name }) => name.startsWith("gRPC,"))!;
+    const { searchUsers } = UserService.method;
+    const filters = Array.from({ length: 20_000 }, () => ({}));
+    const answer = await door.call(searchUsers, { filters }, { token: ADMIN_TOKEN });
+    expect(answer).toMatchObject(invalid);
+    expect(answer.badRequest?.fieldViolations.length).toBeGreaterThan(10);
+    expect(await door.call(searchUsers, {}, { token: ADMIN_TOKEN })).toMatchObject({ code: "OK" });
+  });
 });

@@ -41,6 +41,7 @@ export interface Outcome {
   reason: string | undefined;
   /** Status of HTTP. */
   status: number;
+  detailBytes: number;
 }
 
 const { createUser } = UserService.method;
@@ -113,13 +114,16 @@ function headers(type: string, encoding: string | false): Record<string, string>
 
 function readStatus({ status, body }: HttpAnswer): Outcome {
   const error = status < 400 ? {} : JSON.parse(body.toString());
-  return { code: nameOf(error.code ?? 0), reason: error.details?.[0]?.reason, status };
+  const detailBytes = JSON.stringify(error.details ?? []).length;
+  return { code: nameOf(error.code ?? 0), reason: error.details?.[0]?.reason, status, detailBytes };
 }
 
 function readConnect({ status, body }: HttpAnswer): Outcome {
-  if (status < 400) return { code: "OK", reason: undefined, status };
+  if (status < 400) return { code: "OK", reason: undefined, status, detailBytes: 0 };
   const error = JSON.parse(body.toString());
-  return { code: error.code.toUpperCase(), reason: reasonOfConnectError(error), status };
+  const values: string[] = (error.details ?? []).map(({ value }: { value: string }) => value);
+  const detailBytes = values.reduce((sum, value) => sum + Buffer.from(value, "base64").byteLength, 0);
+  return { code: error.code.toUpperCase(), reason: reasonOfConnectError(error), status, detailBytes };
 }
 
 function readGrpc({ status, headers: head, trailers }: HttpAnswer): Outcome {
@@ -149,11 +153,12 @@ export function fromBase64Pieces(text: string): Buffer {
   return Buffer.concat([...text.matchAll(/[^=]+=*/g)].map(([piece]) => Buffer.from(piece, "base64")));
 }
 
-function grpcStatus(trailers: Headers): Pick<Outcome, "code" | "reason"> {
-  const details = trailers.get("grpc-status-details-bin");
+function grpcStatus(trailers: Headers): Omit<Outcome, "status"> {
+  const details = Buffer.from(trailers.get("grpc-status-details-bin") ?? "", "base64");
   return {
     code: nameOf(Number(trailers.get("grpc-status") ?? Number.NaN)),
-    reason: reasonOfGrpcStatus(details === null ? undefined : Buffer.from(details, "base64")),
+    reason: reasonOfGrpcStatus(details),
+    detailBytes: details.byteLength,
   };
 }
 
