@@ -1,0 +1,189 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Bystander, bystanderOf } from "../support/bystander.ts";
+import { exchange, openRaw } from "../support/http.ts";
+import { END_STREAM, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../support/http2-frames.ts";
+import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { WIRES } from "../support/wires.ts";
+
+/** Short, for the tests' sake; milliseconds. */
+const LIMITS = {
+  handshakeMs: 600,
+  headersMs: 600,
+  requestMs: 1_200,
+  keepAliveMs: 600,
+  sessionIdleMs: 600,
+  bodyMs: 600,
+};
+/** No limit takes effect before its time, and none later than this. */
+const LATEST_MS = 4_000;
+
+let server: ServerProcess;
+let bystander: Bystander;
+
+beforeAll(async () => {
+  server = await startServer({}, LIMITS);
+  bystander = await bystanderOf(server.url);
+});
+
+afterAll(async () => {
+  expect(server?.child.exitCode).toBeNull();
+  bystander?.close();
+  await server?.stop();
+});
+
+/** What a connection gets until it is closed, and when that was; `keepOn` is sent again and again until then. */
+async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array | string) {
+  return bystander.isServedDuring(async () => {
+    const connection = await openRaw(server.url);
+    const start = performance.now();
+    if (first.length > 0) connection.write(first);
+    const sending = keepOn && setInterval(() => connection.socket.writable && connection.write(keepOn()), 100);
+    try {
+      const received = await connection.closed(LATEST_MS);
+      return { received, milliseconds: performance.now() - start };
+    } finally {
+      clearInterval(sending);
+    }
+  });
+}
+
+const HTTP2_START = Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]);
+const GET = { ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" };
+
+describe("a connection that stays undecided is closed", () => {
+  test.each<[string, Uint8Array | string]>([
+    ["without a byte", ""],
+    ["after 1 byte of the preface", PREFACE.subarray(0, 1)],
+    ["after 14 bytes of the preface", PREFACE.subarray(0, 14)],
+    ["after 23 bytes of the preface", PREFACE.subarray(0, 23)],
+  ])("%s", async (_what, bytes) => {
+    const { received, milliseconds } = await untilClosed(bytes);
+    expect(received.toString()).toBe("");
+    expect(milliseconds).toBeGreaterThan(LIMITS.handshakeMs - 50);
+  });
+});
+
+describe("slow headers", () => {
+  test.each<[string, (() => string) | undefined]>([
+    ["stop", undefined],
+    ["go on, one after the other", () => "X-More: yes\r\n"],
+  ])("that %s are answered with 408 over HTTP/1.1", async (_what, keepOn) => {
+    const { received, milliseconds } = await untilClosed("GET /healthz HTTP/1.1\r\nHost: localhost\r\n", keepOn);
+    expect(received.toString()).toMatch(/^HTTP\/1\.1 408 /);
+    expect(milliseconds).toBeGreaterThan(LIMITS.headersMs - 50);
+  });
+
+  test.each<[string, (() => Buffer) | undefined]>([
+    ["stop", undefined],
+    ["go on", () => frame(FRAME.CONTINUATION, 0, 1, headerBlock({ "x-more": "yes" }))],
+  ])("that %s end the connection with GOAWAY over HTTP/2", async (_what, keepOn) => {
+    const unfinished = frame(FRAME.HEADERS, END_STREAM, 1, headerBlock(GET));
+    const { received, milliseconds } = await untilClosed(Buffer.concat([HTTP2_START, unfinished]), keepOn);
+    expect(frameTypes(received)).toContain(FRAME.GOAWAY);
+    expect(milliseconds).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
+  });
+});
+
+describe.each(WIRES)("a slow body over $name", (wire) => {
+  test.each<[string, number]>([
+    ["that stops is answered with DEADLINE_EXCEEDED", 60_000],
+    ["that trickles is answered with DEADLINE_EXCEEDED", 100],
+  ])("%s", async (_what, pauseMs) => {
+    const stop = new AbortController();
+    const request = wire.request(wire.encode({ userId: "slow", data: { note: "x".repeat(1_000) } }));
+    async function* slowly() {
+      for (const byte of request.body) {
+        yield Buffer.of(byte);
+        await sleep(pauseMs, undefined, { signal: stop.signal }).catch(() => {});
+      }
+    }
+    const start = performance.now();
+    const answer = await bystander.isServedDuring(() => exchange(server.url, { ...request, body: slowly() }));
+    const milliseconds = performance.now() - start;
+    stop.abort();
+    expect(wire.read(answer)).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" });
+    expect(milliseconds).toBeGreaterThan(LIMITS.bodyMs - 50);
+    expect(milliseconds).toBeLessThan(LATEST_MS);
+  });
+});
+
+describe("a body that nobody waits for", () => {
+  const path = "/resources/v3alpha/users";
+
+  test.each<[string, (() => string) | undefined]>([
+    ["that never comes", undefined],
+    ["that never ends", () => "1\r\nx\r\n"],
+  ])("%s ends the connection over HTTP/1.1, after the answer", async (_what, keepOn) => {
+    const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const { received } = await untilClosed(head, keepOn);
+    expect(received.toString()).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  test("ends its stream, and not the connection, over HTTP/2", async () => {
+    const session = connect(server.url);
+    try {
+      const stream = session.request({ ":method": "POST", ":path": path });
+      const [head] = await once(stream, "response");
+      expect(head[":status"]).toBe(401);
+      stream.resume();
+      await once(stream, "close");
+      expect(stream.rstCode).toBe(0);
+      const next = session.request({ ":path": "/healthz" });
+      expect((await once(next, "response"))[0][":status"]).toBe(200);
+    } finally {
+      session.destroy();
+    }
+  });
+});
+
+describe("an idle connection is closed", () => {
+  test("of HTTP/1.1, after its last answer", async () => {
+    const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const { received, milliseconds } = await untilClosed(get);
+    expect(received.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    expect(milliseconds).toBeGreaterThan(LIMITS.keepAliveMs - 50);
+  });
+
+  test("of HTTP/2, by GOAWAY, pings or no pings", async () => {
+    const session = connect(server.url);
+    try {
+      const goaway = once(session, "goaway");
+      const closed = once(session, "close");
+      const stream = session.request({ ":path": "/healthz" });
+      await once(stream, "response");
+      stream.resume();
+      const start = performance.now();
+      const pings = setInterval(() => !session.destroyed && session.ping(() => {}), 100);
+      const [code] = await bystander.isServedDuring(() => goaway);
+      await closed;
+      clearInterval(pings);
+      expect(code).toBe(0);
+      expect(performance.now() - start).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
+      expect(performance.now() - start).toBeLessThan(LATEST_MS);
+    } finally {
+      session.destroy();
+    }
+  });
+
+  test("of HTTP/2, though the client does not answer the GOAWAY", async () => {
+    const { received, milliseconds } = await untilClosed(HTTP2_START);
+    expect(frameTypes(received)).toContain(FRAME.GOAWAY);
+    expect(milliseconds).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
+  });
+
+  test("but not one with an open stream", async () => {
+    const session = connect(server.url);
+    try {
+      const head = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
+      const stream = session.request(head);
+      stream.end(Buffer.alloc(5));
+      await once(stream, "response");
+      await sleep(2 * LIMITS.sessionIdleMs + 1_000);
+      expect({ destroyed: session.destroyed, closed: stream.closed }).toEqual({ destroyed: false, closed: false });
+    } finally {
+      session.destroy();
+    }
+  });
+});
