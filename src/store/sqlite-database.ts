@@ -11,6 +11,8 @@ export const IN_MEMORY = ":memory:";
 
 /** How long a connection waits for another process's write, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
+/** How long a start waits for the other processes that start, milliseconds. */
+const START_TIMEOUT_MS = 20_000;
 
 /** An append whose JSON is text already, so that it crosses threads as it is and a bad value fails its caller alone. */
 export interface Row {
@@ -55,11 +57,13 @@ export async function prepareFile(file: string): Promise<void> {
     throw new StoreRefused(`The file ${file} cannot be opened for writing: ${(error as Error).message}`);
   }
   // SQLite does not wait for a lock when the journal mode changes, so processes that start together can collide here.
-  for (let attempt = 1; ; attempt++) {
+  for (const deadline = Date.now() + START_TIMEOUT_MS; ; ) {
     try {
-      const connection = connect(file);
+      // The journal mode is kept in the file, so it is set once the file is known to be userlock's.
+      const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
       try {
         migrate(connection);
+        makeDurable(connection);
       } finally {
         connection.close();
       }
@@ -68,7 +72,7 @@ export async function prepareFile(file: string): Promise<void> {
       const { errcode, message } = error as { errcode?: number; message: string };
       if (errcode === undefined) throw error;
       const SQLITE_BUSY = 5;
-      if ((errcode & 0xff) !== SQLITE_BUSY || attempt === 100) {
+      if ((errcode & 0xff) !== SQLITE_BUSY || Date.now() > deadline) {
         throw new StoreRefused(`The file ${file} cannot be used as a store: ${message}`);
       }
       await sleep(50);
@@ -76,27 +80,23 @@ export async function prepareFile(file: string): Promise<void> {
   }
 }
 
-function connect(file: string): DatabaseSync {
-  const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
-  try {
-    connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
-  return connection;
+function makeDurable(connection: DatabaseSync): void {
+  connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
 }
 
 /** Opens a connection to a prepared file, or to a new database in memory. */
 export function openDatabase(file: string, instance: string): Database {
-  const connection = connect(file);
+  const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   if (file === IN_MEMORY) migrate(connection);
+  makeDurable(connection);
   connection.function("fold", { deterministic: true }, (text) =>
     typeof text === "string" ? text.toLowerCase() : null,
   );
 
   const version = connection.prepare("SELECT version FROM streams WHERE instance = ? AND kind = ? AND id = ?");
-  const holder = connection.prepare("SELECT 1 FROM claims WHERE instance = ? AND name = ?");
+  const otherHolder = connection.prepare(
+    "SELECT 1 FROM claims WHERE instance = ? AND name = ? AND NOT (kind = ? AND id = ?)",
+  );
   const insertEvent = connection.prepare(
     "INSERT INTO events (instance, kind, id, version, type, time, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
   );
@@ -107,7 +107,9 @@ export function openDatabase(file: string, instance: string): Database {
       version = excluded.version, owner_type = excluded.owner_type, owner_id = excluded.owner_id,
       changed = excluded.changed, state = excluded.state
     RETURNING created`);
-  const addClaim = connection.prepare("INSERT INTO claims (instance, name, kind, id) VALUES (?, ?, ?, ?)");
+  const addClaim = connection.prepare(
+    "INSERT INTO claims (instance, name, kind, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+  );
   const removeClaim = connection.prepare("DELETE FROM claims WHERE instance = ? AND name = ? AND kind = ? AND id = ?");
   const stream = connection.prepare("SELECT * FROM streams WHERE instance = ? AND kind = ? AND id = ?");
   const streamByClaim = connection.prepare(`
@@ -121,7 +123,7 @@ export function openDatabase(file: string, instance: string): Database {
   function append(row: Row): RowResult {
     const current = version.get(instance, row.kind, row.id)?.version ?? 0;
     if (current !== row.expectedVersion) return { outcome: "conflict" };
-    const claim = row.claims.add.find((name) => holder.get(instance, name) !== undefined);
+    const claim = row.claims.add.find((name) => otherHolder.get(instance, name, row.kind, row.id) !== undefined);
     if (claim !== undefined) return { outcome: "claimed", claim };
     for (const name of row.claims.remove) removeClaim.run(instance, name, row.kind, row.id);
     for (const name of row.claims.add) addClaim.run(instance, name, row.kind, row.id);

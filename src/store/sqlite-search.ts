@@ -28,8 +28,8 @@ function sortKey(key: SortKey): Fragment {
 
 /** An expression that is 0 or 1, never NULL, so that NOT means what it says. */
 function condition(filter: Filter, depth: number): Fragment {
-  if ("all" in filter) return join(filter.all, "AND", "1", depth);
-  if ("any" in filter) return join(filter.any, "OR", "0", depth);
+  if ("all" in filter) return join(filter.all, "AND", depth);
+  if ("any" in filter) return join(filter.any, "OR", depth);
   if ("not" in filter) {
     const inner = condition(filter.not, depth);
     return { sql: `(NOT ${inner.sql})`, values: inner.values };
@@ -53,20 +53,26 @@ function text(field: string, method: TextMethod, value: string): Fragment {
     case "equals_ignore_case":
       return { sql: `(fold(${field}) IS ?)`, values: [folded] };
     case "starts_with":
-      return { sql: `coalesce(substr(${field}, 1, length(?)) = ?, 0)`, values: [value, value] };
+      return { sql: `coalesce(instr(${field}, ?) = 1, 0)`, values: [value] };
     case "starts_with_ignore_case":
-      return { sql: `coalesce(substr(fold(${field}), 1, length(?)) = ?, 0)`, values: [folded, folded] };
+      return { sql: `coalesce(instr(fold(${field}), ?) = 1, 0)`, values: [folded] };
     case "contains":
       return { sql: `coalesce(instr(${field}, ?) > 0, 0)`, values: [value] };
   }
 }
 
-function join(filters: readonly Filter[], operator: "AND" | "OR", empty: "0" | "1", depth: number): Fragment {
+function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number): Fragment {
   const parts = filters.map((filter) => condition(filter, depth));
-  return {
-    sql: parts.length === 0 ? empty : `(${parts.map((part) => part.sql).join(` ${operator} `)})`,
-    values: parts.flatMap((part) => part.values),
-  };
+  // Not a bare 1 or 0, which is the number of a column in an ORDER BY.
+  if (parts.length === 0) return { sql: operator === "AND" ? "(1 = 1)" : "(1 = 0)", values: [] };
+  return { sql: balanced(parts, operator), values: parts.flatMap((part) => part.values) };
+}
+
+/** Joins by halves, for SQLite takes no expression that is nested 1,000 deep, and `a OR b OR c` is nested. */
+function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
+  if (parts.length === 1) return (parts[0] as Fragment).sql;
+  const half = parts.length >> 1;
+  return `(${balanced(parts.slice(0, half), operator)} ${operator} ${balanced(parts.slice(half), operator)})`;
 }
 
 function column(field: string, depth: number): string {

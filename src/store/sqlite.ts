@@ -30,9 +30,10 @@ export async function openSqliteStore(file: string, instance: string): Promise<E
     });
   }
   await prepareFile(file);
+  const database = openDatabase(file, instance);
   const writer = startDatabaseThread(file, instance);
   const searcher = startDatabaseThread(file, instance);
-  return createStore(openDatabase(file, instance), {
+  return createStore(database, {
     appendAll: writer.appendAll,
     search: searcher.search,
     close: async () => {
@@ -52,7 +53,7 @@ function createStore(database: Database, slow: Slow): EventStore {
   const listeners = new Set<() => void>();
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
-  let closing = false;
+  let closing: Promise<void> | undefined;
   let poll: NodeJS.Timeout | undefined;
 
   /** Commits what waits, batch after batch, until nothing waits. */
@@ -77,45 +78,56 @@ function createStore(database: Database, slow: Slow): EventStore {
   }
 
   function watchOtherProcesses(): void {
-    let seen = database.dataVersion();
-    poll = setInterval(() => {
-      const now = database.dataVersion();
-      if (now !== seen) notify();
+    let seen: number | undefined;
+    const look = () => {
+      let now: number;
+      try {
+        now = database.dataVersion();
+      } catch {
+        return; // No hint, then: whoever reads is told what is wrong.
+      }
+      if (seen !== undefined && now !== seen) notify();
       seen = now;
-    }, POLL_MS);
+    };
+    look();
+    poll = setInterval(look, POLL_MS);
     poll.unref();
   }
 
-  /** Runs a short read on this thread. */
-  async function here<Result>(run: () => Result): Promise<Result> {
+  /** Runs a read, unless the store is closed. */
+  async function ask<Result>(run: () => Result | Promise<Result>): Promise<Result> {
     if (closing) throw new StoreUnavailable("the store is closed");
     try {
-      return run();
+      return await run();
     } catch (error) {
       throw unavailable(error);
     }
   }
 
+  async function close(): Promise<void> {
+    clearInterval(poll);
+    await committing;
+    await slow.close();
+    database.close();
+  }
+
   return {
-    append(append) {
-      if (closing) return Promise.reject(new StoreUnavailable("the store is closed"));
-      if (waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable("too many changes are waiting"));
+    async append(append) {
+      if (closing) throw new StoreUnavailable("the store is closed");
+      if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
       const row = toRow(append);
       return new Promise((resolve, reject) => {
         waiting.push({ append, row, resolve, reject });
         committing ??= commitWaiting();
       });
     },
-    load: (kind, id) => here(() => database.load(kind, id)),
-    loadByClaim: (claim) => here(() => database.loadByClaim(claim)),
-    read: (after, limit) => here(() => database.read(after, limit)),
-    search: async (query) => {
-      if (closing) throw new StoreUnavailable("the store is closed");
-      return slow.search(query);
-    },
+    load: (kind, id) => ask(() => database.load(kind, id)),
+    loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
+    read: (after, limit) => ask(() => database.read(after, limit)),
+    search: (query) => ask(() => slow.search(query)),
     onAppend(listener) {
       listeners.add(listener);
-      if (!poll) watchOtherProcesses();
+      if (!poll && !closing) watchOtherProcesses();
       return () => {
         listeners.delete(listener);
         if (listeners.size > 0) return;
@@ -123,13 +135,9 @@ function createStore(database: Database, slow: Slow): EventStore {
         poll = undefined;
       };
     },
-    async close() {
-      if (closing) return;
-      closing = true;
-      clearInterval(poll);
-      await committing;
-      await slow.close();
-      database.close();
+    close() {
+      closing ??= close();
+      return closing;
     },
   };
 }

@@ -17,32 +17,47 @@ export interface Place {
  */
 export function describeEventStore(name: string, shared: boolean, newPlace: () => Promise<Place>): void {
   describe(name, () => {
-    let place: Place;
-    let opened: EventStore[] = [];
-    let store: EventStore;
-
-    async function open(instance = "default"): Promise<EventStore> {
-      const another = await place.open(instance);
-      opened.push(another);
-      return another;
-    }
-
-    beforeEach(async () => {
-      place = await newPlace();
-      store = await open();
-    });
-
-    afterEach(async () => {
-      for (const one of opened) await one.close();
-      opened = [];
+    const open = async (place: Place, opened: EventStore[], instance = "default") => {
+      const store = await place.open(instance);
+      opened.push(store);
+      return store;
+    };
+    const leave = async (place: Place, opened: EventStore[]) => {
+      for (const store of opened) await store.close();
       await place.remove();
+    };
+
+    describe("changes", () => {
+      let place: Place;
+      let opened: EventStore[];
+      let store: EventStore;
+
+      beforeEach(async () => {
+        place = await newPlace();
+        opened = [];
+        store = await open(place, opened);
+      });
+      afterEach(() => leave(place, opened));
+
+      const another = (instance?: string) => open(place, opened, instance);
+      describeAppend(() => store);
+      describeClaims(() => store);
+      describeLog(() => store);
+      describeClose(() => store, shared ? another : undefined);
+      if (shared) describeSharing(() => store, another);
     });
 
-    describeAppend(() => store);
-    describeClaims(() => store);
-    describeLog(() => store);
-    describeClose(() => store, shared ? open : undefined);
-    describeSearch(() => store);
-    if (shared) describeSharing(() => store, open);
+    describe("search", () => {
+      let place: Place;
+      const opened: EventStore[] = [];
+
+      beforeAll(async () => {
+        place = await newPlace();
+        await open(place, opened);
+      });
+      afterAll(() => leave(place, opened));
+
+      describeSearch(() => opened[0] as EventStore);
+    });
   });
 }

@@ -5,7 +5,7 @@ export function answer(query: Query, streams: StreamRecord[]): SearchResult {
   const passing = streams.filter((stream) => passes(query.where, stream));
   const keys: SortKey[] = [...query.order.keys, { field: "id" }];
   passing.sort((one, other) => {
-    const order = keys.reduce((order, key) => order || compare(valueOf(key, one), valueOf(key, other)), 0);
+    const order = keys.reduce((order, key) => order || compare(keyOf(key, one), keyOf(key, other)), 0);
     return query.order.descending ? -order : order;
   });
   return { records: passing.slice(query.offset, query.offset + query.limit), total: passing.length };
@@ -41,7 +41,7 @@ function fieldOf(path: string, stream: StreamRecord, element: unknown): unknown 
   return steps.reduce((value, step) => (value as Record<string, unknown> | undefined)?.[step], start);
 }
 
-function valueOf(key: SortKey, stream: StreamRecord): unknown {
+function keyOf(key: SortKey, stream: StreamRecord): unknown {
   return "field" in key ? fieldOf(key.field, stream, undefined) : passes(key.test, stream);
 }
 
