@@ -10,18 +10,22 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, tooLarge, withBodyDeadline } from "./body.ts";
 import type { Limits } from "./limits.ts";
-import { challengeOf } from "./status.ts";
+import { challengeOf, plainResponse } from "./status.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
   /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
   find(path: string): UniversalHandler | undefined;
   serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse>;
+  /** What a caller of a path without a handler is told, if he speaks one of the three. */
+  refuse(request: UniversalServerRequest, call: Call): UniversalServerResponse | undefined;
 }
 
 /** One call on its way through Connect's handler. */
@@ -75,7 +79,36 @@ export function createConnectDoor(
       const body = isEndless ? bytes : timed(bytes, visit);
       return withPlainMessage(await handler({ ...request, contextValues, header, body }));
     },
+    refuse(request, call) {
+      const { pathname } = new URL(request.url);
+      const error = refusal("NOT_SERVED", `There is no method ${pathname.slice(0, 200)}.`);
+      return inProtocolOf(request, () => toConnectError(pipeline.explain(error, call)));
+    },
   };
+}
+
+/**
+ * An error in the protocol of a request, undefined if that is none of the three. Without it clients make up a code from
+ * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
+ */
+function inProtocolOf(
+  { header, url }: UniversalServerRequest,
+  error: () => ConnectError,
+): UniversalServerResponse | undefined {
+  const type = header.get("content-type") ?? "";
+  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/.exec(type) ?? [];
+  if (protocol !== undefined) {
+    const status = new Headers();
+    setTrailerStatus(status, error());
+    unescapeMessage(status);
+    const answered = new Headers({ "content-type": type });
+    if (protocol === "grpc") return { status: 200, header: answered, trailer: status };
+    for (const [name, value] of status) answered.set(name, value);
+    return { status: 200, header: answered };
+  }
+  if (!header.has("connect-protocol-version") && new URL(url).searchParams.get("connect") !== "v1") return undefined;
+  const json = new Headers({ "content-type": "application/json" });
+  return plainResponse(404, json, errorToJsonBytes(error(), undefined));
 }
 
 /** Connect gives a deadline to setTimeout, which takes one of more than 24 days for one of no time at all. */
@@ -124,15 +157,19 @@ async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGener
  * Connect escapes all that encodeURIComponent does in grpc-message; the protocol asks it for "%" and what is not
  * printable ASCII, and @grpc/grpc-js shows its users the escapes of ":" and "," as they came.
  */
+function unescapeMessage(status: Headers): void {
+  const message = status.get("grpc-message");
+  if (message) status.set("grpc-message", encodeURI(decodeURIComponent(message)).replaceAll("%20", " "));
+}
+
 function withPlainMessage(response: UniversalServerResponse): UniversalServerResponse {
   const { trailer, body } = response;
   if (!trailer || !body) return response;
-  async function* rewritten(bytes: AsyncIterable<Uint8Array>) {
+  async function* rewritten(bytes: AsyncIterable<Uint8Array>, status: Headers) {
     yield* bytes;
-    const message = trailer?.get("grpc-message");
-    if (message) trailer?.set("grpc-message", encodeURI(decodeURIComponent(message)).replaceAll("%20", " "));
+    unescapeMessage(status);
   }
-  return { ...response, body: rewritten(body) };
+  return { ...response, body: rewritten(body, trailer) };
 }
 
 /**

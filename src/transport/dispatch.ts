@@ -61,7 +61,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
 
   async function enter(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
     const handler = doors.connect.find(new URL(request.url).pathname);
-    if (!handler) return doors.web(request) ?? doors.rest(request, call);
+    if (!handler) return doors.connect.refuse(request, call) ?? doors.web(request) ?? doors.rest(request, call);
     if (!handler.allowedMethods.includes(request.method)) return wrongVerb(handler.allowedMethods);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request), call))

@@ -1,3 +1,4 @@
+import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user/v3alpha/user_service_pb.js";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -81,6 +82,11 @@ describe.each([UserService, ZITADELUsers])("$name", ({ method: { createUser, get
       code: "DEADLINE_EXCEEDED",
     });
   });
+});
+
+test("a method that is not there: UNIMPLEMENTED", async () => {
+  const { code, reason } = await client.call(Published.method.setPassword, {});
+  expect({ code, reason }).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
 });
 
 describe("grpc.health.v1", () => {
