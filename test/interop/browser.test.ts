@@ -1,0 +1,154 @@
+import type { Browser, Page } from "playwright-core";
+import { State } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { bundle, launchChromium, servePage } from "../support/chromium.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { usersOf } from "../support/users.ts";
+import type { Call, ClientName } from "./browser-page.ts";
+
+type Site = Awaited<ReturnType<typeof servePage>>;
+
+let server: ServerProcess;
+let users: ReturnType<typeof usersOf>;
+let browser: Browser;
+const sites: Site[] = [];
+/** A page of an origin that the server lists, and one of an origin that it does not. */
+let listed: Page;
+let unlisted: Page;
+
+beforeAll(async () => {
+  const script = await bundle("test/interop/browser-page.ts");
+  sites.push(await servePage(script), await servePage(script));
+  const [ours, theirs] = sites as [Site, Site];
+  server = await startServer({ USERLOCK_CORS_ORIGINS: `https://console.example.com,${ours.origin}` });
+  users = usersOf(server.url);
+  browser = await launchChromium();
+  [listed, unlisted] = await Promise.all([browser.newPage(), browser.newPage()]);
+  await Promise.all([listed.goto(ours.origin), unlisted.goto(theirs.origin)]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await Promise.all([server?.stop(), ...sites.map((site) => site.close())]);
+});
+
+const CLIENTS: ClientName[] = [
+  "connect-web, Connect JSON",
+  "connect-web, Connect binary",
+  "connect-web, Connect GET",
+  "connect-web, gRPC-Web",
+  "connect-web, gRPC-Web JSON",
+  "grpc-web, grpcweb",
+  "grpc-web, grpcwebtext",
+];
+const SERVICES: Call["service"][] = ["UserService", "ZITADELUsers"];
+const CASES = CLIENTS.flatMap((client) => SERVICES.map((service) => ({ client, service })));
+
+const callIn = (page: Page, client: ClientName, call: Omit<Call, "url">) =>
+  page.evaluate(([name, full]) => window.userlock.call(name, full), [client, { ...call, url: server.url }] as const);
+
+describe.each(CASES)("$client, on $service", ({ client, service }) => {
+  const call = (method: string, request: Call["request"], token: string | null = ADMIN_TOKEN) =>
+    callIn(listed, client, { service, method, request, ...(token !== null && { token }) });
+
+  test("a user is made, locked once, and seen locked", async () => {
+    const created = await call("CreateUser", { user: {} });
+    const { id } = (created.response as { details: { id: string } }).details;
+    const locked = await call("LockUser", { id });
+    expect(locked).toMatchObject({
+      code: "OK",
+      response: { details: { id, owner: { type: "OWNER_TYPE_INSTANCE", id: "default" } } },
+    });
+    expect(await call("LockUser", { id })).toEqual({ code: "FAILED_PRECONDITION", reason: "USER_ALREADY_LOCKED" });
+    expect(await call("GetUser", { id })).toMatchObject({
+      code: "OK",
+      response: { user: { details: { id }, state: "USER_STATE_LOCKED" } },
+    });
+  });
+
+  test("without a token: UNAUTHENTICATED", async () => {
+    for (const method of ["LockUser", "GetUser"]) {
+      expect(await call(method, { id: "u" }, null)).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_MISSING" });
+    }
+  });
+
+  test("from a page of an origin that is not listed: nothing is done, and nothing is told", async () => {
+    const id = await users.add();
+    const lock = { service, method: "LockUser", request: { id }, token: ADMIN_TOKEN };
+    const { code, reason, response } = await callIn(unlisted, client, lock);
+    expect({ isAnswered: code === "OK", reason, response }).toEqual({ isAnswered: false });
+    expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
+    // The same call from the other page shows that the origin made the difference.
+    expect(await callIn(listed, client, lock)).toMatchObject({ code: "OK" });
+  });
+});
+
+test.each(CLIENTS)("%s: a published method that is not served is UNIMPLEMENTED", async (client) => {
+  const call = { service: "ZITADELUsers", method: "SetPassword", request: {}, token: ADMIN_TOKEN } as const;
+  expect(await callIn(listed, client, call)).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
+});
+
+describe("grpc.health.v1 in the browser", () => {
+  // The binary mode of grpc-web has no streams (https://github.com/grpc/grpc-web#wire-format-mode).
+  const streaming = CLIENTS.filter((client) => client !== "grpc-web, grpcweb");
+
+  test.each(streaming)("%s: Watch tells the status while the stream is open", async (client) => {
+    const status = await listed.evaluate(([name, url]) => window.userlock.watch(name, url), [
+      client,
+      server.url,
+    ] as const);
+    expect(status).toEqual({ status: "SERVING" });
+  });
+});
+
+describe("REST by plain fetch", () => {
+  const authorization = `Bearer ${ADMIN_TOKEN}`;
+  async function fetchIn(page: Page, method: string, path: string, body?: object, headers = { authorization }) {
+    const options = {
+      method,
+      headers: { ...headers, ...(body && { "content-type": "application/json" }) },
+      ...(body && { body: JSON.stringify(body) }),
+    };
+    const url = server.url + path;
+    const response = await page.evaluate(([to, how]) => window.userlock.fetch(to, how), [url, options] as const);
+    return response && { ...response, json: /^\{/.test(response.text) ? JSON.parse(response.text) : undefined };
+  }
+  const users_ = "/resources/v3alpha/users";
+
+  test("every verb is allowed to a page of a listed origin", async () => {
+    const created = await fetchIn(listed, "POST", users_, {});
+    expect(created).toMatchObject({ status: 201 });
+    const path = `${users_}/${created?.json.details.id}`;
+    expect(await fetchIn(listed, "PATCH", path, { schemaId: "staff" })).toMatchObject({ status: 200 });
+    expect(await fetchIn(listed, "GET", path)).toMatchObject({
+      status: 200,
+      json: { user: { schema: { id: "staff" } } },
+    });
+    expect(await fetchIn(listed, "POST", `${path}/_lock`, {})).toMatchObject({ status: 200 });
+    expect(await fetchIn(listed, "POST", `${path}/_lock`, {})).toMatchObject({
+      status: 400,
+      json: { code: 9, details: [{ reason: "USER_ALREADY_LOCKED" }, {}] },
+    });
+    expect(await fetchIn(listed, "DELETE", path)).toMatchObject({ status: 200 });
+  });
+
+  test("a page of a listed origin reads the challenge and the request id", async () => {
+    const answer = await fetchIn(listed, "POST", `${users_}/u/_lock`, {}, {} as never);
+    expect(answer).toMatchObject({
+      status: 401,
+      headers: { "www-authenticate": 'Bearer realm="userlock"', "x-request-id": expect.stringMatching(/./) },
+      json: { details: [{ reason: "TOKEN_MISSING" }] },
+    });
+  });
+
+  test("a page of an origin that is not listed cannot call", async () => {
+    const id = await users.add();
+    expect(await fetchIn(unlisted, "POST", `${users_}/${id}/_lock`, {})).toBeUndefined();
+    expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
+    expect(await fetchIn(unlisted, "GET", `${users_}/${id}`)).toBeUndefined();
+  });
+
+  test("a page of an origin that is not listed cannot read what it may send without asking", async () => {
+    expect(await fetchIn(unlisted, "GET", "/healthz", undefined, {} as never)).toBeUndefined();
+    expect(await fetchIn(listed, "GET", "/healthz", undefined, {} as never)).toMatchObject({ status: 200 });
+  });
+});
