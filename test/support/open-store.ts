@@ -1,0 +1,47 @@
+import { createInterface } from "node:readline";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { change } from "./appends.ts";
+
+/** What a process with a store of its own is told to do, as a line of JSON on stdin. */
+export interface Order {
+  file: string;
+  /** The streams to create, each with a state of so many bytes. */
+  streams: { id: string; bytes?: number }[];
+  /** Whether all are created at once, or one after another. */
+  atOnce?: boolean;
+}
+
+/** What came of it, as a line of JSON on stdout. */
+export interface Outcome {
+  /** Name of the error with which opening failed, and its message. */
+  refused?: [name: string, message: string];
+  /** What became of each stream: an outcome, or the name of an error. */
+  streams?: string[];
+}
+
+// Not before the program is loaded, which may lie where nobody else can read.
+if (process.argv.includes("--as-nobody") && process.getuid?.() === 0) process.seteuid?.(65_534);
+
+async function carryOut({ file, streams, atOnce = false }: Order): Promise<Outcome> {
+  try {
+    const store = await openSqliteStore(file, "default");
+    const outcomes: Promise<string>[] = [];
+    for (const { id, bytes = 1 } of streams) {
+      const append = store.append(change(id, { state: { filling: "x".repeat(bytes) } })).then(
+        ({ outcome }) => outcome,
+        (error: Error) => error.name,
+      );
+      outcomes.push(append);
+      if (!atOnce) await append;
+    }
+    await store.close();
+    return { streams: await Promise.all(outcomes) };
+  } catch (error) {
+    return { refused: [(error as Error).name, (error as Error).message] };
+  }
+}
+
+process.stdout.write("ready\n");
+for await (const line of createInterface(process.stdin)) {
+  process.stdout.write(`${JSON.stringify(await carryOut(JSON.parse(line)))}\n`);
+}
