@@ -198,21 +198,21 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
 
     beforeAll(async () => {
       const [ann, bob, cem] = ["ann", "bob", "cem"].map((who) => `${prefix}-${who}`) as [string, string, string];
-      const make = (organization: typeof acme | undefined, user: Parameters<Client["createUser"]>[0]["user"]) =>
+      const add = (organization: typeof acme | undefined, user: Parameters<Client["createUser"]>[0]["user"]) =>
         client.createUser({ ...(organization && { organization }), ...(user && { user }) });
-      await make(acme, {
+      await add(acme, {
         userId: ann,
         schemaId: "staff",
         contact: { email: { address: "ann@example.com" }, phone: { number: "+49 30 11" } },
         authenticators: { usernames: [{ username: `ann.lee.${prefix}` }] },
       });
-      await make(acme, {
+      await add(acme, {
         userId: bob,
         contact: { email: { address: "bob@example.com" }, phone: { number: "+49 40 22" } },
         authenticators: { usernames: [{ username: `bob.lee.${prefix}`, isOrganizationSpecific: true }] },
       });
       await client.lockUser({ id: bob });
-      await make(undefined, { userId: cem, contact: { email: { address: "cem@example.com" } } });
+      await add(undefined, { userId: cem, contact: { email: { address: "cem@example.com" } } });
       await client.deactivateUser({ id: cem });
       // The published messages cannot set a type.
       const own = createClient(
