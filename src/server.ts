@@ -1,6 +1,8 @@
 import { dirname, join } from "node:path";
 import { createRegistry } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
+import { Code } from "../gen/google/rpc/code_pb.ts";
+import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -75,7 +77,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       maxCallMs: limits.callMs,
       stopping: stop.signal,
       onError: ({ code, message, cause }, method, requestId) => {
-        const isOurFault = code === 13 || code === 14;
+        const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
         log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
       },
     });
@@ -97,7 +99,10 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       stopping: stop.signal,
     });
     const reflected = [...services, HealthService, ServerReflection, ServerReflectionV1alpha];
-    const reflect = createReflection(reflected, createRegistry(...reflected.map(({ file }) => file)));
+    const reflect = createReflection(
+      reflected,
+      createRegistry(...reflected.map(({ file }) => file), file_google_rpc_error_details),
+    );
     const listener = await listen({
       host: config.host,
       port: config.port,

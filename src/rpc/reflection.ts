@@ -24,6 +24,8 @@ export function createReflection(services: readonly DescService[], registry: Reg
     file.dependencies.forEach(add);
   };
   for (const { file } of services) add(file);
+  // Beyond what the services import: the details of errors, which travel as google.protobuf.Any.
+  for (const { file } of registry) add(file);
   const extensions = [...files.values()].flatMap((file) => file.extensions);
 
   function find({ messageRequest }: Parameters<Reflection>[0]): Found {
