@@ -31,7 +31,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
     respond(nodeRequest, nodeResponse, requestId)
       .then((response) => universalResponseToNodeResponse(response, nodeResponse))
       .catch((error) => {
-        if (!nodeRequest.destroyed) doors.onFailure(error);
+        if (!isGone(nodeRequest, nodeResponse)) doors.onFailure(error);
         nodeResponse.destroy();
       });
   };
@@ -76,13 +76,25 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
 /** The request, or why it cannot be one: a Host that makes no URL is a caller's mistake and nobody else's trouble. */
 function toUniversal(request: NodeRequest, response: NodeResponse): UniversalServerRequest | RpcError {
   try {
-    const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
-    // Connect's own body destroys the request, and with it the connection, when it is not read to its end: the caller
-    // would not see why.
-    return { ...universal, body: request.iterator({ destroyOnReturn: false }) };
+    return { ...universalRequestFromNodeRequest(request, response, undefined, undefined), body: bodyOf(request) };
   } catch {
     return refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
   }
+}
+
+async function* bodyOf(request: NodeRequest): AsyncGenerator<Uint8Array> {
+  try {
+    // Connect's own body destroys the request, and with it the connection, when it is not read to its end: the caller
+    // would not see why.
+    yield* request.iterator({ destroyOnReturn: false });
+  } catch {
+    throw refusal("CANCELLED", "The connection ended before the request did.");
+  }
+}
+
+/** Whether the caller left before he was answered, which is no failure. */
+function isGone(request: NodeRequest, response: NodeResponse): boolean {
+  return "stream" in request ? request.stream.destroyed : response.destroyed;
 }
 
 function requestIdOf({ headers }: NodeRequest, newId: () => string): string {
