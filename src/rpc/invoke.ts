@@ -82,9 +82,13 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
 } {
   const served = new Map<DescMethod, { handler: Handler; permission: Permission }>();
 
+  /** Errors on their way out: a door explains again what the pipeline has explained. */
+  const reported = new WeakSet<RpcError>();
+
   function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
     const told = toRpcError(error, requestId);
-    parts.onError(told, method, requestId);
+    if (!reported.has(told)) parts.onError(told, method, requestId);
+    reported.add(told);
     return told;
   }
 

@@ -56,7 +56,12 @@ function settings(jwks: string): Record<string, string> {
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
 /** A JWT as the issuer makes it, but for what is given. */
-function jwt(claims: Record<string, unknown> = {}, alg = "ES256", signer = keys[alg] as Keys, kid = alg): Promise<string> {
+function jwt(
+  claims: Record<string, unknown> = {},
+  alg = "ES256",
+  signer = keys[alg] as Keys,
+  kid = alg,
+): Promise<string> {
   const all = {
     iss: ISSUER,
     aud: AUDIENCE,
