@@ -115,7 +115,7 @@ function inProtocolOf(
 function withoutFarDeadline(header: Headers): Headers {
   const [, digits, unit] = /^([0-9]{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
   const ofGrpc = Number(digits) * (unit === "H" ? 3_600_000 : unit === "M" ? 60_000 : 1_000);
-  const ofConnect = Number(header.get("connect-timeout-ms"));
+  const ofConnect = Number(/^\d{10}$/.exec(header.get("connect-timeout-ms") ?? ""));
   if (!(ofGrpc > MAX_TIMER_MS) && !(ofConnect > MAX_TIMER_MS)) return header;
   const near = new Headers(header);
   near.delete("grpc-timeout");
