@@ -127,7 +127,7 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
   const visit = visitOf(context.values);
   watchErrors(context);
   const timeoutMs = context.timeoutMs();
-  visit.bodyMs = Math.min(timeoutMs ?? visit.bodyMs, visit.bodyMs);
+  visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
   try {
     visit.admitted = await pipeline.admit(context.method, { ...visit.call, timeoutMs });
   } catch (error) {

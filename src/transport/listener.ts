@@ -186,9 +186,13 @@ function cutUnreadRequest(request: IncomingMessage, response: ServerResponse): v
   response.on("finish", () => {
     if (request.complete) return;
     // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
+    // Whoever still waits to read it would keep it from flowing.
+    request.removeAllListeners("readable");
     request.resume();
-    const timer = setTimeout(() => socket.destroy(), UNREAD_MS).unref();
-    request.on("end", () => clearTimeout(timer));
+    setTimeout(() => {
+      // If it came, the connection may be busy with the next request.
+      if (!request.complete) socket.destroy();
+    }, UNREAD_MS).unref();
   });
 }
 
