@@ -121,6 +121,22 @@ describe("a body that nobody waits for", () => {
     expect(received.toString()).toMatch(/^HTTP\/1\.1 401 /);
   });
 
+  test("that comes after the answer leaves the connection to the next request", async () => {
+    const { socket, write, received } = await openRaw(server.url);
+    try {
+      write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n`);
+      await once(socket, "data");
+      write("{}");
+      // By now it would have been closed without the body.
+      await sleep(1_200);
+      write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      await once(socket, "data");
+      expect(received().toString()).toMatch(/^HTTP\/1\.1 401 .*HTTP\/1\.1 200 /s);
+    } finally {
+      socket.destroy();
+    }
+  });
+
   test("ends its stream, and not the connection, over HTTP/2", async () => {
     const session = connect(server.url);
     try {
