@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type EventStore, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { change, inShort, outcomesOf, readAll, until } from "../support/appends.ts";
@@ -121,6 +122,23 @@ describe("several processes on one file", () => {
       expect(outcomes.map(({ streams }) => streams?.[0])).toEqual(["appended", "appended"]);
       expect(outcomes.map(({ streams }) => streams?.[1]).sort()).toEqual(["appended", "conflict"]);
       expect(inShort(await readAll(await open(path))).sort()).toEqual(["own 0 1", "own 1 1", "same 1"]);
+    }
+  });
+
+  test("a start waits, and longer than SQLite does, for who still reads a file that is not in WAL mode", async () => {
+    const one = await start();
+    await (await open()).close();
+    withFile(file, (database) => database.exec("PRAGMA journal_mode = DELETE"));
+    const reader = new DatabaseSync(file);
+    try {
+      reader.exec("BEGIN");
+      reader.prepare("SELECT count(*) FROM events").get();
+      const starting = one.carryOut({ file, streams: [{ id: "u1" }] });
+      await sleep(5_300);
+      reader.exec("COMMIT");
+      expect(await starting).toEqual({ streams: ["appended"] });
+    } finally {
+      reader.close();
     }
   });
 

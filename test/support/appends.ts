@@ -42,6 +42,7 @@ export async function readAll(store: EventStore, limit = 1_000, after?: string):
     const { events, cursor } = await store.read(from, limit);
     all.push(...events);
     if (events.length === 0) return all;
+    if (cursor === from) throw new Error("the cursor stands still");
     from = cursor;
   }
 }
@@ -64,6 +65,7 @@ export async function readWhile(
     const isLast = !writing;
     const page = await store.read(cursor, limit);
     all.push(...page.events);
+    if (page.events.length > 0 && page.cursor === cursor) throw new Error("the cursor stands still");
     cursor = page.cursor;
     if (page.events.length === 0 && isLast) break;
     await sleep(0);
