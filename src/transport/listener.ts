@@ -44,6 +44,8 @@ export async function listen(options: {
   const sockets = new Set<Socket>();
   /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
   const waiting = new Set<Socket>();
+  /** How many requests a connection of HTTP/1.1 has under way; more than one, where the client does not wait. */
+  const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
 
@@ -58,7 +60,11 @@ export async function listen(options: {
     (request, response) => {
       const { socket } = request;
       waiting.delete(socket);
+      running.set(socket, (running.get(socket) ?? 0) + 1);
       response.on("close", () => {
+        const left = (running.get(socket) as number) - 1;
+        running.set(socket, left);
+        if (left > 0) return;
         if (closing) socket.end();
         else if (!socket.destroyed) waiting.add(socket);
       });
