@@ -75,10 +75,10 @@ async function serve(): Promise<number> {
   await new Promise<void>((resolve) => {
     const stop = () => {
       resolve();
-      // A second signal means now.
-      for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(1));
+      // A second signal means now. Not by process.exit, which waits for a thread that waits for the disk.
+      process.off("SIGTERM", stop).off("SIGINT", stop);
     };
-    process.once("SIGTERM", stop).once("SIGINT", stop);
+    process.on("SIGTERM", stop).on("SIGINT", stop);
   });
   await server.close();
   return EX_OK;
