@@ -35,6 +35,9 @@ import { openServices } from "./transport/open-services.ts";
 import { createRestDoor } from "./transport/rest.ts";
 import { createWebDoor } from "./transport/web.ts";
 
+/** How long an answer about the store's state is good for, milliseconds: many may ask. */
+const READY_MS = 250;
+
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   url: string;
@@ -87,12 +90,13 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     pipeline.serve(AccessService, accessMethods(methods));
     pipeline.warmUp();
 
-    const isReady = async () =>
-      !stop.signal.aborted &&
-      (await store.load("user", "-").then(
+    const isStoreGood = once(READY_MS, () =>
+      store.check().then(
         () => true,
         () => false,
-      ));
+      ),
+    );
+    const isReady = async () => !stop.signal.aborted && (await isStoreGood());
     const health = createHealth({
       isReady,
       services: services.map(({ typeName }) => typeName),
@@ -135,4 +139,19 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     await store.close();
     throw error;
   }
+}
+
+/** The result of one run for all who ask while it runs and for a while after. */
+function once<Result>(milliseconds: number, run: () => Promise<Result>): () => Promise<Result> {
+  let latest: { result: Promise<Result>; until: number } | undefined;
+  return () => {
+    if (!latest || performance.now() >= latest.until) {
+      const current = { result: run(), until: Number.POSITIVE_INFINITY };
+      latest = current;
+      void current.result.then(() => {
+        current.until = performance.now() + milliseconds;
+      });
+    }
+    return latest.result;
+  };
 }

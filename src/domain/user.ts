@@ -157,9 +157,9 @@ function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occa
   }
 }
 
-/** Names that differ only in case or in Unicode compatibility form (NFKC) are the same name. */
+/** Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name. */
 function claim(username: Username, owner: Owner): string {
-  const folded = username.name.normalize("NFKC").toLowerCase();
+  const folded = username.name.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
   // Quoted, for both the id and the name may have any of the characters that could part them.
   return username.organizationSpecific ? `username@${JSON.stringify(owner.id)}:${folded}` : `username:${folded}`;
 }

@@ -32,6 +32,9 @@ export interface EventStore {
    */
   read(after: Cursor | undefined, limit: number): Promise<{ events: RecordedEvent[]; cursor: Cursor | undefined }>;
 
+  /** Resolves if the store can be read and written now. */
+  check(): Promise<void>;
+
   /** Calls the listener after appends. Only a hint to read: calls may be missing, merged or superfluous. */
   onAppend(listener: () => void): () => void;
 

@@ -125,6 +125,11 @@ function createStore(database: Database, slow: Slow): EventStore {
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
     read: (after, limit) => ask(() => database.read(after, limit)),
     search: (query) => ask(() => slow.search(query)),
+    check: () =>
+      ask(async () => {
+        database.dataVersion();
+        await slow.appendAll([]);
+      }),
     onAppend(listener) {
       listeners.add(listener);
       if (!poll && !closing) watchOtherProcesses();

@@ -85,6 +85,15 @@ export function describeLog(current: () => EventStore): void {
 }
 
 export function describeClose(current: () => EventStore, reopen: (() => Promise<EventStore>) | undefined): void {
+  describe("check", () => {
+    test("resolves while the store can be read and written, and rejects once it is closed", async () => {
+      const store = current();
+      await expect(store.check()).resolves.toBeUndefined();
+      await store.close();
+      await expect(store.check()).rejects.toBeInstanceOf(StoreUnavailable);
+    });
+  });
+
   describe("close", () => {
     test("finishes the appends that were accepted", async () => {
       const store = current();

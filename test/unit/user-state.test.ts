@@ -125,6 +125,7 @@ describe("claims", () => {
   test.each([
     ["case", "Ann", "aNN"],
     ["case of umlauts", "ÄNNE", "änne"],
+    ["case of a final sigma", "ΟΔΟΣ", "οδος"],
     ["compatibility form", "ａｎｎ", "ann"],
     ["composition", "a\u0308nne", "änne"],
     ["ligatures", "ﬁn", "fin"],
