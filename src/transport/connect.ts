@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import {
   Code,
   ConnectError,
@@ -130,8 +131,20 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
   visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
   try {
     visit.admitted = await pipeline.admit(context.method, { ...visit.call, timeoutMs });
+    checkBase64(context);
   } catch (error) {
     throw toConnectError(error);
+  }
+}
+
+/** The message of a Connect GET: Connect calls base64 that is none an internal error, which nobody can meet. */
+function checkBase64({ requestMethod, url }: HandlerContext): void {
+  const query = new URL(url).searchParams;
+  if (requestMethod !== "GET" || query.get("base64") !== "1") return;
+  try {
+    base64Decode(query.get("message") ?? "");
+  } catch {
+    throw refusal("INVALID_REQUEST", "The message is not base64.");
   }
 }
 
