@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { request as http1Request, type IncomingMessage } from "node:http";
 import { connect as http2Connect } from "node:http2";
+import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
 
 /** A request as it goes over the wire; a body that is not all there at once is sent as it comes. */
@@ -10,6 +11,8 @@ export interface HttpRequest {
   path: string;
   headers?: Record<string, string>;
   body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  /** Certificate that is trusted, for a server with TLS. */
+  ca?: Buffer;
 }
 
 export interface HttpAnswer {
@@ -19,13 +22,15 @@ export interface HttpAnswer {
   body: Buffer;
 }
 
-/** One request on a connection of its own, cleartext. Rejects if the connection breaks before the answer is there. */
+/** One request on a connection of its own. Rejects if the connection breaks before the answer is there. */
 export function exchange(url: string, request: HttpRequest): Promise<HttpAnswer> {
   return request.version === 2 ? overHttp2(url, request) : overHttp1(url, request);
 }
 
-async function overHttp1(url: string, { verb = "POST", path, headers, body }: HttpRequest): Promise<HttpAnswer> {
-  const request = http1Request(new URL(path, url), { method: verb, headers: { connection: "close", ...headers } });
+async function overHttp1(url: string, { verb = "POST", path, headers, body, ca }: HttpRequest): Promise<HttpAnswer> {
+  const options = { method: verb, headers: { connection: "close", ...headers } };
+  const target = new URL(path, url);
+  const request = ca ? http1TlsRequest(target, { ...options, ca }) : http1Request(target, options);
   const answered = once(request, "response") as Promise<[IncomingMessage]>;
   answered.catch(() => {});
   // The server may answer, and close, before it has read everything.
@@ -42,8 +47,8 @@ async function overHttp1(url: string, { verb = "POST", path, headers, body }: Ht
   };
 }
 
-async function overHttp2(url: string, { verb = "POST", path, headers, body }: HttpRequest): Promise<HttpAnswer> {
-  const session = http2Connect(url);
+async function overHttp2(url: string, { verb = "POST", path, headers, body, ca }: HttpRequest): Promise<HttpAnswer> {
+  const session = http2Connect(url, ca ? { ca } : {});
   session.on("error", () => {});
   try {
     const stream = session.request({ ":method": verb, ":path": path, ...headers }, { endStream: body === undefined });
