@@ -1,0 +1,208 @@
+import { exchange, type HttpAnswer, type HttpRequest } from "../support/http.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { WIRES } from "../support/wires.ts";
+
+const CONSOLE = "https://console.example.com";
+const OTHER = "http://localhost:3000";
+const UNLISTED = "https://console.example.com.evil.example";
+
+/** One that lists origins, and one that lists none. */
+let server: ServerProcess;
+let closed: ServerProcess;
+
+beforeAll(async () => {
+  [server, closed] = await Promise.all([startServer({ USERLOCK_CORS_ORIGINS: `${CONSOLE}, ${OTHER}` }), startServer()]);
+});
+
+afterAll(async () => {
+  await Promise.all([server?.stop(), closed?.stop()]);
+});
+
+const AUTH = { authorization: `Bearer ${ADMIN_TOKEN}` };
+const JSON_TYPE = { "content-type": "application/json" };
+const USERS = "/resources/v3alpha/users";
+const LOCK_USER = "/userlock.v3alpha.UserService/LockUser";
+const GET_USER = "/userlock.v3alpha.UserService/GetUser";
+
+const send = (request: HttpRequest) => exchange(server.url, request);
+/** Methods, headers or whatever a header lists, in lower case. */
+const listIn = (answer: HttpAnswer, header: string) =>
+  (answer.headers.get(header) ?? "").split(",").map((item) => item.trim().toLowerCase());
+
+describe("what cannot be a call is answered with a google.rpc.Status", () => {
+  const notFound = { status: 404, code: 5, reason: "METHOD_NOT_FOUND" };
+  const wrongVerb = { status: 405, code: 12, reason: "NOT_SERVED" };
+  const wrongType = { status: 415, code: 3, reason: "INVALID_REQUEST" };
+
+  test.each<[string, string, object, Record<string, string>?]>([
+    ["GET", "/", notFound],
+    ["POST", "/resources/v3alpha/nothing", notFound],
+    ["GET", `${USERS}/u/_lock/more`, notFound],
+    ["POST", "/userlock.v3alpha.UserService/NoMethod", notFound, JSON_TYPE],
+    ["POST", "/userlock.v3alpha.NoService/LockUser", notFound, JSON_TYPE],
+    ["GET", USERS, { ...wrongVerb, allow: "POST" }],
+    ["PUT", `${USERS}/u`, { ...wrongVerb, allow: "GET, PATCH, DELETE" }],
+    ["DELETE", `${USERS}/u/_lock`, { ...wrongVerb, allow: "POST" }],
+    ["GET", LOCK_USER, { ...wrongVerb, allow: "POST" }],
+    ["PUT", GET_USER, { ...wrongVerb, allow: "POST, GET" }, JSON_TYPE],
+    ["POST", "/healthz", { ...wrongVerb, allow: "GET, HEAD" }],
+    ["DELETE", "/readyz", { ...wrongVerb, allow: "GET, HEAD" }],
+    ["POST", USERS, wrongType, { "content-type": "text/plain" }],
+    ["POST", USERS, wrongType],
+    ["POST", USERS, wrongType, { ...JSON_TYPE, "content-encoding": "br" }],
+    ["POST", LOCK_USER, wrongType, { "content-type": "text/plain" }],
+    ["POST", LOCK_USER, wrongType, { "content-type": "application/grpc+xml" }],
+    ["POST", LOCK_USER, wrongType],
+  ])("%s %s: %j", async (verb, path, { ...expected }, headers = {}) => {
+    const body = ["POST", "PUT"].includes(verb) ? "{}" : undefined;
+    const answer = await send({ verb, path, headers: { ...AUTH, ...headers }, ...(body && { body }) });
+    const { code, details } = JSON.parse(answer.body.toString());
+    const allow = answer.headers.get("allow");
+    expect({ status: answer.status, code, reason: details[0].reason, ...(allow && { allow }) }).toEqual(expected);
+    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(details[0]).toMatchObject({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", domain: "userlock" });
+  });
+
+  test.each([
+    ["application/json", "content-type"],
+    ["gzip", "content-encoding"],
+  ])("415 says that %s would do", async (accepted, header) => {
+    const headers = { ...AUTH, ...JSON_TYPE, [header]: "x-none" };
+    const answer = await send({ path: USERS, headers, body: "{}" });
+    expect(answer.headers.get(header === "content-type" ? "accept" : "accept-encoding")).toBe(accepted);
+  });
+});
+
+describe.each(WIRES)("over $name", (wire) => {
+  const call = (headers: Record<string, string>, url = server.url) => {
+    const request = wire.request(wire.encode({}));
+    return exchange(url, { ...request, headers: { ...request.headers, ...headers } });
+  };
+  const isPlain = !wire.isFramed;
+
+  test.each<[string, Record<string, string>, string, string]>([
+    ["no token", { authorization: "" }, "TOKEN_MISSING", 'Bearer realm="userlock"'],
+    ["no bearer", { authorization: "Basic dTpw" }, "TOKEN_INVALID", 'error="invalid_token"'],
+    ["an unknown token", { authorization: "Bearer no-such-token" }, "TOKEN_INVALID", 'error="invalid_token"'],
+  ])("%s is challenged", async (_what, headers, reason, challenge) => {
+    const answer = await call(headers);
+    expect(wire.read(answer)).toMatchObject({ code: "UNAUTHENTICATED", reason, status: isPlain ? 401 : 200 });
+    const where = wire.name === "gRPC" ? answer.trailers : answer.headers;
+    if (isPlain || wire.name === "gRPC") expect(where.get("www-authenticate")).toContain(challenge);
+  });
+
+  test("the request id is the caller's", async () => {
+    expect((await call({ "x-request-id": "from-the-caller:1" })).headers.get("x-request-id")).toBe("from-the-caller:1");
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["is not there", {}],
+    ["is too long", { "x-request-id": "x".repeat(101) }],
+    ["has other characters", { "x-request-id": "two words" }],
+  ])("a request id that %s is made, a new one each time", async (_what, headers) => {
+    const [one, another] = [await call(headers), await call({ ...headers, authorization: "" })].map((answer) =>
+      answer.headers.get("x-request-id"),
+    );
+    expect(one).toMatch(/^\d{15,30}$/);
+    expect(another).toMatch(/^\d{15,30}$/);
+    expect(one).not.toBe(another);
+  });
+
+  test("nothing is kept by caches", async () => {
+    expect((await call({})).headers.get("cache-control")).toBe("no-store");
+  });
+
+  test("a page of a listed origin may read the answer, and the error", async () => {
+    for (const headers of [{}, { authorization: "" }]) {
+      for (const origin of [CONSOLE, OTHER]) {
+        const answer = await call({ origin, ...headers });
+        expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
+        expect(listIn(answer, "vary")).toContain("origin");
+        expect(listIn(answer, "access-control-expose-headers")).toEqual(expect.arrayContaining(EXPOSED));
+        expect(answer.headers.has("access-control-allow-credentials")).toBe(false);
+      }
+    }
+  });
+
+  test.each([UNLISTED, "null", "https://CONSOLE.example.com", `${CONSOLE}:8443`, "https://console.example"])(
+    "a page of %s may not",
+    async (origin) => {
+      const answer = await call({ origin });
+      expect(corsHeadersOf(answer)).toEqual([]);
+      expect(listIn(answer, "vary")).toContain("origin");
+    },
+  );
+
+  test("a page may not where no origin is listed", async () => {
+    const answer = await call({ origin: CONSOLE }, closed.url);
+    expect(wire.read(answer)).toMatchObject({ code: "OK" });
+    expect(corsHeadersOf(answer)).toEqual([]);
+  });
+});
+
+/** What clients of gRPC-Web and Connect in a browser read, and our own. */
+const EXPOSED = ["grpc-status", "grpc-message", "grpc-status-details-bin", "www-authenticate", "x-request-id"];
+
+const corsHeadersOf = ({ headers }: HttpAnswer) =>
+  [...headers.keys()].filter((name) => name.startsWith("access-control-"));
+
+describe("a browser that asks before it calls", () => {
+  const ask = (path: string, origin: string, url = server.url) =>
+    exchange(url, {
+      verb: "OPTIONS",
+      path,
+      headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" },
+    });
+
+  test.each([USERS, `${USERS}/u/_lock`, LOCK_USER, GET_USER, "/healthz"])("may call %s", async (path) => {
+    const answer = await ask(path, CONSOLE);
+    expect({ status: answer.status, bytes: answer.body.length }).toEqual({ status: 204, bytes: 0 });
+    expect(answer.headers.get("access-control-allow-origin")).toBe(CONSOLE);
+    expect(listIn(answer, "access-control-allow-methods")).toEqual(
+      expect.arrayContaining(["get", "post", "put", "patch", "delete"]),
+    );
+    expect(listIn(answer, "access-control-allow-headers")).toEqual(
+      expect.arrayContaining([
+        "authorization",
+        "content-type",
+        "connect-protocol-version",
+        "connect-timeout-ms",
+        "grpc-timeout",
+        "x-grpc-web",
+        "x-user-agent",
+        "x-request-id",
+      ]),
+    );
+    expect(Number(answer.headers.get("access-control-max-age"))).toBeGreaterThan(0);
+    expect(listIn(answer, "vary")).toContain("origin");
+  });
+
+  test("may not, from an origin that is not listed", async () => {
+    const answer = await ask(USERS, UNLISTED);
+    expect(corsHeadersOf(answer)).toEqual([]);
+    expect(listIn(answer, "vary")).toContain("origin");
+  });
+
+  test("may not where no origin is listed", async () => {
+    expect(corsHeadersOf(await ask(USERS, CONSOLE, closed.url))).toEqual([]);
+  });
+
+  test("is told apart from OPTIONS that asks nothing", async () => {
+    expect((await send({ verb: "OPTIONS", path: USERS, headers: { origin: CONSOLE } })).status).toBe(405);
+  });
+});
+
+describe("the probes", () => {
+  test.each([1, 2] as const)("answer anybody over HTTP/%i", async (version) => {
+    for (const path of ["/healthz", "/readyz"]) {
+      const answer = await send({ version, verb: "GET", path });
+      expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 200, body: "ok\n" });
+      expect(answer.headers.get("content-type")).toMatch(/^text\/plain/);
+    }
+  });
+
+  test.each([1, 2] as const)("answer HEAD without a body over HTTP/%i", async (version) => {
+    const answer = await send({ version, verb: "HEAD", path: "/healthz" });
+    expect({ status: answer.status, bytes: answer.body.length }).toEqual({ status: 200, bytes: 0 });
+  });
+});
