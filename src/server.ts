@@ -103,10 +103,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       stopping: stop.signal,
     });
     const reflected = [...services, HealthService, ServerReflection, ServerReflectionV1alpha];
-    const reflect = createReflection(
-      reflected,
-      createRegistry(...reflected.map(({ file }) => file), file_google_rpc_error_details),
-    );
+    const reflect = createReflection(reflected, [file_google_rpc_error_details]);
     const listener = await listen({
       host: config.host,
       port: config.port,

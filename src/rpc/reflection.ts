@@ -1,4 +1,13 @@
-import { type DescFile, type DescService, type MessageInitShape, type Registry, toBinary } from "@bufbuild/protobuf";
+import {
+  type DescEnum,
+  type DescExtension,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import type {
@@ -16,17 +25,18 @@ export type Reflection = (request: Pick<ServerReflectionRequest, "host" | "messa
 
 type Found = Exclude<Answer["messageResponse"], undefined>;
 
-export function createReflection(services: readonly DescService[], registry: Registry): Reflection {
+/** `more` is what no service imports: the files of the details of errors, which travel as google.protobuf.Any. */
+export function createReflection(services: readonly DescService[], more: readonly DescFile[]): Reflection {
   const files = new Map<string, DescFile>();
   const add = (file: DescFile) => {
     if (files.has(file.proto.name)) return;
     files.set(file.proto.name, file);
     file.dependencies.forEach(add);
   };
-  for (const { file } of services) add(file);
-  // Beyond what the services import: the details of errors, which travel as google.protobuf.Any.
-  for (const { file } of registry) add(file);
-  const extensions = [...files.values()].flatMap((file) => file.extensions);
+  for (const file of [...services.map((service) => service.file), ...more]) add(file);
+  const types = [...files.values()].flatMap((file) => [...nestedTypes(file)]);
+  const symbols = new Map(types.flatMap((type) => symbolsOf(type).map((symbol) => [symbol, type.file])));
+  const extensions = types.filter((type) => type.kind === "extension");
 
   function find({ messageRequest }: Parameters<Reflection>[0]): Found {
     const { value } = messageRequest;
@@ -39,7 +49,7 @@ export function createReflection(services: readonly DescService[], registry: Reg
       case "fileByFilename":
         return fileResponse(files.get(messageRequest.value), String(value));
       case "fileContainingSymbol":
-        return fileResponse(fileOfSymbol(messageRequest.value), String(value));
+        return fileResponse(symbols.get(messageRequest.value), String(value));
       case "fileContainingExtension": {
         const { containingType, extensionNumber } = messageRequest.value;
         const found = extensions.find(
@@ -49,7 +59,7 @@ export function createReflection(services: readonly DescService[], registry: Reg
       }
       case "allExtensionNumbersOfType": {
         const typeName = messageRequest.value;
-        if (!registry.getMessage(typeName)) return notFound(typeName);
+        if (!types.some((type) => type.kind === "message" && type.typeName === typeName)) return notFound(typeName);
         const of = extensions.filter(({ extendee }) => extendee.typeName === typeName);
         return {
           case: "allExtensionNumbersResponse",
@@ -61,29 +71,30 @@ export function createReflection(services: readonly DescService[], registry: Reg
     }
   }
 
-  function fileOfSymbol(symbol: string): DescFile | undefined {
-    const found = registry.get(symbol)?.file;
-    if (found) return found;
-    // A method, a field or an enum value is found by what it stands in.
-    const dot = symbol.lastIndexOf(".");
-    const parent = dot < 0 ? undefined : registry.get(symbol.slice(0, dot));
-    const name = symbol.slice(dot + 1);
-    const members: readonly { name: string }[] =
-      parent?.kind === "service"
-        ? parent.methods
-        : parent?.kind === "message"
-          ? parent.fields
-          : parent?.kind === "enum"
-            ? parent.values
-            : [];
-    return members.some((member) => member.name === name) ? parent?.file : undefined;
-  }
-
   return ({ host, messageRequest }) => ({
     validHost: host,
     originalRequest: { host, messageRequest },
     messageResponse: find({ host, messageRequest }),
   });
+}
+
+/** The full names of a type and of all that is declared in it. */
+function symbolsOf(type: DescMessage | DescEnum | DescExtension | DescService): string[] {
+  const { typeName } = type;
+  const within = (members: readonly { name: string }[]) => members.map(({ name }) => `${typeName}.${name}`);
+  switch (type.kind) {
+    case "message":
+      return [typeName, ...within(type.fields), ...within(type.oneofs)];
+    case "service":
+      return [typeName, ...within(type.methods)];
+    case "enum": {
+      // The values of an enum stand beside it.
+      const scope = typeName.slice(0, typeName.lastIndexOf(".") + 1);
+      return [typeName, ...type.values.map(({ name }) => scope + name)];
+    }
+    case "extension":
+      return [typeName];
+  }
 }
 
 /** The one file; a client asks for the files that it imports by their names. */
