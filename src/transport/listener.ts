@@ -110,6 +110,8 @@ export async function listen(options: {
   }
 
   function awaitRequest(socket: Socket): void {
+    // Its handshake was under way when the stop came.
+    if (closing) socket.destroy();
     waiting.add(socket);
     socket.on("close", () => waiting.delete(socket));
   }
