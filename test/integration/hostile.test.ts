@@ -125,6 +125,14 @@ describe("the preface of HTTP/2", () => {
   });
 });
 
+test("a client of HTTP/2 that hangs up halfway leaves nothing behind", async () => {
+  const connection = await openRaw(server.url);
+  connection.write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]));
+  await once(connection.socket, "data");
+  connection.socket.end();
+  await connection.closed(1_000);
+});
+
 test("hundreds of senders who never finish keep nobody waiting", async () => {
   const connections: RawConnection[] = [];
   const sessions: ClientHttp2Session[] = [];

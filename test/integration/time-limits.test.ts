@@ -4,14 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { exchange, openRaw } from "../support/http.ts";
 import { END_STREAM, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../support/http2-frames.ts";
-import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES } from "../support/wires.ts";
 
 /** Short, for the tests' sake; milliseconds. */
 const LIMITS = {
   handshakeMs: 600,
   headersMs: 600,
-  requestMs: 1_200,
   keepAliveMs: 600,
   sessionIdleMs: 600,
   bodyMs: 600,
@@ -137,12 +136,15 @@ describe("a body that nobody waits for", () => {
     }
   });
 
-  test("ends its stream, and not the connection, over HTTP/2", async () => {
+  test.each<[string, Record<string, string>, number]>([
+    ["that nobody has begun to read", {}, 401],
+    ["that was waited for in vain", { authorization: `Bearer ${ADMIN_TOKEN}` }, 504],
+  ])("%s ends its stream, and not the connection, over HTTP/2", async (_what, headers, status) => {
     const session = connect(server.url);
     try {
-      const stream = session.request({ ":method": "POST", ":path": path });
+      const stream = session.request({ ":method": "POST", ":path": path, ...headers });
       const [head] = await once(stream, "response");
-      expect(head[":status"]).toBe(401);
+      expect(head[":status"]).toBe(status);
       stream.resume();
       await once(stream, "close");
       expect(stream.rstCode).toBe(0);

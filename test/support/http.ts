@@ -35,7 +35,7 @@ async function overHttp1(url: string, { verb = "POST", path, headers, body, ca }
   answered.catch(() => {});
   // The server may answer, and close, before it has read everything.
   request.on("error", () => {});
-  await send(request, body);
+  send(request, body);
   const [response] = await answered;
   const bytes = Buffer.concat(await response.toArray());
   request.destroy();
@@ -58,7 +58,7 @@ async function overHttp2(url: string, { verb = "POST", path, headers, body, ca }
     stream.on("trailers", (all: Record<string, string>) => {
       trailers = toHeaders(all);
     });
-    if (body !== undefined) await send(stream, body);
+    if (body !== undefined) send(stream, body);
     const [head] = await answered;
     const bytes = Buffer.concat(await stream.toArray());
     return { status: Number(head[":status"]), headers: toHeaders(head), trailers, body: bytes };
@@ -67,7 +67,7 @@ async function overHttp2(url: string, { verb = "POST", path, headers, body, ca }
   }
 }
 
-async function send(target: NodeJS.WritableStream & { destroyed?: boolean }, body: HttpRequest["body"]): Promise<void> {
+function send(target: NodeJS.WritableStream & { destroyed?: boolean }, body: HttpRequest["body"]): void {
   if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
     target.end(body ?? "");
     return;
