@@ -52,6 +52,8 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
       signal: request.signal,
     };
     const response = isPreflight(request) ? { status: 204, header: new Headers() } : await enter(request, call);
+    // Over HTTP/2, Node refuses to write one.
+    if (request.method === "HEAD") delete response.body;
     return withHeaders(response, {
       ...Object.fromEntries(corsHeaders(request, doors.corsOrigins)),
       "x-request-id": requestId,
