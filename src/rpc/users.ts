@@ -100,7 +100,7 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
   const profile: Profile = {};
   if (schemaId) profile.schemaId = schemaId;
   if (schemaType) profile.schemaType = schemaType;
-  if (data) profile.data = checkDepth(data);
+  if (data) profile.data = checkData(data);
   if (contact?.email) {
     const { address, verification } = contact.email;
     profile.email = { address, verified: fromVerification("user.contact.email", verification) };
@@ -112,12 +112,20 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
   return profile;
 }
 
-function checkDepth(data: JsonObject): JsonObject {
-  const isWithin = (value: JsonValue, levels: number): boolean =>
-    value === null || typeof value !== "object"
-      ? true
-      : levels > 0 && Object.values(value).every((inner) => isWithin(inner, levels - 1));
-  if (!isWithin(data, MAX_DATA_DEPTH)) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
+/** Refuses what JSON and Protobuf do not both have: it would come back as something else, or not at all. */
+function checkData(data: JsonObject): JsonObject {
+  const check = (value: JsonValue, levels: number): void => {
+    if (typeof value === "number" && !Number.isFinite(value)) throw invalidField("user.data", "has an infinite number");
+    if (typeof value === "string" && !value.isWellFormed())
+      throw invalidField("user.data", "has text that is not Unicode");
+    if (value === null || typeof value !== "object") return;
+    if (levels === 0) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
+    for (const [key, inner] of Object.entries(value)) {
+      check(key, 0);
+      check(inner, levels - 1);
+    }
+  };
+  check(data, MAX_DATA_DEPTH);
   return data;
 }
 
