@@ -201,8 +201,17 @@ describe("the probes", () => {
     }
   });
 
-  test.each([1, 2] as const)("answer HEAD without a body over HTTP/%i", async (version) => {
-    const answer = await send({ version, verb: "HEAD", path: "/healthz" });
-    expect({ status: answer.status, bytes: answer.body.length }).toEqual({ status: 200, bytes: 0 });
+  test.each([1, 2] as const)("answer HEAD as everything does, without a body, over HTTP/%i", async (version) => {
+    for (const [path, status] of [
+      ["/healthz", 200],
+      ["/readyz", 200],
+      [`${USERS}/u`, 405],
+      [GET_USER, 405],
+      ["/", 404],
+    ] as const) {
+      const answer = await send({ version, verb: "HEAD", path });
+      expect({ path, status: answer.status, bytes: answer.body.length }).toEqual({ path, status, bytes: 0 });
+    }
+    expect(server.stderr()).not.toContain('"level":"error"');
   });
 });

@@ -4,7 +4,7 @@ import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { exchange, type HttpRequest } from "../support/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { WIRES } from "../support/wires.ts";
+import { WIRES, type Wire } from "../support/wires.ts";
 
 /** Levels of data that every reader of Protobuf takes, in both formats. */
 const MAX_DATA_DEPTH = 32;
@@ -86,15 +86,41 @@ function varint(value: number): number[] {
   return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
 }
 
-/** A CreateUserRequest with so many lists in `user.data`: ListValue.values = 1, Value.list_value = 6. */
-function protoData(levels: number): Buffer {
-  const value = wrapped(Buffer.alloc(0), [1, 6], levels);
+/** A CreateUserRequest whose `user.data` has this google.protobuf.Value. */
+function userWithData(value: Uint8Array): Buffer {
   const entry = wrapped(Buffer.concat([Buffer.from("\n\u0001a"), wrapped(value, [2], 1)]), [1], 1);
   return wrapped(entry, [2, 3], 1);
 }
 
+/** One with so many lists in it: ListValue.values = 1, Value.list_value = 6. */
+const protoData = (levels: number) => userWithData(wrapped(Buffer.alloc(0), [1, 6], levels));
+
 /** Groups of an unknown field, one in another, without an end. */
 const OPEN_GROUPS = Buffer.alloc(60_000, Buffer.from(varint(15 * 8 + 3)));
+
+describe("data that JSON and Protobuf do not both have is refused", () => {
+  const jsonWires = WIRES.filter(({ format }) => format === "json");
+  test.each(
+    jsonWires.flatMap(({ name }) =>
+      ['{"a":1e400}', '{"a":[-1e400]}', '{"a":"\\ud83d"}', '{"\\ud83d":1}'].map((data) => [data, name]),
+    ),
+  )("%s over %s", async (data, name) => {
+    const wire = WIRES.find((candidate) => candidate.name === name) as Wire;
+    const message = wire.name === "REST" ? `{"data":${data}}` : `{"user":{"data":${data}}}`;
+    expect(wire.read(await exchange(server.url, wire.request(Buffer.from(message))))).toMatchObject(invalid);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("%d over every door of Protobuf", async (value) => {
+    const number = Buffer.from(new Float64Array([value]).buffer);
+    for (const wire of WIRES.filter(({ format }) => format === "proto")) {
+      const answer = await exchange(
+        server.url,
+        wire.request(userWithData(Buffer.concat([Buffer.of(2 * 8 + 1), number]))),
+      );
+      expect(wire.read(answer)).toMatchObject(invalid);
+    }
+  });
+});
 
 describe("filters within one another", () => {
   const { searchUsers } = UserService.method;
