@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/options.proto.
  */
 export const file_userlock_v3alpha_options: GenFile = /*@__PURE__*/
-  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEiNwoMTWV0aG9kUG9saWN5EhIKCnBlcm1pc3Npb24YASABKAkSEwoLaHR0cF9zdGF0dXMYAiABKAU6WAoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtIcDIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuTWV0aG9kUG9saWN5UgZwb2xpY3k6xQEKCmlkZW50aWZpZXISGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtIcDIAEoCEKHAcJIgwEKgAEKEXN0cmluZy5pZGVudGlmaWVyEjZtdXN0IGJlIDEgdG8gMjAwIGNoYXJhY3RlcnMgb2YgQS1aIGEteiAwLTkgLiBfIH4gQCA6IC0aMyFydWxlIHx8IHRoaXMubWF0Y2hlcygnXltBLVphLXowLTkuX35AOi1dezEsMjAwfSQnKVIKaWRlbnRpZmllcjqIAgoKbG9naW5fbmFtZRIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi1hwMgASgIQssBwkjHAQrEAQoRc3RyaW5nLmxvZ2luX25hbWUSWm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyB3aXRob3V0IGNvbnRyb2wgY2hhcmFjdGVycyBhbmQgd2l0aG91dCB3aGl0ZSBzcGFjZSBhdCBpdHMgZW5kcxpTIXJ1bGUgfHwgKHNpemUodGhpcykgPD0gMjAwICYmIHRoaXMubWF0Y2hlcygnXlteXFxwQ1xccFpdKFteXFxwQ10qW15cXHBDXFxwWl0pPyQnKSlSCWxvZ2luTmFtZQ", [file_buf_validate_validate, file_google_protobuf_descriptor]);
+  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEiUQoMTWV0aG9kUG9saWN5EhIKCnBlcm1pc3Npb24YASABKAkSEwoLaHR0cF9zdGF0dXMYAiABKAUSGAoQcHJvb2ZfaW5fcmVxdWVzdBgDIAEoCDpYCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi0hwMgASgLMh4udXNlcmxvY2sudjNhbHBoYS5NZXRob2RQb2xpY3lSBnBvbGljeTrFAQoKaWRlbnRpZmllchIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi0hwMgASgIQocBwkiDAQqAAQoRc3RyaW5nLmlkZW50aWZpZXISNm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyBvZiBBLVogYS16IDAtOSAuIF8gfiBAIDogLRozIXJ1bGUgfHwgdGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOS5ffkA6LV17MSwyMDB9JCcpUgppZGVudGlmaWVyOpoBCgZzZWNyZXQSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtocDIAEoCEJlwkhiCmAKDXN0cmluZy5zZWNyZXQSHW11c3QgYmUgMSB0byAxLDAwMCBjaGFyYWN0ZXJzGjAhcnVsZSB8fCAoc2l6ZSh0aGlzKSA+PSAxICYmIHNpemUodGhpcykgPD0gMTAwMClSBnNlY3JldDqIAgoKbG9naW5fbmFtZRIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi1hwMgASgIQssBwkjHAQrEAQoRc3RyaW5nLmxvZ2luX25hbWUSWm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyB3aXRob3V0IGNvbnRyb2wgY2hhcmFjdGVycyBhbmQgd2l0aG91dCB3aGl0ZSBzcGFjZSBhdCBpdHMgZW5kcxpTIXJ1bGUgfHwgKHNpemUodGhpcykgPD0gMjAwICYmIHRoaXMubWF0Y2hlcygnXlteXFxwQ1xccFpdKFteXFxwQ10qW15cXHBDXFxwWl0pPyQnKSlSCWxvZ2luTmFtZQ", [file_buf_validate_validate, file_google_protobuf_descriptor]);
 
 /**
  * MethodPolicy says what a method demands of its caller and how REST reports its success.
@@ -37,6 +37,14 @@ export type MethodPolicy = Message<"userlock.v3alpha.MethodPolicy"> & {
    * @generated from field: optional int32 http_status = 2;
    */
   httpStatus: number;
+
+  /**
+   * Callers without the permission are let in too, for the request can prove that they may: by a session's token, or
+   * by the user's own password.
+   *
+   * @generated from field: optional bool proof_in_request = 3;
+   */
+  proofInRequest: boolean;
 };
 
 /**
@@ -64,10 +72,18 @@ export const identifier: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_userlock_v3alpha_options, 1);
 
 /**
+ * A secret, such as a password or a token: at least one character, and no more than a hash should be asked to take.
+ *
+ * @generated from extension: optional bool secret = 50102;
+ */
+export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
+  extDesc(file_userlock_v3alpha_options, 2);
+
+/**
  * A user name: no control characters, and no white space at either end.
  *
  * @generated from extension: optional bool login_name = 50101;
  */
 export const login_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 2);
+  extDesc(file_userlock_v3alpha_options, 3);
 
