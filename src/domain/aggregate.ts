@@ -45,4 +45,6 @@ export interface Aggregate<State, Command, Event extends DomainEvent> {
   claims(state: State): string[];
   /** Whether the object has ended: it is then shown to nobody, and its id stays used. */
   isGone(state: State): boolean;
+  /** The event as it is kept in the log, which is for ever; the event itself if nothing of it is to be left out. */
+  logged?(event: Event): Event;
 }

@@ -19,10 +19,13 @@ export const REASONS = {
   TOKEN_MISSING: "unauthenticated",
   TOKEN_INVALID: "unauthenticated",
   TOKEN_EXPIRED: "unauthenticated",
+  LOGIN_FAILED: "unauthenticated",
   PERMISSION_MISSING: "permission_denied",
   USER_NOT_FOUND: "not_found",
   USERNAME_NOT_FOUND: "not_found",
   TOKEN_NOT_FOUND: "not_found",
+  SESSION_NOT_FOUND: "not_found",
+  POLICY_NOT_FOUND: "not_found",
   INSTANCE_NOT_FOUND: "not_found",
   METHOD_NOT_FOUND: "not_found",
   USER_ALREADY_EXISTS: "already_exists",
@@ -33,6 +36,8 @@ export const REASONS = {
   USER_ALREADY_INACTIVE: "failed_precondition",
   USER_NOT_INACTIVE: "failed_precondition",
   SELF_LOCK: "failed_precondition",
+  LAST_OWNER: "failed_precondition",
+  USER_LOCKED: "failed_precondition",
   TOO_MANY_USERNAMES: "failed_precondition",
   CONCURRENT_CHANGE: "aborted",
   TOO_LARGE: "resource_exhausted",
@@ -63,11 +68,18 @@ export class DomainError extends Error {
   readonly kind: ErrorKind;
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly FieldViolation[];
+  /** How long the caller should wait before he tries again, microseconds. */
+  readonly retryAfter: number | undefined;
 
   constructor(
     reason: Reason,
     message: string,
-    more: { metadata?: Record<string, string>; violations?: FieldViolation[]; cause?: unknown } = {},
+    more: {
+      metadata?: Record<string, string>;
+      violations?: FieldViolation[];
+      retryAfter?: number | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: more.cause });
     this.name = "DomainError";
@@ -75,6 +87,7 @@ export class DomainError extends Error {
     this.kind = REASONS[reason];
     this.metadata = more.metadata ?? {};
     this.violations = more.violations ?? [];
+    this.retryAfter = more.retryAfter;
   }
 }
 

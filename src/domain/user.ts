@@ -1,76 +1,68 @@
 import type { Owner } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
+import { addFailure, isRemembered, type LockoutPolicy, lockAfter, NO_ATTEMPTS } from "./lockout.ts";
+import {
+  claim,
+  evolve,
+  type Lock,
+  lockOf,
+  logged,
+  type Password,
+  type Profile,
+  type User,
+  type UserEvent,
+  type Username,
+} from "./user-state.ts";
 
 export const MAX_USERNAMES = 20;
-
-export interface Username {
-  id: string;
-  name: string;
-  /** Unique in the owning organization only, not in the whole instance. */
-  organizationSpecific: boolean;
-}
-
-export interface Email {
-  address: string;
-  verified: boolean;
-}
-
-export interface Phone {
-  number: string;
-  verified: boolean;
-}
-
-export interface Lock {
-  cause: "manual";
-  /** Short code. */
-  reason: string;
-  note: string;
-  /** Subject of who locked. */
-  by: string;
-  /** Microseconds since the Unix epoch. */
-  since: number;
-}
-
-/** What a caller can set about a user beside his names. */
-export interface Profile {
-  schemaId?: string;
-  schemaType?: string;
-  data?: Record<string, unknown>;
-  email?: Email;
-  phone?: Phone;
-}
-
-/** A user has two axes, lifecycle and lock, and neither moves the other. */
-export interface User extends Profile {
-  id: string;
-  owner: Owner;
-  lifecycle: "active" | "inactive" | "deleted";
-  lock?: Lock;
-  usernames: Username[];
-}
+/** How far off the end of a lock may be, microseconds: 10 years. */
+const MAX_LOCK = 10 * 366 * 24 * 3_600 * 1_000_000;
 
 export type UserCommand =
-  | { type: "create"; id: string; owner: Owner; profile: Profile; usernames: Username[] }
+  | {
+      type: "create";
+      id: string;
+      owner: Owner;
+      profile: Profile;
+      usernames: Username[];
+      password?: Pick<Password, "hash" | "changeRequired">;
+    }
   | { type: "patch"; profile: Profile }
-  | { type: "lock"; reason: string; note: string }
+  /** At most one of until (a time) and duration, microseconds. */
+  | { type: "lock"; reason: string; note: string; until?: number; duration?: number }
   | { type: "unlock" }
+  /** Puts into the log what the clock has done. */
+  | { type: "expire_lock" }
   | { type: "activate" }
   | { type: "deactivate" }
   | { type: "delete" }
   | { type: "add_username"; username: Username }
-  | { type: "remove_username"; usernameId: string };
+  | { type: "remove_username"; usernameId: string }
+  | {
+      type: "set_password";
+      hash: string;
+      changeRequired: boolean;
+      endsSessions: boolean;
+      /** The user's epoch when he proved that he is he; absent where nobody had to. */
+      provenIn?: number;
+    }
+  /** The same password under a new hash. */
+  | { type: "rehash_password"; hash: string; replaced: string }
+  | { type: "record_login"; login: CheckedLogin }
+  | { type: "end_sessions" };
 
-export type UserEvent =
-  | { type: "user.created"; data: { id: string; owner: Owner; profile: Profile; usernames: Username[] } }
-  | { type: "user.patched"; data: { profile: Profile } }
-  | { type: "user.locked"; data: Pick<Lock, "cause" | "reason" | "note"> }
-  | { type: "user.unlocked"; data: object }
-  | { type: "user.activated"; data: object }
-  | { type: "user.deactivated"; data: object }
-  | { type: "user.deleted"; data: object }
-  | { type: "user.username_added"; data: { username: Username } }
-  | { type: "user.username_removed"; data: { usernameId: string } };
+/** A login whose password was compared with a hash. */
+export interface CheckedLogin {
+  isRight: boolean;
+  /** The hash that it was compared with. */
+  comparedWith: string;
+  /** Id of the known device that it came from; "" for any other. */
+  device: string;
+  /** Keyed hash of the password that was tried. */
+  mac: string;
+  policy: LockoutPolicy;
+}
 
 export const user: Aggregate<User, UserCommand, UserEvent> = {
   kind: "user",
@@ -81,32 +73,50 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
   owner: (state) => state.owner,
   claims: (state) => state.usernames.map((username) => claim(username, state.owner)),
   isGone: (state) => state.lifecycle === "deleted",
+  logged,
 };
 
-/** What a log without a beginning is about. It is the system's, so that nobody is shown it. */
-const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
-
-function decide(state: User | undefined, command: UserCommand, { actor }: Occasion): UserEvent[] {
+function decide(state: User | undefined, command: UserCommand, occasion: Occasion): UserEvent[] {
   if (command.type === "create") {
     if (state !== undefined) refuse("USER_ALREADY_EXISTS", command.id, "The id was used before: choose another one.");
-    const { id, owner, profile, usernames } = command;
-    checkUsernames(usernames, owner, id);
-    return [{ type: "user.created", data: { id, owner, profile, usernames } }];
+    const { type: _create, ...data } = command;
+    checkUsernames(data.usernames, data.owner, data.id);
+    return [{ type: "user.created", data }];
   }
-  if (state === undefined || user.isGone(state)) throw new DomainError("USER_NOT_FOUND", "There is no such user.");
+  if (state === undefined || user.isGone(state)) {
+    // Who was deleted while his password was compared is told no more than that the login failed.
+    if (state && (command.type === "record_login" || command.type === "rehash_password")) return [];
+    throw new DomainError("USER_NOT_FOUND", "There is no such user.");
+  }
 
+  if (!state.lock || lockOf(state, occasion.time)) return decideOn(state, command, occasion);
+  // The lock has ended by the clock; the log is told before anything else is.
+  const expired: UserEvent = { type: "user.unlocked", data: { cause: "expired" } };
+  return [expired, ...decideOn(evolve(state, expired, occasion), command, occasion)];
+}
+
+function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>, occasion: Occasion): UserEvent[] {
   switch (command.type) {
     case "patch": {
       const profile = changes(state, command.profile);
       return Object.keys(profile).length === 0 ? [] : [{ type: "user.patched", data: { profile } }];
     }
-    case "lock":
-      if (actor.subject === state.id) refuse("SELF_LOCK", state.id, "Nobody can lock himself: let another one do it.");
-      if (state.lock) refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock him first.");
-      return [{ type: "user.locked", data: { cause: "manual", reason: command.reason, note: command.note } }];
+    case "lock": {
+      if (occasion.actor.subject === state.id) {
+        refuse("SELF_LOCK", state.id, "Nobody can lock himself: let another one do it.");
+      }
+      if (state.lock?.cause === "manual") {
+        refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock him first.");
+      }
+      const { reason, note } = command;
+      const until = endOf(command, occasion.time);
+      return [{ type: "user.locked", data: { cause: "manual", reason, note, ...(until !== undefined && { until }) } }];
+    }
     case "unlock":
       if (!state.lock) refuse("USER_NOT_LOCKED", state.id, "The user is not locked: there is nothing to unlock.");
-      return [{ type: "user.unlocked", data: {} }];
+      return [{ type: "user.unlocked", data: { cause: "manual" } }];
+    case "expire_lock":
+      return [];
     case "activate":
       if (state.lifecycle !== "inactive") refuse("USER_NOT_INACTIVE", state.id, "The user is active already.");
       return [{ type: "user.activated", data: {} }];
@@ -123,45 +133,89 @@ function decide(state: User | undefined, command: UserCommand, { actor }: Occasi
         refuse("USERNAME_NOT_FOUND", state.id, "The user has no user name with this id.");
       }
       return [{ type: "user.username_removed", data: { usernameId: command.usernameId } }];
-  }
-}
-
-function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occasion): User {
-  if (event.type === "user.created") {
-    const { id, owner, profile, usernames } = event.data;
-    return { id, owner, lifecycle: "active", usernames, ...profile };
-  }
-  const before = state ?? NOBODY;
-  switch (event.type) {
-    case "user.patched":
-      return { ...before, ...event.data.profile };
-    case "user.locked":
-      return { ...before, lock: { ...event.data, by: actor.subject, since: time } };
-    case "user.unlocked": {
-      const { lock: _ended, ...rest } = before;
-      return rest;
+    case "set_password": {
+      const { type: _set, provenIn, ...data } = command;
+      // Meanwhile he was locked, or has got another password: what he proved is worth nothing any more.
+      if (provenIn !== undefined && provenIn !== (state.epoch ?? 0)) {
+        throw new DomainError("LOGIN_FAILED", "The user was locked, or got another password, in the meantime.");
+      }
+      return [{ type: "user.password_changed", data }];
     }
-    case "user.activated":
-      return { ...before, lifecycle: "active" };
-    case "user.deactivated":
-      return { ...before, lifecycle: "inactive" };
-    case "user.deleted":
-      return { id: before.id, owner: before.owner, lifecycle: "deleted", usernames: [] };
-    case "user.username_added":
-      return { ...before, usernames: [...before.usernames, event.data.username] };
-    case "user.username_removed":
-      return { ...before, usernames: before.usernames.filter(({ id }) => id !== event.data.usernameId) };
-    default:
-      // An event of a newer version.
-      return before;
+    case "rehash_password":
+      if (state.password?.hash !== command.replaced) return [];
+      return [{ type: "user.password_rehashed", data: { hash: command.hash } }];
+    case "record_login":
+      return decideLogin(state, command.login, occasion.time);
+    case "end_sessions":
+      return [{ type: "user.sessions_ended", data: {} }];
   }
 }
 
-/** Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name. */
-function claim(username: Username, owner: Owner): string {
-  const folded = username.name.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
-  // Quoted, for both the id and the name may have any of the characters that could part them.
-  return username.organizationSpecific ? `username@${JSON.stringify(owner.id)}:${folded}` : `username:${folded}`;
+/** Decides anew what `admit` said before the password was compared, for much may have happened since. */
+function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[] {
+  const { isRight, comparedWith, device, mac, policy } = login;
+  // Nothing follows from a comparison with a password that is no longer the user's.
+  if (comparedWith !== state.password?.hash) return [];
+  switch (admit(state, login, time)) {
+    case "refuse":
+      return [];
+    case "probe":
+      return [{ type: "user.lock_probed", data: {} }];
+    case "check":
+      break;
+  }
+  if (isRight) return [{ type: "user.login_succeeded", data: { device } }];
+
+  // Where the policy makes no difference between devices, all tries are counted together.
+  const counter = policy.knownDevicesPass ? device : "";
+  const failed: UserEvent = { type: "user.login_failed", data: { device: counter, mac, window: policy.window } };
+  const lock = lockAfter(addFailure(state.attempts ?? NO_ATTEMPTS, failed.data, time), counter, policy, time);
+  if (!lock) return [failed];
+  // A lock for all takes the place of one that known devices pass, and ends no earlier.
+  const until = laterEnd(lock, lockOf(state, time));
+  const locked: UserEvent = {
+    type: "user.locked",
+    data: {
+      cause: "password_failures",
+      reason: "password-failures",
+      note: "",
+      ...(until !== undefined && { until }),
+      ...(counter === "" && { knownDevicesPass: true }),
+    },
+  };
+  return [failed, locked];
+}
+
+/**
+ * What may be done with a login before its password is compared with the hash: "check" it; "refuse" it unseen; or
+ * "probe" it, which lets nobody in and only tells who has the right password that the user is locked.
+ */
+export function admit(
+  state: User,
+  { device, mac, policy }: Pick<CheckedLogin, "device" | "mac" | "policy">,
+  time: number,
+): "check" | "probe" | "refuse" {
+  if (state.lifecycle !== "active" || !state.password) return "refuse";
+  const attempts = state.attempts ?? NO_ATTEMPTS;
+  const lock = lockOf(state, time);
+  if (lock && !(device !== "" && lock.knownDevicesPass && policy.knownDevicesPass)) {
+    return policy.revealLock && attempts.probes < Math.max(policy.maxAttempts, 1) ? "probe" : "refuse";
+  }
+  return isRemembered(attempts, mac, policy, time) ? "refuse" : "check";
+}
+
+function laterEnd(lock: { until: number | undefined }, standing: Lock | undefined): number | undefined {
+  if (!standing) return lock.until;
+  if (lock.until === undefined || standing.until === undefined) return undefined;
+  return Math.max(lock.until, standing.until);
+}
+
+function endOf({ until, duration }: { until?: number; duration?: number }, time: number): number | undefined {
+  const end = until ?? (duration === undefined ? undefined : time + duration);
+  const field = until === undefined ? "duration" : "until";
+  if (end !== undefined && end <= time) throw invalidField(field, "must be in the future");
+  if (end !== undefined && end > time + MAX_LOCK) throw invalidField(field, "must be within 10 years");
+  return end;
 }
 
 function checkUsernames(usernames: Username[], owner: Owner, id: string): void {

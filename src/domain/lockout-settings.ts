@@ -1,0 +1,41 @@
+import type { Owner } from "./access.ts";
+import type { Aggregate } from "./aggregate.ts";
+import { DomainError } from "./errors.ts";
+import type { LockoutPolicy } from "./lockout.ts";
+
+/** What an instance or an organization sets of its lockout policy; the rest is inherited. */
+export interface LockoutSettings {
+  owner: Owner;
+  /** Absent after a reset. */
+  policy?: Partial<LockoutPolicy>;
+}
+
+export type LockoutSettingsCommand = { type: "set"; owner: Owner; policy: Partial<LockoutPolicy> } | { type: "reset" };
+
+export type LockoutSettingsEvent =
+  | { type: "lockout_policy.set"; data: { owner: Owner; policy: Partial<LockoutPolicy> } }
+  | { type: "lockout_policy.reset"; data: object };
+
+/** One for the instance and one for each organization, under the owner's key. */
+export const lockoutSettings: Aggregate<LockoutSettings, LockoutSettingsCommand, LockoutSettingsEvent> = {
+  kind: "lockout_policy",
+  notFound: "POLICY_NOT_FOUND",
+  toSee: "user.read",
+  decide: (state, command) => {
+    if (command.type === "set") {
+      return [{ type: "lockout_policy.set", data: { owner: command.owner, policy: command.policy } }];
+    }
+    if (!state?.policy) throw new DomainError("POLICY_NOT_FOUND", "No lockout policy is set here: all is inherited.");
+    return [{ type: "lockout_policy.reset", data: {} }];
+  },
+  evolve: (state, event) =>
+    event.type === "lockout_policy.set" ? event.data : { owner: (state as LockoutSettings).owner },
+  owner: (state) => state.owner,
+  claims: () => [],
+  isGone: () => false,
+};
+
+/** Id of the stream with the settings of an owner. */
+export function settingsId({ type, id }: Owner): string {
+  return `${type}:${id}`;
+}

@@ -1,0 +1,61 @@
+import type { Owner } from "./access.ts";
+import type { Aggregate, Occasion } from "./aggregate.ts";
+import { DomainError } from "./errors.ts";
+import type { User } from "./user-state.ts";
+
+/** A login session. Its secret is not here: the session is found by the SHA-256 of it. */
+export interface Session {
+  id: string;
+  /** The user's. */
+  owner: Owner;
+  userId: string;
+  /** The user's epoch when the session was opened. */
+  epoch: number;
+  /** SHA-256 of the secret, base64url. */
+  hash: string;
+  /** When it ends by itself, microseconds since the Unix epoch. */
+  expires: number;
+  ended: boolean;
+}
+
+type NewSession = Omit<Session, "ended">;
+
+export type SessionCommand = { type: "open"; session: NewSession } | { type: "end" };
+
+export type SessionEvent = { type: "session.opened"; data: NewSession } | { type: "session.ended"; data: object };
+
+export const session: Aggregate<Session, SessionCommand, SessionEvent> = {
+  kind: "session",
+  notFound: "SESSION_NOT_FOUND",
+  toSee: "session.read",
+  decide,
+  evolve,
+  owner: (state) => state.owner,
+  claims: (state) => (state.ended ? [] : [sessionClaim(state.hash)]),
+  isGone: (state) => state.ended,
+};
+
+/** The name by which a session is found. */
+export function sessionClaim(hash: string): string {
+  return `session:${hash}`;
+}
+
+/**
+ * Whether the session is open. That it was not ended itself is not enough: a lock, a deactivation, a deletion and a new
+ * password end all sessions of the user by moving his epoch on, with one event.
+ */
+export function isOpen(state: Session, user: User | undefined, time: number): boolean {
+  if (state.ended || time >= state.expires) return false;
+  return user?.id === state.userId && user.lifecycle === "active" && (user.epoch ?? 0) === state.epoch;
+}
+
+function decide(state: Session | undefined, command: SessionCommand): SessionEvent[] {
+  if (command.type === "open") return [{ type: "session.opened", data: command.session }];
+  if (state === undefined || state.ended) throw new DomainError("SESSION_NOT_FOUND", "There is no such session.");
+  return [{ type: "session.ended", data: {} }];
+}
+
+function evolve(state: Session | undefined, event: SessionEvent, _occasion: Occasion): Session {
+  if (event.type === "session.opened") return { ...event.data, ended: false };
+  return { ...(state as Session), ended: true };
+}

@@ -1,0 +1,198 @@
+import type { Owner } from "./access.ts";
+import type { Occasion } from "./aggregate.ts";
+import { type Attempts, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
+
+export interface Username {
+  id: string;
+  name: string;
+  /** Unique in the owning organization only, not in the whole instance. */
+  organizationSpecific: boolean;
+}
+
+export interface Email {
+  address: string;
+  verified: boolean;
+}
+
+export interface Phone {
+  number: string;
+  verified: boolean;
+}
+
+export interface Lock {
+  cause: "manual" | "password_failures";
+  /** Short code. */
+  reason: string;
+  note: string;
+  /** Subject of who locked. */
+  by: string;
+  /** Microseconds since the Unix epoch. */
+  since: number;
+  /** When it ends by itself, microseconds since the Unix epoch; absent if it does not. */
+  until?: number;
+  /** A device that the user has logged in from is not stopped. */
+  knownDevicesPass?: true;
+}
+
+export interface Password {
+  /** In PHC form, or in that of bcrypt. It is not kept in the log. */
+  hash: string;
+  /** Microseconds since the Unix epoch. */
+  changed: number;
+  changeRequired: boolean;
+}
+
+/** What a caller can set about a user beside his names. */
+export interface Profile {
+  schemaId?: string;
+  schemaType?: string;
+  data?: Record<string, unknown>;
+  email?: Email;
+  phone?: Phone;
+}
+
+/** A user has two axes, lifecycle and lock, and neither moves the other. */
+export interface User extends Profile {
+  id: string;
+  owner: Owner;
+  lifecycle: "active" | "inactive" | "deleted";
+  lock?: Lock;
+  usernames: Username[];
+  password?: Password;
+  attempts?: Attempts;
+  /** Counts what ends all sessions at once; a session is open only in the epoch that it was opened in. */
+  epoch?: number;
+}
+
+export type UserEvent =
+  | {
+      type: "user.created";
+      data: {
+        id: string;
+        owner: Owner;
+        profile: Profile;
+        usernames: Username[];
+        password?: Pick<Password, "hash" | "changeRequired">;
+      };
+    }
+  | { type: "user.patched"; data: { profile: Profile } }
+  | { type: "user.locked"; data: Omit<Lock, "by" | "since"> }
+  | { type: "user.unlocked"; data: { cause: "manual" | "expired" } }
+  | { type: "user.activated"; data: object }
+  | { type: "user.deactivated"; data: object }
+  | { type: "user.deleted"; data: object }
+  | { type: "user.username_added"; data: { username: Username } }
+  | { type: "user.username_removed"; data: { usernameId: string } }
+  | { type: "user.password_changed"; data: Pick<Password, "hash" | "changeRequired"> & { endsSessions: boolean } }
+  | { type: "user.password_rehashed"; data: { hash: string } }
+  | { type: "user.login_succeeded"; data: { device: string } }
+  | { type: "user.login_failed"; data: Failure }
+  /** A password was looked at while the user was locked. */
+  | { type: "user.lock_probed"; data: object }
+  | { type: "user.sessions_ended"; data: object };
+
+/** The lock as it is at this time: one whose end has come is none, whether or not the log says so already. */
+export function lockOf({ lock }: User, time: number): Lock | undefined {
+  return lock?.until !== undefined && lock.until <= time ? undefined : lock;
+}
+
+/** Who makes the locks that nobody asked for. */
+const AUTOMATIC = "userlock";
+
+/** What a log without a beginning is about. It is the system's, so that nobody is shown it. */
+const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
+
+/** The user after the event. Never throws; a log without a beginning gives a user who is nobody's. */
+export function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occasion): User {
+  if (event.type === "user.created") {
+    const { id, owner, profile, usernames, password } = event.data;
+    return {
+      id,
+      owner,
+      lifecycle: "active",
+      usernames,
+      ...profile,
+      ...(password && { password: { ...password, changed: time } }),
+    };
+  }
+  const before = state ?? NOBODY;
+  const epoch = (before.epoch ?? 0) + 1;
+  const attempts = before.attempts ?? NO_ATTEMPTS;
+  switch (event.type) {
+    case "user.patched":
+      return { ...before, ...event.data.profile };
+    case "user.locked": {
+      const isManual = event.data.cause === "manual";
+      const lock: Lock = { ...event.data, by: isManual ? actor.subject : AUTOMATIC, since: time };
+      return { ...before, lock, epoch, ...(!isManual && { attempts: addLock(attempts) }) };
+    }
+    case "user.unlocked": {
+      const { lock: _ended, attempts: counted, ...rest } = before;
+      return event.data.cause === "expired" && counted ? { ...rest, attempts: { ...counted, probes: 0 } } : rest;
+    }
+    case "user.activated":
+      return { ...before, lifecycle: "active" };
+    case "user.deactivated":
+      return { ...before, lifecycle: "inactive", epoch };
+    case "user.deleted":
+      return { id: before.id, owner: before.owner, lifecycle: "deleted", usernames: [], epoch };
+    case "user.username_added":
+      return { ...before, usernames: [...before.usernames, event.data.username] };
+    case "user.username_removed":
+      return { ...before, usernames: before.usernames.filter(({ id }) => id !== event.data.usernameId) };
+    case "user.password_changed": {
+      const { endsSessions, ...password } = event.data;
+      const { attempts: _counted, ...rest } = before;
+      return { ...rest, password: { ...password, changed: time }, ...(endsSessions && { epoch }) };
+    }
+    case "user.password_rehashed":
+      return { ...before, ...(before.password && { password: { ...before.password, hash: event.data.hash } }) };
+    case "user.login_succeeded": {
+      const { attempts: _counted, ...rest } = before;
+      return rest;
+    }
+    case "user.login_failed":
+      return { ...before, attempts: addFailure(attempts, event.data, time) };
+    case "user.lock_probed":
+      return { ...before, attempts: { ...attempts, probes: attempts.probes + 1 } };
+    case "user.sessions_ended":
+      return { ...before, epoch };
+    default:
+      // An event of a newer version.
+      return before;
+  }
+}
+
+/** Hashes of passwords, right or wrong, are in the state as long as they are needed, and never in the log. */
+export function logged(event: UserEvent): UserEvent {
+  switch (event.type) {
+    case "user.created":
+      return event.data.password
+        ? { ...event, data: { ...event.data, password: { ...event.data.password, hash: "" } } }
+        : event;
+    case "user.password_changed":
+    case "user.password_rehashed":
+      return { ...event, data: { ...event.data, hash: "" } } as UserEvent;
+    case "user.login_failed":
+      return { ...event, data: { ...event.data, mac: "" } };
+    default:
+      return event;
+  }
+}
+
+/** The claims under which a login name may be held: an organization's own name goes before one of the instance. */
+export function usernameClaims(loginName: string, organization: string | undefined): string[] {
+  const username = { id: "", name: loginName };
+  const own = organization === undefined ? [] : [{ type: "org", id: organization } as const];
+  return [
+    ...own.map((owner) => claim({ ...username, organizationSpecific: true }, owner)),
+    claim({ ...username, organizationSpecific: false }, NOBODY.owner),
+  ];
+}
+
+/** Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name. */
+export function claim(username: Username, owner: Owner): string {
+  const folded = username.name.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
+  // Quoted, for both the id and the name may have any of the characters that could part them.
+  return username.organizationSpecific ? `username@${JSON.stringify(owner.id)}:${folded}` : `username:${folded}`;
+}
