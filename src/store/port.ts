@@ -72,11 +72,13 @@ export interface Append {
   owner: Owner;
   state: unknown;
   claims: { add: readonly string[]; remove: readonly string[] };
+  /** Other streams on which the decision rests: they must still have these versions, else it is a conflict. */
+  requires: readonly { kind: string; id: string; version: number }[];
 }
 
 export type AppendResult =
   | { outcome: "appended"; record: StreamRecord }
-  /** The stream had another version. */
+  /** The stream, or one that was required, had another version. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */
   | { outcome: "claimed"; claim: string };
@@ -116,6 +118,9 @@ export type Filter =
   | { not: Filter }
   | { field: string; is: string | number | boolean }
   | { field: string; exists: true }
+  /** A number that is at most, or at least, this one. */
+  | { field: string; atMost: number }
+  | { field: string; atLeast: number }
   | { field: string; text: TextMethod; value: string }
   /** At least one element of the array at `some` passes. */
   | { some: string; where: Filter };

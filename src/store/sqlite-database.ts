@@ -26,6 +26,7 @@ export interface Row {
   ownerId: string;
   state: string;
   claims: { add: readonly string[]; remove: readonly string[] };
+  requires: readonly { kind: string; id: string; version: number }[];
 }
 
 export type RowResult =
@@ -121,8 +122,12 @@ export function openDatabase(file: string, instance: string): Database {
   const dataVersion = connection.prepare("PRAGMA data_version");
 
   function append(row: Row): RowResult {
-    const current = version.get(instance, row.kind, row.id)?.version ?? 0;
-    if (current !== row.expectedVersion) return { outcome: "conflict" };
+    const isAt = (kind: string, id: string, expected: number) =>
+      (version.get(instance, kind, id)?.version ?? 0) === expected;
+    const isAsExpected = isAt(row.kind, row.id, row.expectedVersion);
+    if (!isAsExpected || !row.requires.every((other) => isAt(other.kind, other.id, other.version))) {
+      return { outcome: "conflict" };
+    }
     const claim = row.claims.add.find((name) => otherHolder.get(instance, name, row.kind, row.id) !== undefined);
     if (claim !== undefined) return { outcome: "claimed", claim };
     for (const name of row.claims.remove) removeClaim.run(instance, name, row.kind, row.id);

@@ -44,6 +44,12 @@ const STEPS: readonly SchemaStep[] = [
     PRIMARY KEY (instance, name)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX streams_by_lock_end ON streams (instance, kind, json_extract(state, '$.lock.until'))
+    WHERE json_extract(state, '$.lock.until') IS NOT NULL;
+  CREATE INDEX streams_by_subject ON streams (instance, kind, json_extract(state, '$.subject'));
+  CREATE INDEX streams_by_user ON streams (instance, kind, json_extract(state, '$.userId'));
+  `,
 ];
 
 /**

@@ -44,7 +44,14 @@ function condition(filter: Filter, depth: number): Fragment {
   if ("is" in filter) {
     return { sql: `(${field} IS ?)`, values: [typeof filter.is === "boolean" ? Number(filter.is) : filter.is] };
   }
+  if ("atMost" in filter) return number(field, "<=", filter.atMost);
+  if ("atLeast" in filter) return number(field, ">=", filter.atLeast);
   return text(field, filter.text, filter.value);
+}
+
+/** SQLite compares a text with a number, too. In this form, not by coalesce, an index serves it. */
+function number(field: string, operator: "<=" | ">=", value: number): Fragment {
+  return { sql: `(${field} IS NOT NULL AND typeof(${field}) <> 'text' AND ${field} ${operator} ?)`, values: [value] };
 }
 
 function text(field: string, method: TextMethod, value: string): Fragment {

@@ -153,7 +153,7 @@ function unavailable(error: unknown): StoreUnavailable {
 }
 
 function toRow(append: Append): Row {
-  const { kind, id, expectedVersion, time, owner, claims } = append;
+  const { kind, id, expectedVersion, time, owner, claims, requires } = append;
   return {
     kind,
     id,
@@ -165,6 +165,7 @@ function toRow(append: Append): Row {
     ownerId: owner.id,
     state: JSON.stringify(append.state),
     claims,
+    requires,
   };
 }
 
