@@ -27,13 +27,25 @@ export interface Change<Command> {
   organization?: string | undefined;
   /** Whoever shall own a new object; absent if the object shall be there. */
   newOwner?: Owner;
+  /** The caller has proven otherwise that he may, such as by a password. */
+  isAuthorised?: true;
+  /**
+   * A rule about other objects, asked once the object's own rules allow the change: it throws, or names the objects that
+   * must be as it saw them when the change is made.
+   */
+  guard?(): Promise<readonly { kind: string; id: string; version: number }[]>;
+}
+
+/** A stored object after a change, and the types of the events that the change led to. */
+export interface Changed<State> extends Stored<State> {
+  events: readonly string[];
 }
 
 export type Execute = <State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
   change: Change<Command>,
   caller: Caller,
-) => Promise<Stored<State>>;
+) => Promise<Changed<State>>;
 
 /**
  * The one way to change anything: load the object, authorise the caller, decide, append; and again from the start
@@ -43,21 +55,21 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, { principal, actor, signal }) => {
     const { kind, notFound, toSee } = aggregate;
-    const { id, command, permission, organization, newOwner } = change;
+    const { id, command, permission, organization, newOwner, isAuthorised, guard } = change;
     type State = Parameters<typeof aggregate.owner>[0];
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const record = (await store.load(kind, id)) as Stored<State> | undefined;
       if (newOwner) {
         if (!may(principal, permission, newOwner)) throw missing(permission);
-      } else {
+      } else if (!isAuthorised) {
         const owner = record && !aggregate.isGone(record.state) ? record.owner : undefined;
         authorise(principal, { permission, toSee, organization, notFound }, owner);
       }
 
       const occasion = { time: Math.max(clock(), record?.changed ?? 0), actor };
       const events = aggregate.decide(record?.state, command, occasion);
-      if (record && events.length === 0) return record;
+      if (record && events.length === 0) return { ...record, events: [] };
 
       let state = record?.state;
       for (const event of events) state = aggregate.evolve(state, event, occasion);
@@ -65,12 +77,13 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
       const before = record ? aggregate.claims(record.state) : [];
       const after = aggregate.claims(next);
 
+      const requires = (await guard?.()) ?? [];
       signal.throwIfAborted();
       const result = await store.append({
         kind,
         id,
         expectedVersion: record?.version ?? 0,
-        events,
+        events: aggregate.logged ? events.map(aggregate.logged) : events,
         time: occasion.time,
         actor,
         owner: aggregate.owner(next),
@@ -79,8 +92,11 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
           add: after.filter((claim) => !before.includes(claim)),
           remove: before.filter((claim) => !after.includes(claim)),
         },
+        requires,
       });
-      if (result.outcome === "appended") return result.record as Stored<State>;
+      if (result.outcome === "appended") {
+        return { ...(result.record as Stored<State>), events: events.map(({ type }) => type) };
+      }
       if (result.outcome === "claimed") {
         throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
       }

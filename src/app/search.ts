@@ -1,6 +1,7 @@
 import { authorise, type Principal, reach } from "../domain/access.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
-import { type User, user } from "../domain/user.ts";
+import { user } from "../domain/user.ts";
+import type { Lock, User } from "../domain/user-state.ts";
 import type { EventStore, Filter, SortKey, TextMethod } from "../store/port.ts";
 import type { Stored } from "./execute.ts";
 
@@ -21,7 +22,19 @@ export type UserFilter =
   | { phone: TextFilter }
   | { state: UserState }
   | { schemaId: TextFilter }
-  | { schemaType: TextFilter };
+  | { schemaType: TextFilter }
+  | { lock: LockFilter };
+
+/** A condition on the lock; times are microseconds since the Unix epoch. */
+export interface LockFilter {
+  locked?: boolean;
+  cause?: Lock["cause"];
+  reason?: string;
+  untilBefore?: number;
+  untilAfter?: number;
+  sinceBefore?: number;
+  sinceAfter?: number;
+}
 
 export type UserState = "active" | "inactive" | "deleted" | "locked";
 
@@ -48,29 +61,36 @@ export interface Search {
   tokens(principal: Principal, question: Page & { subject?: string | undefined }): Promise<List<AccessToken>>;
 }
 
-const LOCKED: Filter = { field: "state.lock", exists: true };
-const INACTIVE: Filter = { all: [{ field: "state.lifecycle", is: "inactive" }, { not: LOCKED }] };
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };
 
-const STATES: Record<UserState, Filter> = {
-  active: { all: [{ field: "state.lifecycle", is: "active" }, { not: LOCKED }] },
-  inactive: INACTIVE,
-  deleted: DELETED,
-  locked: LOCKED,
+/** Locked at this time: a lock whose end has come is none. */
+const locked = (now: number): Filter => ({
+  all: [{ field: "state.lock", exists: true }, { not: { field: "state.lock.until", atMost: now } }],
+});
+
+const inLifecycle = (lifecycle: User["lifecycle"], now: number): Filter => ({
+  all: [{ field: "state.lifecycle", is: lifecycle }, { not: locked(now) }],
+});
+
+const STATES: Record<UserState, (now: number) => Filter> = {
+  active: (now) => inLifecycle("active", now),
+  inactive: (now) => inLifecycle("inactive", now),
+  deleted: () => DELETED,
+  locked,
 };
 
-const COLUMNS: Record<UserColumn, SortKey[]> = {
-  id: [],
-  created: [{ field: "created" }],
-  changed: [{ field: "changed" }],
-  email: [{ field: "state.email.address" }],
-  phone: [{ field: "state.phone.number" }],
-  state: [{ test: LOCKED }, { test: INACTIVE }],
-  schemaId: [{ field: "state.schemaId" }],
-  schemaType: [{ field: "state.schemaType" }],
+const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
+  id: () => [],
+  created: () => [{ field: "created" }],
+  changed: () => [{ field: "changed" }],
+  email: () => [{ field: "state.email.address" }],
+  phone: () => [{ field: "state.phone.number" }],
+  state: (now) => [{ test: locked(now) }, { test: inLifecycle("inactive", now) }],
+  schemaId: () => [{ field: "state.schemaId" }],
+  schemaType: () => [{ field: "state.schemaType" }],
 };
 
-export function createSearch(store: EventStore): Search {
+export function createSearch({ store, clock }: { store: EventStore; clock: () => number }): Search {
   async function list<State>(kind: string, where: Filter, keys: SortKey[], page: Page): Promise<List<State>> {
     const { offset, limit, descending } = page;
     const { records, total } = await store.search({ kind, where, order: { keys, descending }, offset, limit });
@@ -85,8 +105,11 @@ export function createSearch(store: EventStore): Search {
       authorise(principal, { permission: toSee, toSee, notFound }, found?.owner);
       return found as Stored<User>;
     },
-    users: (principal, { filters, column, ...page }) =>
-      list(user.kind, { all: [visible(principal), { not: DELETED }, ...filters.map(toFilter)] }, COLUMNS[column], page),
+    users: (principal, { filters, column, ...page }) => {
+      const now = clock();
+      const where = filters.map((filter) => toFilter(filter, now));
+      return list(user.kind, { all: [visible(principal), { not: DELETED }, ...where] }, COLUMNS[column](now), page);
+    },
     tokens: (principal, { subject, ...page }) => {
       const where: Filter[] = [visible(principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
@@ -97,6 +120,7 @@ export function createSearch(store: EventStore): Search {
 
 /** What `may` says of one owner, said of all of them. */
 function visible(principal: Principal, permission = user.toSee): Filter {
+  if (principal.isSystem) return { all: [] };
   const { instance, organizations } = reach(principal, permission);
   if (instance) return { not: { field: "owner.type", is: "system" } };
   return {
@@ -104,10 +128,11 @@ function visible(principal: Principal, permission = user.toSee): Filter {
   };
 }
 
-function toFilter(filter: UserFilter): Filter {
-  if ("or" in filter) return { any: filter.or.map(toFilter) };
-  if ("and" in filter) return { all: filter.and.map(toFilter) };
-  if ("not" in filter) return { not: toFilter(filter.not) };
+function toFilter(filter: UserFilter, now: number): Filter {
+  const inner = (one: UserFilter) => toFilter(one, now);
+  if ("or" in filter) return { any: filter.or.map(inner) };
+  if ("and" in filter) return { all: filter.and.map(inner) };
+  if ("not" in filter) return { not: inner(filter.not) };
   if ("id" in filter) return text("id", filter.id);
   if ("organization" in filter) {
     return { all: [{ field: "owner.type", is: "org" }, text("owner.id", filter.organization)] };
@@ -119,9 +144,23 @@ function toFilter(filter: UserFilter): Filter {
   }
   if ("email" in filter) return text("state.email.address", filter.email);
   if ("phone" in filter) return text("state.phone.number", filter.phone);
-  if ("state" in filter) return STATES[filter.state];
+  if ("state" in filter) return STATES[filter.state](now);
   if ("schemaId" in filter) return text("state.schemaId", filter.schemaId);
-  return text("state.schemaType", filter.schemaType);
+  if ("schemaType" in filter) return text("state.schemaType", filter.schemaType);
+  return lockFilter(filter.lock, now);
+}
+
+function lockFilter({ locked: wanted, ...lock }: LockFilter, now: number): Filter {
+  const conditions: Filter[] = [];
+  if (lock.cause !== undefined) conditions.push({ field: "state.lock.cause", is: lock.cause });
+  if (lock.reason !== undefined) conditions.push({ field: "state.lock.reason", is: lock.reason });
+  if (lock.untilBefore !== undefined) conditions.push({ field: "state.lock.until", atMost: lock.untilBefore - 1 });
+  if (lock.untilAfter !== undefined) conditions.push({ field: "state.lock.until", atLeast: lock.untilAfter + 1 });
+  if (lock.sinceBefore !== undefined) conditions.push({ field: "state.lock.since", atMost: lock.sinceBefore - 1 });
+  if (lock.sinceAfter !== undefined) conditions.push({ field: "state.lock.since", atLeast: lock.sinceAfter + 1 });
+  if (conditions.length > 0 || wanted === true) conditions.push(locked(now));
+  if (wanted === false) conditions.push({ not: locked(now) });
+  return { all: conditions };
 }
 
 function text(field: string, { method, value }: TextFilter): Filter {

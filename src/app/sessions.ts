@@ -1,0 +1,106 @@
+import { authorise, holds, missing, type Permission } from "../domain/access.ts";
+import { isOpen, type Session, session, sessionClaim } from "../domain/session.ts";
+import { user } from "../domain/user.ts";
+import type { User } from "../domain/user-state.ts";
+import type { EventStore } from "../store/port.ts";
+import type { Caller, Execute, Stored } from "./execute.ts";
+import type { List, Page } from "./search.ts";
+
+/** A session that is open, and whose it is. */
+export interface OpenSession {
+  session: Stored<Session>;
+  user: Stored<User>;
+}
+
+/** The open session with this token hash, if there is one. Everything that takes a session's token asks here. */
+export type FindSession = (tokenHash: string) => Promise<OpenSession | undefined>;
+
+export function createFindSession({ store, clock }: { store: EventStore; clock: () => number }): FindSession {
+  return async (tokenHash) => {
+    const record = (await store.loadByClaim(sessionClaim(tokenHash))) as Stored<Session> | undefined;
+    return record && open(store, record, clock());
+  };
+}
+
+export interface Sessions {
+  /** Opens a session for a user who has just logged in. */
+  open(
+    owner: Stored<User>,
+    opening: { id: string; tokenHash: string; lifetime: number },
+    caller: Caller,
+  ): Promise<Stored<Session>>;
+  /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
+  get(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<OpenSession>;
+  list(userId: string, page: Page, permission: Permission, caller: Caller): Promise<List<Session>>;
+  end(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<Stored<Session>>;
+  endAll(userId: string, permission: Permission, caller: Caller): Promise<Stored<User>>;
+}
+
+export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number }): Sessions {
+  const { store, execute, clock } = parts;
+
+  const get: Sessions["get"] = async (id, tokenHash, permission, { principal }) => {
+    const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
+    const found = record && (await open(store, record, clock()));
+    const isProven = tokenHash !== undefined && found?.session.state.hash === tokenHash;
+    if (!isProven) {
+      if (!holds(principal, permission)) throw missing(permission);
+      const { toSee, notFound } = session;
+      authorise(principal, { permission, toSee, notFound }, found?.session.owner);
+    }
+    return found as OpenSession;
+  };
+
+  return {
+    open(owner, { id, tokenHash, lifetime }, caller) {
+      const opened = {
+        id,
+        owner: owner.owner,
+        userId: owner.id,
+        epoch: owner.state.epoch ?? 0,
+        hash: tokenHash,
+        expires: clock() + lifetime,
+      };
+      const command = { type: "open", session: opened } as const;
+      return execute(session, { id, command, permission: "session.write", newOwner: owner.owner }, caller);
+    },
+    get,
+    async list(userId, { offset, limit, descending }, permission, { principal }) {
+      const owner = (await store.load(user.kind, userId)) as Stored<User> | undefined;
+      const isThere = owner && !user.isGone(owner.state);
+      authorise(
+        principal,
+        { permission, toSee: permission, notFound: user.notFound },
+        isThere ? owner.owner : undefined,
+      );
+      const { state } = owner as Stored<User>;
+      const isActive = state.lifecycle === "active";
+      const { records, total } = await store.search({
+        kind: session.kind,
+        where: {
+          all: [
+            { field: "state.userId", is: userId },
+            { field: "state.epoch", is: isActive ? (state.epoch ?? 0) : -1 },
+            { field: "state.ended", is: false },
+            { field: "state.expires", atLeast: clock() + 1 },
+          ],
+        },
+        order: { keys: [{ field: "created" }], descending },
+        offset,
+        limit,
+      });
+      return { result: records as Stored<Session>[], total };
+    },
+    async end(id, tokenHash, permission, caller) {
+      await get(id, tokenHash, permission, caller);
+      return execute(session, { id, command: { type: "end" }, permission, isAuthorised: true }, caller);
+    },
+    endAll: (userId, permission, caller) =>
+      execute(user, { id: userId, command: { type: "end_sessions" }, permission }, caller),
+  };
+}
+
+async function open(store: EventStore, record: Stored<Session>, now: number): Promise<OpenSession | undefined> {
+  const owner = (await store.load(user.kind, record.state.userId)) as Stored<User> | undefined;
+  return owner && isOpen(record.state, owner.state, now) ? { session: record, user: owner } : undefined;
+}
