@@ -11,11 +11,16 @@ import type { VerifyJwt } from "./jwt.ts";
  */
 export type Authenticate = (authorization: string | undefined) => Promise<Principal>;
 
-const PREFIX = "userlock_";
+const SESSION_PREFIX = "userlock_session_";
 
 /** A new secret of 256 random bits. The prefix lets scanners find it where it should not be. */
-export function newSecret(): string {
-  return PREFIX + randomBytes(32).toString("base64url");
+export function newSecret(prefix = "userlock_"): string {
+  return prefix + randomBytes(32).toString("base64url");
+}
+
+/** The same, for a session. */
+export function newSessionSecret(): string {
+  return newSecret(SESSION_PREFIX);
 }
 
 /** What is kept of a secret. A plain SHA-256 is enough for 256 random bits: there is nothing to guess. */
@@ -23,14 +28,19 @@ export function hashSecret(secret: string): string {
   return createHash("sha256").update(secret).digest("base64url");
 }
 
+/** Whose session a token belongs to, as long as the session is open. */
+export type FindSessionUser = (tokenHash: string) => Promise<{ user: { id: string } } | undefined>;
+
 /**
  * Userlock's own tokens are looked up in the store at every call, so a revoked one is refused at once, everywhere. A
- * token in the form of a JWT goes to `verifyJwt`, if there is one.
+ * token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open session stands for its user, who
+ * has no grants and may only what a user may do with himself.
  */
 export function createAuthenticate(parts: {
   store: EventStore;
   clock: () => number;
   verifyJwt?: VerifyJwt | undefined;
+  findSession: FindSessionUser;
 }): Authenticate {
   return async (authorization) => {
     if (!authorization) throw new DomainError("TOKEN_MISSING", "The call needs a header 'Authorization: Bearer …'.");
@@ -39,6 +49,12 @@ export function createAuthenticate(parts: {
       throw new DomainError("TOKEN_INVALID", "The Authorization header is not of the form 'Bearer TOKEN'.");
     }
     if (parts.verifyJwt && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return parts.verifyJwt(token);
+
+    if (token.startsWith(SESSION_PREFIX)) {
+      const open = await parts.findSession(hashSecret(token));
+      if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended: log in again.");
+      return { subject: open.user.id, grants: [] };
+    }
 
     const record = await parts.store.loadByClaim(tokenClaim(hashSecret(token)));
     if (!record) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");

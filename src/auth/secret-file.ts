@@ -1,0 +1,18 @@
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+/**
+ * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the secret is
+ * used, and processes that start together agree on one, so that no crash leaves something whose secret nobody has.
+ */
+export function secretInFile(file: string, make: () => string): string {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, `${make()}\n`, { mode: 0o600, flush: true });
+  try {
+    linkSync(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    rmSync(draft);
+  }
+  return readFileSync(file, "utf8").trim();
+}
