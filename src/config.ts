@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { JwtSettings } from "./auth/jwt.ts";
+import { KEY_BYTES } from "./auth/keyed.ts";
+import type { HashSettings } from "./auth/password.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 
 export interface Config {
@@ -12,6 +14,12 @@ export interface Config {
   corsOrigins: readonly string[];
   instance: { id: string; domains: readonly string[] };
   jwt: JwtSettings | undefined;
+  /** Key for what must not be in the store; undefined: one from a file beside the store. */
+  secretKey: Uint8Array | undefined;
+  /** Cost of a password's hash. */
+  argon2: HashSettings;
+  /** How long a session lives, microseconds. */
+  sessionLifetime: number;
   logLevel: LogLevel;
 }
 
@@ -102,6 +110,26 @@ export const SETTINGS = {
     default: "roles",
     description: "claim with the caller's roles, an array of `ROLE` or `ROLE@organization`",
   },
+  USERLOCK_SECRET_KEY: {
+    default: undefined,
+    description:
+      "key of the instance, 32 bytes in base64, the same for all its servers; left out, one is made and written to `instance.key`",
+    secret: true,
+    problem: (value) => (keyOf(value) ? undefined : "must be 32 bytes in base64: head -c 32 /dev/urandom | base64"),
+  },
+  USERLOCK_SESSION_LIFETIME: {
+    default: "12h",
+    description: "how long a session lives, with a unit of s, m, h or d",
+    problem: (value) => (durationOf(value) ? undefined : "must be a number with a unit, such as 30m, 12h or 7d"),
+  },
+  USERLOCK_ARGON2: {
+    default: "m=19456,t=2,p=1",
+    description: "cost of a password's hash by argon2id: memory in KiB, passes, lanes",
+    problem: (value) =>
+      argon2Of(value)
+        ? undefined
+        : "must be m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes",
+  },
   USERLOCK_LOG_LEVEL: {
     default: "info",
     description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
@@ -171,6 +199,9 @@ export function readConfig(environment: Record<string, string | undefined>): Con
           rolesClaim: needed("USERLOCK_JWT_ROLES_CLAIM"),
         }
       : undefined,
+    secretKey: keyOf(get("USERLOCK_SECRET_KEY") ?? ""),
+    argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
+    sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
   };
 }
@@ -179,6 +210,26 @@ function parseListen(value: string): [host: string, port: number] | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
   return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
+}
+
+export function keyOf(value: string): Uint8Array | undefined {
+  const key = Buffer.from(value, "base64");
+  return key.byteLength === KEY_BYTES ? key : undefined;
+}
+
+/** Microseconds of a text such as `12h`. */
+function durationOf(value: string): number | undefined {
+  const [, number, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(value) ?? [];
+  const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""];
+  return seconds && Number(number) * seconds * 1_000_000;
+}
+
+function argon2Of(value: string): HashSettings | undefined {
+  const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(value) ?? [])
+    .slice(1)
+    .map(Number);
+  const isBearable = memoryKib >= 8 * lanes && memoryKib <= 262_144 && passes >= 1 && passes <= 20 && lanes <= 16;
+  return isBearable && lanes >= 1 ? { memoryKib, passes, lanes } : undefined;
 }
 
 function list(value: string | undefined): string[] {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { createRegistry } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
@@ -8,14 +9,23 @@ import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AccessService } from "../gen/userlock/v3alpha/access_service_pb.ts";
 import { file_userlock_v3alpha_options } from "../gen/userlock/v3alpha/options_pb.ts";
+import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
+import { SettingsService } from "../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 import { createExecute } from "./app/execute.ts";
+import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
+import { createOtherOwner } from "./app/last-owner.ts";
+import { createLogin } from "./app/login.ts";
+import { createPolicies } from "./app/policies.ts";
 import { createSearch } from "./app/search.ts";
+import { createFindSession, createSessions } from "./app/sessions.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
-import { createAuthenticate, hashSecret } from "./auth/token.ts";
-import { secretInFile } from "./auth/token-file.ts";
+import { createKeyed, KEY_BYTES } from "./auth/keyed.ts";
+import { createPasswordHasher } from "./auth/password.ts";
+import { secretInFile } from "./auth/secret-file.ts";
+import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
@@ -25,10 +35,13 @@ import { accessMethods } from "./rpc/access.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createPipeline } from "./rpc/invoke.ts";
 import { createReflection } from "./rpc/reflection.ts";
+import { sessionMethods } from "./rpc/sessions.ts";
+import { settingsMethods } from "./rpc/settings.ts";
 import { userMethods } from "./rpc/users.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import { createConnectDoor } from "./transport/connect.ts";
 import { createDispatch } from "./transport/dispatch.ts";
+import { createIntrospectionDoor } from "./transport/introspection.ts";
 import { LIMITS, type Limits } from "./transport/limits.ts";
 import { listen } from "./transport/listener.ts";
 import { openServices } from "./transport/open-services.ts";
@@ -61,20 +74,26 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
 
   try {
     const execute = createExecute({ store, clock });
-    const search = createSearch(store);
+    const search = createSearch({ store, clock });
     const tokenFile = config.adminToken === undefined ? join(dirname(settings.file), "admin.token") : undefined;
     await ensureFirstToken({
       store,
       execute,
       instanceId: instance.id,
-      hashOfSecret: () => hashSecret(config.adminToken ?? secretInFile(tokenFile as string)),
+      hashOfSecret: () => hashSecret(config.adminToken ?? secretInFile(tokenFile as string, newSecret)),
     });
+    const keyed = createKeyed(config.secretKey ?? keyBeside(settings.file));
+    const hasher = createPasswordHasher(config.argon2);
+    const policies = createPolicies({ store, instanceId: instance.id });
+    const login = createLogin({ store, execute, policies, hasher, keyed, clock });
+    const findSession = createFindSession({ store, clock });
+    const sessions = createSessions({ store, execute, clock });
 
     const stop = new AbortController();
-    const services = [UserService, ZITADELUsers, AccessService];
+    const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService];
     const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
     const pipeline = createPipeline({
-      authenticate: createAuthenticate({ store, clock, verifyJwt }),
+      authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
       validator,
       instance,
       maxCallMs: limits.callMs,
@@ -84,10 +103,16 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
         log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
       },
     });
-    const methods = { execute, search, newId, clock, instanceId: instance.id };
+    const otherOwner = createOtherOwner({ store, clock });
+    const methods = { execute, search, login, hasher, otherOwner, newId, clock, instanceId: instance.id };
     pipeline.serve(UserService, userMethods(methods));
     pipeline.serve(ZITADELUsers, userMethods(methods));
     pipeline.serve(AccessService, accessMethods(methods));
+    pipeline.serve(SettingsService, settingsMethods({ ...methods, policies }));
+    pipeline.serve(
+      SessionService,
+      sessionMethods({ ...methods, sessions, findSession, keyed, lifetime: config.sessionLifetime }),
+    );
     pipeline.warmUp();
 
     const isStoreGood = once(READY_MS, () =>
@@ -113,11 +138,19 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
         pipeline,
         connect: createConnectDoor(pipeline, openServices(health, reflect, stop.signal), limits),
         rest: createRestDoor(pipeline, limits),
+        introspection: createIntrospectionDoor(pipeline, limits),
         web: createWebDoor(isReady),
         corsOrigins: config.corsOrigins,
         newId,
         onFailure: (error) => log.error({ err: error }, "a request failed outside of a call"),
       }),
+    });
+    const sweeping = expireLocks({
+      store,
+      execute,
+      clock,
+      signal: stop.signal,
+      onError: (error) => log.error({ err: error }, "locks whose end has come could not be put into the log"),
     });
     log.info({ url: listener.url, store: settings.file, instance: instance.id }, "serving");
 
@@ -128,6 +161,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
         log.info("stopping");
         stop.abort(new DomainError("SHUTTING_DOWN", "The server is stopping: call another one, or again in a moment."));
         await listener.close(limits.drainMs);
+        await sweeping;
         await store.close();
         log.info("stopped");
       },
@@ -136,6 +170,12 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     await store.close();
     throw error;
   }
+}
+
+/** The key in the file beside the store; a store in memory has a new one each time. */
+function keyBeside(file: string): Uint8Array {
+  const make = () => randomBytes(KEY_BYTES).toString("base64");
+  return Buffer.from(file === ":memory:" ? make() : secretInFile(join(dirname(file), "instance.key"), make), "base64");
 }
 
 /** The result of one run for all who ask while it runs and for a while after. */

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import type { Duration, DurationSchema, Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { DetailsSchema, Organization } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type ListDetailsSchema, OwnerType, type SearchQuery } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Stored } from "../app/execute.ts";
@@ -24,6 +24,17 @@ export function toTimestamp(micros: number): MessageInitShape<typeof TimestampSc
 /** To microseconds since the Unix epoch; what is finer is cut off. */
 export function fromTimestamp({ seconds, nanos }: Timestamp): number {
   return Number(seconds) * 1_000_000 + Math.floor(nanos / 1_000);
+}
+
+/** To microseconds; what is finer is cut off. */
+export function fromDuration({ seconds, nanos }: Duration): number {
+  return Number(seconds) * 1_000_000 + Math.trunc(nanos / 1_000);
+}
+
+/** From microseconds. */
+export function toDuration(micros: number): MessageInitShape<typeof DurationSchema> {
+  const seconds = Math.trunc(micros / 1_000_000);
+  return { seconds: BigInt(seconds), nanos: (micros - seconds * 1_000_000) * 1_000 };
 }
 
 export function toDetails(stored: Stored<unknown>): MessageInitShape<typeof DetailsSchema> {

@@ -8,8 +8,10 @@ import {
   ErrorInfoSchema,
   PreconditionFailureSchema,
   RequestInfoSchema,
+  RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
 import { DomainError, type ErrorKind, type FieldViolation, type Reason } from "../domain/errors.ts";
+import { toDuration } from "./convert.ts";
 
 /** Domain of every ErrorInfo. */
 export const ERROR_DOMAIN = "userlock";
@@ -86,6 +88,10 @@ function detailsOf(error: DomainError): ErrorDetail[] {
   if (error.violations.length > 0) {
     const fieldViolations = fitting(error.violations);
     details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
+  }
+  if (error.retryAfter !== undefined) {
+    const retryDelay = toDuration(error.retryAfter);
+    details.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
   }
   if (error.kind === "failed_precondition") {
     const subject = metadata.user_id === undefined ? "" : `users/${metadata.user_id}`;

@@ -1,6 +1,14 @@
-import { FieldName, type SearchFilter, State, TextFilterMethod } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import type { TextFilter, UserColumn, UserFilter, UserState } from "../app/search.ts";
+import {
+  FieldName,
+  LockCause,
+  type LockFilter as LockFilterMessage,
+  type SearchFilter,
+  State,
+  TextFilterMethod,
+} from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { LockFilter, TextFilter, UserColumn, UserFilter, UserState } from "../app/search.ts";
 import { invalidField } from "../domain/errors.ts";
+import { fromTimestamp } from "./convert.ts";
 
 const MAX_FILTERS = 100;
 const MAX_DEPTH = 10;
@@ -31,6 +39,11 @@ const STATES: Partial<Record<State, UserState>> = {
   [State.USER_STATE_DELETED]: "deleted",
   [State.USER_STATE_LOCKED]: "locked",
 };
+
+const CAUSES = {
+  [LockCause.MANUAL]: "manual",
+  [LockCause.PASSWORD_FAILURES]: "password_failures",
+} as const;
 
 export function fromColumn(column: FieldName): UserColumn {
   return COLUMNS[column as keyof typeof COLUMNS];
@@ -68,11 +81,26 @@ export function fromFilters(filters: SearchFilter[]): UserFilter[] {
         return { schemaId: text(TextFilterMethod.EQUALS, filter.value.id) };
       case "schemaTypeFilter":
         return { schemaType: text(filter.value.method, filter.value.type) };
+      case "lockFilter":
+        return { lock: fromLockFilter(filter.value) };
       case undefined:
         throw invalidField("filters", "a filter is empty");
     }
   };
   return filters.map((filter) => convert(filter, 1));
+}
+
+function fromLockFilter(filter: LockFilterMessage): LockFilter {
+  const { locked, cause, reason, untilBefore, untilAfter, sinceBefore, sinceAfter } = filter;
+  return {
+    ...(locked !== undefined && { locked }),
+    ...(cause !== LockCause.UNSPECIFIED && { cause: CAUSES[cause as keyof typeof CAUSES] }),
+    ...(reason !== "" && { reason }),
+    ...(untilBefore && { untilBefore: fromTimestamp(untilBefore) }),
+    ...(untilAfter && { untilAfter: fromTimestamp(untilAfter) }),
+    ...(sinceBefore && { sinceBefore: fromTimestamp(sinceBefore) }),
+    ...(sinceAfter && { sinceAfter: fromTimestamp(sinceAfter) }),
+  };
 }
 
 function text(method: TextFilterMethod, value: string): TextFilter {

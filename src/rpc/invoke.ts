@@ -80,7 +80,8 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   /** Validates a message of each type, so that no caller waits for the rules to be compiled. */
   warmUp(): void;
 } {
-  const served = new Map<DescMethod, { handler: Handler; permission: Permission }>();
+  /** A method that is open to proof lets in callers without its permission; its handler asks for the one or the other. */
+  const served = new Map<DescMethod, { handler: Handler; permission: Permission; isOpenToProof: boolean }>();
 
   /** Errors on their way out: a door explains again what the pipeline has explained. */
   const reported = new WeakSet<RpcError>();
@@ -102,7 +103,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         const permission = permissionOf(method);
         if (!handler) throw new Error(`${nameOf(method)} has no handler`);
         if (!permission) throw new Error(`${nameOf(method)} names no permission`);
-        served.set(method, { handler, permission });
+        served.set(method, { handler, permission, isOpenToProof: getOption(method, policy).proofInRequest });
       }
     },
     warmUp() {
@@ -115,9 +116,9 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         if (parts.stopping.aborted) throw parts.stopping.reason;
         const entry = served.get(method);
         if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
-        const { handler, permission } = entry;
+        const { handler, permission, isOpenToProof } = entry;
         const principal = await parts.authenticate(call.authorization);
-        if (!holds(principal, permission)) throw missing(permission);
+        if (!isOpenToProof && !holds(principal, permission)) throw missing(permission);
 
         const { requestId, address, userAgent } = call;
         const actor = {

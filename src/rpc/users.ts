@@ -5,18 +5,38 @@ import {
   LockCause,
   type Organization,
   type PatchUser,
+  type SetPassword,
   State,
   type UserService,
 } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Execute, Stored } from "../app/execute.ts";
+import type { OtherOwner } from "../app/last-owner.ts";
+import type { Login, PasswordHasher } from "../app/login.ts";
 import type { Search } from "../app/search.ts";
+import { isSupportedHash } from "../auth/password.ts";
+import { holds, missing } from "../domain/access.ts";
 import { invalidField } from "../domain/errors.ts";
-import { type Profile, type User, type UserCommand, user } from "../domain/user.ts";
-import { fromOrganization, fromPage, notServed, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import { type UserCommand, user } from "../domain/user.ts";
+import { type Lock, lockOf, type Profile, type User } from "../domain/user-state.ts";
+import {
+  fromDuration,
+  fromOrganization,
+  fromPage,
+  fromTimestamp,
+  notServed,
+  toDetails,
+  toListDetails,
+  toTimestamp,
+} from "./convert.ts";
 import { fromColumn, fromFilters } from "./filters.ts";
 import type { Handler, Implementation } from "./invoke.ts";
 
 const DEFAULT_REASON = "manual";
+
+const CAUSES: Record<Lock["cause"], LockCause> = {
+  manual: LockCause.MANUAL,
+  password_failures: LockCause.PASSWORD_FAILURES,
+};
 /**
  * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
  * than 100: a user who was created by JSON must not be one whom gRPC clients cannot read.
@@ -27,15 +47,26 @@ const MAX_DATA_DEPTH = 32;
 export function userMethods(parts: {
   execute: Execute;
   search: Search;
+  login: Login;
+  hasher: PasswordHasher;
+  otherOwner: OtherOwner;
   newId: () => string;
   clock: () => number;
   instanceId: string;
 }): Implementation<typeof UserService> {
-  const { execute, search, newId, clock, instanceId } = parts;
+  const { execute, search, login, hasher, otherOwner, newId, clock, instanceId } = parts;
+
+  async function toHash({ type }: SetPassword): Promise<string> {
+    if (type.case === "password") return hasher.hash(type.value);
+    const hash = type.value ?? "";
+    if (isSupportedHash(hash)) return hash;
+    throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, of a bearable cost");
+  }
 
   /** A handler that changes a user who is there. */
   function changing<Request extends { id: string; organization?: Organization | undefined }>(
     toCommand: (request: Request) => UserCommand,
+    isGuarded = false,
   ) {
     return async (request: Request, caller: Parameters<Handler>[1]) => {
       const change = {
@@ -43,6 +74,7 @@ export function userMethods(parts: {
         command: toCommand(request),
         permission: caller.permission,
         organization: fromOrganization(request.organization),
+        ...(isGuarded && { guard: () => otherOwner(request.id) }),
       };
       return { details: toDetails(await execute(user, change, caller)) };
     };
@@ -51,8 +83,6 @@ export function userMethods(parts: {
   return {
     async createUser(request, caller) {
       const wanted = request.user as CreateUser;
-      if (wanted.authenticators?.password)
-        throw notServed("user.authenticators.password: passwords are not served yet");
       const organization = fromOrganization(request.organization);
       const id = wanted.userId ?? newId();
       const newOwner =
@@ -64,25 +94,45 @@ export function userMethods(parts: {
         name: username.username,
         organizationSpecific: username.isOrganizationSpecific,
       }));
-      const command: UserCommand = { type: "create", id, owner: newOwner, profile: fromProfile(wanted), usernames };
+      const profile = fromProfile(wanted);
+      const { password: given } = wanted.authenticators ?? {};
+      const password = given && { hash: await toHash(given), changeRequired: given.changeRequired };
+      const command: UserCommand = {
+        type: "create",
+        id,
+        owner: newOwner,
+        profile,
+        usernames,
+        ...(password && { password }),
+      };
       const stored = await execute(user, { id, command, permission: caller.permission, newOwner }, caller);
       return { details: toDetails(stored) };
     },
     async getUser(request, { principal }) {
-      return { user: toUser(await search.user(principal, request.id)) };
+      return { user: toUser(await search.user(principal, request.id), clock()) };
     },
     async searchUsers(request, { principal }) {
       const page = fromPage(request.query);
       const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
       const list = await search.users(principal, question);
-      return { details: toListDetails(page, list, clock()), result: list.result.map(toUser) };
+      const now = clock();
+      return { details: toListDetails(page, list, now), result: list.result.map((stored) => toUser(stored, now)) };
     },
     patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
-    lockUser: changing(({ reason, note }) => ({ type: "lock", reason: reason || DEFAULT_REASON, note })),
+    lockUser: changing(
+      ({ reason, note, end }) => ({
+        type: "lock",
+        reason: reason || DEFAULT_REASON,
+        note,
+        ...(end.case === "until" && { until: fromTimestamp(end.value) }),
+        ...(end.case === "duration" && { duration: fromDuration(end.value) }),
+      }),
+      true,
+    ),
     unlockUser: changing(() => ({ type: "unlock" })),
     activateUser: changing(() => ({ type: "activate" })),
-    deactivateUser: changing(() => ({ type: "deactivate" })),
-    deleteUser: changing(() => ({ type: "delete" })),
+    deactivateUser: changing(() => ({ type: "deactivate" }), true),
+    deleteUser: changing(() => ({ type: "delete" }), true),
     async addUsername(request, caller) {
       const usernameId = newId();
       const { username = "", isOrganizationSpecific = false } = request.username ?? {};
@@ -93,6 +143,29 @@ export function userMethods(parts: {
       return { ...(await add(request, caller)), usernameId };
     },
     removeUsername: changing(({ usernameId }) => ({ type: "remove_username", usernameId })),
+    async setPassword(request, caller) {
+      const wanted = request.newPassword as SetPassword;
+      if (wanted.verification.case === "verificationCode") {
+        throw notServed("new_password.verification_code: userlock sends no codes; give current_password, or nothing");
+      }
+      const isSelf = wanted.verification.case === "currentPassword";
+      const named = { id: request.id, organization: fromOrganization(request.organization) };
+      const self = isSelf && (await login.prove(named, wanted.verification.value as string, caller));
+      if (!self && !holds(caller.principal, caller.permission)) throw missing(caller.permission);
+      const change = {
+        ...named,
+        command: {
+          type: "set_password",
+          hash: await toHash(wanted),
+          changeRequired: wanted.changeRequired,
+          endsSessions: !self,
+          ...(self && { provenIn: self.state.epoch ?? 0 }),
+        } as const,
+        permission: caller.permission,
+        ...(self && { isAuthorised: true as const }),
+      };
+      return { details: toDetails(await execute(user, change, caller)) };
+    },
   };
 }
 
@@ -138,8 +211,9 @@ function fromVerification(field: string, verification: Verification): boolean {
   return verification.value === true;
 }
 
-function toUser(stored: Stored<User>): MessageInitShape<typeof GetUserSchema> {
-  const { schemaId, schemaType, data, email, phone, usernames, lock } = stored.state;
+function toUser(stored: Stored<User>, now: number): MessageInitShape<typeof GetUserSchema> {
+  const { schemaId, schemaType, data, email, phone, usernames, password } = stored.state;
+  const lock = lockOf(stored.state, now);
   return {
     details: toDetails(stored),
     ...((schemaId || schemaType) && { schema: { id: schemaId ?? "", type: schemaType ?? "" } }),
@@ -154,21 +228,23 @@ function toUser(stored: Stored<User>): MessageInitShape<typeof GetUserSchema> {
         username: name,
         isOrganizationSpecific: organizationSpecific,
       })),
+      ...(password && { password: { lastChanged: toTimestamp(password.changed) } }),
     },
-    state: toState(stored.state),
+    state: toState(stored.state, lock),
     ...(lock && {
       lock: {
-        cause: LockCause.MANUAL,
+        cause: CAUSES[lock.cause],
         reason: lock.reason,
         note: lock.note,
         lockedBy: lock.by,
         since: toTimestamp(lock.since),
+        ...(lock.until !== undefined && { until: toTimestamp(lock.until) }),
       },
     }),
   } as MessageInitShape<typeof GetUserSchema>;
 }
 
-function toState({ lifecycle, lock }: User): State {
+function toState({ lifecycle }: User, lock: Lock | undefined): State {
   if (lifecycle === "deleted") return State.USER_STATE_DELETED;
   if (lock) return State.USER_STATE_LOCKED;
   return lifecycle === "inactive" ? State.USER_STATE_INACTIVE : State.USER_STATE_ACTIVE;

@@ -5,6 +5,7 @@ import type { Call, Pipeline } from "../rpc/invoke.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
 import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
+import type { IntrospectionDoor } from "./introspection.ts";
 import type { NodeRequest, NodeResponse } from "./listener.ts";
 import type { RestDoor } from "./rest.ts";
 import { statusResponse, wrongVerb } from "./status.ts";
@@ -14,6 +15,7 @@ export interface Doors {
   pipeline: Pipeline;
   connect: ConnectDoor;
   rest: RestDoor;
+  introspection: IntrospectionDoor;
   web: WebDoor;
   corsOrigins: readonly string[];
   newId: () => string;
@@ -63,7 +65,13 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
 
   async function enter(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
     const handler = doors.connect.find(new URL(request.url).pathname);
-    if (!handler) return doors.connect.refuse(request, call) ?? doors.web(request) ?? doors.rest(request, call);
+    if (!handler)
+      return (
+        doors.connect.refuse(request, call) ??
+        doors.web(request) ??
+        doors.introspection(request, call) ??
+        doors.rest(request, call)
+      );
     if (!handler.allowedMethods.includes(request.method)) return wrongVerb(handler.allowedMethods);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request), call))

@@ -35,7 +35,8 @@ export function challengeOf({ code, message, details }: RpcError): string | unde
   if (code !== Code.UNAUTHENTICATED) return undefined;
   const reason = details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
   const realm = `Bearer realm="${ERROR_DOMAIN}"`;
-  if (reason === "TOKEN_MISSING") return realm;
+  // What is wrong otherwise is not the token: it is missing, or it is somebody else's password.
+  if (!reason?.startsWith("TOKEN_") || reason === "TOKEN_MISSING") return realm;
   return `${realm}, error="invalid_token", error_description="${message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?")}"`;
 }
 

@@ -1,0 +1,80 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { SessionSchema, SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import type { Stored } from "../app/execute.ts";
+import type { Login } from "../app/login.ts";
+import type { FindSession, Sessions } from "../app/sessions.ts";
+import type { Keyed } from "../auth/keyed.ts";
+import { hashSecret, newSessionSecret } from "../auth/token.ts";
+import { may } from "../domain/access.ts";
+import type { Session } from "../domain/session.ts";
+import { fromOrganization, fromPage, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import type { Implementation } from "./invoke.ts";
+
+/** SessionService. `lifetime` is that of a session, microseconds. */
+export function sessionMethods(parts: {
+  login: Login;
+  sessions: Sessions;
+  findSession: FindSession;
+  keyed: Keyed;
+  newId: () => string;
+  clock: () => number;
+  instanceId: string;
+  lifetime: number;
+}): Implementation<typeof SessionService> {
+  const { login, sessions, findSession, keyed, newId, clock, instanceId, lifetime } = parts;
+  return {
+    async createSession({ organization, user, password, deviceToken }, caller) {
+      const named = user.case === "loginName" ? { loginName: user.value } : { id: user.value ?? "" };
+      const attempt = { organization: fromOrganization(organization), user: named, password, deviceToken };
+      const owner = await login.logIn(attempt, caller);
+      const secret = newSessionSecret();
+      const opened = await sessions.open(owner, { id: newId(), tokenHash: hashSecret(secret), lifetime }, caller);
+      const isKnown = keyed.deviceOf(owner.id, deviceToken) !== undefined;
+      return {
+        details: toDetails(opened),
+        sessionId: opened.id,
+        sessionToken: secret,
+        deviceToken: isKnown ? deviceToken : keyed.newDeviceToken(owner.id),
+        expires: toTimestamp(opened.state.expires),
+        changeRequired: owner.state.password?.changeRequired ?? false,
+      };
+    },
+    async getSession({ sessionId, sessionToken }, caller) {
+      const { session } = await sessions.get(sessionId, proof(sessionToken), caller.permission, caller);
+      return { session: toSession(session) };
+    },
+    async listSessions({ id, query }, caller) {
+      const page = fromPage(query);
+      const list = await sessions.list(id, page, caller.permission, caller);
+      return { details: toListDetails(page, list, clock()), result: list.result.map(toSession) };
+    },
+    async deleteSession({ sessionId, sessionToken }, caller) {
+      return { details: toDetails(await sessions.end(sessionId, proof(sessionToken), caller.permission, caller)) };
+    },
+    async deleteSessions({ id }, caller) {
+      return { details: toDetails(await sessions.endAll(id, caller.permission, caller)) };
+    },
+    async introspectToken({ token }, { principal, permission }) {
+      const open = await findSession(hashSecret(token));
+      if (!open || !may(principal, permission, open.session.owner)) return { active: false };
+      const seconds = (micros: number) => BigInt(Math.floor(micros / 1_000_000));
+      return {
+        active: true,
+        sub: open.user.id,
+        username: open.user.state.usernames[0]?.name ?? "",
+        iat: seconds(open.session.created),
+        exp: seconds(open.session.state.expires),
+        iss: instanceId,
+      };
+    },
+  };
+}
+
+function proof(sessionToken: string): string | undefined {
+  return sessionToken === "" ? undefined : hashSecret(sessionToken);
+}
+
+function toSession(stored: Stored<Session>): MessageInitShape<typeof SessionSchema> {
+  const { userId, expires } = stored.state;
+  return { details: toDetails(stored), userId, expires: toTimestamp(expires) };
+}
