@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { type Admin, openAdmin } from "./admin.ts";
+import { ADMIN_USAGE, runAdmin } from "./cli/admin.ts";
 import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
 import { runDemo } from "./cli/demo.ts";
+import { runLoginDemo } from "./cli/demo-login.ts";
 import { runToken, TOKEN_USAGE } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
@@ -12,10 +15,14 @@ const EX_CONFIG = 78;
 const USAGE = `Usage:
   userlock [serve]          serve, with the settings of the environment (README.md lists them)
   userlock demo             show the API on a server that keeps nothing
-${TOKEN_USAGE}  userlock help             print this
+${TOKEN_USAGE}${ADMIN_USAGE}  userlock help             print this
 
-token talks to the server at USERLOCK_URL (default http://127.0.0.1:8080) with the token in USERLOCK_TOKEN.
+token talks to the server at USERLOCK_URL (default http://127.0.0.1:8080) with the token in USERLOCK_TOKEN; admin works on
+the store in USERLOCK_STORE itself, with the server down or up.
 `;
+
+/** Settings or a store, its cause, with which there is nothing to be done. */
+class NotStarted extends Error {}
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -30,6 +37,8 @@ async function run(command: string, args: string[]): Promise<number> {
       return demo();
     case "token":
       return client(() => runToken(args, process.env, print));
+    case "admin":
+      return client(() => runAdmin(args, withStore, print));
     case "help":
     case "--help":
       process.stdout.write(USAGE);
@@ -49,9 +58,24 @@ async function client(work: () => Promise<void>): Promise<number> {
     await work();
     return EX_OK;
   } catch (error) {
+    if (error instanceof NotStarted) return refuseToStart(error.cause);
     const { message, exitCode } = explain(error);
     process.stderr.write(`userlock: ${message}\n`);
     return exitCode;
+  }
+}
+
+async function withStore(work: (admin: Admin) => Promise<void>): Promise<void> {
+  let admin: Admin;
+  try {
+    admin = await openAdmin(readConfig(process.env));
+  } catch (cause) {
+    throw new NotStarted("", { cause });
+  }
+  try {
+    await work(admin);
+  } finally {
+    await admin.close();
   }
 }
 
@@ -61,13 +85,7 @@ async function serve(): Promise<number> {
     const config = readConfig(process.env);
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
-    if (!(error instanceof ConfigError)) {
-      process.stderr.write(`userlock does not start: ${(error as Error).message}\n`);
-      return EX_UNAVAILABLE;
-    }
-    const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
-    process.stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
-    return EX_CONFIG;
+    return refuseToStart(error);
   }
 
   print(`userlock listening on ${server.url}`);
@@ -84,6 +102,16 @@ async function serve(): Promise<number> {
   return EX_OK;
 }
 
+function refuseToStart(error: unknown): number {
+  if (!(error instanceof ConfigError)) {
+    process.stderr.write(`userlock does not start: ${(error as Error).message}\n`);
+    return EX_UNAVAILABLE;
+  }
+  const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
+  process.stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
+  return EX_CONFIG;
+}
+
 async function demo(): Promise<number> {
   const token = randomBytes(16).toString("hex");
   const config = readConfig({
@@ -95,6 +123,8 @@ async function demo(): Promise<number> {
   const server = await start(config, createLogger(config.logLevel));
   try {
     await runDemo(server.url, token, print);
+    await runLoginDemo(server.url, token, print);
+    print("\nDone. `npm start` serves; README.md has the rest.");
   } finally {
     await server.close();
   }

@@ -2,6 +2,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { UsageError } from "./arguments.ts";
 
 /** How long the command line waits for an answer, milliseconds. */
 const TIMEOUT_MS = 15_000;
@@ -12,11 +13,6 @@ export const EX_USAGE = 64;
 export const EX_UNAVAILABLE = 69;
 export const EX_NOPERM = 77;
 export const EX_REFUSED = 1;
-
-/** A call of the command line that makes no sense; the message says what does. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
 
 /** Where the command line finds its server. */
 export interface Environment {
@@ -49,6 +45,8 @@ export function accessClient({ USERLOCK_URL = "http://127.0.0.1:8080", USERLOCK_
 /** A sentence for people, with the reason by which it can be looked up, and the exit code that goes with it. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof UsageError) return { message: error.message, exitCode: EX_USAGE };
+  const { reason, message } = error as { reason?: string; message: string };
+  if (reason !== undefined) return { message: `${reason}: ${message}`, exitCode: EX_REFUSED };
   const { code, rawMessage, cause } = ConnectError.from(error);
   const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
   if (!info && cause) return { message: `the server does not answer: ${rawMessage}`, exitCode: EX_UNAVAILABLE };

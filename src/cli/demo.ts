@@ -1,4 +1,3 @@
-import { styleText } from "node:util";
 import {
   create,
   type DescMessage,
@@ -15,6 +14,7 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { createShow } from "./show.ts";
 
 const USER = "alice";
 const { lockUser, unlockUser } = UserService.method;
@@ -35,23 +35,8 @@ type Protocol = (step: Step) => Promise<boolean>;
  * if an answer is not the one that was to be shown.
  */
 export async function runDemo(url: string, token: string, print: (line: string) => void): Promise<void> {
-  const heading = (text: string) => print(`\n${styleText("bold", text)}`);
-  const sent = (text: string) => print(styleText("cyan", `  > ${text}`));
-  const received = (text: string) => print(`  < ${text}`);
+  const show = createShow(url, token, print);
   const authorization = `Bearer ${token}`;
-
-  /** JSON over HTTP: the call as curl takes it. */
-  async function post(path: string, body: object): Promise<boolean> {
-    const json = JSON.stringify(body);
-    sent(`curl -H "Authorization: Bearer $TOKEN" --json '${json}' $URL${path}`);
-    const response = await fetch(url + path, {
-      method: "POST",
-      headers: { authorization, "content-type": "application/json" },
-      body: json,
-    });
-    received(`HTTP ${response.status} ${(await response.text()).trim()}`);
-    return response.ok;
-  }
 
   const grpc = new Client(new URL(url).host, credentials.createInsecure());
   const authenticate: Interceptor = (next) => (request) => {
@@ -63,10 +48,12 @@ export async function runDemo(url: string, token: string, print: (line: string) 
     createGrpcWebTransport({ baseUrl: url, useBinaryFormat: true, interceptors: [authenticate] }),
   );
 
+  const post = async (path: string, body: object) => (await show.call("POST", path, body)).ok;
+
   const protocols: Record<string, Protocol> = {
     "REST (curl, anything)": ({ method }) => {
-      const verb = method === lockUser ? "_lock" : "_unlock";
-      return post(`/resources/v3alpha/users/${USER}/${verb}`, method === lockUser ? { reason: "fraud" } : {});
+      const action = method === lockUser ? "_lock" : "_unlock";
+      return post(`/resources/v3alpha/users/${USER}/${action}`, method === lockUser ? { reason: "fraud" } : {});
     },
     "Connect, JSON (scripts, SDKs)": ({ method }) =>
       post(`/${method.parent.typeName}/${method.name}`, {
@@ -75,43 +62,42 @@ export async function runDemo(url: string, token: string, print: (line: string) 
       }),
     "gRPC, with @grpc/grpc-js (backend services)": async ({ method }) => {
       const request = requestOf(method);
-      sent(`${method.parent.typeName}/${method.name} ${toJsonString(method.input, request)}`);
+      show.sent(`${method.parent.typeName}/${method.name} ${toJsonString(method.input, request)}`);
       const metadata = new Metadata();
       metadata.set("authorization", authorization);
       const { response, error } = await unary(grpc, method, request, metadata);
-      if (response) received(`OK ${toJsonString(method.output, response)}`);
-      if (error) received(`${status[error.code]} ${reasonOf(error)}: ${error.details}`);
+      if (response) show.received(`OK ${toJsonString(method.output, response)}`);
+      if (error) show.received(`${status[error.code]} ${reasonOf(error)}: ${error.details}`);
       return response !== undefined;
     },
     "gRPC-Web, with @connectrpc/connect-web (browsers)": async ({ method }) => {
       const request = requestOf(method);
-      sent(`client.${method.localName}(${toJsonString(method.input, request)})`);
+      show.sent(`client.${method.localName}(${toJsonString(method.input, request)})`);
       try {
         const response = await (method === lockUser
           ? web.lockUser(request as never)
           : web.unlockUser(request as never));
-        received(`OK ${toJsonString(method.output, response)}`);
+        show.received(`OK ${toJsonString(method.output, response)}`);
         return true;
       } catch (error) {
         const { code, rawMessage } = ConnectError.from(error);
         const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
-        received(`${Code[code]} ${info?.reason}: ${rawMessage}`);
+        show.received(`${Code[code]} ${info?.reason}: ${rawMessage}`);
         return false;
       }
     },
   };
 
   try {
-    heading("Create a user");
+    show.heading("Create a user");
     expectOutcome(await post("/resources/v3alpha/users", { userId: USER }), true, "creating the user");
     for (const [name, call] of Object.entries(protocols)) {
-      heading(name);
+      show.heading(name);
       for (const step of STEPS) {
-        print(`  ${step.title}`);
+        show.step(step.title);
         expectOutcome(await call(step), step.succeeds, `${name}: ${step.title}`);
       }
     }
-    heading("Done. `npm start` serves; README.md has the rest.");
   } finally {
     grpc.close();
   }
@@ -144,6 +130,7 @@ function reasonOf({ metadata }: ServiceError): string {
   return info ? fromBinary(ErrorInfoSchema, info.value).reason : "";
 }
 
-function expectOutcome(actual: boolean, wanted: boolean, what: string): void {
+/** Throws if an answer is not the one that was to be shown. */
+export function expectOutcome(actual: boolean, wanted: boolean, what: string): void {
   if (actual !== wanted) throw new Error(`${what}: that was not the answer to be shown`);
 }

@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Role, RoleSchema } from "../../gen/userlock/v3alpha/access_service_pb.ts";
-import { accessClient, type Environment, UsageError } from "./client.ts";
+import { duration, parse, UsageError } from "./arguments.ts";
+import { accessClient, type Environment } from "./client.ts";
 
 export const TOKEN_USAGE = `  userlock token create --subject S --role ROLE [--organization ID] [--expires 30d]
                             make a token and print its secret, this once
@@ -10,7 +10,6 @@ export const TOKEN_USAGE = `  userlock token create --subject S --role ROLE [--o
 `;
 
 const PAGE = 1_000;
-const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /**
  * `userlock token …`: makes, lists and revokes tokens on a running server. What it prints on stdout is the secret alone
@@ -71,21 +70,4 @@ async function revoke(args: string[], environment: Environment): Promise<void> {
   const [tokenId, ...more] = parse(args, {}, true).positionals;
   if (tokenId === undefined || more.length > 0) throw new UsageError("token revoke takes the id of one token");
   await accessClient(environment).revokeToken({ tokenId });
-}
-
-type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;
-
-function parse<Known extends Options>(args: string[], options: Known, allowPositionals = false) {
-  try {
-    return parseArgs({ args, options, allowPositionals, strict: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
-/** Milliseconds of a text such as `30d`. */
-function duration(text: string): number {
-  const [, number, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
-  if (!unit) throw new UsageError("--expires must be a number with a unit of s, m, h, d or w, such as 30d");
-  return Number(number) * UNITS[unit as keyof typeof UNITS];
 }

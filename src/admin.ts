@@ -1,0 +1,87 @@
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { createExecute } from "./app/execute.ts";
+import { createSearch } from "./app/search.ts";
+import { hashSecret, newSecret } from "./auth/token.ts";
+import { systemClock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { accessToken } from "./domain/token.ts";
+import { user } from "./domain/user.ts";
+import type { Lock } from "./domain/user-state.ts";
+import { idGenerator } from "./ids.ts";
+import { StoreRefused } from "./store/port.ts";
+import { openSqliteStore } from "./store/sqlite.ts";
+
+/** A locked user, as the command line shows him; times are microseconds since the Unix epoch. */
+export interface LockedUser {
+  id: string;
+  lock: Lock;
+}
+
+/**
+ * The way back for who has the store in his hands: it needs no token and no server, works beside running servers, and
+ * its events name `admin@host`. Its methods reject with a DomainError.
+ */
+export interface Admin {
+  unlock(userId: string): Promise<void>;
+  /** A new token of an INSTANCE_OWNER; `lifetime` is in microseconds. Resolves with its secret. */
+  createToken(subject: string, lifetime: number | undefined): Promise<string>;
+  /** A user of the system's own, whom no grant reaches: a break-glass account. */
+  createUser(userId: string): Promise<void>;
+  locked(): AsyncGenerator<LockedUser>;
+  close(): Promise<void>;
+}
+
+const PAGE = 1_000;
+
+/** Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to. */
+export async function openAdmin({ store: settings, instance }: Config): Promise<Admin> {
+  if (!existsSync(settings.file)) throw new StoreRefused(`There is no store at ${settings.file}: see USERLOCK_STORE.`);
+  const clock = systemClock();
+  const newId = idGenerator(clock);
+  const store = await openSqliteStore(settings.file, instance.id);
+  const execute = createExecute({ store, clock });
+  const search = createSearch({ store, clock });
+  const subject = `admin@${hostname()}`;
+  const principal = { subject, grants: [], isSystem: true } as const;
+  const caller = { principal, actor: { subject }, signal: new AbortController().signal };
+
+  return {
+    async unlock(id) {
+      await execute(user, { id, command: { type: "unlock" }, permission: "user.write" }, caller);
+    },
+    async createToken(subject, lifetime) {
+      const secret = newSecret();
+      const owner = { type: "instance", id: instance.id } as const;
+      const token = {
+        id: newId(),
+        owner,
+        subject,
+        grants: [{ role: "INSTANCE_OWNER" } as const],
+        hash: hashSecret(secret),
+        ...(lifetime !== undefined && { expires: clock() + lifetime }),
+      };
+      const command = { type: "create", token } as const;
+      await execute(accessToken, { id: token.id, command, permission: "access.write", newOwner: owner }, caller);
+      return secret;
+    },
+    async createUser(id) {
+      const owner = { type: "system", id: "system" } as const;
+      const command = { type: "create", id, owner, profile: {}, usernames: [] } as const;
+      await execute(
+        user,
+        { id, command: { ...command, usernames: [] }, permission: "user.write", newOwner: owner },
+        caller,
+      );
+    },
+    async *locked() {
+      const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };
+      for (let offset = 0; ; offset += PAGE) {
+        const { result, total } = await search.users(principal, { ...page, offset });
+        for (const { id, state } of result) yield { id, lock: state.lock as Lock };
+        if (offset + result.length >= total) return;
+      }
+    },
+    close: () => store.close(),
+  };
+}
