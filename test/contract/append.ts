@@ -1,4 +1,4 @@
-import type { EventStore } from "../../src/store/port.ts";
+import type { Append, EventStore } from "../../src/store/port.ts";
 import {
   change,
   claiming,
@@ -138,6 +138,80 @@ export function describeAppend(current: () => EventStore): void {
       expect((await store.load("user", "1"))?.state).toEqual({ name: "a user" });
       expect((await store.load("token", "1"))?.state).toEqual({ name: "a token" });
       expect(await store.load("other", "1")).toBeUndefined();
+    });
+  });
+}
+
+export function describeRequires(current: () => EventStore): void {
+  describe("other streams on which a change rests", () => {
+    const requiring = (id: string, version: number, more: Partial<Append> = {}) =>
+      change("u1", { requires: [{ kind: "user", id, version }], ...more });
+
+    test.each([
+      ["has the version", 2, "appended"],
+      ["has moved on", 1, "conflict"],
+      ["has not come so far", 3, "conflict"],
+      ["shall not be there, and is", 0, "conflict"],
+    ])("one that %s", async (_, version, outcome) => {
+      const store = current();
+      await store.append(change("other"));
+      await store.append(change("other", { expectedVersion: 1 }));
+      expect(outcomeOf(await store.append(requiring("other", version)))).toBe(outcome);
+      expect(await versionOf(store, "u1")).toBe(outcome === "appended" ? 1 : undefined);
+      expect(await versionOf(store, "other")).toBe(2);
+    });
+
+    test.each([
+      ["that is not there as it shall be", 0, "appended"],
+      ["that is not there, but shall be", 1, "conflict"],
+    ])("one %s", async (_, version, outcome) => {
+      expect(outcomeOf(await current().append(requiring("nobody", version)))).toBe(outcome);
+    });
+
+    test("one of another kind is another one", async () => {
+      const store = current();
+      await store.append(change("other"));
+      const ofToken = { requires: [{ kind: "token", id: "other", version: 1 }] };
+      expect(await store.append(change("u1", ofToken))).toEqual({ outcome: "conflict" });
+    });
+
+    test("all of them must be as they were, and a conflict leaves nothing", async () => {
+      const store = current();
+      await store.append(claiming("u1", ["name:ann"]));
+      await store.append(change("one"));
+      await store.append(change("other"));
+      const before = await store.load("user", "u1");
+      const refused = claiming("u1", ["name:bob"], ["name:ann"], 1);
+      const requires = ["one", "other"].map((id, index) => ({ kind: "user", id, version: 1 + index }));
+      expect(await store.append({ ...refused, requires })).toEqual({ outcome: "conflict" });
+      expect(await store.load("user", "u1")).toEqual(before);
+      expect(await holderOf(store, "name:ann")).toBe("u1");
+      expect(await holderOf(store, "name:bob")).toBeUndefined();
+      expect(inShort(await readAll(store))).toEqual(["u1 1", "one 1", "other 1"]);
+    });
+
+    test("one that moves on in the same moment is a conflict, which does not touch those that arrive with it", async () => {
+      const store = current();
+      await store.append(change("other"));
+      const outcomes = await outcomesOf([
+        store.append(change("other", { expectedVersion: 1 })),
+        store.append(requiring("other", 1)),
+        store.append(change("u2")),
+      ]);
+      expect(outcomes).toEqual(["appended", "conflict", "appended"]);
+      expect(inShort(await readAll(store))).toEqual(["other 1", "other 2", "u2 1"]);
+    });
+
+    test("of two changes that rest on each other's streams at once one is made", async () => {
+      const store = current();
+      for (let round = 0; round < 20; round++) {
+        const [one, other] = [`one ${round}`, `other ${round}`];
+        await outcomesOf([one, other].map((id) => store.append(change(id))));
+        const resting = (id: string, on: string) =>
+          change(id, { expectedVersion: 1, requires: [{ kind: "user", id: on, version: 1 }] });
+        const outcomes = await outcomesOf([store.append(resting(one, other)), store.append(resting(other, one))]);
+        expect(outcomes.sort()).toEqual(["appended", "conflict"]);
+      }
     });
   });
 }

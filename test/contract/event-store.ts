@@ -1,5 +1,5 @@
 import type { EventStore } from "../../src/store/port.ts";
-import { describeAppend, describeClaims } from "./append.ts";
+import { describeAppend, describeClaims, describeRequires } from "./append.ts";
 import { describeClose, describeLog } from "./log.ts";
 import { describeSearch } from "./search.ts";
 import { describeSharing } from "./sharing.ts";
@@ -42,6 +42,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       const another = (instance?: string) => open(place, opened, instance);
       describeAppend(() => store);
       describeClaims(() => store);
+      describeRequires(() => store);
       describeLog(() => store);
       describeClose(() => store, shared ? another : undefined);
       if (shared) describeSharing(() => store, another);

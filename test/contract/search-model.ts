@@ -22,6 +22,8 @@ export function passes(filter: Filter, stream: StreamRecord, element?: unknown):
   const found = fieldOf(filter.field, stream, element);
   if ("exists" in filter) return found !== undefined;
   if ("is" in filter) return found === filter.is;
+  if ("atMost" in filter) return typeof found === "number" && found <= filter.atMost;
+  if ("atLeast" in filter) return typeof found === "number" && found >= filter.atLeast;
   if (typeof found !== "string") return false;
   switch (filter.text) {
     case "equals_ignore_case":

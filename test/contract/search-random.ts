@@ -16,7 +16,7 @@ export const randomStream = fc.record({
       name: someText,
       email: fc.record({ address: someText, verified: fc.boolean() }, maybe),
       shoe: someNumber,
-      names: fc.array(fc.record({ name: someText, own: fc.boolean() }, maybe), { maxLength: 3 }),
+      names: fc.array(fc.record({ name: someText, own: fc.boolean(), since: someNumber }, maybe), { maxLength: 3 }),
     },
     maybe,
   ),
@@ -36,7 +36,13 @@ function conditions(texts: string[], booleans: string[], numbers: string[]): fc.
     fc.record({ field: fc.constantFrom(...booleans), is: fc.boolean() }),
     fc.record({ field: fc.constantFrom(...texts, ...booleans, ...numbers), exists: fc.constant(true as const) }),
   ];
-  return numbers.length === 0 ? all : [...all, fc.record({ field: fc.constantFrom(...numbers), is: someNumber })];
+  const number = fc.constantFrom(...numbers);
+  return [
+    ...all,
+    fc.record({ field: number, is: someNumber }),
+    fc.record({ field: fc.oneof(number, fc.constantFrom(...texts)), atMost: someNumber }),
+    fc.record({ field: fc.oneof(number, fc.constantFrom(...texts)), atLeast: someNumber }),
+  ];
 }
 
 function nested(leaves: fc.Arbitrary<Filter>[], depth: number): fc.Arbitrary<Filter> {
@@ -50,7 +56,7 @@ function nested(leaves: fc.Arbitrary<Filter>[], depth: number): fc.Arbitrary<Fil
   );
 }
 
-const ofElement = nested(conditions(["element.name"], ["element.own"], []), 2);
+const ofElement = nested(conditions(["element.name"], ["element.own"], ["element.since"]), 2);
 const randomFilter = nested(
   [
     ...conditions(

@@ -21,6 +21,8 @@ const text = (value: string, method: TextMethod, field = "state.name"): Filter =
 const is = (field: string, value: string | number | boolean): Filter => ({ field, is: value });
 const exists = (field: string): Filter => ({ field, exists: true });
 const not = (filter: Filter): Filter => ({ not: filter });
+const atMost = (field: string, value: number): Filter => ({ field, atMost: value });
+const atLeast = (field: string, value: number): Filter => ({ field, atLeast: value });
 const some = (where: Filter, array = "state.names"): Filter => ({ some: array, where });
 
 /** The streams of the rows below, by id. */
@@ -29,9 +31,17 @@ const PEOPLE: Record<string, object> = {
     name: "Ann",
     email: { address: "ann@example.com", verified: true },
     shoe: 40,
-    names: [{ name: "ann", own: true }, { name: "queen" }],
+    names: [
+      { name: "ann", own: true, since: 7 },
+      { name: "queen", since: 7.5 },
+    ],
   },
-  bob: { name: "Bob", email: { address: "bob@example.com", verified: false }, shoe: 43.5, names: [{ name: "bob" }] },
+  bob: {
+    name: "Bob",
+    email: { address: "bob@example.com", verified: false },
+    shoe: 43.5,
+    names: [{ name: "bob", since: 1 }],
+  },
   muell: { name: "Müller", lock: { reason: "fraud" }, names: [] },
   MUELL: { name: "MÜLLER", email: { address: "Mueller@example.com" } },
   percent: { name: "100%_\\" },
@@ -75,6 +85,30 @@ const FILTERS: [name: string, where: Filter, ids: string[]][] = [
   ["one that is not", not(exists("state.email")), IDS.filter((id) => !["ann", "bob", "MUELL"].includes(id))],
   ["what no stream has", exists("state.nothing.at.all"), []],
   ["not what no stream has", not(is("state.nothing.at.all", "x")), IDS],
+
+  ["at most a number", atMost("state.shoe", 40), ["ann"]],
+  ["at most a number between two", atMost("state.shoe", 43.4), ["ann"]],
+  ["at most more than any", atMost("state.shoe", 1e15), ["ann", "bob"]],
+  ["at most less than any", atMost("state.shoe", 39.9), []],
+  ["at least a number", atLeast("state.shoe", 43.5), ["bob"]],
+  ["at least a number between two", atLeast("state.shoe", 40.1), ["bob"]],
+  ["at least less than any", atLeast("state.shoe", -1e15), ["ann", "bob"]],
+  ["at least more than any", atLeast("state.shoe", 43.6), []],
+  ["at least and at most", { all: [atLeast("state.shoe", 40), atMost("state.shoe", 40)] }, ["ann"]],
+  ["at most a time, to the microsecond", atMost("created", NOW + 1), ["ann", "bob"]],
+  ["at least a time, to the microsecond", atLeast("changed", NOW + 9), ["ann", "nameless"]],
+  ["not at most passes what is absent", not(atMost("state.shoe", 40)), IDS.filter((id) => id !== "ann")],
+  ["not at least passes what is absent", not(atLeast("state.shoe", 40.1)), IDS.filter((id) => id !== "bob")],
+  ["a text is at most no number", atMost("state.name", 1e15), []],
+  ["a text is at least no number", atLeast("state.name", -1e15), []],
+  ["an object is at least no number", atLeast("state.email", -1e15), []],
+  ["some element at least", some(atLeast("element.since", 7)), ["ann"]],
+  ["some element at most", some(atMost("element.since", 6.9)), ["bob"]],
+  [
+    "some is one element between two numbers",
+    some({ all: [atLeast("element.since", 2), atMost("element.since", 6)] }),
+    [],
+  ],
 
   ["equals_ignore_case", text("mÜLLER", "equals_ignore_case"), ["muell", "MUELL"]],
   ["equals_ignore_case is no prefix", text("mülle", "equals_ignore_case"), []],

@@ -35,6 +35,21 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       }
     });
 
+    test("of changes through both that rest on each other's streams one is made each time", async () => {
+      const stores = [current(), await open()] as const;
+      for (let round = 0; round < 20; round++) {
+        const ids = [`one ${round}`, `other ${round}`] as const;
+        await outcomesOf(ids.map((id) => stores[0].append(change(id))));
+        const resting = (id: string, on: string) =>
+          change(id, { expectedVersion: 1, requires: [{ kind: "user", id: on, version: 1 }] });
+        const outcomes = await outcomesOf([
+          stores[0].append(resting(ids[0], ids[1])),
+          stores[1].append(resting(ids[1], ids[0])),
+        ]);
+        expect(outcomes.sort()).toEqual(["appended", "conflict"]);
+      }
+    });
+
     test("a reader misses nothing and gets nothing twice while both append", async () => {
       const [one, other, reader] = [current(), await open(), await open()];
       const writers = [one, other].map(async (store, writer) => {

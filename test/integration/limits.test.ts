@@ -6,7 +6,7 @@ import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { type Door, openDoors } from "../support/doors.ts";
-import { exchange, type HttpAnswer, type HttpRequest } from "../support/http.ts";
+import { exchange, type HttpAnswer, type HttpRequest, openRaw } from "../support/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES, type Wire, type WireRequest } from "../support/wires.ts";
 
@@ -15,6 +15,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_ID_LENGTH = 200;
 const MAX_STREAMS = 256;
 const MAX_ERROR_BYTES = 8 * 1024;
+
+const GET = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 let server: ServerProcess;
 let bystander: Bystander;
@@ -119,6 +121,25 @@ async function endOf(stream: ClientHttp2Stream): Promise<{ status: number | unde
   if (!stream.closed) await new Promise((resolve) => stream.once("close", resolve));
   return { status, reset: stream.rstCode };
 }
+
+test("of connections, one more than the limit is closed at once, and those before it are served", async () => {
+  const small = await startServer({}, { connections: 2 });
+  const [first, second] = [await openRaw(small.url), await openRaw(small.url)];
+  try {
+    const third = await openRaw(small.url);
+    third.write(GET);
+    expect((await third.closed()).toString()).toBe("");
+    for (const { socket, write, received } of [first, second]) {
+      write(GET);
+      await once(socket, "data");
+      expect(received().toString()).toMatch(/^HTTP\/1\.1 200 /);
+    }
+  } finally {
+    first.socket.destroy();
+    second.socket.destroy();
+    await small.stop();
+  }
+});
 
 describe("streams of one connection", () => {
   /** Stays open until the client leaves. */

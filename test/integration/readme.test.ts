@@ -5,10 +5,13 @@ import { http } from "../../gen/google/api/annotations_pb.ts";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
+import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { SETTINGS } from "../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../src/domain/access.ts";
 import { REASONS } from "../../src/domain/errors.ts";
+import { DEFAULT_POLICY } from "../../src/domain/lockout.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
 import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
 
@@ -52,6 +55,7 @@ describe("the commands", () => {
       TOKEN,
       USERLOCK_URL: server.url,
       USERLOCK_TOKEN: TOKEN,
+      USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
       // npm would give its own settings on to the npm in the block.
       npm_config_loglevel: "error",
     };
@@ -121,15 +125,38 @@ describe("the tables say what the code does", () => {
   });
 
   test("methods", () => {
-    const expected = [...UserService.methods, ...AccessService.methods].map((method) => {
-      const { pattern } = getOption(method, http);
-      const path = String(pattern.value).replace("/resources/v3alpha", "");
-      return [method.name, `${pattern.case?.toUpperCase()} ${path}`, getOption(method, policy).permission];
-    });
+    const services = [UserService, SessionService, SettingsService, AccessService];
+    const expected = services.flatMap((service) =>
+      service.methods.map((method) => {
+        const { pattern } = getOption(method, http);
+        const path = String(pattern.value).replace("/resources/v3alpha", "");
+        const route = pattern.case ? `${pattern.case.toUpperCase()} ${path}` : "POST /oauth/v2/introspect";
+        const { permission, proofInRequest } = getOption(method, policy);
+        return [method.name, route, permission, proofInRequest];
+      }),
+    );
     const written = rows("Methods").filter(([name]) => name !== "method");
     expect(
-      written.map(([name, route, permission]) => [name, /`([^`]+)`/.exec(route as string)?.[1], permission]),
+      written.map(([name, route, permission]) => {
+        const [first, ...more] = (permission as string).split(", or ");
+        return [name, /`([^`]+)`/.exec(route as string)?.[1], first, more.length > 0];
+      }),
     ).toEqual(expected);
+  });
+
+  test("the lockout policy's defaults", () => {
+    const minutes = (micros: number) =>
+      micros % 3_600_000_000 === 0 ? `${micros / 3_600_000_000} h` : `${micros / 60_000_000} min`;
+    const { maxAttempts, window, lockDuration, maxLockDuration, knownDevicesPass, revealLock } = DEFAULT_POLICY;
+    const written = rows("What a lock does").filter(([field]) => field !== "field");
+    expect(written.map(([field, value]) => [field, value])).toEqual([
+      ["`maxAttempts`", String(maxAttempts)],
+      ["`window`", minutes(window)],
+      ["`lockDuration`", minutes(lockDuration)],
+      ["`maxLockDuration`", minutes(maxLockDuration)],
+      ["`knownDevicesPass`", String(knownDevicesPass)],
+      ["`revealLock`", String(revealLock)],
+    ]);
   });
 
   test("errors: every reason, with its code", () => {

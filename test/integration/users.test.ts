@@ -201,6 +201,11 @@ describe.each(NAMES)("over %s", (name) => {
       "user.authenticators.usernames[0].username",
     ],
     [
+      "an empty password",
+      { authenticators: { password: { type: { case: "password", value: "" } } } },
+      "user.authenticators.password.password",
+    ],
+    [
       "21 user names",
       { authenticators: { usernames: Array.from({ length: 21 }, (_, n) => ({ username: `x${n}` })) } },
       "user.authenticators.usernames",
@@ -212,8 +217,17 @@ describe.each(NAMES)("over %s", (name) => {
     expect(answer.badRequest?.fieldViolations.map((violation) => violation.field)).toContain(field);
   });
 
+  test("a password is kept, and only when it was set is shown", async () => {
+    const userId = newId();
+    const password = { type: { case: "password" as const, value: "secret" } };
+    const { response } = await door.call(createUser, { user: { userId, authenticators: { password } } }, asOwner);
+    const user = await userOf(userId);
+    const lastChanged = (user.details as { created: string }).created;
+    expect(response?.details?.id).toBe(userId);
+    expect(user.authenticators).toEqual({ password: { lastChanged } });
+  });
+
   const NOT_SERVED: [what: string, user: MessageInitShape<typeof createUser.input>["user"]][] = [
-    ["a password", { authenticators: { password: { type: { case: "password", value: "secret" } } } }],
     [
       "a code by mail",
       { contact: { email: { address: "a@example.com", verification: { case: "sendCode", value: {} } } } },

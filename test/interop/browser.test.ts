@@ -83,7 +83,7 @@ describe.each(CASES)("$client, on $service", ({ client, service }) => {
 });
 
 test.each(CLIENTS)("%s: a published method that is not served is UNIMPLEMENTED", async (client) => {
-  const call = { service: "ZITADELUsers", method: "SetPassword", request: {}, token: ADMIN_TOKEN } as const;
+  const call = { service: "ZITADELUsers", method: "RequestPasswordReset", request: {}, token: ADMIN_TOKEN } as const;
   expect(await callIn(listed, client, call)).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
 });
 

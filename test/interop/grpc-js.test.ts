@@ -85,7 +85,7 @@ describe.each([UserService, ZITADELUsers])("$name", ({ method: { createUser, get
 });
 
 test("a method that is not there: UNIMPLEMENTED", async () => {
-  const { code, reason } = await client.call(Published.method.setPassword, {});
+  const { code, reason } = await client.call(Published.method.requestPasswordReset, {});
   expect({ code, reason }).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
 });
 

@@ -11,7 +11,6 @@ const METHODS_LEFT_OUT = [
   "SetContactPhone",
   "VerifyContactPhone",
   "ResendContactPhoneCode",
-  "SetPassword",
   "RequestPasswordReset",
   "StartWebAuthNRegistration",
   "VerifyWebAuthNRegistration",
@@ -35,21 +34,14 @@ const METHODS_LEFT_OUT = [
 /** Fields of the published messages that userlock's do not have. All are in responses: every request is read whole. */
 const FIELDS_LEFT_OUT: Record<string, string[]> = {
   GetSchema: ["revision"],
-  Authenticators: [
-    "password",
-    "web_auth_n",
-    "totps",
-    "otp_sms",
-    "otp_email",
-    "authentication_keys",
-    "identity_providers",
-  ],
+  Authenticators: ["web_auth_n", "totps", "otp_sms", "otp_email", "authentication_keys", "identity_providers"],
 };
 
 /** userlock's own fields, which published clients pass over. */
 const OWN_FIELDS: Record<string, string[]> = {
-  LockUserRequest: ["reason", "note"],
+  LockUserRequest: ["reason", "note", "until", "duration"],
   GetUser: ["lock"],
+  SearchFilter: ["lock_filter"],
   CreateUser: ["schema_type"],
   PatchUser: ["schema_type"],
 };
@@ -93,7 +85,7 @@ function wireOf(field: DescField) {
   const kind = fieldKind === "list" ? `list of ${field.listKind}` : fieldKind;
   const type = field.message ?? field.enum;
   // Oneofs have no name on the wire; which fields share one is what counts.
-  const siblings = oneof?.fields.map((sibling) => sibling.number);
+  const siblings = oneof?.fields.map((sibling) => sibling.number).filter((other) => other < OWN_FROM);
   return { number, name, jsonName, kind, scalar, type: type?.name, presence, siblings };
 }
 

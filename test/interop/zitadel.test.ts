@@ -189,6 +189,20 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     ]);
   });
 
+  test("SetPassword, and GetUser shows when", async () => {
+    const id = await newUser();
+    const passwordOf = async () => (await client.getUser({ id })).user?.authenticators?.password;
+    expect(await passwordOf()).toBeUndefined();
+    const newPassword = { type: { case: "password" as const, value: "correct horse battery staple" } };
+    const { details } = await client.setPassword({ id, newPassword });
+    expect(await passwordOf()).toMatchObject({ lastChanged: details?.changed });
+    const hash = { type: { case: "hash" as const, value: "$6$saltsalt$hash" } };
+    expect(await refusalOf(client.setPassword({ id, newPassword: hash }))).toEqual([
+      "InvalidArgument",
+      "INVALID_REQUEST",
+    ]);
+  });
+
   test("without a valid token: UNAUTHENTICATED", async () => {
     expect(await refusalOf(stranger.lockUser({ id: "u" }))).toEqual(["Unauthenticated", "TOKEN_INVALID"]);
   });

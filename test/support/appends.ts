@@ -16,6 +16,7 @@ export function change(id: string, more: Partial<Append> = {}): Append {
     owner: { type: "instance", id: "default" },
     state: { id },
     claims: { add: [], remove: [] },
+    requires: [],
     ...more,
   };
 }

@@ -24,8 +24,8 @@ import {
   type ErrorInfo,
   ErrorInfoSchema,
   file_google_rpc_error_details,
-  PreconditionFailureSchema,
-  RequestInfoSchema,
+  type RetryInfo,
+  RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
 import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -40,6 +40,7 @@ export interface Answer<Output = Message> {
   message: string;
   info: ErrorInfo | undefined;
   badRequest: BadRequest | undefined;
+  retryInfo: RetryInfo | undefined;
   /** Types of all details, without the package. */
   detailTypes: string[];
   response: Output | undefined;
@@ -171,7 +172,7 @@ function overGrpcWebText(url: string, method: DescMethodUnary): Invoke {
   };
 }
 
-/** REST as the published documentation has it: verb, path with {variables}, field of the body. */
+/** The routes of REST: verb, path with {variables}, field of the body. */
 export const REST_ROUTES: Record<string, [verb: string, path: string, body?: string]> = {
   CreateUser: ["POST", "/users", "user"],
   GetUser: ["GET", "/users/{id}"],
@@ -187,6 +188,15 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   CreateToken: ["POST", "/tokens", "*"],
   ListTokens: ["GET", "/tokens"],
   RevokeToken: ["DELETE", "/tokens/{tokenId}"],
+  SetPassword: ["POST", "/users/{id}/password", "newPassword"],
+  CreateSession: ["POST", "/sessions", "*"],
+  GetSession: ["GET", "/sessions/{sessionId}"],
+  ListSessions: ["GET", "/users/{id}/sessions"],
+  DeleteSession: ["DELETE", "/sessions/{sessionId}"],
+  DeleteSessions: ["DELETE", "/users/{id}/sessions"],
+  GetLockoutPolicy: ["GET", "/settings/lockout"],
+  SetLockoutPolicy: ["PUT", "/settings/lockout", "policy"],
+  ResetLockoutPolicy: ["DELETE", "/settings/lockout"],
 };
 
 const registry = createRegistry(file_google_rpc_error_details);
@@ -196,6 +206,11 @@ function restDoor(url: string): Door {
     name: "REST",
     async call(method, request, { token, headers } = {}) {
       const json = toJson(method.input, create(method.input, request as never)) as Record<string, JsonValue>;
+      if (method.name === "IntrospectToken") {
+        const body = new URLSearchParams({ token: String(json.token ?? "") });
+        const asked = { method: "POST", headers: headersOf(token, headers), body };
+        return (await readRest(method, await fetch(`${url}/oauth/v2/introspect`, asked))) as never;
+      }
       const [verb, template, body] = REST_ROUTES[method.name]!;
       const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const value = String(json[name] ?? "");
@@ -218,12 +233,16 @@ function restDoor(url: string): Door {
         headers: all,
         ...(payload !== undefined && { body: JSON.stringify(payload) }),
       });
-      const text = await response.text();
-      if (response.ok) return success(fromJsonString(method.output, text)) as never;
-      return failure(fromJson(StatusSchema, JSON.parse(text), { registry })) as never;
+      return (await readRest(method, response)) as never;
     },
     close() {},
   };
+}
+
+async function readRest(method: DescMethodUnary, response: Response): Promise<Answer> {
+  const text = await response.text();
+  if (response.ok) return success(fromJsonString(method.output, text));
+  return failure(fromJson(StatusSchema, JSON.parse(text), { registry }));
 }
 
 function flatten(name: string, value: JsonValue, query: URLSearchParams): void {
@@ -245,13 +264,14 @@ function success(response: Message): Answer {
     message: "",
     info: undefined,
     badRequest: undefined,
+    retryInfo: undefined,
     detailTypes: [],
     response,
   };
 }
 
 function failure({ code, message, details }: Pick<Status, "code" | "message" | "details">): Answer {
-  const known = createRegistry(ErrorInfoSchema, BadRequestSchema, PreconditionFailureSchema, RequestInfoSchema);
+  const known = createRegistry(file_google_rpc_error_details);
   const unpacked = details.map((any) => anyUnpack(any, known));
   const info = unpacked.find((detail) => detail?.$typeName === ErrorInfoSchema.typeName) as ErrorInfo | undefined;
   return {
@@ -260,6 +280,7 @@ function failure({ code, message, details }: Pick<Status, "code" | "message" | "
     message,
     info,
     badRequest: unpacked.find((detail) => detail?.$typeName === BadRequestSchema.typeName) as BadRequest | undefined,
+    retryInfo: unpacked.find((detail) => detail?.$typeName === RetryInfoSchema.typeName) as RetryInfo | undefined,
     detailTypes: details.map(({ typeUrl }) => typeUrl.replace(/^.*\./, "")),
     response: undefined,
   };

@@ -6,6 +6,7 @@ const folder = temporaryFolder();
 const pem = folder.file("some.pem");
 writeFileSync(pem, "PEM");
 afterAll(folder.remove);
+const KEY = Buffer.alloc(32, "key");
 
 /** Names of the settings that are found fault with, in order. */
 function faults(environment: Record<string, string>): string[] {
@@ -28,6 +29,9 @@ test("without any setting, the defaults", () => {
     corsOrigins: [],
     instance: { id: "default", domains: [] },
     jwt: undefined,
+    secretKey: undefined,
+    argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
+    sessionLifetime: 12 * 3_600 * 1_000_000,
     logLevel: "info",
   });
 });
@@ -47,6 +51,9 @@ test("every setting", () => {
       USERLOCK_JWT_AUDIENCE: "userlock",
       USERLOCK_JWKS: "https://issuer.example.com/jwks",
       USERLOCK_JWT_ROLES_CLAIM: "groups",
+      USERLOCK_SECRET_KEY: KEY.toString("base64"),
+      USERLOCK_ARGON2: "m=65536,t=3,p=4",
+      USERLOCK_SESSION_LIFETIME: "30m",
       USERLOCK_LOG_LEVEL: "debug",
     }),
   ).toEqual({
@@ -63,6 +70,9 @@ test("every setting", () => {
       jwks: "https://issuer.example.com/jwks",
       rolesClaim: "groups",
     },
+    secretKey: KEY,
+    argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
+    sessionLifetime: 30 * 60 * 1_000_000,
     logLevel: "debug",
   });
 });
@@ -87,6 +97,28 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_INSTANCE_DOMAINS: "a_b" }, ["USERLOCK_INSTANCE_DOMAINS"]],
   [{ USERLOCK_JWT_ISSUER: "https://issuer.example.com" }, ["USERLOCK_JWT_AUDIENCE, USERLOCK_JWKS"]],
   [{ USERLOCK_JWKS: "/no/such/file", USERLOCK_JWT_ISSUER: "i", USERLOCK_JWT_AUDIENCE: "a" }, ["USERLOCK_JWKS"]],
+  [{ USERLOCK_SECRET_KEY: KEY.toString("base64") }, []],
+  [{ USERLOCK_SECRET_KEY: KEY.subarray(1).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
+  [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
+  [{ USERLOCK_SESSION_LIFETIME: "0h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "12" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1.5h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "-1h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1 h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_ARGON2: "m=8,t=1,p=1" }, []],
+  [{ USERLOCK_ARGON2: "m=7,t=1,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=15,t=1,p=2" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=262144,t=20,p=16" }, []],
+  [{ USERLOCK_ARGON2: "m=262145,t=1,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=21,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=0,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=640,t=1,p=17" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=1,p=0" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "t=1,m=64,p=1" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
   [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
   [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],
@@ -101,6 +133,7 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
 
 test.each([
   ["USERLOCK_ADMIN_TOKEN", "a secret"],
+  ["USERLOCK_SECRET_KEY", "a secret"],
   ["USERLOCK_STORE", "postgres://user:secret@host/db"],
 ])("a bad %s is not shown", (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(

@@ -29,7 +29,8 @@ const ROOMS: Record<string, string[]> = {
     "store/",
     "transport/",
   ],
-  "main.ts": ["cli/", "config.ts", "log.ts", "server.ts"],
+  "admin.ts": ["app/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/", "store/port.ts"],
+  "main.ts": ["admin.ts", "cli/", "config.ts", "log.ts", "server.ts"],
 };
 
 /** What only some rooms may reach for outside the house. */

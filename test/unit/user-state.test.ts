@@ -2,14 +2,8 @@ import fc from "fast-check";
 import type { Owner } from "../../src/domain/access.ts";
 import type { Occasion } from "../../src/domain/aggregate.ts";
 import { DomainError } from "../../src/domain/errors.ts";
-import {
-  type Profile,
-  type User,
-  type UserCommand,
-  type UserEvent,
-  type Username,
-  user,
-} from "../../src/domain/user.ts";
+import { type UserCommand, user } from "../../src/domain/user.ts";
+import type { Profile, User, UserEvent, Username } from "../../src/domain/user-state.ts";
 
 const NOW = 1_764_000_000_000_000;
 const INSTANCE: Owner = { type: "instance", id: "default" };
@@ -29,7 +23,7 @@ const added = (username: Username): UserEvent => ({ type: "user.username_added",
 const removed = (usernameId: string): UserEvent => ({ type: "user.username_removed", data: { usernameId } });
 const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone" } as const;
 const LOCKED: UserEvent = { type: "user.locked", data: FRAUD };
-const UNLOCKED: UserEvent = { type: "user.unlocked", data: {} };
+const UNLOCKED: UserEvent = { type: "user.unlocked", data: { cause: "manual" } };
 const ACTIVATED: UserEvent = { type: "user.activated", data: {} };
 const DEACTIVATED: UserEvent = { type: "user.deactivated", data: {} };
 const DELETED: UserEvent = { type: "user.deleted", data: {} };
@@ -55,25 +49,29 @@ const FOLDS: { name: string; given: UserEvent[]; expected: User }[] = [
   {
     name: "locked knows cause, reason, note, who and when",
     given: [created(ANN), LOCKED],
-    expected: { ...ACTIVE, lock: FOLDED_LOCK },
+    expected: { ...ACTIVE, lock: FOLDED_LOCK, epoch: 1 },
   },
-  { name: "unlocked has no trace of the lock", given: [created(ANN), LOCKED, UNLOCKED], expected: ACTIVE },
-  { name: "deactivated", given: [created(ANN), DEACTIVATED], expected: { ...ACTIVE, lifecycle: "inactive" } },
-  { name: "activated", given: [created(ANN), DEACTIVATED, ACTIVATED], expected: ACTIVE },
+  {
+    name: "unlocked has no trace of the lock but that it ended the sessions",
+    given: [created(ANN), LOCKED, UNLOCKED],
+    expected: { ...ACTIVE, epoch: 1 },
+  },
+  { name: "deactivated", given: [created(ANN), DEACTIVATED], expected: { ...ACTIVE, lifecycle: "inactive", epoch: 1 } },
+  { name: "activated", given: [created(ANN), DEACTIVATED, ACTIVATED], expected: { ...ACTIVE, epoch: 1 } },
   {
     name: "deactivated, locked, unlocked is inactive",
     given: [created(ANN), DEACTIVATED, LOCKED, UNLOCKED],
-    expected: { ...ACTIVE, lifecycle: "inactive" },
+    expected: { ...ACTIVE, lifecycle: "inactive", epoch: 2 },
   },
   {
     name: "locked, deactivated, activated is locked still",
     given: [created(ANN), LOCKED, DEACTIVATED, ACTIVATED],
-    expected: { ...ACTIVE, lock: FOLDED_LOCK },
+    expected: { ...ACTIVE, lock: FOLDED_LOCK, epoch: 2 },
   },
   {
     name: "patched keeps what was not named",
     given: [created(ANN), LOCKED, patched({ schemaId: "7" })],
-    expected: { ...ACTIVE, schemaId: "7", lock: FOLDED_LOCK },
+    expected: { ...ACTIVE, schemaId: "7", lock: FOLDED_LOCK, epoch: 1 },
   },
   {
     name: "names are added at the end, and removed by id",
@@ -87,7 +85,7 @@ const FOLDS: { name: string; given: UserEvent[]; expected: User }[] = [
       LOCKED,
       DELETED,
     ],
-    expected: { id: "u1", owner: org("a"), lifecycle: "deleted", usernames: [] },
+    expected: { id: "u1", owner: org("a"), lifecycle: "deleted", usernames: [], epoch: 2 },
   },
 ];
 
@@ -165,6 +163,19 @@ describe("claims", () => {
   });
 });
 
+const EVENTS: UserEvent[] = [
+  created({ owner: org("a"), usernames: [name("ann")] }),
+  patched({ schemaType: "robot" }),
+  LOCKED,
+  UNLOCKED,
+  ACTIVATED,
+  DEACTIVATED,
+  DELETED,
+  added(name("bob")),
+  removed("id of ann"),
+  { type: "user.of_a_newer_version", data: {} } as unknown as UserEvent,
+];
+
 describe("a user's two axes", () => {
   type Axes = { lifecycle: "none" | "active" | "inactive" | "deleted"; lock: "locked" | "unlocked" };
 
@@ -231,19 +242,6 @@ describe("a user's two axes", () => {
     );
   });
 
-  const EVENTS: UserEvent[] = [
-    created({ owner: org("a"), usernames: [name("ann")] }),
-    patched({ schemaType: "robot" }),
-    LOCKED,
-    UNLOCKED,
-    ACTIVATED,
-    DEACTIVATED,
-    DELETED,
-    added(name("bob")),
-    removed("id of ann"),
-    { type: "user.of_a_newer_version", data: {} } as unknown as UserEvent,
-  ];
-
   test("evolve throws for no order of events, gives a state, and leaves the one before as it was", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...EVENTS), { minLength: 1, maxLength: 20 }), (events) => {
@@ -267,5 +265,44 @@ describe("a user's two axes", () => {
   test("an event of a newer version changes nothing", () => {
     const before = fold([created(), LOCKED]);
     expect(fold(EVENTS.slice(-1), before)).toEqual(before);
+  });
+});
+
+describe("what the log keeps", () => {
+  const SECRET = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA";
+  const withPassword = { ...ANN, id: "u1", password: { hash: SECRET, changeRequired: true } };
+
+  /** An event with a hash of a password, right or wrong, and what is kept of it. */
+  const WITHOUT_HASHES: { event: UserEvent; kept: object }[] = [
+    {
+      event: { type: "user.created", data: withPassword },
+      kept: { ...withPassword, password: { hash: "", changeRequired: true } },
+    },
+    {
+      event: { type: "user.password_changed", data: { hash: SECRET, changeRequired: true, endsSessions: true } },
+      kept: { hash: "", changeRequired: true, endsSessions: true },
+    },
+    { event: { type: "user.password_rehashed", data: { hash: SECRET } }, kept: { hash: "" } },
+    {
+      event: { type: "user.login_failed", data: { device: "phone", mac: SECRET, window: 900 } },
+      kept: { device: "phone", mac: "", window: 900 },
+    },
+  ];
+
+  test.each(WITHOUT_HASHES)("of $event.type is no hash", ({ event, kept }) => {
+    const before = JSON.stringify(event);
+    expect(user.logged?.(event)).toEqual({ type: event.type, data: kept });
+    expect(JSON.stringify(event)).toBe(before);
+  });
+
+  const WITHOUT_SECRETS: UserEvent[] = [
+    ...EVENTS,
+    { type: "user.login_succeeded", data: { device: "phone" } },
+    { type: "user.lock_probed", data: {} },
+    { type: "user.sessions_ended", data: {} },
+  ];
+
+  test.each(WITHOUT_SECRETS)("of $type is all", (event) => {
+    expect(user.logged?.(event)).toEqual(event);
   });
 });

@@ -1,14 +1,7 @@
 import type { Owner } from "../../src/domain/access.ts";
 import type { Occasion } from "../../src/domain/aggregate.ts";
-import {
-  MAX_USERNAMES,
-  type Profile,
-  type User,
-  type UserCommand,
-  type UserEvent,
-  type Username,
-  user,
-} from "../../src/domain/user.ts";
+import { MAX_USERNAMES, type UserCommand, user } from "../../src/domain/user.ts";
+import type { Profile, User, UserEvent, Username } from "../../src/domain/user-state.ts";
 
 const NOW = 1_764_000_000_000_000;
 const INSTANCE: Owner = { type: "instance", id: "default" };
@@ -32,7 +25,7 @@ const added = (username: Username): UserEvent => ({ type: "user.username_added",
 const removed = (usernameId: string): UserEvent => ({ type: "user.username_removed", data: { usernameId } });
 const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone" } as const;
 const LOCKED: UserEvent = { type: "user.locked", data: FRAUD };
-const UNLOCKED: UserEvent = { type: "user.unlocked", data: {} };
+const UNLOCKED: UserEvent = { type: "user.unlocked", data: { cause: "manual" } };
 const ACTIVATED: UserEvent = { type: "user.activated", data: {} };
 const DEACTIVATED: UserEvent = { type: "user.deactivated", data: {} };
 const DELETED: UserEvent = { type: "user.deleted", data: {} };

@@ -1,0 +1,260 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { tokenMaker } from "../support/access.ts";
+import { type Door, openDoors } from "../support/doors.ts";
+import {
+  addUser,
+  asOwner,
+  byId,
+  CHEAP_HASHES,
+  dump,
+  inOrganization,
+  logIn,
+  ok,
+  openSession,
+  outcomeOf,
+  PASSWORD,
+  readLog,
+  refused,
+  typesOf,
+} from "../support/logins.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+
+const { createUser, getUser, lockUser, unlockUser, setPassword } = UserService.method;
+const { getSession } = SessionService.method;
+
+const folder = temporaryFolder();
+const file = folder.file("passwords.db");
+let server: ServerProcess;
+let doors: Door[] = [];
+const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
+
+/** One door of each kind of encoding. */
+const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC-Web text, UserService", "gRPC, ZITADELUsers"];
+
+beforeAll(async () => {
+  server = await startServer({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` });
+  doors = openDoors(server.url);
+  const make = tokenMaker(server.url, ADMIN_TOKEN);
+  tokens.managerOfA = (await make.create("manager-a", ["ORG_USER_MANAGER", "a"])).secret;
+  tokens.viewerOfA = (await make.create("viewer-a", ["ORG_VIEWER", "a"])).secret;
+  tokens.viewer = (await make.create("viewer", ["INSTANCE_VIEWER"])).secret;
+});
+
+afterAll(async () => {
+  for (const door of doors) door.close();
+  await server?.stop();
+  folder.remove();
+});
+
+let users = 0;
+const newUser = (door: Door, organization?: string) =>
+  addUser(door, { id: `user-${++users}`, ...(organization !== undefined && { organization }) });
+
+const plain = (value: string, current?: string, changeRequired = false) => ({
+  type: { case: "password" as const, value },
+  changeRequired,
+  ...(current !== undefined && { verification: { case: "currentPassword" as const, value: current } }),
+});
+const hashed = (value: string) => ({ type: { case: "hash" as const, value } });
+const NEW = "another password";
+
+/** Hashes of "p" as other programs made them. */
+const IMPORTS: [kind: string, hash: string][] = [
+  [
+    "argon2id of another cost",
+    "$argon2id$v=19$m=64,t=2,p=2$igHivy/cjM6PIDzauE+j0Q$fmvE1skNpwPIrLgjFRGT+u8vhTvFcOHP81xVjNgUQdI",
+  ],
+  ["argon2i", "$argon2i$v=19$m=64,t=1,p=1$dWYd4GqmI1vwotaxN5KOIw$J8gOLdCQ35xjwab5iIqkVDwEPo6cmIgA8sYFK7DjxlI"],
+  ["bcrypt", "$2y$04$iJUStS07YUKyAM1FuG4XIeG1AzohZR0WHC5sp9UHt3QcZNuRpSumC"],
+];
+
+const BAD_HASHES: [what: string, hash: string][] = [
+  ["of an algorithm that is not known", "$6$saltsalt$hash"],
+  ["of argon2d", "$argon2d$v=19$m=64,t=1,p=1$dWYd4GqmI1vwotaxN5KOIw$J8gOLdCQ35xjwab5iIqkVDwEPo6cmIgA8sYFK7DjxlI"],
+  ["that takes 4 GiB", IMPORTS[1]![1].replace("m=64", "m=4194304")],
+  ["that takes hours", IMPORTS[2]![1].replace("$04", "$31")],
+  ["that argon2 cannot check", IMPORTS[1]![1].replace("m=64", "m=1")],
+];
+
+/** Who may set the password of a user of the organization a, without knowing it. */
+const ADMINS: [who: string, token: string | undefined, request: object, outcome: string][] = [
+  ["user.write", "owner", {}, "OK"],
+  ["user.write on the organization", "managerOfA", inOrganization("a"), "OK"],
+  ["no token", undefined, {}, "UNAUTHENTICATED TOKEN_MISSING"],
+  ["user.read", "viewerOfA", {}, "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["an organization outside the grants", "managerOfA", inOrganization("b"), "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["an organization in which the user is not", "owner", inOrganization("b"), "NOT_FOUND USER_NOT_FOUND"],
+  ["an unknown user", "owner", { id: "nobody" }, "NOT_FOUND USER_NOT_FOUND"],
+  ["an empty id", "owner", { id: "" }, "INVALID_ARGUMENT INVALID_REQUEST"],
+  ["no password", "owner", { newPassword: {} }, "INVALID_ARGUMENT INVALID_REQUEST"],
+  ["an empty password", "owner", { newPassword: plain("") }, "INVALID_ARGUMENT INVALID_REQUEST"],
+  [
+    "a password of 1001 characters",
+    "owner",
+    { newPassword: plain("x".repeat(1_001)) },
+    "INVALID_ARGUMENT INVALID_REQUEST",
+  ],
+  [
+    "the current password of another user",
+    "owner",
+    { newPassword: plain(NEW, PASSWORD) },
+    "UNAUTHENTICATED LOGIN_FAILED",
+  ],
+  [
+    "a code",
+    "owner",
+    { newPassword: { ...plain(NEW), verification: { case: "verificationCode", value: "123" } } },
+    "UNIMPLEMENTED NOT_SERVED",
+  ],
+];
+
+describe.each(NAMES)("over %s", (name) => {
+  let door: Door;
+  beforeAll(() => {
+    door = doors.find((candidate) => candidate.name === name) as Door;
+  });
+  const isRight = async (id: string, password: string) =>
+    outcomeOf(await logIn(door, { ...byId(id), password })) === "OK";
+
+  test("a user is created with a password, and GetUser shows when it was set", async () => {
+    const id = `created-${NAMES.indexOf(name)}`;
+    const authenticators = { password: plain(NEW, undefined, true) };
+    ok(await door.call(createUser, { user: { userId: id, authenticators } }, asOwner));
+    const { user } = (await door.call(getUser, { id }, asOwner)).response!;
+    expect(user?.authenticators?.password?.lastChanged).toEqual(user?.details?.created);
+    expect(await isRight(id, PASSWORD)).toBe(false);
+    const { response } = await logIn(door, { ...byId(id), password: NEW });
+    expect(response?.changeRequired).toBe(true);
+    ok(await door.call(setPassword, { id, newPassword: plain(PASSWORD) }, asOwner));
+    expect((await logIn(door, byId(id))).response?.changeRequired).toBe(false);
+  });
+
+  test.each(ADMINS)("SetPassword, %s", async (_who, token, request, outcome) => {
+    const id = await newUser(door, "a");
+    const wanted = { id, newPassword: plain(NEW), ...request };
+    const answer = await door.call(setPassword, wanted as never, { token: token && tokens[token] });
+    expect(outcomeOf(answer)).toBe(outcome);
+    expect(await isRight(id, NEW)).toBe(outcome === "OK");
+    expect(await isRight(id, PASSWORD)).toBe(outcome !== "OK");
+    const { user } = (await door.call(getUser, { id }, asOwner)).response!;
+    if (outcome === "OK") {
+      expect(answer.response?.details?.id).toBe(id);
+      expect(user?.authenticators?.password?.lastChanged).toEqual(answer.response?.details?.changed);
+    } else expect(user?.authenticators?.password?.lastChanged).toEqual(user?.details?.created);
+  });
+
+  test.each(IMPORTS)("a hash of %s is checked, and replaced at the next good login", async (_kind, hash) => {
+    const id = await newUser(door);
+    ok(await door.call(setPassword, { id, newPassword: hashed(hash) }, asOwner));
+    expect(await isRight(id, "q")).toBe(false);
+    expect(JSON.stringify(dump(file))).toContain(hash);
+    expect(await isRight(id, "p")).toBe(true);
+    expect(JSON.stringify(dump(file))).not.toContain(hash);
+    expect(await isRight(id, "p")).toBe(true);
+    expect(typesOf(readLog(file, id)).slice(2)).toEqual([
+      "user.login_failed",
+      "user.login_succeeded",
+      "user.password_rehashed",
+      "user.login_succeeded",
+    ]);
+  });
+
+  test.each(BAD_HASHES)("a hash %s is refused", async (_what, hash) => {
+    const id = await newUser(door);
+    const set = await door.call(setPassword, { id, newPassword: hashed(hash) }, asOwner);
+    refused(set, "INVALID_ARGUMENT", "INVALID_REQUEST");
+    const user = { userId: `${id}-2`, authenticators: { password: hashed(hash) } };
+    refused(await door.call(createUser, { user }, asOwner), "INVALID_ARGUMENT", "INVALID_REQUEST");
+    expect(await isRight(id, PASSWORD)).toBe(true);
+  });
+
+  describe("by the user himself", () => {
+    test("with his current password: he stays logged in", async () => {
+      const id = await newUser(door);
+      const { sessionId, sessionToken: token } = await openSession(door, id);
+      ok(await door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token }));
+      ok(await door.call(getSession, { sessionId, sessionToken: token }, { token }));
+      expect(await isRight(id, NEW)).toBe(true);
+      expect(await isRight(id, PASSWORD)).toBe(false);
+    });
+
+    test("not without it, not another's, not where he is not", async () => {
+      const [id, other] = [await newUser(door, "a"), await newUser(door)];
+      const asUser = { token: (await openSession(door, id)).sessionToken };
+      const set = async (request: object) =>
+        outcomeOf(await door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD), ...request }, asUser));
+      expect(await set({ newPassword: plain(NEW) })).toBe("PERMISSION_DENIED PERMISSION_MISSING");
+      expect(await set({ id: other })).toBe("UNAUTHENTICATED LOGIN_FAILED");
+      expect(await set(inOrganization("b"))).toBe("UNAUTHENTICATED LOGIN_FAILED");
+      for (const each of [id, other]) expect(await isRight(each, PASSWORD)).toBe(true);
+      expect(await set(inOrganization("a"))).toBe("OK");
+    });
+
+    test("a wrong current password counts like any, and the fifth locks", async () => {
+      const id = await newUser(door);
+      const asUser = { token: (await openSession(door, id)).sessionToken };
+      const set = async (current: string) =>
+        outcomeOf(await door.call(setPassword, { id, newPassword: plain(NEW, current) }, asUser));
+      for (const current of ["a", "b", "c", "d", "e"]) expect(await set(current)).toBe("UNAUTHENTICATED LOGIN_FAILED");
+      expect(await set(PASSWORD)).toBe("UNAUTHENTICATED TOKEN_INVALID");
+      expect(typesOf(readLog(file, id)).slice(-6)).toEqual([
+        ...Array.from({ length: 5 }, () => "user.login_failed"),
+        "user.locked",
+      ]);
+    });
+  });
+});
+
+test("a locked user keeps his lock when an admin sets his password", async () => {
+  const [door] = doors as [Door];
+  const id = await newUser(door);
+  ok(await door.call(lockUser, { id }, asOwner));
+  ok(await door.call(setPassword, { id, newPassword: plain(NEW) }, asOwner));
+  refused(await logIn(door, { ...byId(id), password: NEW }), "UNAUTHENTICATED", "LOGIN_FAILED");
+  expect((await door.call(getUser, { id }, asOwner)).response?.user?.lock).toBeDefined();
+});
+
+describe("the user himself, overtaken between the proof and the change", () => {
+  const slowFile = folder.file("slow.db");
+  let slow: ServerProcess;
+  let slowDoors: Door[] = [];
+
+  beforeAll(async () => {
+    slow = await startServer({ USERLOCK_ARGON2: "m=131072,t=4,p=1", USERLOCK_STORE: `sqlite:${slowFile}` });
+    slowDoors = openDoors(slow.url);
+  });
+  afterAll(async () => {
+    for (const door of slowDoors) door.close();
+    await slow?.stop();
+  });
+
+  test.each<[by: string, overtake: (door: Door, id: string) => Promise<unknown>, password: string]>([
+    [
+      "an admin's new password",
+      async (door, id) => ok(await door.call(setPassword, { id, newPassword: hashed(IMPORTS[2]![1]) }, asOwner)),
+      "p",
+    ],
+    [
+      "a lock and an unlock",
+      async (door, id) => {
+        ok(await door.call(lockUser, { id }, asOwner));
+        ok(await door.call(unlockUser, { id }, asOwner));
+      },
+      PASSWORD,
+    ],
+  ])("by %s, changes nothing", async (by, overtake, password) => {
+    const door = slowDoors.find(({ name }) => name === "Connect proto, UserService") as Door;
+    const id = await addUser(door, { id: by.replaceAll(/\W/g, "-") });
+    const { sessionToken: token } = await openSession(door, id);
+    const goodLogins = () => typesOf(readLog(slowFile, id)).filter((type) => type === "user.login_succeeded").length;
+
+    const change = door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token });
+    // Proven, and now the new password is being hashed.
+    while (goodLogins() < 2) await sleep(5);
+    await overtake(door, id);
+    refused(await change, "UNAUTHENTICATED", "LOGIN_FAILED");
+    ok(await logIn(door, { ...byId(id), password }));
+  });
+});

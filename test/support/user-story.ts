@@ -1,0 +1,88 @@
+import type { Occasion } from "../../src/domain/aggregate.ts";
+import { DEFAULT_POLICY, type LockoutPolicy } from "../../src/domain/lockout.ts";
+import { type CheckedLogin, type UserCommand, user } from "../../src/domain/user.ts";
+import type { User, UserEvent } from "../../src/domain/user-state.ts";
+
+/** When every story begins, microseconds since the Unix epoch. */
+export const START = 1_764_000_000_000_000;
+/** The time so many seconds after the beginning. */
+export const timeAt = (seconds: number) => START + Math.round(seconds * 1_000_000);
+
+export const HASH = "hash of the right password";
+
+/** What somebody does, so many seconds after the beginning. A login comes as one whose password was compared. */
+export type Step = { at: number; as?: string } & (
+  | { command: UserCommand }
+  | { login: Pick<CheckedLogin, "isRight" | "device" | "mac">; comparedWith?: string }
+);
+
+export const wrong = (at: number, password = `wrong at ${at}`, device = ""): Step => ({
+  at,
+  login: { isRight: false, device, mac: password },
+});
+export const right = (at: number, device = ""): Step => ({ at, login: { isRight: true, device, mac: "right" } });
+export const command = (at: number, one: UserCommand, as = "operator"): Step => ({ at, command: one, as });
+export const lock = (at: number, end: { until?: number; duration?: number } = {}) =>
+  command(at, { type: "lock", reason: "fraud", note: "", ...end });
+export const unlock = (at: number) => command(at, { type: "unlock" });
+export const setPassword = (at: number, hash = HASH) =>
+  command(at, { type: "set_password", hash, changeRequired: false, endsSessions: true });
+/** So many wrong passwords, one each second, no two the same. */
+export const wrongs = (count: number, from: number, device = "") =>
+  Array.from({ length: count }, (_, index) => wrong(from + index, undefined, device));
+
+/** What came of a story: the user at its end, and what its last step led to. */
+export interface Ending {
+  state: User;
+  events: UserEvent[];
+}
+
+/** Tells the story of an active user with a password. Throws what a step is refused with. */
+export function tell(steps: readonly Step[], policy: Partial<LockoutPolicy> = {}): Ending {
+  const create: UserCommand = {
+    type: "create",
+    id: "ann",
+    owner: { type: "instance", id: "default" },
+    profile: {},
+    usernames: [],
+    password: { hash: HASH, changeRequired: false },
+  };
+  let ending: Ending = follow(undefined, create, { time: START, actor: { subject: "operator" } });
+  for (const step of steps) {
+    const occasion = { time: timeAt(step.at), actor: { subject: step.as ?? "login page" } };
+    const one: UserCommand =
+      "command" in step
+        ? step.command
+        : {
+            type: "record_login",
+            login: {
+              ...step.login,
+              comparedWith: step.comparedWith ?? (ending.state.password?.hash as string),
+              policy: { ...DEFAULT_POLICY, ...policy },
+            },
+          };
+    ending = follow(ending.state, one, occasion);
+  }
+  return ending;
+}
+
+function follow(before: User | undefined, one: UserCommand, occasion: Occasion): Ending {
+  const events = user.decide(before, one, occasion);
+  let state = before;
+  for (const event of events) state = user.evolve(state, event, occasion);
+  return { state: state as User, events };
+}
+
+/** An event in a few words; times are seconds after the beginning. */
+export function inWords(event: UserEvent): string {
+  if (event.type === "user.unlocked") return event.data.cause === "expired" ? "expired" : "unlocked";
+  if (event.type !== "user.locked") return event.type.replace("user.", "");
+  const { cause, until, knownDevicesPass } = event.data;
+  const end = until === undefined ? "without end" : `until ${(until - START) / 1_000_000}`;
+  if (cause === "manual") return `locked by hand ${end}`;
+  return `locked ${end} for ${knownDevicesPass ? "strangers" : "all"}`;
+}
+
+/** What the last step of the story led to, in words. */
+export const endingInWords = (steps: readonly Step[], policy?: Partial<LockoutPolicy>) =>
+  tell(steps, policy).events.map(inWords);

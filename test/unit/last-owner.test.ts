@@ -1,0 +1,237 @@
+import { createOtherOwner } from "../../src/app/last-owner.ts";
+import type { Grant } from "../../src/domain/access.ts";
+import { accessToken } from "../../src/domain/token.ts";
+import { type UserCommand, user } from "../../src/domain/user.ts";
+import type { EventStore } from "../../src/store/port.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { callerOf, handClock, INSTANCE, usersIn } from "../support/app.ts";
+import { temporaryFolder } from "../support/server-process.ts";
+import { timeAt } from "../support/user-story.ts";
+
+let clock: ReturnType<typeof handClock>;
+let stores: EventStore[];
+
+beforeEach(() => {
+  clock = handClock(timeAt(0));
+  stores = [];
+});
+
+afterEach(async () => {
+  for (const store of stores) await store.close();
+});
+
+async function open(file = ":memory:") {
+  const store = await openSqliteStore(file, "default");
+  stores.push(store);
+  return store;
+}
+
+/** Users, their tokens, and changes of users that ask for another owner. */
+function ownersIn(store: EventStore) {
+  const users = usersIn(store, clock);
+  const otherOwner = createOtherOwner({ store, clock });
+  let tokens = 0;
+  return {
+    ...users,
+    otherOwner,
+    async give(subject: string, grants: Grant[], more: { expires?: number } = {}): Promise<string> {
+      const id = `token ${tokens++} of ${subject}`;
+      const token = { id, owner: INSTANCE, subject, grants, hash: id, ...more };
+      await users.execute(
+        accessToken,
+        { id, command: { type: "create", token }, permission: "access.write", newOwner: INSTANCE },
+        callerOf("operator"),
+      );
+      return id;
+    },
+    revoke: (id: string) =>
+      users.execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, callerOf("operator")),
+    /** What came of the change: "done", or the reason of the refusal. */
+    change: (id: string, command: UserCommand, by = "operator") =>
+      users.execute(user, { id, command, permission: "user.write", guard: () => otherOwner(id) }, callerOf(by)).then(
+        () => "done",
+        (error) => error.reason as string,
+      ),
+  };
+}
+type Owners = ReturnType<typeof ownersIn>;
+
+const OWNER: Grant = { role: "INSTANCE_OWNER" };
+const LOCK: UserCommand = { type: "lock", reason: "fraud", note: "" };
+const DEACTIVATE: UserCommand = { type: "deactivate" };
+const DELETE: UserCommand = { type: "delete" };
+const LAST = "LAST_OWNER";
+const DONE = "done";
+
+/** Ann and Bob are users. What is given besides, and what comes of it that Ann is locked. */
+const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome: string][] = [
+  ["who holds nothing", async () => {}, DONE],
+  ["who holds another role", ({ give }) => give("ann", [{ role: "INSTANCE_VIEWER" }]), DONE],
+  ["who owns an organization", ({ give }) => give("ann", [{ role: "ORG_OWNER", organization: "a" }]), DONE],
+  ["who is the only owner", ({ give }) => give("ann", [OWNER]), LAST],
+  ["who is the only owner, among other roles", ({ give }) => give("ann", [{ role: "INSTANCE_VIEWER" }, OWNER]), LAST],
+  [
+    "beside whom there is another owner",
+    async ({ give }) => {
+      await give("ann", [OWNER]);
+      await give("bob", [OWNER]);
+    },
+    DONE,
+  ],
+  [
+    "beside whom there is one of another role",
+    async ({ give }) => {
+      await give("ann", [OWNER]);
+      await give("bob", [{ role: "INSTANCE_VIEWER" }]);
+    },
+    LAST,
+  ],
+  [
+    "who has two tokens, and nobody else has one",
+    async ({ give }) => {
+      await give("ann", [OWNER]);
+      await give("ann", [OWNER]);
+    },
+    LAST,
+  ],
+  [
+    "whose tokens are revoked or have ended",
+    async ({ give, revoke }) => {
+      await revoke(await give("ann", [OWNER]));
+      await give("ann", [OWNER], { expires: timeAt(10) });
+    },
+    DONE,
+  ],
+  ["whose token ends later", ({ give }) => give("ann", [OWNER], { expires: timeAt(10) + 1 }), LAST],
+  [
+    "beside whom there is one whose token was revoked",
+    async ({ give, revoke }) => {
+      await give("ann", [OWNER]);
+      await revoke(await give("bob", [OWNER]));
+    },
+    LAST,
+  ],
+  [
+    "beside whom there is one whose token has ended",
+    async ({ give }) => {
+      await give("ann", [OWNER]);
+      await give("bob", [OWNER], { expires: timeAt(10) });
+    },
+    LAST,
+  ],
+  [
+    "beside whom a program that is no user holds one",
+    async ({ give }) => {
+      await give("ann", [OWNER]);
+      await give("a program", [OWNER]);
+    },
+    LAST,
+  ],
+  ...(
+    [
+      ["locked", LOCK, LAST],
+      ["locked for longer", { ...LOCK, until: timeAt(10) + 1 }, LAST],
+      ["locked until now", { ...LOCK, until: timeAt(10) }, DONE],
+      ["inactive", DEACTIVATE, LAST],
+      ["deleted", DELETE, LAST],
+    ] as [string, UserCommand, string][]
+  ).map(([state, command, outcome]): (typeof LOCKS)[number] => [
+    `beside whom there is one who is ${state}`,
+    async ({ give, ...owners }) => {
+      await give("ann", [OWNER]);
+      await give("bob", [OWNER]);
+      await owners.do("bob", command);
+    },
+    outcome,
+  ]),
+];
+
+describe("the last owner", () => {
+  test.each(LOCKS)("a lock of one %s", async (_, given, outcome) => {
+    const store = await open();
+    const owners = ownersIn(store);
+    for (const id of ["ann", "bob"]) await owners.add(id);
+    await given(owners);
+    clock.set(timeAt(10));
+    const before = await owners.log();
+    expect(await owners.change("ann", LOCK)).toBe(outcome);
+    expect(await owners.log("ann")).toHaveLength(outcome === DONE ? 2 : 1);
+    if (outcome !== DONE) expect(await owners.log()).toEqual(before);
+  });
+
+  test.each([LOCK, DEACTIVATE, DELETE])("$type is refused alike", async (command) => {
+    const owners = ownersIn(await open());
+    for (const id of ["ann", "bob"]) {
+      await owners.add(id);
+      await owners.give(id, [OWNER]);
+    }
+    expect(await owners.change("bob", command)).toBe(DONE);
+    expect(await owners.change("ann", command)).toBe(LAST);
+  });
+
+  test("is told who it is", async () => {
+    const owners = ownersIn(await open());
+    await owners.add("ann");
+    await owners.give("ann", [OWNER]);
+    await expect(owners.otherOwner("ann")).rejects.toMatchObject({ reason: LAST, metadata: { user_id: "ann" } });
+  });
+
+  test("what the state forbids is told first", async () => {
+    const owners = ownersIn(await open());
+    await owners.add("ann");
+    await owners.give("ann", [OWNER]);
+    expect(await owners.change("ann", LOCK, "ann")).toBe("SELF_LOCK");
+    await owners.do("ann", DEACTIVATE);
+    expect(await owners.change("ann", DEACTIVATE)).toBe("USER_ALREADY_INACTIVE");
+  });
+
+  test("is found again once the other one can act again", async () => {
+    const owners = ownersIn(await open());
+    for (const id of ["ann", "bob"]) {
+      await owners.add(id);
+      await owners.give(id, [OWNER]);
+    }
+    expect(await owners.change("bob", LOCK)).toBe(DONE);
+    expect(await owners.change("ann", LOCK)).toBe(LAST);
+    await owners.do("bob", { type: "unlock" });
+    expect(await owners.change("ann", LOCK)).toBe(DONE);
+    expect(await owners.change("bob", LOCK)).toBe(LAST);
+  });
+});
+
+const WAYS = [LOCK, DEACTIVATE, DELETE];
+const PAIRS = WAYS.flatMap((first) => WAYS.map((second) => ({ first, second })));
+
+describe("two owners, each taken out of the way by the other at the same moment", () => {
+  /** The race, again and again, through two ways into the same data. */
+  async function race(one: Owners, other: Owners, first: UserCommand, second: UserCommand, rounds: number) {
+    for (let round = 0; round < rounds; round++) {
+      const [ann, bob] = [`ann ${round}`, `bob ${round}`];
+      const tokens: string[] = [];
+      for (const id of [ann, bob]) {
+        await one.add(id);
+        tokens.push(await one.give(id, [OWNER]));
+      }
+      const outcomes = await Promise.all([one.change(bob, first, ann), other.change(ann, second, bob)]);
+      expect(outcomes.sort()).toEqual([LAST, DONE].sort());
+      for (const token of tokens) await one.revoke(token);
+    }
+  }
+
+  test.each(PAIRS)("$first.type and $second.type: one goes, one stays", async ({ first, second }) => {
+    const store = await open();
+    const owners = ownersIn(store);
+    await race(owners, owners, first, second, 5);
+  });
+
+  test("also by two processes on one file", async () => {
+    const folder = temporaryFolder();
+    try {
+      const [one, other] = [await open(folder.file("userlock.db")), await open(folder.file("userlock.db"))];
+      await race(ownersIn(one), ownersIn(other), LOCK, LOCK, 20);
+    } finally {
+      for (const store of stores.splice(0)) await store.close();
+      folder.remove();
+    }
+  });
+});

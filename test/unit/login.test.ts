@@ -1,0 +1,215 @@
+import { createLogin, type Login, type LoginAttempt, type PasswordHasher } from "../../src/app/login.ts";
+import { createPolicies } from "../../src/app/policies.ts";
+import { createKeyed } from "../../src/auth/keyed.ts";
+import type { LockoutPolicy } from "../../src/domain/lockout.ts";
+import { lockoutSettings, settingsId } from "../../src/domain/lockout-settings.ts";
+import type { EventStore } from "../../src/store/port.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { callerOf, handClock, INSTANCE, usersIn } from "../support/app.ts";
+import { timeAt } from "../support/user-story.ts";
+
+const IN = "in";
+const FAILED = "LOGIN_FAILED";
+
+let store: EventStore;
+let clock: ReturnType<typeof handClock>;
+let users: ReturnType<typeof usersIn>;
+let login: Login;
+/** Passwords that were compared with a hash, and how many were only said to be. */
+let compared: string[];
+let pretended: number;
+/** Done once, while a password is compared. */
+let meanwhile: (() => Promise<unknown>) | undefined;
+
+const keyed = createKeyed(Buffer.alloc(32, 7));
+
+/** A hash is the password after four characters, of which `old:` are those of an outdated one. */
+const hasher: PasswordHasher = {
+  hash: async (password) => `new:${password}`,
+  async verify(password, hash) {
+    compared.push(password);
+    const work = meanwhile;
+    meanwhile = undefined;
+    await work?.();
+    return { isRight: hash.slice("new:".length) === password, isOutdated: hash.startsWith("old:") };
+  },
+  async pretend() {
+    pretended++;
+  },
+};
+
+beforeEach(async () => {
+  store = await openSqliteStore(":memory:", "default");
+  clock = handClock(timeAt(0));
+  users = usersIn(store, clock);
+  compared = [];
+  pretended = 0;
+  meanwhile = undefined;
+  const policies = createPolicies({ store, instanceId: INSTANCE.id });
+  login = createLogin({ store, execute: users.execute, policies, hasher, keyed, clock });
+  await users.add("ann", "new:right");
+});
+afterEach(() => store.close());
+
+const setPolicy = (policy: Partial<LockoutPolicy>) =>
+  users.execute(
+    lockoutSettings,
+    {
+      id: settingsId(INSTANCE),
+      command: { type: "set", owner: INSTANCE, policy },
+      permission: "settings.write",
+      newOwner: INSTANCE,
+    },
+    callerOf("operator"),
+  );
+
+const setPassword = (hash: string) =>
+  users.do("ann", { type: "set_password", hash, changeRequired: false, endsSessions: true });
+
+/** "in", or the reason why not. */
+const logIn = (password: string, more: Partial<LoginAttempt> = {}) =>
+  login
+    .logIn({ organization: undefined, user: { id: "ann" }, password, deviceToken: "", ...more }, callerOf("login page"))
+    .then(
+      () => IN,
+      (error) => error.reason as string,
+    );
+
+const eventsOf = async (id: string) => (await users.log(id)).map(({ type }) => type.replace("user.", ""));
+
+/** What happens while Ann's password is compared, and what is answered. */
+const RACES: [name: string, password: string, work: () => Promise<unknown>, answer: string][] = [
+  ["nothing", "right", async () => {}, IN],
+  ["nothing, and it is wrong", "wrong", async () => {}, FAILED],
+  ["he is deleted", "right", () => users.do("ann", { type: "delete" }), FAILED],
+  ["he is locked", "right", () => users.lock("ann"), FAILED],
+  ["he is deactivated", "right", () => users.do("ann", { type: "deactivate" }), FAILED],
+  ["he gets another password, and the one before is tried", "right", () => setPassword("new:other"), FAILED],
+  ["he gets another password, which is tried", "other", () => setPassword("new:other"), IN],
+  [
+    "his password gets a better hash by another login",
+    "right",
+    () => users.do("ann", { type: "rehash_password", hash: "NEW:right", replaced: "new:right" }),
+    IN,
+  ],
+  ["he is locked, and unlocked", "right", () => users.lock("ann").then(() => users.do("ann", { type: "unlock" })), IN],
+  ["he is patched", "right", () => users.do("ann", { type: "patch", profile: { schemaType: "robot" } }), IN],
+];
+
+describe("while a password is compared", () => {
+  test.each(RACES)("%s", async (_, password, work, answer) => {
+    meanwhile = work;
+    expect(await logIn(password)).toBe(answer);
+    expect((await eventsOf("ann")).includes("login_succeeded")).toBe(answer === IN);
+  });
+
+  test("of two logins that find an outdated hash at once both are in", async () => {
+    await setPassword("old:right");
+    const phone = keyed.newDeviceToken("ann");
+    meanwhile = () => logIn("right", { deviceToken: phone });
+    expect(await logIn("right")).toBe(IN);
+    expect((await eventsOf("ann")).filter((type) => type === "login_succeeded")).toHaveLength(2);
+    expect((await eventsOf("ann")).filter((type) => type === "password_rehashed")).toHaveLength(1);
+  });
+
+  test("wrong ones are counted, though the hash is replaced", async () => {
+    await setPassword("old:right");
+    meanwhile = () => users.do("ann", { type: "rehash_password", hash: "new:right", replaced: "old:right" });
+    expect(await logIn("wrong")).toBe(FAILED);
+    expect((await eventsOf("ann")).at(-1)).toBe("login_failed");
+  });
+});
+
+describe("who has the right password is told that he is locked", () => {
+  const LOCKED = "USER_LOCKED";
+
+  test("by the policy alone", async () => {
+    await users.lock("ann");
+    expect(await logIn("right")).toBe(FAILED);
+    await setPolicy({ revealLock: true });
+    expect(await logIn("right")).toBe(LOCKED);
+    expect(await logIn("wrong")).toBe(FAILED);
+  });
+
+  test("with the time that is left", async () => {
+    await setPolicy({ revealLock: true });
+    await users.lock("ann", { until: timeAt(60) });
+    clock.set(timeAt(20));
+    const attempt = { organization: undefined, user: { id: "ann" }, password: "right", deviceToken: "" };
+    const refusal = { reason: LOCKED, retryAfter: 40_000_000 };
+    await expect(login.logIn(attempt, callerOf("login page"))).rejects.toMatchObject(refusal);
+  });
+
+  test("as often as the policy allows attempts, and then nothing is compared", async () => {
+    await setPolicy({ revealLock: true, maxAttempts: 2 });
+    await users.lock("ann");
+    expect([await logIn("wrong"), await logIn("right"), await logIn("right")]).toEqual([FAILED, LOCKED, FAILED]);
+    expect(compared).toEqual(["wrong", "right"]);
+  });
+
+  test("not if other processes have used up the attempts meanwhile", async () => {
+    await setPolicy({ revealLock: true, maxAttempts: 1 });
+    await users.lock("ann");
+    const other = createLogin({
+      store,
+      execute: users.execute,
+      policies: createPolicies({ store, instanceId: INSTANCE.id }),
+      hasher,
+      keyed,
+      clock,
+    });
+    const attempt = { organization: undefined, user: { id: "ann" }, password: "wrong", deviceToken: "" };
+    meanwhile = () => other.logIn(attempt, callerOf("login page")).catch(() => {});
+    expect(await logIn("right")).toBe(FAILED);
+  });
+
+  test("not if he is inactive", async () => {
+    await setPolicy({ revealLock: true });
+    await users.lock("ann");
+    meanwhile = () => users.do("ann", { type: "deactivate" });
+    expect(await logIn("right")).toBe(FAILED);
+    expect(await logIn("right")).toBe(FAILED);
+  });
+});
+
+describe("what is compared", () => {
+  test("of 200 wrong passwords at once five, and the right one after them is refused", async () => {
+    const tries = Array.from({ length: 200 }, (_, index) => logIn(`wrong ${index}`));
+    const answers = await Promise.all([...tries, logIn("right")]);
+    expect(new Set(answers)).toEqual(new Set([FAILED]));
+    expect(compared).toHaveLength(5);
+    expect(pretended).toBe(196);
+    const events = await eventsOf("ann");
+    expect(events.filter((type) => type === "login_failed")).toHaveLength(5);
+    expect(events.filter((type) => type === "locked")).toHaveLength(1);
+  });
+
+  test("the right one, after four wrong ones at once", async () => {
+    const answers = await Promise.all([..."abcd"].map((password) => logIn(password)).concat(logIn("right")));
+    expect(answers).toEqual([FAILED, FAILED, FAILED, FAILED, IN]);
+  });
+
+  const NOT_COMPARED: [name: string, given: () => Promise<unknown>, more: Partial<LoginAttempt>][] = [
+    ["a user who is not there", async () => {}, { user: { id: "nobody" } }],
+    ["a name that nobody has", async () => {}, { user: { loginName: "nobody" } }],
+    ["a user who is expected elsewhere", async () => {}, { organization: "a" }],
+    ["a locked user", () => users.lock("ann"), {}],
+    ["an inactive user", () => users.do("ann", { type: "deactivate" }), {}],
+    ["a deleted user", () => users.do("ann", { type: "delete" }), {}],
+    ["a user without a password", () => users.add("bob"), { user: { id: "bob" } }],
+  ];
+
+  test.each(NOT_COMPARED)("not the password of %s, and it costs as much", async (_, given, more) => {
+    await given();
+    expect(await logIn("right", more)).toBe(FAILED);
+    expect(compared).toEqual([]);
+    expect(pretended).toBe(1);
+  });
+
+  test("a device is known by its token for this user alone", async () => {
+    for (const password of "abcde") await logIn(password);
+    expect(await logIn("right", { deviceToken: keyed.newDeviceToken("bob") })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: `${keyed.newDeviceToken("ann")}x` })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: keyed.newDeviceToken("ann") })).toBe(IN);
+  });
+});
