@@ -1,27 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
+import { runUserlock as userlock } from "../support/run-userlock.ts";
+import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
-
-async function userlock(args: string[], environment: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ["src/main.ts", ...args], {
-    env: { ...withoutSettings(process.env), ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
-  const [code] = await once(child, "close");
-  return { code: code as number, stdout, stderr };
-}
 
 /** A server that makes its own first token. */
 const startFresh = (name: string) =>
