@@ -43,9 +43,9 @@ afterAll(async () => {
   for (const door of doors) door.close();
   bystander?.close();
   await server?.stop();
+  folder.remove();
   // Such as of a time that is too long for a timer, or negative.
   expect(server?.stderr()).not.toContain("Warning");
-  folder.remove();
 });
 
 let users = 0;
