@@ -185,6 +185,7 @@ describe.each(NAMES)("over %s", (name) => {
     ["an email address that is none", { contact: { email: { address: "nobody" } } }, "user.contact.email.address"],
     ["a phone number that is none", { contact: { phone: { number: "call me" } } }, "user.contact.phone.number"],
     ["an id with a slash", { userId: "a/b" }, "user.user_id"],
+    ["an id that a path would swallow", { userId: ".." }, "user.user_id"],
     [
       "an empty user name",
       { authenticators: { usernames: [{ username: "" }] } },

@@ -561,7 +561,7 @@ export type CreateUser = Message<"userlock.v3alpha.CreateUser"> & {
   schemaId: string;
 
   /**
-   * Anything about the user; kept as it is.
+   * Anything about the user, up to 32 levels deep; kept as it is.
    *
    * @generated from field: google.protobuf.Struct data = 2;
    */
@@ -617,7 +617,7 @@ export type PatchUser = Message<"userlock.v3alpha.PatchUser"> & {
   schemaId?: string | undefined;
 
   /**
-   * The user's data, whole.
+   * The user's data, whole, up to 32 levels deep.
    *
    * @generated from field: optional google.protobuf.Struct data = 2;
    */
