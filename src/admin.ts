@@ -6,7 +6,7 @@ import { hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { accessToken } from "./domain/token.ts";
-import { user } from "./domain/user.ts";
+import { type UserCommand, user } from "./domain/user.ts";
 import type { Lock } from "./domain/user-state.ts";
 import { idGenerator } from "./ids.ts";
 import { StoreRefused } from "./store/port.ts";
@@ -67,12 +67,8 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
     },
     async createUser(id) {
       const owner = { type: "system", id: "system" } as const;
-      const command = { type: "create", id, owner, profile: {}, usernames: [] } as const;
-      await execute(
-        user,
-        { id, command: { ...command, usernames: [] }, permission: "user.write", newOwner: owner },
-        caller,
-      );
+      const command: UserCommand = { type: "create", id, owner, profile: {}, usernames: [] };
+      await execute(user, { id, command, permission: "user.write", newOwner: owner }, caller);
     },
     async *locked() {
       const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };

@@ -212,6 +212,7 @@ function parseListen(value: string): [host: string, port: number] | undefined {
   return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
 }
 
+/** The key of an instance from its text in base64; undefined if it is none. */
 export function keyOf(value: string): Uint8Array | undefined {
   const key = Buffer.from(value, "base64");
   return key.byteLength === KEY_BYTES ? key : undefined;

@@ -27,7 +27,7 @@ import { createPasswordHasher } from "./auth/password.ts";
 import { secretInFile } from "./auth/secret-file.ts";
 import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
-import type { Config } from "./config.ts";
+import { type Config, keyOf } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
@@ -175,7 +175,11 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
 /** The key in the file beside the store; a store in memory has a new one each time. */
 function keyBeside(file: string): Uint8Array {
   const make = () => randomBytes(KEY_BYTES).toString("base64");
-  return Buffer.from(file === ":memory:" ? make() : secretInFile(join(dirname(file), "instance.key"), make), "base64");
+  const keyFile = join(dirname(file), "instance.key");
+  const key = keyOf(file === ":memory:" ? make() : secretInFile(keyFile, make));
+  if (!key)
+    throw new Error(`${keyFile} is damaged: it must hold ${KEY_BYTES} bytes in base64. Restore it from a backup.`);
+  return key;
 }
 
 /** The result of one run for all who ask while it runs and for a while after. */

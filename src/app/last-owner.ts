@@ -10,13 +10,13 @@ const MAX_TOKENS = 1_000;
 
 /**
  * Another user who holds INSTANCE_OWNER by a token and can act: not locked, inactive or deleted. He is what a change
- * that takes such a user out of the way rests on. None if the user himself holds no such token, for then nothing hangs
+ * that takes such a user out of the way rests on, with his token. None if the user himself holds no such token, for then nothing hangs
  * on him. Rejects with LAST_OWNER if there is nobody else.
  */
 export type OtherOwner = (userId: string) => Promise<{ kind: string; id: string; version: number }[]>;
 
 export function createOtherOwner({ store, clock }: { store: EventStore; clock: () => number }): OtherOwner {
-  async function owners(...which: Filter[]): Promise<string[]> {
+  async function owners(...which: Filter[]): Promise<Stored<AccessToken>[]> {
     const { records } = await store.search({
       kind: accessToken.kind,
       where: {
@@ -31,16 +31,16 @@ export function createOtherOwner({ store, clock }: { store: EventStore; clock: (
       offset: 0,
       limit: MAX_TOKENS,
     });
-    return [...new Set(records.map(({ state }) => (state as AccessToken).subject))];
+    return records as Stored<AccessToken>[];
   }
 
   return async (userId) => {
     const own = await owners({ field: "state.subject", is: userId });
     if (own.length === 0) return [];
-    for (const subject of await owners({ not: { field: "state.subject", is: userId } })) {
-      const other = (await store.load(user.kind, subject)) as Stored<User> | undefined;
+    for (const token of await owners({ not: { field: "state.subject", is: userId } })) {
+      const other = (await store.load(user.kind, token.state.subject)) as Stored<User> | undefined;
       if (other?.state.lifecycle !== "active" || lockOf(other.state, clock())) continue;
-      return [{ kind: user.kind, id: subject, version: other.version }];
+      return [other, token].map(({ kind, id, version }) => ({ kind, id, version }));
     }
     throw new DomainError(
       "LAST_OWNER",

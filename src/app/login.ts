@@ -9,6 +9,8 @@ import type { EffectivePolicy } from "./policies.ts";
 
 /** Failed logins are answered when the next multiple of this has passed, so that their time tells nothing. */
 const SLOT_MS = 100;
+/** What a login can come to. */
+const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed"];
 /** Logins that may wait for one user's turn; one more is refused, so that an attack does not fill the memory. */
 const MAX_WAITING = 300;
 
@@ -17,8 +19,8 @@ export interface PasswordHasher {
   hash(password: string): Promise<string>;
   /** Whether the password is the one; `isOutdated` if the hash should be made anew. */
   verify(password: string, hash: string): Promise<{ isRight: boolean; isOutdated: boolean }>;
-  /** Costs as much as `verify`, and says nothing. */
-  pretend(password: string): Promise<void>;
+  /** Costs as much as `verify` with such a hash, or with one of its own, and says nothing. */
+  pretend(password: string, like?: string): Promise<void>;
 }
 
 /** Keyed hashes, with a key that is not in the store. */
@@ -76,13 +78,22 @@ export function createLogin(parts: {
   }
 
   /** Rejects unless the password is the user's; undefined stands for a user who is not there for the caller. */
-  async function compare(found: Stored<User> | undefined, tried: Tried, caller: Caller): Promise<Stored<User>> {
+  async function compare(
+    named: string,
+    found: Stored<User> | undefined,
+    tried: Tried,
+    caller: Caller,
+  ): Promise<Stored<User>> {
     const started = performance.now();
     const device = found ? (keyed.deviceOf(found.id, tried.deviceToken) ?? "") : "";
-    // Known devices do not wait behind strangers.
-    const outcome = found && (await inTurn(`${found.id} ${device}`, () => check(found.id, device, tried, caller)));
+    // Known devices do not wait behind strangers; who asks for somebody who is not there waits like anybody else.
+    const outcome = await inTurn(`${found?.id ?? named} ${device}`, async () => {
+      caller.signal.throwIfAborted();
+      const checked = found && (await check(found.id, device, tried, caller));
+      if (!checked) await hasher.pretend(tried.password, found?.state.password?.hash);
+      return checked;
+    });
     if (outcome?.isIn) return outcome.record;
-    if (!outcome) await hasher.pretend(tried.password);
     await untilNextSlot(started, caller.signal);
     const lock = outcome && lockOf(outcome.record.state, clock());
     if (outcome?.isRevealed && lock) throw locked(lock.until, clock());
@@ -110,28 +121,36 @@ export function createLogin(parts: {
     const { isRight, isOutdated } = await hasher.verify(tried.password, comparedWith);
     const login: CheckedLogin = { isRight, comparedWith, device, mac, policy };
     const change = { id, permission: "session.write", isAuthorised: true } as const;
-    const after = await execute(user, { ...change, command: { type: "record_login", login } }, caller);
+    // A password that was compared is counted, whether or not the caller still waits.
+    const counting = { ...caller, signal: new AbortController().signal };
+    const after = await execute(user, { ...change, command: { type: "record_login", login } }, counting);
     // Meanwhile he has got another password, or another hash of the same one: the comparison says nothing.
+    const isDecided = after.events.some((type) => OUTCOMES.includes(type));
     const { password } = after.state;
-    if (after.events.length === 0 && password && password.hash !== comparedWith)
-      return check(id, device, tried, caller);
+    if (!isDecided && password && password.hash !== comparedWith) return check(id, device, tried, caller);
     // That it was decided so, and not otherwise because of what happened meanwhile, shows in the events.
     const isIn = isRight && after.events.includes("user.login_succeeded");
     if (isIn && isOutdated) {
-      const hash = await hasher.hash(tried.password);
-      await execute(user, { ...change, command: { type: "rehash_password", hash, replaced: comparedWith } }, caller);
+      // He is in all the same if it cannot be done now.
+      await hasher
+        .hash(tried.password)
+        .then((hash) =>
+          execute(user, { ...change, command: { type: "rehash_password", hash, replaced: comparedWith } }, counting),
+        )
+        .catch(() => {});
     }
     const isRevealed = isRight && after.events.includes("user.lock_probed");
     return { isIn, isRevealed, record: after };
   }
 
   return {
-    logIn: async (attempt, caller) => compare(await find(attempt, caller), attempt, caller),
+    logIn: async (attempt, caller) =>
+      compare(JSON.stringify(attempt.user), await find(attempt, caller), attempt, caller),
     async prove({ id, organization }, password, caller) {
       const isSelf = caller.principal.subject === id;
       const record = isSelf ? await load({ id }, organization) : undefined;
       const isThere = record && isIn(record, organization);
-      return compare(isThere ? record : undefined, { password, deviceToken: "" }, caller);
+      return compare(JSON.stringify({ id }), isThere ? record : undefined, { password, deviceToken: "" }, caller);
     },
   };
 }
@@ -166,7 +185,7 @@ function createTurns(limit: number) {
   return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 };
     if (queue.length >= limit) {
-      throw new DomainError("TOO_MANY_REQUESTS", "Too many logins of this user are waiting: try again later.");
+      throw new DomainError("TOO_MANY_REQUESTS", "Too many logins are waiting: try again later.");
     }
     queues.set(key, queue);
     queue.length++;

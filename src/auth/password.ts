@@ -49,13 +49,22 @@ export function createPasswordHasher({ memoryKib, passes, lanes }: HashSettings)
     hash: (password: string): Promise<string> => limited(() => argon2Hash(password, cost)),
     verify: (password: string, hash: string) =>
       limited(async () => ({
-        isRight: await (BCRYPT.test(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password)),
-        isOutdated: !hash.startsWith(prefix),
+        isRight: await compare(password, hash),
+        isOutdated: !hash.startsWith(prefix) && !isCutShort(password, hash),
       })),
-    pretend: async (password: string): Promise<void> => {
-      await limited(() => argon2Hash(password, cost));
+    pretend: async (password: string, like?: string): Promise<void> => {
+      await limited<unknown>(() => (like === undefined ? argon2Hash(password, cost) : compare(password, like)));
     },
   };
+}
+
+function compare(password: string, hash: string): Promise<boolean> {
+  return BCRYPT.test(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password);
+}
+
+/** bcrypt looks at 72 bytes: beyond them a slip goes unseen, and must not become the password. */
+function isCutShort(password: string, hash: string): boolean {
+  return BCRYPT.test(hash) && Buffer.byteLength(password) > 72;
 }
 
 function createLimit(concurrency: number, maxWaiting: number) {

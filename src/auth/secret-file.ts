@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 /**
@@ -5,8 +6,8 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
  * used, and processes that start together agree on one, so that no crash leaves something whose secret nobody has.
  */
 export function secretInFile(file: string, make: () => string): string {
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, `${make()}\n`, { mode: 0o600, flush: true });
+  const draft = `${file}.${randomUUID()}`;
+  writeFileSync(draft, `${make()}\n`, { mode: 0o600, flush: true, flag: "wx" });
   try {
     linkSync(draft, file);
   } catch (error) {

@@ -2,6 +2,8 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { type AccessToken, tokenClaim } from "../domain/token.ts";
+import { user } from "../domain/user.ts";
+import { mayAct, type User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { VerifyJwt } from "./jwt.ts";
 
@@ -42,13 +44,20 @@ export function createAuthenticate(parts: {
   verifyJwt?: VerifyJwt | undefined;
   findSession: FindSessionUser;
 }): Authenticate {
+  /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects are no users. */
+  async function checkSubject(principal: Principal): Promise<Principal> {
+    const record = await parts.store.load(user.kind, principal.subject);
+    if (!record || mayAct(record.state as User, parts.clock())) return principal;
+    throw new DomainError("TOKEN_INVALID", "The user who holds the token is locked, inactive or deleted.");
+  }
+
   return async (authorization) => {
     if (!authorization) throw new DomainError("TOKEN_MISSING", "The call needs a header 'Authorization: Bearer …'.");
     const token = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorization)?.[1];
     if (token === undefined) {
       throw new DomainError("TOKEN_INVALID", "The Authorization header is not of the form 'Bearer TOKEN'.");
     }
-    if (parts.verifyJwt && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return parts.verifyJwt(token);
+    if (parts.verifyJwt && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return checkSubject(await parts.verifyJwt(token));
 
     if (token.startsWith(SESSION_PREFIX)) {
       const open = await parts.findSession(hashSecret(token));
@@ -62,6 +71,6 @@ export function createAuthenticate(parts: {
     if (expires !== undefined && parts.clock() >= expires) {
       throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
     }
-    return { subject, tokenId: record.id, grants };
+    return checkSubject({ subject, tokenId: record.id, grants });
   };
 }

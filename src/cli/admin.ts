@@ -20,7 +20,7 @@ export interface AdminOperations {
   }>;
 }
 
-const ID = /^[A-Za-z0-9._~@:-]{1,200}$/;
+const ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
 
 /**
  * `userlock admin …`: works on the store itself, with the server down or up. On stdout: the secret alone (token), a line

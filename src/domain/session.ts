@@ -50,7 +50,10 @@ export function isOpen(state: Session, user: User | undefined, time: number): bo
 }
 
 function decide(state: Session | undefined, command: SessionCommand): SessionEvent[] {
-  if (command.type === "open") return [{ type: "session.opened", data: command.session }];
+  if (command.type === "open") {
+    if (state !== undefined) throw new DomainError("SESSION_NOT_FOUND", "The id was used before.");
+    return [{ type: "session.opened", data: command.session }];
+  }
   if (state === undefined || state.ended) throw new DomainError("SESSION_NOT_FOUND", "There is no such session.");
   return [{ type: "session.ended", data: {} }];
 }

@@ -91,6 +91,14 @@ export type UserEvent =
   | { type: "user.lock_probed"; data: object }
   | { type: "user.sessions_ended"; data: object };
 
+/**
+ * Whether the user may act by a token that he holds. A lock that wrong passwords made does not take his tokens: a
+ * stranger can cause it.
+ */
+export function mayAct(user: User, time: number): boolean {
+  return user.lifecycle === "active" && lockOf(user, time)?.cause !== "manual";
+}
+
 /** The lock as it is at this time: one whose end has come is none, whether or not the log says so already. */
 export function lockOf({ lock }: User, time: number): Lock | undefined {
   return lock?.until !== undefined && lock.until <= time ? undefined : lock;

@@ -44,8 +44,8 @@ export type UserCommand =
       hash: string;
       changeRequired: boolean;
       endsSessions: boolean;
-      /** The user's epoch when he proved that he is he; absent where nobody had to. */
-      provenIn?: number;
+      /** What the user was like when he proved that he is he; absent where nobody had to. */
+      provenBy?: Pick<User, "epoch" | "password">;
     }
   /** The same password under a new hash. */
   | { type: "rehash_password"; hash: string; replaced: string }
@@ -109,7 +109,7 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
         refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock him first.");
       }
       const { reason, note } = command;
-      const until = endOf(command, occasion.time);
+      const until = laterEnd({ until: endOf(command, occasion.time) }, state.lock);
       return [{ type: "user.locked", data: { cause: "manual", reason, note, ...(until !== undefined && { until }) } }];
     }
     case "unlock":
@@ -134,9 +134,10 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       }
       return [{ type: "user.username_removed", data: { usernameId: command.usernameId } }];
     case "set_password": {
-      const { type: _set, provenIn, ...data } = command;
+      const { type: _set, provenBy, ...data } = command;
       // Meanwhile he was locked, or has got another password: what he proved is worth nothing any more.
-      if (provenIn !== undefined && provenIn !== (state.epoch ?? 0)) {
+      const isSame = provenBy?.epoch === state.epoch && provenBy?.password?.changed === state.password?.changed;
+      if (provenBy && !isSame) {
         throw new DomainError("LOGIN_FAILED", "The user was locked, or got another password, in the meantime.");
       }
       return [{ type: "user.password_changed", data }];

@@ -159,7 +159,7 @@ export function userMethods(parts: {
           hash: await toHash(wanted),
           changeRequired: wanted.changeRequired,
           endsSessions: !self,
-          ...(self && { provenIn: self.state.epoch ?? 0 }),
+          ...(self && { provenBy: self.state }),
         } as const,
         permission: caller.permission,
         ...(self && { isAuthorised: true as const }),

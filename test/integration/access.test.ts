@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
+import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -78,6 +79,30 @@ describe.each(NAMES)("AccessService over %s", (name) => {
   test.each(INVALID)("CreateToken refuses %s", async (_what, request) => {
     refused(await door.call(createToken, request, asOwner), "INVALID_ARGUMENT", "INVALID_REQUEST");
   });
+});
+
+test.each<[what: string, stop: DescMethodUnary, undo: DescMethodUnary | undefined]>([
+  ["locked", UserService.method.lockUser, UserService.method.unlockUser],
+  ["inactive", UserService.method.deactivateUser, UserService.method.activateUser],
+  ["deleted", UserService.method.deleteUser, undefined],
+])("the tokens of a user who is %s are refused, and good again when he is not", async (what, stop, undo) => {
+  const [door] = doors as [Door];
+  const id = `holder-${what}`;
+  await door.call(UserService.method.createUser, { user: { userId: id } }, asOwner);
+  const { secret: token } = await tokenMaker(server.url, ADMIN_TOKEN).create(id, ["INSTANCE_OWNER"]);
+  const search = () => door.call(searchUsers, {}, { token });
+  // Somebody else must hold the role, or it would be the last owner.
+  const other = `other-${what}`;
+  await door.call(UserService.method.createUser, { user: { userId: other } }, asOwner);
+  await tokenMaker(server.url, ADMIN_TOKEN).create(other, ["INSTANCE_OWNER"]);
+
+  expect((await search()).code).toBe("OK");
+  expect((await door.call(stop, { id } as never, asOwner)).code).toBe("OK");
+  refused(await search(), "UNAUTHENTICATED", "TOKEN_INVALID");
+  if (!undo) return;
+  refused(await door.call(undo, { id } as never, { token }), "UNAUTHENTICATED", "TOKEN_INVALID");
+  expect((await door.call(undo, { id } as never, asOwner)).code).toBe("OK");
+  expect((await search()).code).toBe("OK");
 });
 
 test.each(["INSTANCE_VIEWER", "LOGIN_CLIENT", "GATEWAY"] as const)(

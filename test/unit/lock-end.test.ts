@@ -56,9 +56,10 @@ describe("a lock by hand", () => {
     expect(tell([step]).state.lock).toEqual({ ...made, since: timeAt(5), until: timeAt(15) });
   });
 
-  test("takes the place of an automatic one, with its own end or none", () => {
+  test("takes the place of an automatic one, and ends no earlier", () => {
     expect(endingInWords([...wrongs(5, 0), lock(10)])).toEqual(["locked by hand without end"]);
-    expect(endingInWords([...wrongs(5, 0), lock(10, { until: timeAt(20) })])).toEqual(["locked by hand until 20"]);
+    expect(endingInWords([...wrongs(5, 0), lock(10, { until: timeAt(20) })])).toEqual(["locked by hand until 64"]);
+    expect(endingInWords([...wrongs(5, 0), lock(10, { until: timeAt(90) })])).toEqual(["locked by hand until 90"]);
     const { lock: standing } = tell([...wrongs(5, 0), lock(10)]).state;
     expect(standing).toEqual({ cause: "manual", reason: "fraud", note: "", by: "operator", since: timeAt(10) });
     expect(endingInWords([...wrongs(5, 0), lock(10), right(64)])).toEqual([]);

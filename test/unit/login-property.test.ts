@@ -66,6 +66,11 @@ class Model {
   lastLock = -1;
   openSessions = new Set<number>();
 
+  /** A lock that takes another's place ends no earlier. */
+  noEarlier(until: number): number {
+    return this.isLocked ? Math.max(until, this.lock?.until ?? 0) : until;
+  }
+
   get isLocked() {
     return this.lock !== undefined && this.now < this.lock.until;
   }
@@ -90,7 +95,7 @@ class Model {
       case "lock":
         if (this.isLocked && this.lock?.by === "hand") return false;
         this.lock = {
-          until: act.seconds === undefined ? Number.POSITIVE_INFINITY : this.now + micros(act.seconds),
+          until: this.noEarlier(act.seconds === undefined ? Number.POSITIVE_INFINITY : this.now + micros(act.seconds)),
           by: "hand",
         };
         this.openSessions.clear();
@@ -137,7 +142,7 @@ class Model {
     const counted = this.wrong.slice(this.lastLock + 1).filter((one) => isRecent(one) && one.device === device);
     if (counted.length < POLICY.maxAttempts) return false;
     const duration = Math.min(POLICY.lockDuration * 2 ** this.locks, POLICY.maxLockDuration);
-    this.lock = { until: this.now + duration, by: device === "" ? "strangers" : "device" };
+    this.lock = { until: this.noEarlier(this.now + duration), by: device === "" ? "strangers" : "device" };
     this.locks++;
     this.lastLock = this.wrong.length - 1;
     this.openSessions.clear();
