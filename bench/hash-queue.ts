@@ -13,8 +13,8 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 
-const ROUNDS = 5;
-const CALLS = 300;
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
+const CALLS = Number(process.env.BENCH_CALLS ?? 300);
 /** More than can be hashed or wait, so that the queue stays full. */
 const LOGINS_AT_ONCE = 450;
 const TOKEN = "token-of-the-benchmark";

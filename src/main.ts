@@ -138,8 +138,8 @@ function firstSteps({ url, tokenFile }: Server): string {
   const users = `${url}/resources/v3alpha/users`;
   return `
 Create a user, lock him, lock him again:
-  ${curl} --json '{"userId":"alice"}' ${users}
-  ${curl} --json '{"reason":"suspicious-login"}' ${users}/alice/_lock
-  ${curl} --json '{}' ${users}/alice/_lock
+  ${curl} --json '{"userId":"mallory"}' ${users}
+  ${curl} --json '{"reason":"suspicious-login"}' ${users}/mallory/_lock
+  ${curl} --json '{}' ${users}/mallory/_lock
 `;
 }

@@ -58,6 +58,9 @@ describe("the commands", () => {
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
       // npm would give its own settings on to the npm in the block.
       npm_config_loglevel: "error",
+      // A benchmark only has to run here.
+      BENCH_ROUNDS: "1",
+      BENCH_CALLS: "10",
     };
   });
 
@@ -95,7 +98,7 @@ describe("the commands", () => {
     expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
     expect(outputs.find(({ code }) => code.includes("token create"))?.output).toMatch(/^userlock_[\w-]{43}\n/);
     expect(existsSync(folder.file("data/copy.db"))).toBe(true);
-  });
+  }, 120_000);
 
   test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", (code) => {
     writeFileSync(snippet, here(code));
