@@ -25,7 +25,7 @@ export interface Change<Command> {
   permission: Permission;
   /** The organization in which the caller expects the object. */
   organization?: string | undefined;
-  /** Whoever shall own a new object; absent if the object shall be there. */
+  /** Who owns the object, where that is known beforehand, as of a new one; absent if the object shall be there. */
   newOwner?: Owner;
   /** The caller has proven otherwise that he may, such as by a password. */
   isAuthorised?: true;

@@ -7,7 +7,7 @@ import type { EventStore } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
 import type { EffectivePolicy } from "./policies.ts";
 
-/** Failed logins are answered when the next multiple of this has passed, so that their time tells nothing. */
+/** Failed logins are answered when the next multiple of this has passed, which hides what took less time. */
 const SLOT_MS = 100;
 /** What a login can come to. */
 const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed"];

@@ -27,7 +27,7 @@ export const DEFAULT_POLICY: LockoutPolicy = {
 };
 
 /** Wrong passwords in a row after which a lock has no end (NIST SP 800-63B-4, section 3.2.2). */
-export const MAX_FAILURES_IN_A_ROW = 100;
+const MAX_FAILURES_IN_A_ROW = 100;
 /** Wrong passwords that are remembered, so that the same one again is not counted. */
 const MAX_REMEMBERED = 3;
 /** Devices whose wrong passwords are counted apart; beyond it the one that failed longest ago is forgotten. */
