@@ -6,7 +6,7 @@ import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Answer, type Door, openDoors } from "../support/doors.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
-const { createUser, getUser, lockUser } = UserService.method;
+const { createUser, getUser, lockUser, unlockUser } = UserService.method;
 const ISSUER = "https://issuer.example.com";
 const AUDIENCE = "userlock";
 
@@ -89,6 +89,16 @@ test("the lock's author is the subject of the JWT, who cannot lock himself", asy
   expect((await door.call(lockUser, { id: "dave" }, { token })).code).toBe("OK");
   expect((await door.call(getUser, { id: "dave" }, { token })).response?.user?.lock?.lockedBy).toBe("carol");
   expect(outcome(await door.call(lockUser, { id: "carol" }, { token }))).toEqual(["FAILED_PRECONDITION", "SELF_LOCK"]);
+});
+
+test("a user who is locked by hand is refused with his JWT, and let in again when he is not", async () => {
+  const [operator, own] = [await jwt(), await jwt({ sub: "erin" })];
+  await door.call(createUser, { user: { userId: "erin" } }, { token: operator });
+  expect(outcome(await get(own))).toEqual(LET_IN);
+  expect((await door.call(lockUser, { id: "erin" }, { token: operator })).code).toBe("OK");
+  expect(outcome(await get(own))).toEqual(INVALID);
+  expect((await door.call(unlockUser, { id: "erin" }, { token: operator })).code).toBe("OK");
+  expect(outcome(await get(own))).toEqual(LET_IN);
 });
 
 test.each<[what: string, token: () => Promise<string>, expected: (string | undefined)[]]>([
