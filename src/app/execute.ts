@@ -84,6 +84,7 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
         id,
         expectedVersion: record?.version ?? 0,
         events: aggregate.logged ? events.map(aggregate.logged) : events,
+        userId: aggregate.userId?.(next),
         time: occasion.time,
         actor,
         owner: aggregate.owner(next),

@@ -18,7 +18,7 @@ export async function ensureFirstToken(parts: {
   hashOfSecret: () => string;
 }): Promise<void> {
   const { store, execute, instanceId, hashOfSecret } = parts;
-  const { events } = await store.read(undefined, 1);
+  const { events } = await store.read({ limit: 1 });
   if (events.length > 0) return;
 
   const owner = { type: "instance", id: instanceId } as const;

@@ -45,6 +45,8 @@ export interface Aggregate<State, Command, Event extends DomainEvent> {
   claims(state: State): string[];
   /** Whether the object has ended: it is then shown to nobody, and its id stays used. */
   isGone(state: State): boolean;
+  /** Whom the object is about, if it is a user. */
+  userId?(state: State): string;
   /** The event as it is kept in the log, which is for ever; the event itself if nothing of it is to be left out. */
   logged?(event: Event): Event;
 }

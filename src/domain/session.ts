@@ -33,6 +33,7 @@ export const session: Aggregate<Session, SessionCommand, SessionEvent> = {
   owner: (state) => state.owner,
   claims: (state) => (state.ended ? [] : [sessionClaim(state.hash)]),
   isGone: (state) => state.ended,
+  userId: (state) => state.userId,
 };
 
 /** The name by which a session is found. */

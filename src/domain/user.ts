@@ -73,6 +73,7 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
   owner: (state) => state.owner,
   claims: (state) => state.usernames.map((username) => claim(username, state.owner)),
   isGone: (state) => state.lifecycle === "deleted",
+  userId: (state) => state.id,
   logged,
 };
 

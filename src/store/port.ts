@@ -7,7 +7,8 @@ import { DomainError } from "../domain/errors.ts";
  * event. An adapter holds what is said here; what its contract suite does not test, it does not promise.
  *
  * All methods reject with StoreUnavailable if the store cannot be reached or is closed. All that is stored and found
- * belongs to the one instance that the adapter was opened for.
+ * belongs to the one instance that the adapter was opened for. All text is Unicode without U+0000: an append with
+ * other text rejects, and touches no other one.
  */
 export interface EventStore {
   /**
@@ -27,10 +28,19 @@ export interface EventStore {
   search(query: Query): Promise<SearchResult>;
 
   /**
-   * The log in commit order: at most `limit` events after the cursor, from the beginning without one. Who goes on
-   * from the answer's cursor misses no event and gets none twice.
+   * A page of the log, in commit order or against it. Who goes on from the answer's cursor misses no event that passes
+   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for a cursor that is none.
    */
-  read(after: Cursor | undefined, limit: number): Promise<{ events: RecordedEvent[]; cursor: Cursor | undefined }>;
+  read(query: LogQuery): Promise<LogPage>;
+
+  /** The place after the last event. Every event that is answered later than the call comes after it. */
+  head(): Promise<Cursor>;
+
+  /** The answer that is kept under the key, if there is one that has not expired at `time`. */
+  loadReceipt(key: string, time: number): Promise<Receipt | undefined>;
+
+  /** Keeps an answer with which no event goes. Resolves with false if there is one under the key already. */
+  keep(receipt: Receipt, time: number): Promise<boolean>;
 
   /** Resolves if the store can be read and written now. */
   check(): Promise<void>;
@@ -42,8 +52,55 @@ export interface EventStore {
   close(): Promise<void>;
 }
 
-/** A place in the log, opaque. */
+/**
+ * A place in the log: opaque, but for its order. Of two cursors of one log the one that is less as text comes first, and
+ * LOG_START before all.
+ */
 export type Cursor = string;
+
+export const LOG_START: Cursor = "0";
+
+export interface LogQuery {
+  /** What comes after it is read, or what comes before it if descending; left out, from the one end or the other. */
+  from?: Cursor | undefined;
+  descending?: boolean;
+  limit: number;
+  where?: EventFilter;
+}
+
+/** What an event must pass, all of it; what is left out every event passes. */
+export interface EventFilter {
+  ownerTypes?: readonly Owner["type"][];
+  /** Ids of owners of the type org. */
+  organizations?: readonly string[];
+  userIds?: readonly string[];
+  types?: readonly string[];
+  /** Subject of the actor. */
+  actor?: string;
+  /** From this time on, microseconds since the Unix epoch. */
+  since?: number;
+  /** Before this time. */
+  before?: number;
+}
+
+export interface LogPage {
+  events: RecordedEvent[];
+  /**
+   * Where to go on. In commit order, after a page that was not full, that is the end of the log as it was then, even if
+   * nothing passed; against it, undefined if there is no more.
+   */
+  cursor: Cursor | undefined;
+}
+
+/** An answer that is given again to who asks again with the same key. */
+export interface Receipt {
+  key: string;
+  /** What the request was. */
+  fingerprint: string;
+  answer: Uint8Array;
+  /** Microseconds since the Unix epoch; it may be forgotten from then on. */
+  expires: number;
+}
 
 export interface StreamRecord {
   kind: string;
@@ -66,14 +123,18 @@ export interface Append {
   expectedVersion: number;
   /** At least one. */
   events: readonly DomainEvent[];
+  /** Whom the events are about, if it is a user. */
+  userId?: string | undefined;
   /** Microseconds since the Unix epoch; not before the stream's last event. */
   time: number;
   actor: Actor;
   owner: Owner;
   state: unknown;
   claims: { add: readonly string[]; remove: readonly string[] };
-  /** Other streams on which the decision rests: they must still have these versions, else it is a conflict. */
+  /** Other streams on which the decision rests: they must be there and still have these versions, else it is a conflict. */
   requires: readonly { kind: string; id: string; version: number }[];
+  /** Kept with the events, or not at all. */
+  receipt?: Receipt | undefined;
 }
 
 export type AppendResult =
@@ -81,7 +142,9 @@ export type AppendResult =
   /** The stream, or one that was required, had another version. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */
-  | { outcome: "claimed"; claim: string };
+  | { outcome: "claimed"; claim: string }
+  /** There is an answer under the receipt's key already. */
+  | { outcome: "repeated" };
 
 export interface RecordedEvent extends DomainEvent {
   cursor: Cursor;
@@ -89,6 +152,8 @@ export interface RecordedEvent extends DomainEvent {
   id: string;
   /** Version of the stream after this event. */
   version: number;
+  owner: Owner;
+  userId: string | undefined;
   time: number;
   actor: Actor;
 }
@@ -122,6 +187,8 @@ export type Filter =
   | { field: string; atMost: number }
   | { field: string; atLeast: number }
   | { field: string; text: TextMethod; value: string }
+  /** A text that comes after this one. */
+  | { field: string; after: string }
   /** At least one element of the array at `some` passes. */
   | { some: string; where: Filter };
 

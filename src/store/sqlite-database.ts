@@ -2,8 +2,12 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Cursor, Query, RecordedEvent, SearchResult, StreamRecord } from "./port.ts";
-import { StoreRefused } from "./port.ts";
+import type { Owner } from "../domain/access.ts";
+import { toCursor } from "./cursor.ts";
+import type { Cursor, LogPage, LogQuery, Query, Receipt, RecordedEvent, SearchResult, StreamRecord } from "./port.ts";
+import { LOG_START, StoreRefused } from "./port.ts";
+import type { Row, RowResult } from "./row.ts";
+import { logClause } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { searchClauses } from "./sqlite-search.ts";
 
@@ -14,33 +18,16 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** How long a start waits for the other processes that start, milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 
-/** An append whose JSON is text already, so that it crosses threads as it is and a bad value fails its caller alone. */
-export interface Row {
-  kind: string;
-  id: string;
-  expectedVersion: number;
-  events: readonly { type: string; data: string }[];
-  time: number;
-  actor: string;
-  ownerType: string;
-  ownerId: string;
-  state: string;
-  claims: { add: readonly string[]; remove: readonly string[] };
-  requires: readonly { kind: string; id: string; version: number }[];
-}
-
-export type RowResult =
-  | { outcome: "appended"; created: number }
-  | { outcome: "conflict" }
-  | { outcome: "claimed"; claim: string };
-
 /** One connection to the file, for one instance. Its methods are synchronous and throw what node:sqlite throws. */
 export interface Database {
   appendAll(rows: readonly Row[]): RowResult[];
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   search(query: Query): SearchResult;
-  read(after: Cursor | undefined, limit: number): { events: RecordedEvent[]; cursor: Cursor | undefined };
+  read(query: LogQuery): LogPage;
+  head(): Cursor;
+  loadReceipt(key: string, time: number): Receipt | undefined;
+  keep(receipt: Receipt, time: number): boolean;
   /** Changes whenever another connection has committed. */
   dataVersion(): number;
   close(): void;
@@ -98,9 +85,9 @@ export function openDatabase(file: string, instance: string): Database {
   const otherHolder = connection.prepare(
     "SELECT 1 FROM claims WHERE instance = ? AND name = ? AND NOT (kind = ? AND id = ?)",
   );
-  const insertEvent = connection.prepare(
-    "INSERT INTO events (instance, kind, id, version, type, time, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-  );
+  const insertEvent = connection.prepare(`
+    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, data)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const saveStream = connection.prepare(`
     INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -116,12 +103,24 @@ export function openDatabase(file: string, instance: string): Database {
   const streamByClaim = connection.prepare(`
     SELECT streams.* FROM claims JOIN streams USING (instance, kind, id)
     WHERE claims.instance = ? AND claims.name = ?`);
-  const eventsAfter = connection.prepare(
-    "SELECT * FROM events WHERE instance = ? AND position > ? ORDER BY position LIMIT ?",
+  const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
+  const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
+  const saveReceipt = connection.prepare(
+    "INSERT OR REPLACE INTO receipts (instance, key, fingerprint, answer, expires) VALUES (?, ?, ?, ?, ?)",
   );
+  const forgetReceipts = connection.prepare(`
+    DELETE FROM receipts WHERE (instance, key) IN (
+      SELECT instance, key FROM receipts WHERE instance = ? AND expires <= ? LIMIT 2)`);
   const dataVersion = connection.prepare("PRAGMA data_version");
 
+  /** Each receipt takes two with it that have expired, so that they do not pile up. */
+  function addReceipt({ key, fingerprint, answer, expires }: Receipt, time: number): void {
+    forgetReceipts.run(instance, time);
+    saveReceipt.run(instance, key, fingerprint, answer, expires);
+  }
+
   function append(row: Row): RowResult {
+    if (row.receipt && receiptAt.get(instance, row.receipt.key, row.time)) return { outcome: "repeated" };
     const isAt = (kind: string, id: string, expected: number) =>
       (version.get(instance, kind, id)?.version ?? 0) === expected;
     const isAsExpected = isAt(row.kind, row.id, row.expectedVersion);
@@ -132,11 +131,13 @@ export function openDatabase(file: string, instance: string): Database {
     if (claim !== undefined) return { outcome: "claimed", claim };
     for (const name of row.claims.remove) removeClaim.run(instance, name, row.kind, row.id);
     for (const name of row.claims.add) addClaim.run(instance, name, row.kind, row.id);
+    const { kind, id, ownerType, ownerId, userId = null, time, actor, state, receipt } = row;
     for (const [index, { type, data }] of row.events.entries()) {
-      insertEvent.run(instance, row.kind, row.id, row.expectedVersion + index + 1, type, row.time, row.actor, data);
+      const next = row.expectedVersion + index + 1;
+      insertEvent.run(instance, kind, id, next, type, ownerType, ownerId, userId, time, actor, data);
     }
+    if (receipt) addReceipt(receipt, time);
     const next = row.expectedVersion + row.events.length;
-    const { kind, id, ownerType, ownerId, time, state } = row;
     const saved = saveStream.get(instance, kind, id, next, ownerType, ownerId, time, time, state);
     return { outcome: "appended", created: saved?.created as number };
   }
@@ -151,6 +152,11 @@ export function openDatabase(file: string, instance: string): Database {
       if (connection.isTransaction) connection.exec("ROLLBACK");
       throw error;
     }
+  }
+
+  function head(): Cursor {
+    const position = lastPosition.get()?.position as number | null;
+    return position === null ? LOG_START : toCursor(position);
   }
 
   return {
@@ -172,10 +178,29 @@ export function openDatabase(file: string, instance: string): Database {
         };
       });
     },
-    read: (after, limit) => {
-      const events = eventsAfter.all(instance, Number(after ?? 0), limit).map(toEvent);
-      return { events, cursor: events.at(-1)?.cursor ?? after };
+    read: (query) => {
+      const { sql, values } = logClause(instance, query);
+      return transaction("BEGIN", () => {
+        const events = connection
+          .prepare(`SELECT * FROM events ${sql}`)
+          .all(...values)
+          .map(toEvent);
+        const isFull = events.length === query.limit;
+        if (query.descending) return { events, cursor: isFull ? events.at(-1)?.cursor : undefined };
+        return { events, cursor: isFull ? (events.at(-1)?.cursor ?? query.from) : head() };
+      });
     },
+    head,
+    loadReceipt: (key, time) => {
+      const row = receiptAt.get(instance, key, time);
+      return row && toReceipt(row);
+    },
+    keep: (receipt, time) =>
+      transaction("BEGIN IMMEDIATE", () => {
+        if (receiptAt.get(instance, receipt.key, time)) return false;
+        addReceipt(receipt, time);
+        return true;
+      }),
     dataVersion: () => dataVersion.get()?.data_version as number,
     close: () => connection.close(),
   };
@@ -189,7 +214,7 @@ function toRecord(row: Columns | undefined): StreamRecord | undefined {
       kind: row.kind as string,
       id: row.id as string,
       version: row.version as number,
-      owner: { type: row.owner_type as StreamRecord["owner"]["type"], id: row.owner_id as string },
+      owner: { type: row.owner_type as Owner["type"], id: row.owner_id as string },
       created: row.created as number,
       changed: row.changed as number,
       state: JSON.parse(row.state as string),
@@ -199,13 +224,24 @@ function toRecord(row: Columns | undefined): StreamRecord | undefined {
 
 function toEvent(row: Columns): RecordedEvent {
   return {
-    cursor: String(row.position),
+    cursor: toCursor(row.position as number),
     kind: row.kind as string,
     id: row.id as string,
     version: row.version as number,
     type: row.type as string,
+    owner: { type: row.owner_type as Owner["type"], id: row.owner_id as string },
+    userId: (row.user_id as string | null) ?? undefined,
     time: row.time as number,
     actor: JSON.parse(row.actor as string),
     data: JSON.parse(row.data as string),
+  };
+}
+
+function toReceipt(row: Columns): Receipt {
+  return {
+    key: row.key as string,
+    fingerprint: row.fingerprint as string,
+    answer: row.answer as Uint8Array,
+    expires: row.expires as number,
   };
 }

@@ -50,6 +50,33 @@ const STEPS: readonly SchemaStep[] = [
   CREATE INDEX streams_by_subject ON streams (instance, kind, json_extract(state, '$.subject'));
   CREATE INDEX streams_by_user ON streams (instance, kind, json_extract(state, '$.userId'));
   `,
+  `
+  ALTER TABLE events ADD COLUMN owner_type TEXT NOT NULL DEFAULT 'system';
+  ALTER TABLE events ADD COLUMN owner_id TEXT NOT NULL DEFAULT '';
+  ALTER TABLE events ADD COLUMN user_id TEXT;
+
+  UPDATE events SET
+    owner_type = streams.owner_type,
+    owner_id = streams.owner_id,
+    user_id = iif(streams.kind = 'user', streams.id, json_extract(streams.state, '$.userId'))
+  FROM streams
+  WHERE streams.instance = events.instance AND streams.kind = events.kind AND streams.id = events.id;
+
+  CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
+  CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL;
+  CREATE INDEX events_by_actor ON events (instance, json_extract(actor, '$.subject'), position);
+
+  CREATE TABLE receipts (
+    instance    TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    answer      BLOB NOT NULL,
+    expires     INTEGER NOT NULL, -- microseconds since the Unix epoch
+    PRIMARY KEY (instance, key)
+  ) STRICT;
+
+  CREATE INDEX receipts_by_expiry ON receipts (instance, expires);
+  `,
 ];
 
 /**

@@ -45,6 +45,7 @@ function condition(filter: Filter, depth: number): Fragment {
     return { sql: `(${field} IS ?)`, values: [typeof filter.is === "boolean" ? Number(filter.is) : filter.is] };
   }
   if ("atMost" in filter) return number(field, "<=", filter.atMost);
+  if ("after" in filter) return { sql: `(typeof(${field}) = 'text' AND ${field} > ?)`, values: [filter.after] };
   if ("atLeast" in filter) return number(field, ">=", filter.atLeast);
   return text(field, filter.text, filter.value);
 }

@@ -1,21 +1,23 @@
 import { Worker } from "node:worker_threads";
-import { StoreUnavailable } from "./port.ts";
-import type { Database } from "./sqlite-database.ts";
+import { type EventStore, StoreUnavailable } from "./port.ts";
+import type { Row, RowResult } from "./row.ts";
 
-type Method = "appendAll" | "search" | "close";
+type Method = "appendAll" | "search" | "read" | "keep" | "close";
 
 export interface WorkerCall {
   number: number;
   method: Method;
-  argument: unknown;
+  args: unknown[];
 }
 
 export type WorkerAnswer = { number: number; result: unknown } | { number: number; error: string };
 
 /** A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. */
 export interface DatabaseThread {
-  appendAll(rows: Parameters<Database["appendAll"]>[0]): Promise<ReturnType<Database["appendAll"]>>;
-  search(query: Parameters<Database["search"]>[0]): Promise<ReturnType<Database["search"]>>;
+  appendAll(rows: readonly Row[]): Promise<RowResult[]>;
+  search: EventStore["search"];
+  read: EventStore["read"];
+  keep: EventStore["keep"];
   /** Answers the calls before it, then ends the thread. */
   close(): Promise<void>;
 }
@@ -41,16 +43,18 @@ export function startDatabaseThread(file: string, instance: string): DatabaseThr
     waiting.clear();
   }
 
-  function call<Result>(method: Method, argument?: unknown): Promise<Result> {
+  function call<Result>(method: Method, ...args: unknown[]): Promise<Result> {
     if (ended) return Promise.reject(ended);
     const number = calls++;
-    worker.postMessage({ number, method, argument } satisfies WorkerCall);
+    worker.postMessage({ number, method, args } satisfies WorkerCall);
     return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
   }
 
   return {
     appendAll: (rows) => call("appendAll", rows),
     search: (query) => call("search", query),
+    read: (query) => call("read", query),
+    keep: (receipt, time) => call("keep", receipt, time),
     close: async () => {
       if (!ended) await call("close");
     },

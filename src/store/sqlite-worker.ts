@@ -5,10 +5,13 @@ import type { WorkerAnswer, WorkerCall } from "./sqlite-thread.ts";
 const { file, instance } = workerData as { file: string; instance: string };
 const database = openDatabase(file, instance);
 
-parentPort?.on("message", ({ number, method, argument }: WorkerCall) => {
+parentPort?.on("message", ({ number, method, args }: WorkerCall) => {
   let answer: WorkerAnswer;
   try {
-    answer = { number, result: method === "close" ? database.close() : database[method](argument as never) };
+    answer = {
+      number,
+      result: method === "close" ? database.close() : (database[method] as (...args: unknown[]) => unknown)(...args),
+    };
   } catch (error) {
     answer = { number, error: (error as Error).message };
   }

@@ -1,5 +1,7 @@
-import { type Append, type AppendResult, type EventStore, StoreUnavailable, type StreamRecord } from "./port.ts";
-import { type Database, IN_MEMORY, openDatabase, prepareFile, type Row, type RowResult } from "./sqlite-database.ts";
+import { fromCursor } from "./cursor.ts";
+import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
+import { type Row, type RowResult, toResult, toRow } from "./row.ts";
+import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { startDatabaseThread } from "./sqlite-thread.ts";
 
 /** How many appends one commit takes at most. */
@@ -26,6 +28,8 @@ export async function openSqliteStore(file: string, instance: string): Promise<E
     return createStore(database, {
       appendAll: async (rows) => database.appendAll(rows),
       search: async (query) => database.search(query),
+      read: async (query) => database.read(query),
+      keep: async (receipt, time) => database.keep(receipt, time),
       close: async () => {},
     });
   }
@@ -36,6 +40,8 @@ export async function openSqliteStore(file: string, instance: string): Promise<E
   return createStore(database, {
     appendAll: writer.appendAll,
     search: searcher.search,
+    read: searcher.read,
+    keep: writer.keep,
     close: async () => {
       await Promise.all([writer.close(), searcher.close()]);
     },
@@ -45,7 +51,9 @@ export async function openSqliteStore(file: string, instance: string): Promise<E
 /** What may take long: where there is a file, it runs in threads. */
 interface Slow {
   appendAll(rows: readonly Row[]): Promise<RowResult[]>;
-  search(query: Parameters<EventStore["search"]>[0]): ReturnType<EventStore["search"]>;
+  search: EventStore["search"];
+  read: EventStore["read"];
+  keep: EventStore["keep"];
   close(): Promise<void>;
 }
 
@@ -123,7 +131,14 @@ function createStore(database: Database, slow: Slow): EventStore {
     },
     load: (kind, id) => ask(() => database.load(kind, id)),
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
-    read: (after, limit) => ask(() => database.read(after, limit)),
+    async read(query) {
+      if (query.from !== undefined) fromCursor(query.from, 1);
+      // What is filtered may have to look at the whole log.
+      return ask(() => (query.where ? slow.read(query) : database.read(query)));
+    },
+    head: () => ask(() => database.head()),
+    loadReceipt: (key, time) => ask(() => database.loadReceipt(key, time)),
+    keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
     search: (query) => ask(() => slow.search(query)),
     check: () =>
       ask(async () => {
@@ -150,29 +165,4 @@ function createStore(database: Database, slow: Slow): EventStore {
 function unavailable(error: unknown): StoreUnavailable {
   if (error instanceof StoreUnavailable) return error;
   return new StoreUnavailable(error);
-}
-
-function toRow(append: Append): Row {
-  const { kind, id, expectedVersion, time, owner, claims, requires } = append;
-  return {
-    kind,
-    id,
-    expectedVersion,
-    events: append.events.map(({ type, data }) => ({ type, data: JSON.stringify(data) })),
-    time,
-    actor: JSON.stringify(append.actor),
-    ownerType: owner.type,
-    ownerId: owner.id,
-    state: JSON.stringify(append.state),
-    claims,
-    requires,
-  };
-}
-
-function toResult(append: Append, result: RowResult): AppendResult {
-  if (result.outcome !== "appended") return result;
-  const { kind, id, owner, state, time } = append;
-  const version = append.expectedVersion + append.events.length;
-  const record: StreamRecord = { kind, id, version, owner, created: result.created, changed: time, state };
-  return { outcome: "appended", record };
 }

@@ -1,6 +1,7 @@
 import type { EventStore } from "../../src/store/port.ts";
 import { describeAppend, describeClaims, describeRequires } from "./append.ts";
 import { describeClose, describeLog } from "./log.ts";
+import { describeReceipts } from "./receipts.ts";
 import { describeSearch } from "./search.ts";
 import { describeSharing } from "./sharing.ts";
 
@@ -43,6 +44,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       describeAppend(() => store);
       describeClaims(() => store);
       describeRequires(() => store);
+      describeReceipts(() => store);
       describeLog(() => store);
       describeClose(() => store, shared ? another : undefined);
       if (shared) describeSharing(() => store, another);

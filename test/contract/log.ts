@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EventStore, StoreUnavailable } from "../../src/store/port.ts";
-import { change, claiming, inShort, NOW, outcomesOf, readAll, readWhile, until } from "../support/appends.ts";
+import { type EventFilter, type EventStore, LOG_START, StoreUnavailable } from "../../src/store/port.ts";
+import { change, claiming, inShort, NOW, outcomesOf, readAll, readWhile, receipt, until } from "../support/appends.ts";
 
 export function describeLog(current: () => EventStore): void {
   describe("read", () => {
@@ -14,7 +14,7 @@ export function describeLog(current: () => EventStore): void {
       await store.append(change("u1", { events, actor }));
       await store.append(change("t1", { kind: "token", time: NOW + 1 }));
 
-      const { events: read, cursor } = await store.read(undefined, 10);
+      const { events: read, cursor } = await store.read({ limit: 10 });
       expect(read).toMatchObject([
         { kind: "user", id: "u1", version: 1, time: NOW, actor, ...events[0] },
         { kind: "user", id: "u1", version: 2, time: NOW, actor, ...events[1] },
@@ -25,23 +25,23 @@ export function describeLog(current: () => EventStore): void {
     });
 
     test("of an empty log is empty, from the beginning and for good", async () => {
-      expect(await current().read(undefined, 10)).toEqual({ events: [], cursor: undefined });
+      expect(await current().read({ limit: 10 })).toEqual({ events: [], cursor: LOG_START });
     });
 
     test("goes on from the cursor of a page or of any event, and stays at the end", async () => {
       const store = current();
       for (let version = 0; version < 5; version++) await store.append(change("u1", { expectedVersion: version }));
-      const first = await store.read(undefined, 2);
+      const first = await store.read({ limit: 2 });
       expect(inShort(first.events)).toEqual(["u1 1", "u1 2"]);
-      const second = await store.read(first.cursor, 2);
+      const second = await store.read({ from: first.cursor, limit: 2 });
       expect(inShort(second.events)).toEqual(["u1 3", "u1 4"]);
       expect(inShort(await readAll(store, 10, first.events[0]?.cursor))).toEqual(["u1 2", "u1 3", "u1 4", "u1 5"]);
 
-      const last = await store.read(second.cursor, 2);
+      const last = await store.read({ from: second.cursor, limit: 2 });
       expect(inShort(last.events)).toEqual(["u1 5"]);
-      expect(await store.read(last.cursor, 2)).toEqual({ events: [], cursor: last.cursor });
+      expect(await store.read({ from: last.cursor, limit: 2 })).toEqual({ events: [], cursor: last.cursor });
       await store.append(change("u2"));
-      expect(inShort((await store.read(last.cursor, 2)).events)).toEqual(["u2 1"]);
+      expect(inShort((await store.read({ from: last.cursor, limit: 2 })).events)).toEqual(["u2 1"]);
     });
 
     test("misses no event and gives none twice while others append", async () => {
@@ -59,6 +59,110 @@ export function describeLog(current: () => EventStore): void {
         expect(versions).toEqual(Array.from({ length: 25 }, (_, index) => index + 1));
       }
     });
+  });
+
+  describe("read with conditions", () => {
+    const HOUR = 3_600_000_000;
+
+    /** Ten events: of users a1 and b1 in organizations, of c1 of the instance, of a session and of the system's own. */
+    async function fill(store: EventStore): Promise<void> {
+      const [a, b] = ["a", "b"].map((id) => ({ type: "org", id }) as const);
+      const created = { type: "user.created", data: {} };
+      const locked = { type: "user.locked", data: {} };
+      const fraud = { subject: "fraud-detector", tokenId: "t1" };
+      await store.append(change("a1", { owner: a!, userId: "a1" }));
+      await store.append(change("b1", { owner: b!, userId: "b1", events: [created, locked], time: NOW + HOUR }));
+      await store.append(
+        change("a1", { owner: a!, userId: "a1", events: [locked], expectedVersion: 1, actor: fraud, time: NOW + HOUR }),
+      );
+      await store.append(change("c1", { userId: "c1", time: NOW + 2 * HOUR }));
+      const opened = [{ type: "session.opened", data: {} }];
+      await store.append(change("s1", { kind: "session", owner: a!, userId: "a1", events: opened, actor: fraud }));
+      const system = { type: "system", id: "a" } as const;
+      await store.append(change("root", { owner: system, userId: "root", time: NOW + 3 * HOUR }));
+      await store.append(change("t1", { kind: "token", events: [{ type: "token.created", data: {} }] }));
+    }
+
+    const ALL = ["a1 1", "b1 1", "b1 2", "a1 2", "c1 1", "s1 1", "root 1", "t1 1"];
+
+    test.each<[name: string, where: EventFilter, passing: string[]]>([
+      ["none", {}, ALL],
+      ["owners of two types", { ownerTypes: ["org", "instance"] }, ALL.filter((one) => one !== "root 1")],
+      ["no owner", { ownerTypes: [] }, []],
+      ["an organization", { organizations: ["a"] }, ["a1 1", "a1 2", "s1 1"]],
+      ["two organizations", { organizations: ["a", "b"] }, ["a1 1", "b1 1", "b1 2", "a1 2", "s1 1"]],
+      ["no organization", { organizations: [] }, []],
+      ["a user", { userIds: ["a1"] }, ["a1 1", "a1 2", "s1 1"]],
+      ["users", { userIds: ["b1", "c1", "nobody"] }, ["b1 1", "b1 2", "c1 1"]],
+      ["types", { types: ["user.locked", "session.opened"] }, ["b1 2", "a1 2", "s1 1"]],
+      ["an actor", { actor: "fraud-detector" }, ["a1 2", "s1 1"]],
+      ["from a time on", { since: NOW + HOUR }, ["b1 1", "b1 2", "a1 2", "c1 1", "root 1"]],
+      ["before a time", { before: NOW + HOUR }, ["a1 1", "s1 1", "t1 1"]],
+      ["several, all of which must pass", { organizations: ["a"], types: ["user.locked"], before: NOW + HOUR }, []],
+    ])("%s, in both orders and page by page", async (_, where, passing) => {
+      const store = current();
+      await fill(store);
+      const end = await store.head();
+      expect(await store.read({ limit: 100, where })).toMatchObject({ cursor: end });
+      for (const descending of [false, true]) {
+        const expected = descending ? passing.toReversed() : passing;
+        expect(inShort((await store.read({ limit: 100, descending, where })).events)).toEqual(expected);
+
+        const seen: string[] = [];
+        for (let from: string | undefined; ; ) {
+          const { events, cursor } = await store.read({ from, limit: 2, descending, where });
+          seen.push(...inShort(events));
+          if (cursor === undefined || cursor === from || events.length < 2) break;
+          from = cursor;
+        }
+        expect(seen).toEqual(expected);
+      }
+    });
+
+    test("tells of each event who owns its object and whom it is about", async () => {
+      const store = current();
+      await fill(store);
+      const { events } = await store.read({ limit: 100 });
+      expect(events.map(({ id, owner, userId }) => [id, owner.type, owner.id, userId])).toEqual([
+        ["a1", "org", "a", "a1"],
+        ["b1", "org", "b", "b1"],
+        ["b1", "org", "b", "b1"],
+        ["a1", "org", "a", "a1"],
+        ["c1", "instance", "default", "c1"],
+        ["s1", "org", "a", "a1"],
+        ["root", "system", "a", "root"],
+        ["t1", "instance", "default", undefined],
+      ]);
+    });
+  });
+
+  describe("cursors", () => {
+    test("are ordered as text as the events are in the log, after LOG_START", async () => {
+      const store = current();
+      for (let n = 0; n < 120; n++) await store.append(change(`u${n}`));
+      const cursors = (await readAll(store)).map(({ cursor }) => cursor);
+      expect([LOG_START, ...cursors]).toEqual([LOG_START, ...cursors].sort());
+      expect(new Set([LOG_START, ...cursors]).size).toBe(121);
+      expect((await store.read({ from: LOG_START, limit: 200 })).events).toHaveLength(120);
+    });
+
+    test("of the head: what is there comes before it, what is answered later after it", async () => {
+      const store = current();
+      expect(await store.head()).toBe(LOG_START);
+      await store.append(change("u1"));
+      const head = await store.head();
+      expect(inShort((await store.read({ from: head, limit: 10, descending: true })).events)).toEqual([]);
+      expect((await store.read({ from: head, limit: 10 })).events).toEqual([]);
+      await store.append(change("u2"));
+      expect(inShort((await store.read({ from: head, limit: 10 })).events)).toEqual(["u2 1"]);
+    });
+
+    test.each(["", "x", "1", "12x", "0 ", "200", "-1", "1.5", "3'--", "zz", "1".repeat(1_000), "h1234567890123456"])(
+      "that are none are refused: %j",
+      async (from) => {
+        await expect(current().read({ from, limit: 10 })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
+      },
+    );
   });
 
   describe("onAppend", () => {
@@ -122,7 +226,10 @@ export function describeClose(current: () => EventStore, reopen: (() => Promise<
         () => store.load("user", "u1"),
         () => store.loadByClaim("name:ann"),
         () => store.search({ kind: "user", where: { all: [] }, ...page }),
-        () => store.read(undefined, 10),
+        () => store.read({ limit: 10 }),
+        () => store.head(),
+        () => store.loadReceipt("key", NOW),
+        () => store.keep(receipt("key"), NOW),
       ];
       for (const call of calls) await expect(call()).rejects.toBeInstanceOf(StoreUnavailable);
       expect(() => store.onAppend(() => {})()).not.toThrow();

@@ -23,6 +23,7 @@ export function passes(filter: Filter, stream: StreamRecord, element?: unknown):
   if ("exists" in filter) return found !== undefined;
   if ("is" in filter) return found === filter.is;
   if ("atMost" in filter) return typeof found === "number" && found <= filter.atMost;
+  if ("after" in filter) return typeof found === "string" && compare(found, filter.after) > 0;
   if ("atLeast" in filter) return typeof found === "number" && found >= filter.atLeast;
   if (typeof found !== "string") return false;
   switch (filter.text) {

@@ -33,6 +33,7 @@ function conditions(texts: string[], booleans: string[], numbers: string[]): fc.
   const all = [
     fc.record({ field: fc.constantFrom(...texts), is: someText }),
     fc.record({ field: fc.constantFrom(...texts), text: method, value: someText }),
+    fc.record({ field: fc.constantFrom(...texts), after: someText }),
     fc.record({ field: fc.constantFrom(...booleans), is: fc.boolean() }),
     fc.record({ field: fc.constantFrom(...texts, ...booleans, ...numbers), exists: fc.constant(true as const) }),
   ];

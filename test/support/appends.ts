@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Append, AppendResult, EventStore, RecordedEvent } from "../../src/store/port.ts";
+import type { Append, AppendResult, EventStore, Receipt, RecordedEvent } from "../../src/store/port.ts";
 
 /** Microseconds since the Unix epoch. */
 export const NOW = 1_764_000_000_123_456;
@@ -25,6 +25,15 @@ export function change(id: string, more: Partial<Append> = {}): Append {
 export const claiming = (id: string, add: string[], remove: string[] = [], expectedVersion = 0) =>
   change(id, { expectedVersion, claims: { add, remove } });
 
+/** An answer that is kept for a minute. */
+export const receipt = (key: string, more: Partial<Receipt> = {}): Receipt => ({
+  key,
+  fingerprint: `request of ${key}`,
+  answer: Buffer.from(`answer to ${key}`),
+  expires: NOW + 60_000_000,
+  ...more,
+});
+
 export const outcomeOf = ({ outcome }: AppendResult) => outcome;
 export const outcomesOf = async (appends: Promise<AppendResult>[]) => (await Promise.all(appends)).map(outcomeOf);
 
@@ -40,7 +49,7 @@ export async function holderOf(store: EventStore, claim: string): Promise<string
 export async function readAll(store: EventStore, limit = 1_000, after?: string): Promise<RecordedEvent[]> {
   const all: RecordedEvent[] = [];
   for (let from = after; ; ) {
-    const { events, cursor } = await store.read(from, limit);
+    const { events, cursor } = await store.read({ from, limit });
     all.push(...events);
     if (events.length === 0) return all;
     if (cursor === from) throw new Error("the cursor stands still");
@@ -64,7 +73,7 @@ export async function readWhile(
   let cursor: string | undefined;
   for (;;) {
     const isLast = !writing;
-    const page = await store.read(cursor, limit);
+    const page = await store.read({ from: cursor, limit });
     all.push(...page.events);
     if (page.events.length > 0 && page.cursor === cursor) throw new Error("the cursor stands still");
     cursor = page.cursor;

@@ -1,0 +1,64 @@
+import type { Append, AppendResult, Receipt } from "./port.ts";
+
+/** An append whose JSON is text already, so that a bad value fails its caller alone. */
+export interface Row {
+  kind: string;
+  id: string;
+  expectedVersion: number;
+  events: readonly { type: string; data: string }[];
+  userId: string | undefined;
+  time: number;
+  actor: string;
+  ownerType: string;
+  ownerId: string;
+  state: string;
+  claims: { add: readonly string[]; remove: readonly string[] };
+  requires: readonly { kind: string; id: string; version: number }[];
+  receipt: Receipt | undefined;
+}
+
+/** What became of a row. */
+export type RowResult = { outcome: "appended"; created: number } | Exclude<AppendResult, { outcome: "appended" }>;
+
+/** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
+export function toRow(append: Append): Row {
+  const { kind, id, expectedVersion, userId, time, owner, claims, requires, receipt } = append;
+  checkText(JSON.stringify([kind, id, owner, claims.add, receipt?.key]));
+  return {
+    kind,
+    id,
+    expectedVersion,
+    events: append.events.map(({ type, data }) => ({ type, data: toJson(data) })),
+    userId,
+    time,
+    actor: toJson(append.actor),
+    ownerType: owner.type,
+    ownerId: owner.id,
+    state: toJson(append.state),
+    claims,
+    requires,
+    receipt,
+  };
+}
+
+export function toResult(append: Append, result: RowResult): AppendResult {
+  if (result.outcome !== "appended") return result;
+  const { kind, id, owner, state, time } = append;
+  const version = append.expectedVersion + append.events.length;
+  return {
+    outcome: "appended",
+    record: { kind, id, version, owner, created: result.created, changed: time, state },
+  };
+}
+
+function toJson(value: unknown): string {
+  return checkText(JSON.stringify(value));
+}
+
+/** JSON.stringify escapes U+0000 and the halves of surrogate pairs, and writes a backslash of a text as two. */
+function checkText(json: string): string {
+  if (!json.includes("\\u")) return json;
+  if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json))
+    throw new TypeError("text with U+0000 or half a surrogate pair");
+  return json;
+}
