@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/options.proto.
  */
 export const file_userlock_v3alpha_options: GenFile = /*@__PURE__*/
-  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEiUQoMTWV0aG9kUG9saWN5EhIKCnBlcm1pc3Npb24YASABKAkSEwoLaHR0cF9zdGF0dXMYAiABKAUSGAoQcHJvb2ZfaW5fcmVxdWVzdBgDIAEoCDpYCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi0hwMgASgLMh4udXNlcmxvY2sudjNhbHBoYS5NZXRob2RQb2xpY3lSBnBvbGljeTrxAQoKaWRlbnRpZmllchIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi0hwMgASgIQrMBwkivAQqsAQoRc3RyaW5nLmlkZW50aWZpZXISRm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyBvZiBBLVogYS16IDAtOSAuIF8gfiBAIDogLSBhbmQgbm90IC4gb3IgLi4aTyFydWxlIHx8ICh0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05Ll9+QDotXXsxLDIwMH0kJykgJiYgISh0aGlzIGluIFsnLicsICcuLiddKSlSCmlkZW50aWZpZXI6mgEKBnNlY3JldBIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi2hwMgASgIQmXCSGIKYAoNc3RyaW5nLnNlY3JldBIdbXVzdCBiZSAxIHRvIDEsMDAwIGNoYXJhY3RlcnMaMCFydWxlIHx8IChzaXplKHRoaXMpID49IDEgJiYgc2l6ZSh0aGlzKSA8PSAxMDAwKVIGc2VjcmV0OogCCgpsb2dpbl9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLWHAyABKAhCywHCSMcBCsQBChFzdHJpbmcubG9naW5fbmFtZRJabXVzdCBiZSAxIHRvIDIwMCBjaGFyYWN0ZXJzIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzIGFuZCB3aXRob3V0IHdoaXRlIHNwYWNlIGF0IGl0cyBlbmRzGlMhcnVsZSB8fCAoc2l6ZSh0aGlzKSA8PSAyMDAgJiYgdGhpcy5tYXRjaGVzKCdeW15cXHBDXFxwWl0oW15cXHBDXSpbXlxccENcXHBaXSk/JCcpKVIJbG9naW5OYW1l", [file_buf_validate_validate, file_google_protobuf_descriptor]);
+  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEibAoMTWV0aG9kUG9saWN5EhIKCnBlcm1pc3Npb24YASABKAkSEwoLaHR0cF9zdGF0dXMYAiABKAUSGAoQcHJvb2ZfaW5fcmVxdWVzdBgDIAEoCBIZChFtYXhfcmVxdWVzdF9ieXRlcxgEIAEoBTpYCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi0hwMgASgLMh4udXNlcmxvY2sudjNhbHBoYS5NZXRob2RQb2xpY3lSBnBvbGljeTrxAQoKaWRlbnRpZmllchIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi0hwMgASgIQrMBwkivAQqsAQoRc3RyaW5nLmlkZW50aWZpZXISRm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyBvZiBBLVogYS16IDAtOSAuIF8gfiBAIDogLSBhbmQgbm90IC4gb3IgLi4aTyFydWxlIHx8ICh0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05Ll9+QDotXXsxLDIwMH0kJykgJiYgISh0aGlzIGluIFsnLicsICcuLiddKSlSCmlkZW50aWZpZXI6mgEKBnNlY3JldBIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi2hwMgASgIQmXCSGIKYAoNc3RyaW5nLnNlY3JldBIdbXVzdCBiZSAxIHRvIDEsMDAwIGNoYXJhY3RlcnMaMCFydWxlIHx8IChzaXplKHRoaXMpID49IDEgJiYgc2l6ZSh0aGlzKSA8PSAxMDAwKVIGc2VjcmV0OooBCgR0ZXh0EhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLeHAyABKAhCWcJIVgpUCgtzdHJpbmcudGV4dBIibXVzdCBub3QgaGF2ZSB0aGUgY2hhcmFjdGVyIFUrMDAwMBohIXJ1bGUgfHwgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpUgR0ZXh0OogCCgpsb2dpbl9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLWHAyABKAhCywHCSMcBCsQBChFzdHJpbmcubG9naW5fbmFtZRJabXVzdCBiZSAxIHRvIDIwMCBjaGFyYWN0ZXJzIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzIGFuZCB3aXRob3V0IHdoaXRlIHNwYWNlIGF0IGl0cyBlbmRzGlMhcnVsZSB8fCAoc2l6ZSh0aGlzKSA8PSAyMDAgJiYgdGhpcy5tYXRjaGVzKCdeW15cXHBDXFxwWl0oW15cXHBDXSpbXlxccENcXHBaXSk/JCcpKVIJbG9naW5OYW1l", [file_buf_validate_validate, file_google_protobuf_descriptor]);
 
 /**
  * MethodPolicy says what a method demands of its caller and how REST reports its success.
@@ -45,6 +45,13 @@ export type MethodPolicy = Message<"userlock.v3alpha.MethodPolicy"> & {
    * @generated from field: optional bool proof_in_request = 3;
    */
   proofInRequest: boolean;
+
+  /**
+   * Bytes that the request may have; 65,536 if it is not set.
+   *
+   * @generated from field: optional int32 max_request_bytes = 4;
+   */
+  maxRequestBytes: number;
 };
 
 /**
@@ -80,10 +87,18 @@ export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_userlock_v3alpha_options, 2);
 
 /**
+ * Text without U+0000, which not every store can keep.
+ *
+ * @generated from extension: optional bool text = 50103;
+ */
+export const text: GenExtension<StringRules, boolean> = /*@__PURE__*/
+  extDesc(file_userlock_v3alpha_options, 3);
+
+/**
  * A user name: no control characters, and no white space at either end.
  *
  * @generated from extension: optional bool login_name = 50101;
  */
 export const login_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 3);
+  extDesc(file_userlock_v3alpha_options, 4);
 
