@@ -19,6 +19,7 @@ import { ensureFirstToken } from "./app/first-token.ts";
 import { createOtherOwner } from "./app/last-owner.ts";
 import { createLogin } from "./app/login.ts";
 import { createPolicies } from "./app/policies.ts";
+import { createReceipts } from "./app/receipts.ts";
 import { createSearch } from "./app/search.ts";
 import { createFindSession, createSessions } from "./app/sessions.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
@@ -94,6 +95,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
+      receiptsOf: createReceipts({ store, sealer: keyed, clock }),
       validator,
       instance,
       maxCallMs: limits.callMs,

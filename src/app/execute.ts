@@ -1,7 +1,7 @@
 import { authorise, may, missing, type Owner, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
-import type { EventStore, StreamRecord } from "../store/port.ts";
+import type { EventStore, Receipt, StreamRecord } from "../store/port.ts";
 
 /** How often a change is decided anew because another one came in between. */
 const MAX_ATTEMPTS = 20;
@@ -19,7 +19,7 @@ export interface Caller {
   signal: AbortSignal;
 }
 
-export interface Change<Command> {
+export interface Change<Command, State = never> {
   id: string;
   command: Command;
   permission: Permission;
@@ -34,6 +34,8 @@ export interface Change<Command> {
    * must be as it saw them when the change is made.
    */
   guard?(): Promise<readonly { kind: string; id: string; version: number }[]>;
+  /** The answer to the call, to be stored with the change: it is asked for with the object as it will be. */
+  receipt?: ((stored: Stored<State>) => Receipt) | undefined;
 }
 
 /** A stored object after a change, and the types of the events that the change led to. */
@@ -43,7 +45,7 @@ export interface Changed<State> extends Stored<State> {
 
 export type Execute = <State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
-  change: Change<Command>,
+  change: Change<Command, State>,
   caller: Caller,
 ) => Promise<Changed<State>>;
 
@@ -55,7 +57,7 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, { principal, actor, signal }) => {
     const { kind, notFound, toSee } = aggregate;
-    const { id, command, permission, organization, newOwner, isAuthorised, guard } = change;
+    const { id, command, permission, organization, newOwner, isAuthorised, guard, receipt } = change;
     type State = Parameters<typeof aggregate.owner>[0];
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -79,25 +81,38 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
 
       const requires = (await guard?.()) ?? [];
       signal.throwIfAborted();
+      const owner = aggregate.owner(next);
+      const version = record?.version ?? 0;
+      const stored = {
+        kind,
+        id,
+        version: version + events.length,
+        owner,
+        created: record?.created ?? occasion.time,
+        changed: occasion.time,
+        state: next,
+      };
       const result = await store.append({
         kind,
         id,
-        expectedVersion: record?.version ?? 0,
+        expectedVersion: version,
         events: aggregate.logged ? events.map(aggregate.logged) : events,
         userId: aggregate.userId?.(next),
         time: occasion.time,
         actor,
-        owner: aggregate.owner(next),
+        owner,
         state: next,
         claims: {
           add: after.filter((claim) => !before.includes(claim)),
           remove: before.filter((claim) => !after.includes(claim)),
         },
         requires,
+        receipt: receipt?.(stored),
       });
       if (result.outcome === "appended") {
         return { ...(result.record as Stored<State>), events: events.map(({ type }) => type) };
       }
+      if (result.outcome === "repeated") break;
       if (result.outcome === "claimed") {
         throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
       }

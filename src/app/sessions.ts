@@ -3,7 +3,7 @@ import { isOpen, type Session, session, sessionClaim } from "../domain/session.t
 import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
-import type { Caller, Execute, Stored } from "./execute.ts";
+import type { Caller, Change, Execute, Stored } from "./execute.ts";
 import type { List, Page } from "./search.ts";
 
 /** A session that is open, and whose it is. */
@@ -22,18 +22,29 @@ export function createFindSession({ store, clock }: { store: EventStore; clock: 
   };
 }
 
+type ReceiptOf<State> = Change<never, State>["receipt"];
+
 export interface Sessions {
   /** Opens a session for a user who has just logged in. */
   open(
     owner: Stored<User>,
-    opening: { id: string; tokenHash: string; lifetime: number },
+    opening: { id: string; tokenHash: string; lifetime: number; receipt?: ReceiptOf<Session> },
     caller: Caller,
   ): Promise<Stored<Session>>;
   /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
   get(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<OpenSession>;
   list(userId: string, page: Page, permission: Permission, caller: Caller): Promise<List<Session>>;
-  end(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<Stored<Session>>;
-  endAll(userId: string, permission: Permission, caller: Caller): Promise<Stored<User>>;
+  end(
+    id: string,
+    tokenHash: string | undefined,
+    ending: { permission: Permission; receipt?: ReceiptOf<Session> },
+    caller: Caller,
+  ): Promise<Stored<Session>>;
+  endAll(
+    userId: string,
+    ending: { permission: Permission; receipt?: ReceiptOf<User> },
+    caller: Caller,
+  ): Promise<Stored<User>>;
 }
 
 export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number }): Sessions {
@@ -52,7 +63,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
   };
 
   return {
-    open(owner, { id, tokenHash, lifetime }, caller) {
+    open(owner, { id, tokenHash, lifetime, receipt }, caller) {
       const opened = {
         id,
         owner: owner.owner,
@@ -62,7 +73,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         expires: clock() + lifetime,
       };
       const command = { type: "open", session: opened } as const;
-      return execute(session, { id, command, permission: "session.write", newOwner: owner.owner }, caller);
+      return execute(session, { id, command, permission: "session.write", newOwner: owner.owner, receipt }, caller);
     },
     get,
     async list(userId, { offset, limit, descending }, permission, { principal }) {
@@ -91,12 +102,12 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       });
       return { result: records as Stored<Session>[], total };
     },
-    async end(id, tokenHash, permission, caller) {
-      await get(id, tokenHash, permission, caller);
-      return execute(session, { id, command: { type: "end" }, permission, isAuthorised: true }, caller);
+    async end(id, tokenHash, ending, caller) {
+      await get(id, tokenHash, ending.permission, caller);
+      return execute(session, { id, command: { type: "end" }, isAuthorised: true, ...ending }, caller);
     },
-    endAll: (userId, permission, caller) =>
-      execute(user, { id: userId, command: { type: "end_sessions" }, permission }, caller),
+    endAll: (userId, ending, caller) =>
+      execute(user, { id: userId, command: { type: "end_sessions" }, ...ending }, caller),
   };
 }
 

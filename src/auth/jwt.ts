@@ -26,6 +26,8 @@ export interface JwtSettings {
 export type VerifyJwt = (token: string) => Promise<Principal>;
 
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
+/** What an organization's id may be: an identifier of proto/userlock/v3alpha/options.proto. */
+const ORGANIZATION = /^[A-Za-z0-9._~@:-]{1,200}$/;
 /** How many verified tokens are remembered. */
 const MAX_CACHED = 10_000;
 /** How far the clocks of issuer and server may be apart, seconds. */
@@ -55,7 +57,11 @@ export async function createJwtVerifier(settings: JwtSettings, clock: () => numb
       clockTolerance: CLOCK_TOLERANCE_S,
       currentDate: new Date(now * 1000),
     });
-    const principal = { subject: String(payload.sub), grants: toGrants(payload[settings.rolesClaim]) };
+    const subject = String(payload.sub);
+    // OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
+    if (!/^[ -~]{1,255}$/.test(subject))
+      throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
+    const principal = { subject, grants: toGrants(payload[settings.rolesClaim]) };
     if (verified.size >= MAX_CACHED) verified.delete(verified.keys().next().value as string);
     verified.set(hash, { principal, expires: Number(payload.exp) + CLOCK_TOLERANCE_S });
     return principal;
@@ -87,7 +93,9 @@ function toGrants(claim: unknown): Grant[] {
   return claim.flatMap((entry): Grant[] => {
     const [role, ...rest] = String(entry).split("@");
     if (role === undefined || !isRole(role)) return [];
-    const grant: Grant = rest.length === 0 ? { role } : { role, organization: rest.join("@") };
+    const organization = rest.join("@");
+    if (rest.length > 0 && !ORGANIZATION.test(organization)) return [];
+    const grant: Grant = rest.length === 0 ? { role } : { role, organization };
     return isGrantable(grant) ? [grant] : [];
   });
 }

@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** Bytes of the key of an instance. */
 export const KEY_BYTES = 32;
@@ -14,12 +14,24 @@ export interface Keyed {
   newDeviceToken(userId: string): string;
   /** Id of the device that the token was made for, if it was made for this user. */
   deviceOf(userId: string, token: string): string | undefined;
+  /** Keyed hash of a call or of its request. */
+  digest(...parts: readonly (string | Uint8Array)[]): string;
+  /** Encrypts (AES-256-GCM, NIST SP 800-38D) what is kept for one purpose, the context. */
+  seal(plain: Uint8Array, context: string): Uint8Array;
+  /** Throws unless it was sealed in this context with this key. */
+  unseal(sealed: Uint8Array, context: string): Uint8Array;
 }
+
+const CIPHER = "aes-256-gcm";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
 
 export function createKeyed(key: Uint8Array): Keyed {
   const derive = (purpose: string) => Buffer.from(hkdfSync("sha256", key, "", `userlock ${purpose}`, KEY_BYTES));
   const passwordKey = derive("wrong passwords");
   const deviceKey = derive("device tokens");
+  const callKey = derive("calls");
+  const answerKey = derive("answers");
   const mac = (with_: Buffer, ...parts: string[]) =>
     createHmac("sha256", with_).update(JSON.stringify(parts)).digest("base64url");
 
@@ -35,6 +47,26 @@ export function createKeyed(key: Uint8Array): Keyed {
       const expected = Buffer.from(mac(deviceKey, userId, device));
       const actual = Buffer.from(given);
       return expected.length === actual.length && timingSafeEqual(expected, actual) ? device : undefined;
+    },
+    digest(...parts) {
+      const hmac = createHmac("sha256", callKey);
+      for (const part of parts) {
+        const bytes = Buffer.from(part);
+        hmac.update(`${bytes.byteLength}:`).update(bytes);
+      }
+      return hmac.digest("base64url");
+    },
+    seal(plain, context) {
+      const iv = randomBytes(IV_BYTES);
+      const cipher = createCipheriv(CIPHER, answerKey, iv).setAAD(Buffer.from(context));
+      return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    },
+    unseal(sealed, context) {
+      const end = sealed.byteLength - TAG_BYTES;
+      const decipher = createDecipheriv(CIPHER, answerKey, sealed.subarray(0, IV_BYTES))
+        .setAAD(Buffer.from(context))
+        .setAuthTag(sealed.subarray(end));
+      return Buffer.concat([decipher.update(sealed.subarray(IV_BYTES, end)), decipher.final()]);
     },
   };
 }

@@ -16,6 +16,7 @@ export type ErrorKind =
 /** Every reason that a caller can be given, with the kind of error that it is. */
 export const REASONS = {
   INVALID_REQUEST: "invalid_argument",
+  IDEMPOTENCY_KEY_REUSED: "invalid_argument",
   TOKEN_MISSING: "unauthenticated",
   TOKEN_INVALID: "unauthenticated",
   TOKEN_EXPIRED: "unauthenticated",

@@ -4,12 +4,12 @@ import {
   Role,
   RoleSchema,
 } from "../../gen/userlock/v3alpha/access_service_pb.ts";
-import type { Execute } from "../app/execute.ts";
+import type { Execute, Stored } from "../app/execute.ts";
 import type { Search } from "../app/search.ts";
 import { hashSecret, newSecret } from "../auth/token.ts";
 import type { Grant, Role as RoleName } from "../domain/access.ts";
-import { type AccessToken, accessToken, type TokenCommand } from "../domain/token.ts";
-import { fromPage, fromTimestamp, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import { type AccessToken, accessToken } from "../domain/token.ts";
+import { fromPage, fromTimestamp, toDetails, toDetailsAnswer, toListDetails, toTimestamp } from "./convert.ts";
 import type { Implementation } from "./invoke.ts";
 
 /** AccessService. */
@@ -34,14 +34,15 @@ export function accessMethods(parts: {
         hash: hashSecret(secret),
         ...(expires && { expires: fromTimestamp(expires) }),
       };
+      const toAnswer = (stored: Stored<AccessToken>) => ({ details: toDetails(stored), token: secret });
       const change = {
         id,
         command: { type: "create", token } as const,
         permission: caller.permission,
         newOwner: owner,
+        receipt: caller.receiptFor?.(toAnswer),
       };
-      const stored = await execute(accessToken, change, caller);
-      return { details: toDetails(stored), token: secret };
+      return toAnswer(await execute(accessToken, change, caller));
     },
     async listTokens({ query, subject }, { principal }) {
       const page = fromPage(query);
@@ -57,9 +58,13 @@ export function accessMethods(parts: {
       };
     },
     async revokeToken({ tokenId }, caller) {
-      const command: TokenCommand = { type: "revoke" };
-      const stored = await execute(accessToken, { id: tokenId, command, permission: caller.permission }, caller);
-      return { details: toDetails(stored) };
+      const change = {
+        id: tokenId,
+        command: { type: "revoke" } as const,
+        permission: caller.permission,
+        receipt: caller.receiptFor?.(toDetailsAnswer),
+      };
+      return toDetailsAnswer(await execute(accessToken, change, caller));
     },
   };
 }

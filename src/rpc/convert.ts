@@ -46,6 +46,11 @@ export function toDetails(stored: Stored<unknown>): MessageInitShape<typeof Deta
   };
 }
 
+/** The answer of a method that has no more to tell than an object's details. */
+export function toDetailsAnswer(stored: Stored<unknown>): { details: MessageInitShape<typeof DetailsSchema> } {
+  return { details: toDetails(stored) };
+}
+
 export function fromPage(query: SearchQuery | undefined): Page {
   return {
     offset: Number(query?.offset ?? 0),

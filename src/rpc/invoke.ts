@@ -8,16 +8,19 @@ import {
   type Message,
   type MessageInitShape,
   type MessageShape,
+  toBinary,
 } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import type { Validator } from "@bufbuild/protovalidate";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Caller } from "../app/execute.ts";
+import type { ReceiptsOf } from "../app/receipts.ts";
 import type { Authenticate } from "../auth/token.ts";
 import { holds, missing, PERMISSIONS, type Permission } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { type RpcError, toRpcError } from "./errors.ts";
+import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./repeat.ts";
 
 /** A call as a door hands it over, its message still unread. */
 export interface Call {
@@ -26,6 +29,8 @@ export interface Call {
   /** Network address of the caller. */
   address: string | undefined;
   userAgent: string | undefined;
+  /** What the caller names the call by, so that he can make it again without making its change again. */
+  idempotencyKey: string | undefined;
   /** How long the caller waits, milliseconds; undefined if he did not say. */
   timeoutMs: number | undefined;
   /** Aborted when the caller is gone. */
@@ -35,7 +40,7 @@ export interface Call {
 /** Converts, calls the application, converts. The pipeline has authenticated the caller and validated the request. */
 export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<Method["input"]>,
-  caller: Caller & { permission: Permission },
+  caller: Caller & { permission: Permission } & Repeatable<MessageInitShape<Method["output"]>>,
 ) => Promise<MessageInitShape<Method["output"]>>;
 
 /** A handler for every method of a service. */
@@ -63,6 +68,7 @@ export interface Pipeline {
 
 export interface PipelineParts {
   authenticate: Authenticate;
+  receiptsOf: ReceiptsOf;
   validator: Validator;
   /** The instance that is served. */
   instance: { id: string; domains: readonly string[] };
@@ -132,10 +138,18 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           try {
             validate(parts.validator, method.input, request);
             checkInstance(parts.instance, request);
-            const output = await withDeadline(call.signal, deadline - performance.now(), (signal) =>
-              handler(request as never, { principal, actor, signal, permission }),
-            );
-            return create(method.output, output);
+            const idempotencyKey = isChanging(permission) ? call.idempotencyKey : undefined;
+            if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey);
+            return await withDeadline(call.signal, deadline - performance.now(), (signal) => {
+              const run = async (repeatable = {}) => {
+                const caller = { principal, actor, signal, permission, ...repeatable };
+                return create(method.output, await handler(request as never, caller));
+              };
+              if (idempotencyKey === undefined) return run();
+              const bytes = toBinary(method.input, request);
+              const named = { principal, idempotencyKey, method: method.name, request: bytes };
+              return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run);
+            });
           } catch (error) {
             throw explain(error, call, nameOf(method));
           }

@@ -7,7 +7,7 @@ import type { Keyed } from "../auth/keyed.ts";
 import { hashSecret, newSessionSecret } from "../auth/token.ts";
 import { may } from "../domain/access.ts";
 import type { Session } from "../domain/session.ts";
-import { fromOrganization, fromPage, toDetails, toListDetails, toTimestamp } from "./convert.ts";
+import { fromOrganization, fromPage, toDetails, toDetailsAnswer, toListDetails, toTimestamp } from "./convert.ts";
 import type { Implementation } from "./invoke.ts";
 
 /** SessionService. `lifetime` is that of a session, microseconds. */
@@ -28,16 +28,19 @@ export function sessionMethods(parts: {
       const attempt = { organization: fromOrganization(organization), user: named, password, deviceToken };
       const owner = await login.logIn(attempt, caller);
       const secret = newSessionSecret();
-      const opened = await sessions.open(owner, { id: newId(), tokenHash: hashSecret(secret), lifetime }, caller);
       const isKnown = keyed.deviceOf(owner.id, deviceToken) !== undefined;
-      return {
+      const ownDevice = isKnown ? deviceToken : keyed.newDeviceToken(owner.id);
+      const toAnswer = (opened: Stored<Session>) => ({
         details: toDetails(opened),
         sessionId: opened.id,
         sessionToken: secret,
-        deviceToken: isKnown ? deviceToken : keyed.newDeviceToken(owner.id),
+        deviceToken: ownDevice,
         expires: toTimestamp(opened.state.expires),
         changeRequired: owner.state.password?.changeRequired ?? false,
-      };
+      });
+      const receipt = caller.receiptFor?.(toAnswer);
+      const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, receipt };
+      return toAnswer(await sessions.open(owner, opening, caller));
     },
     async getSession({ sessionId, sessionToken }, caller) {
       const { session } = await sessions.get(sessionId, proof(sessionToken), caller.permission, caller);
@@ -49,10 +52,12 @@ export function sessionMethods(parts: {
       return { details: toListDetails(page, list, clock()), result: list.result.map(toSession) };
     },
     async deleteSession({ sessionId, sessionToken }, caller) {
-      return { details: toDetails(await sessions.end(sessionId, proof(sessionToken), caller.permission, caller)) };
+      const ending = { permission: caller.permission, receipt: caller.receiptFor?.(toDetailsAnswer) };
+      return toDetailsAnswer(await sessions.end(sessionId, proof(sessionToken), ending, caller));
     },
     async deleteSessions({ id }, caller) {
-      return { details: toDetails(await sessions.endAll(id, caller.permission, caller)) };
+      const ending = { permission: caller.permission, receipt: caller.receiptFor?.(toDetailsAnswer) };
+      return toDetailsAnswer(await sessions.endAll(id, ending, caller));
     },
     async introspectToken({ token }, { principal, permission }) {
       const open = await findSession(hashSecret(token));

@@ -9,7 +9,7 @@ import type { EffectivePolicy } from "../app/policies.ts";
 import { may, missing, type Owner } from "../domain/access.ts";
 import type { LockoutPolicy } from "../domain/lockout.ts";
 import { lockoutSettings, settingsId } from "../domain/lockout-settings.ts";
-import { fromDuration, fromOrganization, toDetails, toDuration } from "./convert.ts";
+import { fromDuration, fromOrganization, toDetailsAnswer, toDuration } from "./convert.ts";
 import type { Implementation } from "./invoke.ts";
 
 /** SettingsService. */
@@ -35,8 +35,14 @@ export function settingsMethods(parts: {
     async setLockoutPolicy({ organization, policy }, caller) {
       const owner = ownerOf(organization);
       const command = { type: "set", owner, policy: fromPolicy(policy as LockoutPolicyMessage) } as const;
-      const change = { id: settingsId(owner), command, permission: caller.permission, newOwner: owner };
-      return { details: toDetails(await execute(lockoutSettings, change, caller)) };
+      const change = {
+        id: settingsId(owner),
+        command,
+        permission: caller.permission,
+        newOwner: owner,
+        receipt: caller.receiptFor?.(toDetailsAnswer),
+      };
+      return toDetailsAnswer(await execute(lockoutSettings, change, caller));
     },
     async resetLockoutPolicy({ organization }, caller) {
       const owner = ownerOf(organization);
@@ -45,8 +51,9 @@ export function settingsMethods(parts: {
         command: { type: "reset" } as const,
         permission: caller.permission,
         newOwner: owner,
+        receipt: caller.receiptFor?.(toDetailsAnswer),
       };
-      return { details: toDetails(await execute(lockoutSettings, change, caller)) };
+      return toDetailsAnswer(await execute(lockoutSettings, change, caller));
     },
   };
 }

@@ -25,6 +25,7 @@ import {
   fromTimestamp,
   notServed,
   toDetails,
+  toDetailsAnswer,
   toListDetails,
   toTimestamp,
 } from "./convert.ts";
@@ -75,8 +76,9 @@ export function userMethods(parts: {
         permission: caller.permission,
         organization: fromOrganization(request.organization),
         ...(isGuarded && { guard: () => otherOwner(request.id) }),
+        receipt: caller.receiptFor?.(toDetailsAnswer),
       };
-      return { details: toDetails(await execute(user, change, caller)) };
+      return toDetailsAnswer(await execute(user, change, caller));
     };
   }
 
@@ -105,8 +107,10 @@ export function userMethods(parts: {
         usernames,
         ...(password && { password }),
       };
-      const stored = await execute(user, { id, command, permission: caller.permission, newOwner }, caller);
-      return { details: toDetails(stored) };
+      const receipt = caller.receiptFor?.(toDetailsAnswer);
+      return toDetailsAnswer(
+        await execute(user, { id, command, permission: caller.permission, newOwner, receipt }, caller),
+      );
     },
     async getUser(request, { principal }) {
       return { user: toUser(await search.user(principal, request.id), clock()) };
@@ -129,6 +133,12 @@ export function userMethods(parts: {
       }),
       true,
     ),
+    batchLockUsers: async () => {
+      throw notServed("x");
+    }, // TEMP
+    batchUnlockUsers: async () => {
+      throw notServed("x");
+    }, // TEMP
     unlockUser: changing(() => ({ type: "unlock" })),
     activateUser: changing(() => ({ type: "activate" })),
     deactivateUser: changing(() => ({ type: "deactivate" }), true),
@@ -136,11 +146,18 @@ export function userMethods(parts: {
     async addUsername(request, caller) {
       const usernameId = newId();
       const { username = "", isOrganizationSpecific = false } = request.username ?? {};
-      const add = changing(() => ({
-        type: "add_username",
-        username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
-      }));
-      return { ...(await add(request, caller)), usernameId };
+      const withId = (stored: Stored<User>) => ({ ...toDetailsAnswer(stored), usernameId });
+      const change = {
+        id: request.id,
+        command: {
+          type: "add_username",
+          username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
+        } as const,
+        permission: caller.permission,
+        organization: fromOrganization(request.organization),
+        receipt: caller.receiptFor?.(withId),
+      };
+      return withId(await execute(user, change, caller));
     },
     removeUsername: changing(({ usernameId }) => ({ type: "remove_username", usernameId })),
     async setPassword(request, caller) {
@@ -163,8 +180,9 @@ export function userMethods(parts: {
         } as const,
         permission: caller.permission,
         ...(self && { isAuthorised: true as const }),
+        receipt: caller.receiptFor?.(toDetailsAnswer),
       };
-      return { details: toDetails(await execute(user, change, caller)) };
+      return toDetailsAnswer(await execute(user, change, caller));
     },
   };
 }
@@ -189,8 +207,8 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
 function checkData(data: JsonObject): JsonObject {
   const check = (value: JsonValue, levels: number): void => {
     if (typeof value === "number" && !Number.isFinite(value)) throw invalidField("user.data", "has an infinite number");
-    if (typeof value === "string" && !value.isWellFormed())
-      throw invalidField("user.data", "has text that is not Unicode");
+    if (typeof value === "string" && (!value.isWellFormed() || value.includes("\0")))
+      throw invalidField("user.data", "has text that is not Unicode, or with U+0000");
     if (value === null || typeof value !== "object") return;
     if (levels === 0) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
     for (const [key, inner] of Object.entries(value)) {

@@ -50,6 +50,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
       authorization: request.header.get("authorization") ?? undefined,
       address: nodeRequest.socket.remoteAddress,
       userAgent: request.header.get("user-agent") ?? undefined,
+      idempotencyKey: request.header.get("idempotency-key") ?? undefined,
       timeoutMs: undefined,
       signal: request.signal,
     };

@@ -1,0 +1,74 @@
+import type { Principal } from "../domain/access.ts";
+import { DomainError } from "../domain/errors.ts";
+import type { EventStore, Receipt } from "../store/port.ts";
+
+/** How long an answer is given again, microseconds: 24 hours. */
+const LIFETIME = 24 * 3_600 * 1_000_000;
+
+/** Secrets with a key that is not in the store, for a request may have a password and an answer a token. */
+export interface Sealer {
+  /** The same for the same parts. */
+  digest(...parts: readonly (string | Uint8Array)[]): string;
+  seal(plain: Uint8Array, context: string): Uint8Array;
+  /** Throws unless it was sealed in this context with this key. */
+  unseal(sealed: Uint8Array, context: string): Uint8Array;
+}
+
+/** A call that may come again, under the key that its caller gave it. */
+export interface RepeatableCall {
+  principal: Principal;
+  idempotencyKey: string;
+  method: string;
+  /** The request, encoded in the same way each time. */
+  request: Uint8Array;
+}
+
+/** The answers of one repeatable call. */
+export interface CallReceipts {
+  /** The first answer, if there was one. Rejects with IDEMPOTENCY_KEY_REUSED if the request was another one. */
+  find(): Promise<Uint8Array | undefined>;
+  /** What is to be stored with the change that the answer tells of. */
+  of(answer: Uint8Array): Receipt;
+  /** Keeps an answer with which no change goes. Resolves with false if there is one already. */
+  keep(answer: Uint8Array): Promise<boolean>;
+  /** Those of a part of the call that is made or not by itself, such as of one user among many. */
+  part(name: string): CallReceipts;
+}
+
+export type ReceiptsOf = (call: RepeatableCall) => CallReceipts;
+
+/**
+ * Answers are kept for 24 hours, sealed, under a key of the caller's own: of two callers with the same Idempotency-Key
+ * neither sees the other's answers. Errors change nothing and are not kept: who asks again is answered anew.
+ */
+export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock: () => number }): ReceiptsOf {
+  const { store, sealer, clock } = parts;
+
+  function receiptsUnder(key: string, fingerprint: string): CallReceipts {
+    const of = (answer: Uint8Array): Receipt => ({
+      key,
+      fingerprint,
+      answer: sealer.seal(answer, key),
+      expires: clock() + LIFETIME,
+    });
+    return {
+      of,
+      async find() {
+        const receipt = await store.loadReceipt(key, clock());
+        if (!receipt) return undefined;
+        if (receipt.fingerprint !== fingerprint) {
+          throw new DomainError(
+            "IDEMPOTENCY_KEY_REUSED",
+            "Another request came with this Idempotency-Key: each request needs a key of its own.",
+          );
+        }
+        return sealer.unseal(receipt.answer, key);
+      },
+      keep: (answer) => store.keep(of(answer), clock()),
+      part: (name) => receiptsUnder(sealer.digest("part", key, name), fingerprint),
+    };
+  }
+
+  return ({ principal: { subject, tokenId = "" }, idempotencyKey, method, request }) =>
+    receiptsUnder(sealer.digest("call", subject, tokenId, idempotencyKey), sealer.digest("request", method, request));
+}

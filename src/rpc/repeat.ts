@@ -1,0 +1,70 @@
+import {
+  create,
+  type DescMethodUnary,
+  fromBinary,
+  type Message,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { Stored } from "../app/execute.ts";
+import type { CallReceipts } from "../app/receipts.ts";
+import type { Permission } from "../domain/access.ts";
+import { invalidField } from "../domain/errors.ts";
+
+/** What a handler has for a call that may come again; nothing for any other call. */
+export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["output"]>> {
+  /** From the answer to the receipt that `execute` stores with the change which the answer tells of. */
+  receiptFor?: <State>(
+    toAnswer: (stored: Stored<State>) => Output,
+  ) => (stored: Stored<State>) => ReturnType<CallReceipts["of"]>;
+  /** For a call that is made of parts. */
+  receipts?: CallReceipts;
+}
+
+/** Whether a method of this permission changes anything, so that an Idempotency-Key means something. */
+export function isChanging(permission: Permission): boolean {
+  return !permission.endsWith(".read");
+}
+
+/** Throws INVALID_REQUEST for a key that is none. It is opaque: the quotes of a structured field are part of it. */
+export function checkIdempotencyKey(key: string): void {
+  if (!/^[!-~]([ -~]{0,253}[!-~])?$/.test(key)) {
+    throw invalidField("Idempotency-Key", "must be 1 to 255 printable ASCII characters");
+  }
+}
+
+/**
+ * Runs a call, unless it has come before: then its first answer is given again. Where the change and the answer could
+ * not be stored together, as of a call that changes nothing, the answer is kept once it is there.
+ */
+export async function answerOnce(
+  method: DescMethodUnary,
+  receipts: CallReceipts,
+  run: (repeatable: Repeatable<MessageInitShape<DescMethodUnary["output"]>>) => Promise<Message>,
+): Promise<Message> {
+  const first = async () => {
+    const bytes = await receipts.find();
+    return bytes && fromBinary(method.output, bytes);
+  };
+  const before = await first();
+  if (before) return before;
+
+  let isStored = false;
+  let answer: Message;
+  try {
+    answer = await run({
+      receipts,
+      receiptFor: (toAnswer) => (stored) => {
+        isStored = true;
+        return receipts.of(toBinary(method.output, create(method.output, toAnswer(stored))));
+      },
+    });
+  } catch (error) {
+    // Perhaps only because the same call came through meanwhile, and made what this one finds made already.
+    const meanwhile = await first().catch(() => undefined);
+    if (meanwhile) return meanwhile;
+    throw error;
+  }
+  if (isStored || (await receipts.keep(toBinary(method.output, answer)))) return answer;
+  return (await first()) ?? answer;
+}

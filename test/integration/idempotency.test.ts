@@ -1,0 +1,313 @@
+import { type DescMethodUnary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { openStore } from "../../src/store/open.ts";
+import { tokenMaker } from "../support/access.ts";
+import { readAll } from "../support/appends.ts";
+import { type Answer, type Door, openDoors } from "../support/doors.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { type EmptyStore, STORES } from "../support/stores.ts";
+
+const { createUser, getUser, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
+  UserService.method;
+const { addUsername, removeUsername, setPassword } = UserService.method;
+const { createSession, deleteSession, deleteSessions } = SessionService.method;
+const { setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
+const { createToken, revokeToken } = AccessService.method;
+
+const SETTINGS = { USERLOCK_ARGON2: "m=64,t=1,p=1", USERLOCK_SECRET_KEY: Buffer.alloc(32, 1).toString("base64") };
+
+let keys = 0;
+const newKey = () => `key ${++keys} of "a test" +/=`;
+let users = 0;
+
+describe.each(STORES)("on %s", (_store, makeStore) => {
+  let store: EmptyStore;
+  let servers: ServerProcess[] = [];
+  /** The doors of the one server, and of the other. */
+  let doors: Door[][] = [];
+
+  beforeAll(async () => {
+    store = await makeStore();
+    const settings = { ...SETTINGS, USERLOCK_STORE: store.url };
+    servers = await Promise.all([startServer(settings), startServer(settings)]);
+    doors = servers.map(({ url }) => openDoors(url));
+  });
+  afterAll(async () => {
+    for (const door of doors.flat()) door.close();
+    for (const server of servers) await server.stop();
+    await store.remove();
+  });
+
+  const doorOf = (name: string, server = 0) => doors[server]!.find((door) => door.name === name) as Door;
+  const asOwner = (key?: string, token = ADMIN_TOKEN) => ({
+    token,
+    ...(key !== undefined && { headers: { "idempotency-key": key } }),
+  });
+
+  async function log(): Promise<string[]> {
+    const reader = await openStore(store.url, "default");
+    try {
+      return (await readAll(reader)).map(({ type, id }) => `${type} ${id}`);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async function newUser(more: object = {}): Promise<string> {
+    const userId = `user-${++users}`;
+    const { code } = await doorOf("REST").call(createUser, { user: { userId, ...more } }, asOwner());
+    expect(code).toBe("OK");
+    return userId;
+  }
+
+  const bytesOf = (method: DescMethodUnary, { code, response }: Answer) => {
+    expect(code).toBe("OK");
+    return Buffer.from(toBinary(method.output, response as never)).toString("hex");
+  };
+  const inShort = ({ code, reason }: Answer) => (reason ? `${code} ${reason}` : code);
+
+  const NAMES = openDoors("http://127.0.0.1:1").map(({ name }) => name);
+
+  test.each(NAMES)("over %s, the same call again gets the first answer, and changes nothing", async (name) => {
+    const id = await newUser();
+    const key = newKey();
+    const first = await doorOf(name).call(lockUser, { id, reason: "fraud" }, asOwner(key));
+    const before = await log();
+    const again = await doorOf(name, 1).call(lockUser, { id, reason: "fraud" }, asOwner(key));
+    expect(bytesOf(lockUser, again)).toBe(bytesOf(lockUser, first));
+    expect(await log()).toEqual(before);
+
+    const without = await doorOf(name).call(lockUser, { id, reason: "fraud" }, asOwner());
+    expect(inShort(without)).toBe("FAILED_PRECONDITION USER_ALREADY_LOCKED");
+  });
+
+  test("also over another protocol, at another server, and when the user was unlocked meanwhile", async () => {
+    const id = await newUser();
+    const key = newKey();
+    const first = await doorOf("REST").call(lockUser, { id }, asOwner(key));
+    await doorOf("REST").call(unlockUser, { id }, asOwner());
+    const again = await doorOf("gRPC, ZITADELUsers", 1).call(lockUser, { id }, asOwner(key));
+    expect(bytesOf(lockUser, again)).toBe(bytesOf(lockUser, first));
+    const { response } = await doorOf("REST").call(getUser, { id }, asOwner());
+    expect(response?.user?.lock).toBeUndefined();
+  });
+
+  describe("every method that changes anything", () => {
+    const password = (text: string) => ({ type: { case: "password" as const, value: text } });
+    const ORG = { organization: { property: { case: "orgId" as const, value: "a" } } };
+
+    async function sessionOf(userId: string): Promise<string> {
+      const request = { user: { case: "userId" as const, value: userId }, password: "right" };
+      return (await doorOf("REST").call(createSession, request, asOwner())).response?.sessionId ?? "";
+    }
+
+    const CASES: [name: string, make: () => Promise<{ method: DescMethodUnary; request: object }>][] = [
+      ["CreateUser without an id", async () => ({ method: createUser, request: { user: {} } })],
+      [
+        "CreateUser",
+        async () => ({ method: createUser, request: { user: { userId: `user-${++users}`, data: { a: [1, "b"] } } } }),
+      ],
+      [
+        "PatchUser",
+        async () => ({ method: patchUser, request: { id: await newUser(), user: { schemaId: "employee" } } }),
+      ],
+      [
+        "PatchUser that changes nothing",
+        async () => ({ method: patchUser, request: { id: await newUser({ schemaId: "a" }), user: { schemaId: "a" } } }),
+      ],
+      ["LockUser", async () => ({ method: lockUser, request: { id: await newUser() } })],
+      [
+        "UnlockUser",
+        async () => {
+          const id = await newUser();
+          await doorOf("REST").call(lockUser, { id }, asOwner());
+          return { method: unlockUser, request: { id } };
+        },
+      ],
+      ["DeactivateUser", async () => ({ method: deactivateUser, request: { id: await newUser() } })],
+      [
+        "ActivateUser",
+        async () => {
+          const id = await newUser();
+          await doorOf("REST").call(deactivateUser, { id }, asOwner());
+          return { method: activateUser, request: { id } };
+        },
+      ],
+      ["DeleteUser", async () => ({ method: deleteUser, request: { id: await newUser() } })],
+      [
+        "AddUsername",
+        async () => ({
+          method: addUsername,
+          request: { id: await newUser(), username: { username: `name-${users}` } },
+        }),
+      ],
+      [
+        "RemoveUsername",
+        async () => {
+          const id = await newUser();
+          const username = { username: `name-${users}` };
+          const { response } = await doorOf("REST").call(addUsername, { id, username }, asOwner());
+          return { method: removeUsername, request: { id, usernameId: response?.usernameId ?? "" } };
+        },
+      ],
+      [
+        "SetPassword",
+        async () => ({
+          method: setPassword,
+          request: { id: await newUser(), newPassword: password("new").type && { type: password("new").type } },
+        }),
+      ],
+      [
+        "CreateSession",
+        async () => {
+          const id = await newUser({ authenticators: { password: password("right") } });
+          return { method: createSession, request: { user: { case: "userId", value: id }, password: "right" } };
+        },
+      ],
+      [
+        "DeleteSession",
+        async () => {
+          const id = await newUser({ authenticators: { password: password("right") } });
+          return { method: deleteSession, request: { sessionId: await sessionOf(id) } };
+        },
+      ],
+      ["DeleteSessions", async () => ({ method: deleteSessions, request: { id: await newUser() } })],
+      ["SetLockoutPolicy", async () => ({ method: setLockoutPolicy, request: { ...ORG, policy: { maxAttempts: 7 } } })],
+      [
+        "ResetLockoutPolicy",
+        async () => {
+          await doorOf("REST").call(setLockoutPolicy, { ...ORG, policy: {} }, asOwner());
+          return { method: resetLockoutPolicy, request: ORG };
+        },
+      ],
+      [
+        "CreateToken",
+        async () => ({
+          method: createToken,
+          request: { subject: "somebody", grants: [{ role: Role.INSTANCE_VIEWER }] },
+        }),
+      ],
+      [
+        "RevokeToken",
+        async () => {
+          const { id } = await tokenMaker(servers[0]!.url, ADMIN_TOKEN).create("somebody", ["INSTANCE_VIEWER"]);
+          return { method: revokeToken, request: { tokenId: id } };
+        },
+      ],
+    ];
+
+    test.each(CASES)("%s: again, at the other server, and eight at once", async (_, make) => {
+      const { method, request } = await make();
+      const key = newKey();
+      const call = (name: string, server: number) =>
+        doorOf(name, server).call(method, request as MessageInitShape<typeof method.input>, asOwner(key));
+      const names = ["REST", "gRPC, UserService", "Connect JSON, UserService", "gRPC-Web, UserService"];
+      const answers = await Promise.all([0, 1].flatMap((server) => names.map((name) => call(name, server))));
+      const before = await log();
+      answers.push(await call("REST", 0), await call("gRPC, UserService", 1));
+
+      expect(new Set(answers.map((answer) => bytesOf(method, answer))).size).toBe(1);
+      expect(await log()).toEqual(before);
+    });
+
+    test("is in this table", () => {
+      const services = [UserService, SessionService, SettingsService, AccessService];
+      const reading = [
+        "GetUser",
+        "SearchUsers",
+        "GetSession",
+        "ListSessions",
+        "IntrospectToken",
+        "GetLockoutPolicy",
+        "ListTokens",
+      ];
+      // Batches have tests of their own.
+      const others = [...reading, "BatchLockUsers", "BatchUnlockUsers"];
+      const changing = services.flatMap(({ methods }) => methods.map(({ name }) => name));
+      const tested = new Set(CASES.map(([name]) => name.split(" ")[0]));
+      expect(changing.filter((name) => !others.includes(name) && !tested.has(name))).toEqual([]);
+    });
+  });
+
+  test("of 64 calls at once through both servers one makes the change, and all get its answer", async () => {
+    const id = await newUser();
+    const key = newKey();
+    const all = doors.flat();
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, (_, n) => all[n % all.length]!.call(lockUser, { id }, asOwner(key))),
+    );
+    expect(new Set(answers.map((answer) => bytesOf(lockUser, answer))).size).toBe(1);
+    expect((await log()).filter((line) => line === `user.locked ${id}`)).toHaveLength(1);
+  });
+
+  test("the same key with another request is refused, and the first answer stays", async () => {
+    const [id, other] = [await newUser(), await newUser()];
+    const key = newKey();
+    const first = await doorOf("REST").call(lockUser, { id, reason: "fraud" }, asOwner(key));
+    const again = [
+      await doorOf("REST").call(lockUser, { id: other, reason: "fraud" }, asOwner(key)),
+      await doorOf("gRPC, UserService", 1).call(lockUser, { id, reason: "another" }, asOwner(key)),
+      await doorOf("Connect proto, UserService").call(unlockUser, { id }, asOwner(key)),
+    ];
+    expect(again.map(inShort)).toEqual(again.map(() => "INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED"));
+    expect(bytesOf(lockUser, await doorOf("REST").call(lockUser, { id, reason: "fraud" }, asOwner(key)))).toBe(
+      bytesOf(lockUser, first),
+    );
+    expect((await doorOf("REST").call(unlockUser, { id: other }, asOwner())).reason).toBe("USER_NOT_LOCKED");
+  });
+
+  test("another caller's key is another key", async () => {
+    const id = await newUser();
+    const key = newKey();
+    const other = await tokenMaker(servers[0]!.url, ADMIN_TOKEN).create("another", ["INSTANCE_OWNER"]);
+    expect((await doorOf("REST").call(lockUser, { id }, asOwner(key))).code).toBe("OK");
+    const answer = await doorOf("REST").call(lockUser, { id }, asOwner(key, other.secret));
+    expect(inShort(answer)).toBe("FAILED_PRECONDITION USER_ALREADY_LOCKED");
+  });
+
+  test("an answer that says no is not kept: the call is decided anew", async () => {
+    const id = await newUser();
+    const key = newKey();
+    const unlock = () => doorOf("gRPC, UserService").call(unlockUser, { id }, asOwner(key));
+    expect((await unlock()).reason).toBe("USER_NOT_LOCKED");
+    await doorOf("REST").call(lockUser, { id }, asOwner());
+    expect((await unlock()).code).toBe("OK");
+  });
+
+  test("who may not call any more is not given the first answer", async () => {
+    const id = await newUser();
+    const key = newKey();
+    const access = tokenMaker(servers[0]!.url, ADMIN_TOKEN);
+    const token = await access.create("another", ["INSTANCE_OWNER"]);
+    expect((await doorOf("REST").call(lockUser, { id }, asOwner(key, token.secret))).code).toBe("OK");
+    await access.revoke(token.id);
+    expect((await doorOf("REST").call(lockUser, { id }, asOwner(key, token.secret))).reason).toBe("TOKEN_INVALID");
+  });
+
+  test("where nothing is changed the key is passed over", async () => {
+    const [id, other] = [await newUser(), await newUser()];
+    const key = newKey();
+    for (const one of [id, other]) {
+      const { response } = await doorOf("REST").call(getUser, { id: one }, asOwner(key));
+      expect(response?.user?.details?.id).toBe(one);
+    }
+  });
+
+  test.each([
+    ["of 255 characters", "k".repeat(255), "OK"],
+    ["with quotes, as a structured field has them", '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "OK"],
+    ["of 256 characters", "k".repeat(256), "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["of nothing", "", "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["with a tab", "a\tb", "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["that is not ASCII", "schlüssel", "INVALID_ARGUMENT INVALID_REQUEST"],
+  ])("a key %s", async (_, key, expected) => {
+    const id = await newUser();
+    expect(inShort(await doorOf("REST").call(lockUser, { id }, asOwner(key)))).toBe(expected);
+    if (expected !== "OK") {
+      expect((await doorOf("REST").call(unlockUser, { id }, asOwner())).reason).toBe("USER_NOT_LOCKED");
+    }
+  });
+});

@@ -1,0 +1,18 @@
+import { temporaryFolder } from "./server-process.ts";
+
+/** An empty store that several servers may share, as USERLOCK_STORE names it. */
+export interface EmptyStore {
+  url: string;
+  remove(): Promise<void> | void;
+}
+
+/** The stores that servers are run on, by name. */
+export const STORES: [name: string, make: () => Promise<EmptyStore>][] = [
+  [
+    "SQLite",
+    async () => {
+      const folder = temporaryFolder();
+      return { url: `sqlite:${folder.file("userlock.db")}`, remove: folder.remove };
+    },
+  ],
+];
