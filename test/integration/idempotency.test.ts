@@ -7,8 +7,9 @@ import { openStore } from "../../src/store/open.ts";
 import { tokenMaker } from "../support/access.ts";
 import { readAll } from "../support/appends.ts";
 import { type Answer, type Door, openDoors } from "../support/doors.ts";
+import { CHEAP_HASHES } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, STORES } from "../support/stores.ts";
+import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
 
 const { createUser, getUser, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
   UserService.method;
@@ -17,7 +18,7 @@ const { createSession, deleteSession, deleteSessions } = SessionService.method;
 const { setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
 const { createToken, revokeToken } = AccessService.method;
 
-const SETTINGS = { USERLOCK_ARGON2: "m=64,t=1,p=1", USERLOCK_SECRET_KEY: Buffer.alloc(32, 1).toString("base64") };
+const SETTINGS = { ...SHARED_KEY, ...CHEAP_HASHES };
 
 let keys = 0;
 const newKey = () => `key ${++keys} of "a test" +/=`;

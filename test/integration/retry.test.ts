@@ -8,10 +8,9 @@ import { readAll } from "../support/appends.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { startRelay } from "../support/relay.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, STORES } from "../support/stores.ts";
+import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
 
 const { createUser, lockUser } = UserService.method;
-const SETTINGS = { USERLOCK_SECRET_KEY: Buffer.alloc(32, 1).toString("base64") };
 const NAMES = ["REST", "Connect JSON, UserService", "gRPC-Web, UserService", "gRPC, UserService"];
 
 const timestampNanos = ({ seconds, nanos }: Timestamp) => seconds * 1_000_000_000n + BigInt(nanos);
@@ -23,7 +22,7 @@ describe.each(STORES)("a client that loses the connection after the commit and b
   let relay: Awaited<ReturnType<typeof startRelay>>;
   let doors: Door[];
 
-  const start = () => startServer({ ...SETTINGS, USERLOCK_STORE: store.url });
+  const start = () => startServer({ ...SHARED_KEY, USERLOCK_STORE: store.url });
 
   beforeAll(async () => {
     store = await make();

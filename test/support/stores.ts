@@ -6,6 +6,9 @@ export interface EmptyStore {
   remove(): Promise<void> | void;
 }
 
+/** The key that all servers of one store must have. */
+export const SHARED_KEY = { USERLOCK_SECRET_KEY: Buffer.alloc(32, 1).toString("base64") };
+
 /** The stores that servers are run on, by name. */
 export const STORES: [name: string, make: () => Promise<EmptyStore>][] = [
   [

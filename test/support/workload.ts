@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Door } from "./doors.ts";
+import { ADMIN_TOKEN } from "./server-process.ts";
+
+const { createUser, lockUser, unlockUser } = UserService.method;
+const asOwner = { token: ADMIN_TOKEN };
+
+/** What a worker knows of its user: the events that were answered, and the one of the call that was not. */
+export interface Account {
+  id: string;
+  answered: string[];
+  pending: string | undefined;
+}
+
+/** Creates a user with a name, locks and unlocks him on and on, until the door is shut. */
+async function work(account: Account, door: Door, isShut: () => boolean): Promise<void> {
+  const { id } = account;
+  const authenticators = { usernames: [{ username: `name of ${id}` }] };
+  const calls = {
+    "user.created": () => door.call(createUser, { user: { userId: id, authenticators } }, asOwner),
+    "user.locked": () => door.call(lockUser, { id }, asOwner),
+    "user.unlocked": () => door.call(unlockUser, { id }, asOwner),
+  };
+  let next: keyof typeof calls = "user.created";
+  for (;;) {
+    account.pending = next;
+    const answer = await calls[next]().catch((error: Error) => ({ code: error.message, detailTypes: [] }));
+    // Without details it is not the server's answer: each client calls a broken connection by another code.
+    if (isShut() && answer.code !== "OK" && answer.detailTypes.length === 0) return;
+    expect(answer).toMatchObject({ code: "OK" });
+    account.answered.push(next);
+    account.pending = undefined;
+    next = next === "user.locked" ? "user.unlocked" : "user.locked";
+  }
+}
+
+/** Loads a server with workers, and shuts it by `shut` once it has answered so many calls. */
+export async function shutUnderLoad(
+  doors: readonly Door[],
+  { name, workers, afterAnswers }: { name: string; workers: number; afterAnswers: number },
+  shut: () => Promise<unknown>,
+): Promise<Account[]> {
+  const accounts = Array.from(
+    { length: workers },
+    (_, worker): Account => ({ id: `${name}-${worker}`, answered: [], pending: undefined }),
+  );
+  let isShut = false;
+  const working = Promise.all(
+    accounts.map((account, worker) => work(account, doors[worker % doors.length] as Door, () => isShut)),
+  );
+  const answers = () => accounts.reduce((sum, { answered }) => sum + answered.length, 0);
+  while (answers() < afterAnswers) await Promise.race([sleep(1), working]);
+  isShut = true;
+  await shut();
+  await working;
+  return accounts;
+}
