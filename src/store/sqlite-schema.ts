@@ -63,7 +63,8 @@ const STEPS: readonly SchemaStep[] = [
   WHERE streams.instance = events.instance AND streams.kind = events.kind AND streams.id = events.id;
 
   CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
-  CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL;
+  -- Those of the user himself are found by the key of the table.
+  CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL AND kind <> 'user';
   CREATE INDEX events_by_actor ON events (instance, json_extract(actor, '$.subject'), position);
 
   CREATE TABLE receipts (
