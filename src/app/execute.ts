@@ -29,6 +29,8 @@ export interface Change<Command> {
   newOwner?: Owner;
   /** The caller has proven otherwise that he may, such as by a password. */
   isAuthorised?: true;
+  /** Everything but the change itself: what comes back is the object as it is. */
+  isDryRun?: boolean;
   /**
    * A rule about other objects, asked once the object's own rules allow the change: it throws, or names the objects that
    * must be as it saw them when the change is made.
@@ -55,7 +57,7 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, { principal, actor, signal }) => {
     const { kind, notFound, toSee } = aggregate;
-    const { id, command, permission, organization, newOwner, isAuthorised, guard } = change;
+    const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard } = change;
     type State = Parameters<typeof aggregate.owner>[0];
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -79,6 +81,7 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
 
       const requires = (await guard?.()) ?? [];
       signal.throwIfAborted();
+      if (isDryRun && record) return { ...record, events: events.map(({ type }) => type) };
       const result = await store.append({
         kind,
         id,

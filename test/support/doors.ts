@@ -180,6 +180,8 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   PatchUser: ["PATCH", "/users/{id}", "user"],
   LockUser: ["POST", "/users/{id}/_lock", "*"],
   UnlockUser: ["POST", "/users/{id}/_unlock", "*"],
+  BatchLockUsers: ["POST", "/users/_batch_lock", "*"],
+  BatchUnlockUsers: ["POST", "/users/_batch_unlock", "*"],
   ActivateUser: ["POST", "/users/{id}/_activate", "*"],
   DeactivateUser: ["POST", "/users/{id}/_deactivate", "*"],
   DeleteUser: ["DELETE", "/users/{id}"],
