@@ -82,7 +82,8 @@ export function readJob(action: Job["action"], args: string[], url: string): Job
   const isDryRun = given["dry-run"] === true;
   const list = option("ids");
   const named = Object.keys(FILTERS).filter((name) => option(name) !== undefined);
-  const ways = [positionals.length > 0, list !== undefined, hasFilters(named, list, positionals) || given.filter];
+  const byFilters = hasFilters(named, list, positionals) || given.filter !== undefined;
+  const ways = [positionals.length > 0, list !== undefined, byFilters];
   if (ways.filter(Boolean).length !== 1) {
     throw new UsageError(`name users by ids, by --ids or by filters, and by one of these only:\n${BULK_USAGE}`);
   }
@@ -133,13 +134,15 @@ function toFilter(name: string, value: string): SearchFilter {
 
 function fromText(json: string | undefined): SearchFilter[] {
   if (json === undefined) return [];
+  const expected = "--filter must be a filter of SearchUsers in JSON, or an array of them";
+  let filters: SearchFilter[];
   try {
-    return [JSON.parse(json) as JsonValue].flat().map((filter) => fromJson(SearchFilterSchema, filter as JsonValue));
+    filters = [JSON.parse(json) as JsonValue].flat().map((filter) => fromJson(SearchFilterSchema, filter as JsonValue));
   } catch (error) {
-    throw new UsageError(
-      `--filter must be a filter of SearchUsers in JSON, or an array of them: ${(error as Error).message}`,
-    );
+    throw new UsageError(`${expected}: ${(error as Error).message}`);
   }
+  if (filters.length === 0) throw new UsageError(expected);
+  return filters;
 }
 
 function endOf(length: string | undefined, until: string | undefined): BatchLockUsersRequest["end"] {

@@ -51,6 +51,8 @@ export async function runBulk(
     });
   }
   checkExpected(job, place.total);
+  const show = () => progress.show({ done: place.done, total: place.total, failed: failedOf(place) });
+  show();
 
   const pages =
     "filters" in job.source ? pagesOfFilters(job.source.filters, place) : pagesOfList(listOf(job.source, stdin), place);
@@ -73,7 +75,7 @@ export async function runBulk(
       Object.assign(place, { page: place.page + 1, cursor, done: place.done + results.length, ...page.behind });
       // After the last page of filters there is no place to go on from.
       if (page.behind || cursor !== "") keeper.save(place);
-      progress.show({ done: place.done, total: place.total, failed: failedOf(place) });
+      show();
     }
   } catch (error) {
     progress.clear();

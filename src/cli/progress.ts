@@ -30,7 +30,7 @@ export interface Progress {
 export function createProgress(screen: Screen, now: () => number = () => performance.now()): Progress {
   const started = now();
   let first: number | undefined;
-  let shown = Number.NEGATIVE_INFINITY;
+  let shown = screen.isTTY ? Number.NEGATIVE_INFINITY : started;
   let isDrawn = false;
 
   function clear(): void {
@@ -50,7 +50,7 @@ export function createProgress(screen: Screen, now: () => number = () => perform
         clear();
         screen.write(barOf(standing, standing.done - first, elapsed).slice(0, (screen.columns ?? 80) - 1));
         isDrawn = true;
-      } else if (time - started >= LINE_MS) {
+      } else {
         screen.write(`${factsOf(standing, standing.done - first, elapsed)}\n`);
       }
       shown = time;
