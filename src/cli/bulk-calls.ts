@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
@@ -60,12 +61,12 @@ export async function callPage(
   const { results, nextCursor } = await call(page, key);
   const places = new Map(results.map(({ id }, place) => [id, place]));
   let wait = FIRST_WAIT_MS;
-  for (let round = 1; wait <= LAST_WAIT_MS && !patience.stop.aborted; round++) {
+  while (wait <= LAST_WAIT_MS && !patience.stop.aborted) {
     const again = results.filter(isPassing).map(({ id }) => id);
     if (again.length === 0) break;
     patience.onWait(`${again.length} users could not be reached`);
     await sleep(wait, undefined, { signal: patience.stop }).catch(() => {});
-    const { results: later } = await call({ ids: again }, `${key}-${round}`);
+    const { results: later } = await call({ ids: again }, `${key}-${randomUUID()}`);
     for (const result of later) results[places.get(result.id) as number] = result;
     wait *= 2;
   }

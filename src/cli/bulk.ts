@@ -62,7 +62,8 @@ export async function runBulk(
       const { value: page } = await pages.next(cursor);
       isDone = !page;
       if (!page) break;
-      const key = `${place.run}-${place.page}`;
+      // The same for the same page of the same users, so that a page that is sent again after a crash is known.
+      const key = `${place.run}-${place.page}-${page.behind?.hash.slice(0, 16) ?? "filters"}`;
       const answer = page.request && (await callPage(client, job, page.request, key, patience));
       if (answer) patience.milliseconds = PATIENCE_MS;
       const results = answer?.results ?? [];
