@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { type Admin, openAdmin } from "./admin.ts";
 import { ADMIN_USAGE, runAdmin } from "./cli/admin.ts";
+import { runBulk } from "./cli/bulk.ts";
+import { BULK_USAGE } from "./cli/bulk-options.ts";
 import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
 import { runDemo } from "./cli/demo.ts";
 import { runLoginDemo } from "./cli/demo-login.ts";
@@ -15,10 +17,10 @@ const EX_CONFIG = 78;
 const USAGE = `Usage:
   userlock [serve]          serve, with the settings of the environment (README.md lists them)
   userlock demo             show the API on a server that keeps nothing
-${TOKEN_USAGE}${ADMIN_USAGE}  userlock help             print this
+${BULK_USAGE}${TOKEN_USAGE}${ADMIN_USAGE}  userlock help             print this
 
-token talks to the server at USERLOCK_URL (default http://127.0.0.1:8080) with the token in USERLOCK_TOKEN; admin works on
-the store in USERLOCK_STORE itself, with the server down or up.
+lock, unlock and token talk to the server at USERLOCK_URL (default http://127.0.0.1:8080) with the token in
+USERLOCK_TOKEN; admin works on the store in USERLOCK_STORE itself, with the server down or up.
 `;
 
 /** Settings or a store, its cause, with which there is nothing to be done. */
@@ -35,6 +37,9 @@ async function run(command: string, args: string[]): Promise<number> {
       return args.length === 0 ? serve() : misused(`serve takes no arguments: ${args.join(" ")}`);
     case "demo":
       return demo();
+    case "lock":
+    case "unlock":
+      return bulk(command);
     case "token":
       return client(() => runToken(args, process.env, print));
     case "admin":
@@ -53,10 +58,22 @@ function misused(why: string): number {
   return EX_USAGE;
 }
 
-async function client(work: () => Promise<void>): Promise<number> {
+async function bulk(action: "lock" | "unlock"): Promise<number> {
+  const stop = new AbortController();
+  // A second signal ends it at once.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  // Whoever does not want to hear who failed any more does not stop the rest.
+  process.stdout.on("error", () => {});
+  const { stdout, stderr } = process;
+  const stdin = () => process.stdin.setEncoding("utf8");
+  return client(() => runBulk(action, args, process.env, { stdin, stdout, stderr, stop: stop.signal }));
+}
+
+/** The exit code that the work resolves with, if it does; else EX_OK. */
+async function client(work: () => Promise<unknown>): Promise<number> {
   try {
-    await work();
-    return EX_OK;
+    const exitCode = await work();
+    return typeof exitCode === "number" ? exitCode : EX_OK;
   } catch (error) {
     if (error instanceof NotStarted) return refuseToStart(error.cause);
     const { message, exitCode } = explain(error);

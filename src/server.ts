@@ -13,10 +13,11 @@ import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
+import { createBatch } from "./app/batch.ts";
 import { createExecute } from "./app/execute.ts";
 import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
-import { createOtherOwner } from "./app/last-owner.ts";
+import { createHoldsOwner, createOtherOwner } from "./app/last-owner.ts";
 import { createLogin } from "./app/login.ts";
 import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
@@ -33,6 +34,7 @@ import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import { accessMethods } from "./rpc/access.ts";
+import type { RpcError } from "./rpc/errors.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createPipeline } from "./rpc/invoke.ts";
 import { createReflection } from "./rpc/reflection.ts";
@@ -93,6 +95,10 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService];
     const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
+    const onError = ({ code, message, cause }: RpcError, method: string, requestId: string) => {
+      const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
+      log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
+    };
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
       receiptsOf: createReceipts({ store, sealer: keyed, clock }),
@@ -100,13 +106,22 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       instance,
       maxCallMs: limits.callMs,
       stopping: stop.signal,
-      onError: ({ code, message, cause }, method, requestId) => {
-        const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
-        log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
-      },
+      onError,
     });
     const otherOwner = createOtherOwner({ store, clock });
-    const methods = { execute, search, login, hasher, otherOwner, newId, clock, instanceId: instance.id };
+    const batch = createBatch({ execute, search, otherOwner, holdsOwner: createHoldsOwner({ store, clock }), clock });
+    const methods = {
+      execute,
+      search,
+      login,
+      hasher,
+      otherOwner,
+      batch,
+      onUserError: (error: RpcError, requestId: string) => onError(error, "a user of a batch", requestId),
+      newId,
+      clock,
+      instanceId: instance.id,
+    };
     pipeline.serve(UserService, userMethods(methods));
     pipeline.serve(ZITADELUsers, userMethods(methods));
     pipeline.serve(AccessService, accessMethods(methods));

@@ -29,6 +29,8 @@ export interface Change<Command, State = never> {
   newOwner?: Owner;
   /** The caller has proven otherwise that he may, such as by a password. */
   isAuthorised?: true;
+  /** Everything but the change itself: what comes back is the object as it is. */
+  isDryRun?: boolean;
   /**
    * A rule about other objects, asked once the object's own rules allow the change: it throws, or names the objects that
    * must be as it saw them when the change is made.
@@ -57,7 +59,7 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, { principal, actor, signal }) => {
     const { kind, notFound, toSee } = aggregate;
-    const { id, command, permission, organization, newOwner, isAuthorised, guard, receipt } = change;
+    const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
     type State = Parameters<typeof aggregate.owner>[0];
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -81,6 +83,7 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
 
       const requires = (await guard?.()) ?? [];
       signal.throwIfAborted();
+      if (isDryRun && record) return { ...record, events: events.map(({ type }) => type) };
       const owner = aggregate.owner(next);
       const version = record?.version ?? 0;
       const stored = {

@@ -11,33 +11,27 @@ const MAX_TOKENS = 1_000;
 /**
  * Another user who holds INSTANCE_OWNER by a token and can act: not locked, inactive or deleted. He is what a change
  * that takes such a user out of the way rests on, with his token. None if the user himself holds no such token, for then nothing hangs
- * on him. Rejects with LAST_OWNER if there is nobody else.
+ * on him. Rejects with LAST_OWNER if there is nobody else; those in `except` are no others.
  */
-export type OtherOwner = (userId: string) => Promise<{ kind: string; id: string; version: number }[]>;
+export type OtherOwner = (
+  userId: string,
+  except?: ReadonlySet<string>,
+) => Promise<{ kind: string; id: string; version: number }[]>;
 
-export function createOtherOwner({ store, clock }: { store: EventStore; clock: () => number }): OtherOwner {
-  async function owners(...which: Filter[]): Promise<Stored<AccessToken>[]> {
-    const { records } = await store.search({
-      kind: accessToken.kind,
-      where: {
-        all: [
-          ...which,
-          { field: "state.revoked", is: false },
-          { not: { field: "state.expires", atMost: clock() } },
-          { some: "state.grants", where: { field: "element.role", is: "INSTANCE_OWNER" } },
-        ],
-      },
-      order: { keys: [], descending: false },
-      offset: 0,
-      limit: MAX_TOKENS,
-    });
-    return records as Stored<AccessToken>[];
-  }
+/** Whether the user holds INSTANCE_OWNER by a token. Those who ask at about the same time share one look at the tokens. */
+export type HoldsOwner = (userId: string) => Promise<boolean>;
 
-  return async (userId) => {
-    const own = await owners({ field: "state.subject", is: userId });
+interface Parts {
+  store: EventStore;
+  clock: () => number;
+}
+
+export function createOtherOwner({ store, clock }: Parts): OtherOwner {
+  return async (userId, except) => {
+    const own = await ownerTokens(store, clock(), { field: "state.subject", is: userId });
     if (own.length === 0) return [];
-    for (const token of await owners({ not: { field: "state.subject", is: userId } })) {
+    for (const token of await ownerTokens(store, clock(), { not: { field: "state.subject", is: userId } })) {
+      if (except?.has(token.state.subject)) continue;
       const other = (await store.load(user.kind, token.state.subject)) as Stored<User> | undefined;
       if (other?.state.lifecycle !== "active" || lockOf(other.state, clock())) continue;
       return [other, token].map(({ kind, id, version }) => ({ kind, id, version }));
@@ -50,4 +44,40 @@ export function createOtherOwner({ store, clock }: { store: EventStore; clock: (
       },
     );
   };
+}
+
+export function createHoldsOwner({ store, clock }: Parts): HoldsOwner {
+  let asked: Promise<Stored<AccessToken>[]> | undefined;
+  /** Begins once all who ask now have asked, so that nobody is answered from before his question. */
+  async function look(): Promise<Stored<AccessToken>[]> {
+    await new Promise((resolve) => setImmediate(resolve));
+    asked = undefined;
+    return ownerTokens(store, clock());
+  }
+
+  return async (userId) => {
+    asked ??= look();
+    const tokens = await asked;
+    // Where there may be more of them, anybody may be one.
+    return tokens.length === MAX_TOKENS || tokens.some(({ state }) => state.subject === userId);
+  };
+}
+
+async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): Promise<Stored<AccessToken>[]> {
+  const { records } = await store.search({
+    kind: accessToken.kind,
+    where: {
+      all: [
+        ...which,
+        { field: "state.revoked", is: false },
+        { not: { field: "state.expires", atMost: now } },
+        { some: "state.grants", where: { field: "element.role", is: "INSTANCE_OWNER" } },
+      ],
+    },
+    order: { keys: [], descending: false },
+    offset: 0,
+    limit: MAX_TOKENS,
+    total: false,
+  });
+  return records as Stored<AccessToken>[];
 }

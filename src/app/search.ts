@@ -57,6 +57,11 @@ export interface Search {
   /** Rejects with USER_NOT_FOUND. */
   user(principal: Principal, id: string): Promise<Stored<User>>;
   users(principal: Principal, question: Page & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
+  /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
+  usersAfter(
+    principal: Principal,
+    question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
+  ): Promise<{ ids: string[]; hasMore: boolean }>;
   /** Tokens that are not revoked, in the order of their ids. */
   tokens(principal: Principal, question: Page & { subject?: string | undefined }): Promise<List<AccessToken>>;
 }
@@ -109,6 +114,22 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
       return list(user.kind, { all: [visible(principal), { not: DELETED }, ...where] }, COLUMNS[column](now), page);
+    },
+    async usersAfter(principal, { filters, organization, after, limit }) {
+      const now = clock();
+      const where = filters.map((filter) => toFilter(filter, now));
+      if (organization !== undefined) {
+        where.push(toFilter({ organization: { method: "equals", value: organization } }, now));
+      }
+      const { records } = await store.search({
+        kind: user.kind,
+        where: { all: [{ field: "id", after }, visible(principal), { not: DELETED }, ...where] },
+        order: { keys: [], descending: false },
+        offset: 0,
+        limit: limit + 1,
+        total: false,
+      });
+      return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: records.length > limit };
     },
     tokens: (principal, { subject, ...page }) => {
       const where: Filter[] = [visible(principal, accessToken.toSee), { field: "state.revoked", is: false }];

@@ -18,9 +18,9 @@ export function parse<Known extends Options>(args: string[], options: Known, all
   }
 }
 
-/** Milliseconds of a text such as `30d`. Throws UsageError. */
-export function duration(text: string): number {
+/** Milliseconds of a text such as `30d`. Throws UsageError, which names the option. */
+export function duration(text: string, option = "--expires"): number {
   const [, number, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
-  if (!unit) throw new UsageError("--expires must be a number with a unit of s, m, h, d or w, such as 30d");
+  if (!unit) throw new UsageError(`${option} must be a number with a unit of s, m, h, d or w, such as 30d`);
   return Number(number) * UNITS[unit as keyof typeof UNITS];
 }

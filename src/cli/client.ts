@@ -1,8 +1,12 @@
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UsageError } from "./arguments.ts";
+
+/** Where the server is, if the environment does not say. */
+export const DEFAULT_URL = "http://127.0.0.1:8080";
 
 /** How long the command line waits for an answer, milliseconds. */
 const TIMEOUT_MS = 15_000;
@@ -21,7 +25,16 @@ export interface Environment {
 }
 
 /** A client of AccessService. Throws UsageError if the environment does not say which server, as whom. */
-export function accessClient({ USERLOCK_URL = "http://127.0.0.1:8080", USERLOCK_TOKEN }: Environment) {
+export function accessClient(environment: Environment) {
+  return clientOf(AccessService, environment, TIMEOUT_MS);
+}
+
+/** A client that waits so many milliseconds for an answer. Throws UsageError as accessClient does. */
+export function clientOf<Service extends DescService>(
+  service: Service,
+  { USERLOCK_URL = DEFAULT_URL, USERLOCK_TOKEN }: Environment,
+  timeoutMs: number,
+): Client<Service> {
   if (!URL.canParse(USERLOCK_URL)) throw new UsageError(`USERLOCK_URL is not a URL: ${USERLOCK_URL}`);
   if (!USERLOCK_TOKEN) {
     throw new UsageError(
@@ -31,7 +44,7 @@ export function accessClient({ USERLOCK_URL = "http://127.0.0.1:8080", USERLOCK_
   const transport = createConnectTransport({
     baseUrl: USERLOCK_URL,
     httpVersion: "1.1",
-    defaultTimeoutMs: TIMEOUT_MS,
+    defaultTimeoutMs: timeoutMs,
     interceptors: [
       (next) => (request) => {
         request.header.set("authorization", `Bearer ${USERLOCK_TOKEN}`);
@@ -39,7 +52,7 @@ export function accessClient({ USERLOCK_URL = "http://127.0.0.1:8080", USERLOCK_
       },
     ],
   });
-  return createClient(AccessService, transport);
+  return createClient(service, transport);
 }
 
 /** A sentence for people, with the reason by which it can be looked up, and the exit code that goes with it. */

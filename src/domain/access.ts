@@ -108,15 +108,22 @@ export function authorise(
   owner: Owner | undefined,
 ): asserts owner is Owner {
   const { permission, toSee, organization } = wanted;
-  if (organization !== undefined) {
-    const expected: Owner = { type: "org", id: organization };
-    if (!may(principal, permission, expected) && !may(principal, toSee, expected)) throw missing(permission);
-  }
+  authoriseOrganization(principal, wanted);
   const isThere = owner && (organization === undefined || (owner.type === "org" && owner.id === organization));
   if (isThere && may(principal, permission, owner)) return;
   if (isThere && may(principal, toSee, owner)) throw missing(permission);
   const kind = wanted.notFound.replace("_NOT_FOUND", "").toLowerCase();
   throw new DomainError(wanted.notFound, `There is no such ${kind}, or none that you may see.`);
+}
+
+/** Step 4 alone. Throws PERMISSION_MISSING for an organization that no grant of the principal reaches. */
+export function authoriseOrganization(
+  principal: Principal,
+  { permission, toSee, organization }: { permission: Permission; toSee: Permission; organization?: string | undefined },
+): void {
+  if (organization === undefined) return;
+  const expected: Owner = { type: "org", id: organization };
+  if (!may(principal, permission, expected) && !may(principal, toSee, expected)) throw missing(permission);
 }
 
 /** The error of a caller who lacks a permission. */

@@ -212,7 +212,8 @@ function laterEnd(lock: { until: number | undefined }, standing: Lock | undefine
   return Math.max(lock.until, standing.until);
 }
 
-function endOf({ until, duration }: { until?: number; duration?: number }, time: number): number | undefined {
+/** When a lock that is made at this time ends. Throws INVALID_REQUEST for an end that no lock can have. */
+export function endOf({ until, duration }: { until?: number; duration?: number }, time: number): number | undefined {
   const end = until ?? (duration === undefined ? undefined : time + duration);
   const field = until === undefined ? "duration" : "until";
   if (end !== undefined && end <= time) throw invalidField(field, "must be in the future");

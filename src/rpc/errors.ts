@@ -76,6 +76,16 @@ export function toRpcError(error: unknown, requestId: string): RpcError {
   return new RpcError(CODES[error.kind], shorten(error.message), detailsOf(error), error);
 }
 
+/** The same error with its ErrorInfo and no other details, for where it stands among many. */
+export function toReason({ code, message, details, cause }: RpcError): RpcError {
+  return new RpcError(
+    code,
+    message,
+    details.filter(({ desc }) => desc.typeName === ErrorInfoSchema.typeName),
+    cause,
+  );
+}
+
 /** The error of a door that cannot read a request, or will not. */
 export function refusal(reason: Reason, message: string, violations: FieldViolation[] = []): RpcError {
   return toRpcError(new DomainError(reason, message, { violations }), "");

@@ -20,6 +20,7 @@ import type { Authenticate } from "../auth/token.ts";
 import { holds, missing, PERMISSIONS, type Permission } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { type RpcError, toRpcError } from "./errors.ts";
+import { checkItems } from "./items.ts";
 import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./repeat.ts";
 
 /** A call as a door hands it over, its message still unread. */
@@ -136,6 +137,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         };
         return async (request) => {
           try {
+            checkItems(method.input, request);
             validate(parts.validator, method.input, request);
             checkInstance(parts.instance, request);
             const idempotencyKey = isChanging(permission) ? call.idempotencyKey : undefined;

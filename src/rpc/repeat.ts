@@ -19,6 +19,8 @@ export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["out
   ) => (stored: Stored<State>) => ReturnType<CallReceipts["of"]>;
   /** For a call that is made of parts. */
   receipts?: CallReceipts;
+  /** Keeps the answer as a whole from being given again: parts of it may go better then. */
+  leaveOpen?(): void;
 }
 
 /** Whether a method of this permission changes anything, so that an Idempotency-Key means something. */
@@ -49,14 +51,18 @@ export async function answerOnce(
   const before = await first();
   if (before) return before;
 
-  let isStored = false;
+  /** Whether the answer is kept already, or is not to be. */
+  let isDone = false;
   let answer: Message;
   try {
     answer = await run({
       receipts,
       receiptFor: (toAnswer) => (stored) => {
-        isStored = true;
+        isDone = true;
         return receipts.of(toBinary(method.output, create(method.output, toAnswer(stored))));
+      },
+      leaveOpen() {
+        isDone = true;
       },
     });
   } catch (error) {
@@ -65,6 +71,6 @@ export async function answerOnce(
     if (meanwhile) return meanwhile;
     throw error;
   }
-  if (isStored || (await receipts.keep(toBinary(method.output, answer)))) return answer;
+  if (isDone || (await receipts.keep(toBinary(method.output, answer)))) return answer;
   return (await first()) ?? answer;
 }

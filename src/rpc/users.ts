@@ -9,6 +9,7 @@ import {
   State,
   type UserService,
 } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Batch } from "../app/batch.ts";
 import type { Execute, Stored } from "../app/execute.ts";
 import type { OtherOwner } from "../app/last-owner.ts";
 import type { Login, PasswordHasher } from "../app/login.ts";
@@ -18,21 +19,19 @@ import { holds, missing } from "../domain/access.ts";
 import { invalidField } from "../domain/errors.ts";
 import { type UserCommand, user } from "../domain/user.ts";
 import { type Lock, lockOf, type Profile, type User } from "../domain/user-state.ts";
+import { batchMethods, fromLock } from "./batch.ts";
 import {
-  fromDuration,
   fromOrganization,
   fromPage,
-  fromTimestamp,
   notServed,
   toDetails,
   toDetailsAnswer,
   toListDetails,
   toTimestamp,
 } from "./convert.ts";
+import type { RpcError } from "./errors.ts";
 import { fromColumn, fromFilters } from "./filters.ts";
 import type { Handler, Implementation } from "./invoke.ts";
-
-const DEFAULT_REASON = "manual";
 
 const CAUSES: Record<Lock["cause"], LockCause> = {
   manual: LockCause.MANUAL,
@@ -51,6 +50,8 @@ export function userMethods(parts: {
   login: Login;
   hasher: PasswordHasher;
   otherOwner: OtherOwner;
+  batch: Batch;
+  onUserError(error: RpcError, requestId: string): void;
   newId: () => string;
   clock: () => number;
   instanceId: string;
@@ -123,23 +124,9 @@ export function userMethods(parts: {
       return { details: toListDetails(page, list, now), result: list.result.map((stored) => toUser(stored, now)) };
     },
     patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
-    lockUser: changing(
-      ({ reason, note, end }) => ({
-        type: "lock",
-        reason: reason || DEFAULT_REASON,
-        note,
-        ...(end.case === "until" && { until: fromTimestamp(end.value) }),
-        ...(end.case === "duration" && { duration: fromDuration(end.value) }),
-      }),
-      true,
-    ),
-    batchLockUsers: async () => {
-      throw notServed("x");
-    }, // TEMP
-    batchUnlockUsers: async () => {
-      throw notServed("x");
-    }, // TEMP
+    lockUser: changing((request) => fromLock(request), true),
     unlockUser: changing(() => ({ type: "unlock" })),
+    ...batchMethods(parts),
     activateUser: changing(() => ({ type: "activate" })),
     deactivateUser: changing(() => ({ type: "deactivate" }), true),
     deleteUser: changing(() => ({ type: "delete" }), true),

@@ -165,6 +165,8 @@ export interface Query {
   order: { keys: readonly SortKey[]; descending: boolean };
   offset: number;
   limit: number;
+  /** Nobody asks how many pass in all: to count them takes as long as to look at all of them. `total` is then 0. */
+  total?: false;
 }
 
 export interface SearchResult {

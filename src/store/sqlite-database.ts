@@ -166,12 +166,12 @@ export function openDatabase(file: string, instance: string): Database {
     search: (query) => {
       const { where, order } = searchClauses(instance, query);
       return transaction("BEGIN", () => {
-        const count = connection.prepare(`SELECT count(*) AS total FROM streams WHERE ${where.sql}`);
+        const count = () => connection.prepare(`SELECT count(*) AS total FROM streams WHERE ${where.sql}`);
         const page = connection.prepare(
           `SELECT * FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
         );
         return {
-          total: count.get(...where.values)?.total as number,
+          total: query.total === false ? 0 : (count().get(...where.values)?.total as number),
           records: page
             .all(...where.values, ...order.values, query.limit, query.offset)
             .map((row) => toRecord(row) as StreamRecord),

@@ -1,11 +1,18 @@
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
+import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 
-/** Bytes of one request message, compressed or not. */
+/** Bytes of one request message, compressed or not, where the method does not say otherwise. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 
-/** The error of a request that is larger than MAX_MESSAGE_BYTES. */
-export function tooLarge(): RpcError {
-  return refusal("TOO_LARGE", `A message may have ${MAX_MESSAGE_BYTES} bytes at most, compressed or not.`);
+/** Bytes that a request of the method may have, compressed or not. */
+export function maxBytesOf(method: DescMethod): number {
+  return getOption(method, policy).maxRequestBytes || MAX_MESSAGE_BYTES;
+}
+
+/** The error of a request that is larger than it may be. */
+export function tooLarge(limit: number): RpcError {
+  return refusal("TOO_LARGE", `A message may have ${limit} bytes at most here, compressed or not.`);
 }
 
 /** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
@@ -53,7 +60,7 @@ export async function readAll(body: AsyncIterable<Uint8Array>, limit = MAX_MESSA
   let length = 0;
   for await (const chunk of body) {
     length += chunk.byteLength;
-    if (length > limit) throw tooLarge();
+    if (length > limit) throw tooLarge(limit);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

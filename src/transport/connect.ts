@@ -1,4 +1,4 @@
-import type { Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import {
   Code,
@@ -16,9 +16,9 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
-import { MAX_MESSAGE_BYTES, tooLarge, withBodyDeadline } from "./body.ts";
+import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
 import type { Limits } from "./limits.ts";
-import { challengeOf, plainResponse } from "./status.ts";
+import { challengeOf, errorDetails, plainResponse } from "./status.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
@@ -32,6 +32,7 @@ export interface ConnectDoor {
 /** One call on its way through Connect's handler. */
 interface Visit {
   call: Call;
+  method: DescMethod;
   admitted: Admitted | undefined;
   /** Whether the message could be read. */
   isRead: boolean;
@@ -48,7 +49,11 @@ function visitOf(values: ContextValues): Visit {
 /** The longest time that setTimeout takes, milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const OPTIONS = { acceptCompression: [compressionGzip], readMaxBytes: MAX_MESSAGE_BYTES };
+const OPTIONS = {
+  acceptCompression: [compressionGzip],
+  readMaxBytes: MAX_MESSAGE_BYTES,
+  jsonOptions: { registry: errorDetails },
+};
 
 /** What the caller of an open service is told of an error in it. */
 export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
@@ -60,7 +65,9 @@ export function createConnectDoor(
   { bodyMs }: Pick<Limits, "bodyMs">,
 ): ConnectDoor {
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
-  for (const method of pipeline.methods) gated.rpc(method, (request, { values }) => invoke(request, values));
+  for (const method of pipeline.methods) {
+    gated.rpc(method, (request, { values }) => invoke(request, values), { readMaxBytes: maxBytesOf(method) });
+  }
   const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
   open(ungated, (error, { signal, values }) => {
     // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
@@ -72,7 +79,7 @@ export function createConnectDoor(
   return {
     find: (path) => handlers.get(path),
     async serve(handler, request, call) {
-      const visit: Visit = { call, admitted: undefined, isRead: false, bodyMs };
+      const visit: Visit = { call, method: handler.method, admitted: undefined, isRead: false, bodyMs };
       const contextValues = createContextValues().set(VISIT, visit);
       const header = withoutFarDeadline(request.header);
       const bytes = request.body as AsyncIterable<Uint8Array>;
@@ -199,7 +206,7 @@ function watchErrors({ signal, values }: HandlerContext): void {
   });
 }
 
-function ownError({ code, rawMessage }: ConnectError, { isRead }: Visit): RpcError | undefined {
+function ownError({ code, rawMessage }: ConnectError, { isRead, method }: Visit): RpcError | undefined {
   switch (code) {
     case Code.InvalidArgument:
       return refusal("INVALID_REQUEST", rawMessage);
@@ -207,7 +214,7 @@ function ownError({ code, rawMessage }: ConnectError, { isRead }: Visit): RpcErr
       // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
       return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
     case Code.ResourceExhausted:
-      return tooLarge();
+      return tooLarge(maxBytesOf(method));
     case Code.Unimplemented:
       return refusal("NOT_SERVED", rawMessage);
     case Code.DeadlineExceeded:

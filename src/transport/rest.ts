@@ -6,10 +6,10 @@ import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
-import { MAX_MESSAGE_BYTES, readAll, tooLarge, withBodyDeadline } from "./body.ts";
+import { maxBytesOf, readAll, tooLarge, withBodyDeadline } from "./body.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
-import { plainResponse, statusResponse } from "./status.ts";
+import { errorDetails, plainResponse, statusResponse } from "./status.ts";
 
 /** Answers shorter than this, in bytes, are not compressed. */
 const COMPRESS_FROM_BYTES = 1_024;
@@ -44,9 +44,9 @@ export function createRestDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bod
     const timeoutMs = timeoutOf(request);
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
     if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
-    const body = await readBody(request, Math.min(timeoutMs ?? bodyMs, bodyMs));
+    const body = await readBody(request, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
     const response = await admitted(bindRequest(match, url.searchParams, body));
-    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true });
+    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
     return success(method, `${json}\n`, request.header.get("accept-encoding"));
   }
 
@@ -79,10 +79,17 @@ function noRoute({ method, url }: UniversalServerRequest, allowed: string[]): Ht
   return new HttpRefusal(405, error, { allow });
 }
 
-/** The body, decompressed; empty if there is none. Rejects if it takes longer than `timeoutMs`. */
-async function readBody({ header, body }: UniversalServerRequest, timeoutMs: number): Promise<Uint8Array> {
-  if (Number(header.get("content-length") ?? 0) > MAX_MESSAGE_BYTES) throw tooLarge();
-  const bytes = await readAll(withBodyDeadline(body as AsyncIterable<Uint8Array>, () => timeoutMs));
+/** The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than `timeoutMs`. */
+async function readBody(
+  { header, body }: UniversalServerRequest,
+  limit: number,
+  timeoutMs: number,
+): Promise<Uint8Array> {
+  if (Number(header.get("content-length") ?? 0) > limit) throw tooLarge(limit);
+  const bytes = await readAll(
+    withBodyDeadline(body as AsyncIterable<Uint8Array>, () => timeoutMs),
+    limit,
+  );
   if (bytes.byteLength === 0) return bytes;
   const type = header.get("content-type") ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {
@@ -96,9 +103,9 @@ async function readBody({ header, body }: UniversalServerRequest, timeoutMs: num
     throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
   }
   try {
-    return await compressionGzip.decompress(bytes, MAX_MESSAGE_BYTES);
+    return await compressionGzip.decompress(bytes, limit);
   } catch (error) {
-    if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge();
+    if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge(limit);
     throw refusal("INVALID_REQUEST", "The body is not gzip.");
   }
 }

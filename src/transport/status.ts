@@ -6,7 +6,8 @@ import { file_google_rpc_error_details } from "../../gen/google/rpc/error_detail
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { ERROR_DOMAIN, type RpcError, refusal } from "../rpc/errors.ts";
 
-const registry = createRegistry(file_google_rpc_error_details);
+/** What errors may have in their details, for JSON. */
+export const errorDetails = createRegistry(file_google_rpc_error_details);
 
 /** An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193). */
 export function statusResponse(error: RpcError, httpStatus?: number): UniversalServerResponse {
@@ -18,7 +19,7 @@ export function statusResponse(error: RpcError, httpStatus?: number): UniversalS
   return plainResponse(
     httpStatus ?? codeToHttpStatus(code as number),
     header,
-    `${toJsonString(StatusSchema, status, { registry })}\n`,
+    `${toJsonString(StatusSchema, status, { registry: errorDetails })}\n`,
   );
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { runAdmin } from "../../src/cli/admin.ts";
@@ -23,7 +24,7 @@ import {
 import { runUserlock } from "../support/run-userlock.ts";
 import { startServer, temporaryFolder } from "../support/server-process.ts";
 
-const { createUser, searchUsers, lockUser } = UserService.method;
+const { createUser, searchUsers, lockUser, batchLockUsers, batchUnlockUsers } = UserService.method;
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -147,6 +148,12 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
           const answer = await door.call(method, { id: "break-glass", ...more } as never, asOwner);
           expect([method.name, outcomeOf(answer)]).toEqual([method.name, "NOT_FOUND USER_NOT_FOUND"]);
         }
+        for (const method of [batchLockUsers, batchUnlockUsers]) {
+          const { response } = await door.call(method, { ids: ["break-glass"] }, asOwner);
+          expect(response?.results).toMatchObject([{ outcome: { case: "error", value: { code: Code.NOT_FOUND } } }]);
+          const filter = { case: "userIdFilter", value: { id: "break-glass" } } as const;
+          expect((await door.call(method, { filters: [{ filter }] }, asOwner)).response?.results).toEqual([]);
+        }
         refused(await logIn(door, byId("break-glass")), "UNAUTHENTICATED", "LOGIN_FAILED");
         refused(
           await door.call(createUser, { user: { userId: "break-glass" } }, asOwner),
@@ -166,7 +173,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
 /** Every method that takes the id of a user, with what else it needs. */
 const METHODS: [method: DescMethodUnary, more: object][] = [
   ...UserService.methods
-    .filter(({ name }) => !["CreateUser", "SearchUsers"].includes(name))
+    .filter(({ input }) => input.field.id)
     .map((method): [DescMethodUnary, object] => [method as DescMethodUnary, moreFor(method.name)]),
   [SessionService.method.listSessions, {}],
   [SessionService.method.deleteSessions, {}],

@@ -1,4 +1,4 @@
-import { type DescMethodUnary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMethodUnary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
@@ -13,7 +13,7 @@ import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
 
 const { createUser, getUser, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
   UserService.method;
-const { addUsername, removeUsername, setPassword } = UserService.method;
+const { addUsername, removeUsername, setPassword, batchLockUsers } = UserService.method;
 const { createSession, deleteSession, deleteSessions } = SessionService.method;
 const { setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
 const { createToken, revokeToken } = AccessService.method;
@@ -230,6 +230,62 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       const changing = services.flatMap(({ methods }) => methods.map(({ name }) => name));
       const tested = new Set(CASES.map(([name]) => name.split(" ")[0]));
       expect(changing.filter((name) => !others.includes(name) && !tested.has(name))).toEqual([]);
+    });
+  });
+
+  describe("BatchLockUsers", () => {
+    const resultsOf = ({ response }: Answer) =>
+      (response as MessageShape<typeof batchLockUsers.output>).results.map(({ id, outcome }) =>
+        outcome.case === "details" ? `${id} locked` : `${id} ${outcome.value?.code}`,
+      );
+
+    test("again, at the other server, gets the same answers, those that say no among them", async () => {
+      const [one, other] = [await newUser(), await newUser()];
+      await doorOf("REST").call(lockUser, { id: other }, asOwner());
+      const request = { ids: [one, "nobody", other], reason: "fraud" };
+      const key = newKey();
+      const first = await doorOf("gRPC, UserService").call(batchLockUsers, request, asOwner(key));
+      expect(resultsOf(first)).toEqual([`${one} locked`, "nobody 5", `${other} 9`]);
+      const before = await log();
+      const again = await doorOf("REST", 1).call(batchLockUsers, request, asOwner(key));
+      expect(bytesOf(batchLockUsers, again)).toBe(bytesOf(batchLockUsers, first));
+      expect(await log()).toEqual(before);
+    });
+
+    test("that was cut off by its deadline goes on: who was locked by it is answered as locked, and nobody is twice", async () => {
+      const ids = await Promise.all(Array.from({ length: 600 }, () => newUser()));
+      const key = newKey();
+      const request = { ids, reason: "fraud" };
+      const hurried = { ...asOwner(key).headers, "connect-timeout-ms": "40" };
+      const cut = await doorOf("REST").call(batchLockUsers, request, { token: ADMIN_TOKEN, headers: hurried });
+      const again = await doorOf("REST", 1).call(batchLockUsers, request, asOwner(key));
+      expect(["OK", "DEADLINE_EXCEEDED"]).toContain(cut.code);
+      expect(resultsOf(again)).toEqual(ids.map((id) => `${id} locked`));
+      const locks = (await log()).filter((line) => line.startsWith("user.locked"));
+      expect(ids.filter((id) => locks.filter((line) => line === `user.locked ${id}`).length !== 1)).toEqual([]);
+    });
+
+    test("of a page of filters: the page is the same, though its users would not pass any more", async () => {
+      const schemaId = `schema-${users}`;
+      const ids = await Promise.all(Array.from({ length: 5 }, () => newUser({ schemaId })));
+      const filter = (value: object) => ({ filter: value }) as never;
+      const request = {
+        filters: [
+          filter({ case: "schemaIdFilter", value: { id: schemaId } }),
+          filter({ case: "lockFilter", value: { locked: false } }),
+        ],
+        limit: 3,
+      };
+      const key = newKey();
+      const first = await doorOf("REST").call(batchLockUsers, request, asOwner(key));
+      expect(resultsOf(first)).toEqual(
+        ids
+          .toSorted()
+          .slice(0, 3)
+          .map((id) => `${id} locked`),
+      );
+      const again = await doorOf("gRPC, UserService", 1).call(batchLockUsers, request, asOwner(key));
+      expect(bytesOf(batchLockUsers, again)).toBe(bytesOf(batchLockUsers, first));
     });
   });
 

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { getOption } from "@bufbuild/protobuf";
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
@@ -12,6 +12,8 @@ import { SETTINGS } from "../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../src/domain/access.ts";
 import { REASONS } from "../../src/domain/errors.ts";
 import { DEFAULT_POLICY } from "../../src/domain/lockout.ts";
+import { MAX_ITEMS } from "../../src/rpc/items.ts";
+import { maxBytesOf } from "../../src/transport/body.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
 import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
 
@@ -61,6 +63,7 @@ describe("the commands", () => {
       // A benchmark only has to run here.
       BENCH_ROUNDS: "1",
       BENCH_CALLS: "10",
+      BENCH_USERS: "1000",
     };
   });
 
@@ -173,7 +176,11 @@ describe("the tables say what the code does", () => {
 
   test("limits that are set in one place", () => {
     const limits = Object.fromEntries(rows("Limits").map(([what, limit]) => [what, limit]));
+    const kibibytes = (method: DescMethod) => maxBytesOf(method) / 1024;
     expect(limits).toMatchObject({
+      "a message, compressed or not": `${kibibytes(UserService.method.lockUser)} KiB`,
+      "a message to BatchLockUsers or BatchUnlockUsers": `${kibibytes(UserService.method.batchLockUsers) / 1024} MiB`,
+      "values in the lists of a request, all together": MAX_ITEMS.toLocaleString("en"),
       "headers of a request": `${LIMITS.headerBytes / 1024} KiB`,
       "open streams on an HTTP/2 connection": String(LIMITS.streams),
       connections: LIMITS.connections.toLocaleString("en"),

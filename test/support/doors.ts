@@ -62,9 +62,16 @@ export interface Door {
   close(): void;
 }
 
+const registry = createRegistry(file_google_rpc_error_details);
+
 /** Every door of a server, for both service names where the protocol has them. */
 export function openDoors(url: string): Door[] {
-  const connectJson = createConnectTransport({ baseUrl: url, httpVersion: "1.1", useBinaryFormat: false });
+  const connectJson = createConnectTransport({
+    baseUrl: url,
+    httpVersion: "1.1",
+    useBinaryFormat: false,
+    jsonOptions: { registry },
+  });
   const connectProto = createConnectTransport({ baseUrl: url, httpVersion: "2" });
   const grpcWeb = createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" });
   return [
@@ -84,7 +91,8 @@ function bothNames(protocol: string, invoke: (method: DescMethodUnary) => Invoke
     name: `${protocol}, ${service.name}`,
     async call(method, request, options = {}) {
       // Methods that the other service lacks are called by their own name.
-      const named = method.parent.typeName === UserService.typeName ? service.method[method.localName] : method;
+      const isShared = method.parent.typeName === UserService.typeName;
+      const named = (isShared ? service.method[method.localName] : undefined) ?? method;
       const answer = await invoke(named as DescMethodUnary)(create(method.input, request as never), options);
       return answer as never;
     },
@@ -180,6 +188,8 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   PatchUser: ["PATCH", "/users/{id}", "user"],
   LockUser: ["POST", "/users/{id}/_lock", "*"],
   UnlockUser: ["POST", "/users/{id}/_unlock", "*"],
+  BatchLockUsers: ["POST", "/users/_batch_lock", "*"],
+  BatchUnlockUsers: ["POST", "/users/_batch_unlock", "*"],
   ActivateUser: ["POST", "/users/{id}/_activate", "*"],
   DeactivateUser: ["POST", "/users/{id}/_deactivate", "*"],
   DeleteUser: ["DELETE", "/users/{id}"],
@@ -198,8 +208,6 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   SetLockoutPolicy: ["PUT", "/settings/lockout", "policy"],
   ResetLockoutPolicy: ["DELETE", "/settings/lockout"],
 };
-
-const registry = createRegistry(file_google_rpc_error_details);
 
 function restDoor(url: string): Door {
   return {
@@ -241,7 +249,7 @@ function restDoor(url: string): Door {
 
 async function readRest(method: DescMethodUnary, response: Response): Promise<Answer> {
   const text = await response.text();
-  if (response.ok) return success(fromJsonString(method.output, text));
+  if (response.ok) return success(fromJsonString(method.output, text, { registry }));
   return failure(fromJson(StatusSchema, JSON.parse(text), { registry }));
 }
 

@@ -1399,7 +1399,7 @@ export type BatchLockUsersRequest = Message<"userlock.v3alpha.BatchLockUsersRequ
   } | { case: undefined; value?: undefined };
 
   /**
-   * Whether nothing is to be changed: the answer is what it would be otherwise, with the details as they are.
+   * Whether nothing is to be changed: the answer is what it would be otherwise, with the users' details as they are.
    *
    * @generated from field: bool dry_run = 104;
    */
@@ -1469,7 +1469,8 @@ export type BatchResult = Message<"userlock.v3alpha.BatchResult"> & {
     case: "details";
   } | {
     /**
-     * It was not done: what the call for him alone would have been answered with.
+     * It was not done: what the call for him alone would have been answered with. Where there are more than 1,000
+     * errors, their only detail is the ErrorInfo, for gRPC clients take no more than 4 MiB unless they are told to.
      *
      * @generated from field: google.rpc.Status error = 3;
      */
@@ -1534,7 +1535,7 @@ export type BatchUnlockUsersRequest = Message<"userlock.v3alpha.BatchUnlockUsers
   limit: number;
 
   /**
-   * Whether nothing is to be changed: the answer is what it would be otherwise, with the details as they are.
+   * Whether nothing is to be changed: the answer is what it would be otherwise, with the users' details as they are.
    *
    * @generated from field: bool dry_run = 104;
    */
@@ -2825,8 +2826,9 @@ export const UserService: GenService<{
     output: typeof UnlockUserResponseSchema;
   },
   /**
-   * BatchLockUsers locks many users: those whose ids are given, or a page of those that pass every filter. Each is
-   * locked or not by himself, as LockUser would do it, and the answer says of each which.
+   * BatchLockUsers locks many users: those whose ids are given, or a page of those that pass every filter and that the
+   * caller may read. Each is locked or not by himself, as LockUser would do it, and the answer says of each which. If
+   * the call ends with an error, such as DEADLINE_EXCEEDED, some may be locked; to call again does no harm.
    *
    * @generated from rpc userlock.v3alpha.UserService.BatchLockUsers
    */

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { authoriseOrganization, type Permission } from "../domain/access.ts";
+import { DomainError } from "../domain/errors.ts";
+import { endOf, type UserCommand, user } from "../domain/user.ts";
+import type { User } from "../domain/user-state.ts";
+import type { Caller, Execute, Stored } from "./execute.ts";
+import type { HoldsOwner, OtherOwner } from "./last-owner.ts";
+import type { CallReceipts } from "./receipts.ts";
+import type { Search, UserFilter } from "./search.ts";
+
+/** How many users are under way at once: so many that the store has full commits, and no more, for others call too. */
+const AT_ONCE = 500;
+/** How much later the second half of them begins, milliseconds: one half is decided while the other is written. */
+const HEAD_START_MS = 5;
+
+/** What is to be done with each of many users. */
+export interface BatchChange {
+  command: Extract<UserCommand, { type: "lock" | "unlock" }>;
+  permission: Permission;
+  /** The organization in which the caller expects the users. */
+  organization: string | undefined;
+  /** Decides the same and changes nothing: the users are answered as they are. */
+  isDryRun: boolean;
+  /** Of a call that may come again: what was done for a user by then is not done again, but answered alike. */
+  repeatable?: { receipts: CallReceipts; toAnswer(stored: Stored<User>): Uint8Array } | undefined;
+}
+
+/** What became of one user: the user after the change, the answer of the same call before, or why there was none. */
+export type Outcome = { id: string } & ({ stored: Stored<User> } | { answer: Uint8Array } | { error: unknown });
+
+/**
+ * Changes many users, each by himself: he is changed or not, whatever becomes of the others. Rejects with a DomainError
+ * if the call as a whole is wrong, if the store could be reached for nobody, or with the signal's reason if the call ends
+ * before it is done; what was done by then stays done.
+ */
+export interface Batch {
+  /** In the order of the ids; an id that is given twice has one outcome, in both places. */
+  ids(change: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]>;
+  /**
+   * Those users of a page, in the order of their ids, that the caller may see: the first `limit` after the id `after`
+   * ("" for all) that pass. `next` is where the next page begins, undefined after the last one.
+   */
+  page(
+    change: BatchChange,
+    which: { filters: UserFilter[]; after: string; limit: number },
+    caller: Caller,
+  ): Promise<{ outcomes: Outcome[]; next: string | undefined }>;
+}
+
+export function createBatch(parts: {
+  execute: Execute;
+  search: Search;
+  otherOwner: OtherOwner;
+  holdsOwner: HoldsOwner;
+  clock: () => number;
+}): Batch {
+  const { execute, search, otherOwner, holdsOwner, clock } = parts;
+
+  /** What is wrong for every user is wrong with the call. */
+  function check({ command, permission, organization }: BatchChange, { principal }: Caller): void {
+    if (command.type === "lock") endOf(command, clock());
+    authoriseOrganization(principal, { permission, toSee: user.toSee, organization });
+  }
+
+  async function change(batch: BatchChange, ids: Iterable<string>, caller: Caller): Promise<Map<string, Outcome>> {
+    const { repeatable, ...shared } = batch;
+    const guard = batch.command.type === "lock" ? ownerGuard(batch.isDryRun) : undefined;
+    const outcomes = new Map<string, Outcome>();
+    let unavailable: unknown;
+
+    async function changeOne(id: string): Promise<void> {
+      caller.signal.throwIfAborted();
+      // Once the store has failed, the others are not tried: each would wait for it as long.
+      if (unavailable !== undefined) {
+        outcomes.set(id, { id, error: unavailable });
+        return;
+      }
+      const own = repeatable && { ...repeatable, receipts: repeatable.receipts.part(id) };
+      const receipt = own && ((stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)));
+      try {
+        const change = { ...shared, id, receipt, ...(guard && { guard: () => guard(id) }) };
+        outcomes.set(id, { id, stored: await execute(user, change, caller) });
+      } catch (error) {
+        caller.signal.throwIfAborted();
+        if (isUnavailable(error)) unavailable ??= error;
+        // Perhaps only because the same call has come before, and got as far as to this user.
+        const answer = await own?.receipts.find().catch(() => undefined);
+        outcomes.set(id, answer ? { id, answer } : { id, error });
+      }
+    }
+
+    const waiting = new Set(ids).values();
+    async function changeNext(): Promise<void> {
+      for (const id of waiting) await changeOne(id);
+    }
+    const half = () => Promise.all(Array.from({ length: AT_ONCE / 2 }, changeNext));
+    await Promise.all([half(), sleep(HEAD_START_MS).then(half)]);
+    // Users who stood in one another's way, such as owners who each relied on the other: now each has the way to himself.
+    for (const { id, ...outcome } of outcomes.values()) {
+      if ("error" in outcome && isConflict(outcome.error)) await changeOne(id);
+    }
+    const all = [...outcomes.values()];
+    if (all.length > 0 && all.every((one) => "error" in one && isUnavailable(one.error))) throw unavailable;
+    return outcomes;
+  }
+
+  /** The rule of the last owner, asked only for the few who hold the role. */
+  function ownerGuard(isDryRun: boolean) {
+    const gone = new Set<string>();
+    let turn: Promise<unknown> = Promise.resolve();
+    return async (id: string) => {
+      if (!(await holdsOwner(id))) return [];
+      if (!isDryRun) return otherOwner(id);
+      // Nothing will show that an owner before him in this batch would be gone, so it is kept in mind.
+      const mine = turn.then(() => otherOwner(id, gone));
+      turn = mine.then(
+        () => gone.add(id),
+        () => {},
+      );
+      return mine;
+    };
+  }
+
+  return {
+    async ids(batch, ids, caller) {
+      check(batch, caller);
+      const outcomes = await change(batch, ids, caller);
+      return ids.map((id) => outcomes.get(id) as Outcome);
+    },
+    async page(batch, { filters, after, limit }, caller) {
+      check(batch, caller);
+      const { organization } = batch;
+      const { ids, hasMore } = await search.usersAfter(caller.principal, { filters, organization, after, limit });
+      const outcomes = await change(batch, ids, caller);
+      return { outcomes: ids.map((id) => outcomes.get(id) as Outcome), next: hasMore ? ids.at(-1) : undefined };
+    },
+  };
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof DomainError && error.kind === "unavailable";
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof DomainError && error.reason === "CONCURRENT_CHANGE";
+}

@@ -1,0 +1,92 @@
+/** How often a bar is drawn, and a line printed where there is no terminal, milliseconds. */
+const DRAW_MS = 100;
+const LINE_MS = 5_000;
+const BAR = 24;
+
+/** Where progress is shown: stderr. */
+export interface Screen {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+/** How far it is. */
+export interface Standing {
+  done: number;
+  /** How many there are; undefined if nobody knows. */
+  total: number | undefined;
+  failed: number;
+}
+
+export interface Progress {
+  show(standing: Standing): void;
+  /** A line beside the progress, above the bar if there is one. */
+  note(line: string): void;
+  /** Takes the bar away, so that something else can be printed. */
+  clear(): void;
+}
+
+/** A bar on a terminal, drawn over and over; elsewhere a line now and then. `now` is in milliseconds. */
+export function createProgress(screen: Screen, now: () => number = () => performance.now()): Progress {
+  const started = now();
+  let first: number | undefined;
+  let shown = screen.isTTY ? Number.NEGATIVE_INFINITY : started;
+  let isDrawn = false;
+
+  function clear(): void {
+    if (isDrawn) screen.write("\r\x1b[K");
+    isDrawn = false;
+  }
+
+  return {
+    show(standing) {
+      // What was done before this run says nothing about its speed.
+      first ??= standing.done;
+      const time = now();
+      const isLast = standing.done === standing.total;
+      if (time - shown < (screen.isTTY ? DRAW_MS : LINE_MS) && !(screen.isTTY && isLast)) return;
+      const elapsed = (time - started) / 1_000;
+      if (screen.isTTY) {
+        clear();
+        screen.write(barOf(standing, standing.done - first, elapsed).slice(0, (screen.columns ?? 80) - 1));
+        isDrawn = true;
+      } else {
+        screen.write(`${factsOf(standing, standing.done - first, elapsed)}\n`);
+      }
+      shown = time;
+    },
+    note(line) {
+      clear();
+      screen.write(`${line}\n`);
+    },
+    clear,
+  };
+}
+
+function barOf(standing: Standing, doneNow: number, elapsed: number): string {
+  const { done, total } = standing;
+  const facts = factsOf(standing, doneNow, elapsed);
+  if (!total) return facts;
+  const filled = Math.min(Math.floor((done / total) * BAR), BAR);
+  const percent = `${Math.min(Math.floor((done / total) * 100), 100)}%`.padStart(4);
+  return `[${"#".repeat(filled)}${"-".repeat(BAR - filled)}] ${percent}  ${facts}`;
+}
+
+function factsOf({ done, total, failed }: Standing, doneNow: number, elapsed: number): string {
+  const perSecond = elapsed > 0 ? doneNow / elapsed : 0;
+  const facts = [total === undefined ? count(done) : `${count(done)} of ${count(total)}`];
+  if (failed > 0) facts.push(`${count(failed)} failed`);
+  if (perSecond > 0) facts.push(`${count(perSecond)}/s`);
+  if (perSecond > 0 && total !== undefined && total > done) facts.push(`${timeOf((total - done) / perSecond)} left`);
+  return facts.join("  ");
+}
+
+/** Such as `12,345`. */
+export const count = (number: number) => Math.round(number).toLocaleString("en");
+
+/** Such as `0.4 s`, `42 s` or `3 min 5 s`. */
+export function timeOf(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
