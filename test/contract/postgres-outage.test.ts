@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { type Append, type EventStore, StoreUnavailable } from "../../src/store/port.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
-import { change, claiming, inShort, NOW, outcomeOf, readAll, receipt } from "../support/appends.ts";
+import { change, claiming, inShort, NOW, outcomeOf, readAll, receipt, until } from "../support/appends.ts";
 import { type CuttingRelay, type Moment, startCuttingRelay } from "../support/cutting-relay.ts";
 import { type Cluster, type Database, newDatabase, startCluster } from "../support/postgres.ts";
 
@@ -36,6 +36,8 @@ describe("a server that goes away", () => {
     async (how) => {
       const store = await open(cluster.url);
       const before = (await readAll(store)).length;
+      let hints = 0;
+      store.onAppend(() => hints++);
       const answered: string[] = [];
       const unknown: string[] = [];
       let isOver = false;
@@ -78,6 +80,10 @@ describe("a server that goes away", () => {
       expect(log.sort()).toEqual(answered.map((one) => `${one.slice("appended ".length)} 1`).sort());
       expect(answered.length).toBeGreaterThan(200);
       await expect(store.check()).resolves.toBeUndefined();
+
+      hints = 0;
+      await (await open(cluster.url)).append(change(`${how} later`));
+      await until(() => hints > 0);
     },
     60_000,
   );
