@@ -9,8 +9,8 @@ import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";
 import type { Lock } from "./domain/user-state.ts";
 import { idGenerator } from "./ids.ts";
-import { StoreRefused } from "./store/port.ts";
-import { openSqliteStore } from "./store/sqlite.ts";
+import { openStore, placeOf } from "./store/open.ts";
+import { LOG_START, StoreRefused } from "./store/port.ts";
 
 /** A locked user, as the command line shows him; times are microseconds since the Unix epoch. */
 export interface LockedUser {
@@ -36,10 +36,17 @@ const PAGE = 1_000;
 
 /** Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to. */
 export async function openAdmin({ store: settings, instance }: Config): Promise<Admin> {
-  if (!existsSync(settings.file)) throw new StoreRefused(`There is no store at ${settings.file}: see USERLOCK_STORE.`);
+  const missing = () => new StoreRefused(`There is no store at ${placeOf(settings)}: see USERLOCK_STORE.`);
+  if (settings.kind === "sqlite" && !existsSync(settings.file)) throw missing();
   const clock = systemClock();
   const newId = idGenerator(clock);
-  const store = await openSqliteStore(settings.file, instance.id);
+  const store = await openStore(settings, instance.id);
+  try {
+    if (settings.kind === "postgres" && (await store.head()) === LOG_START) throw missing();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
   const execute = createExecute({ store, clock });
   const search = createSearch({ store, clock });
   const subject = `admin@${hostname()}`;

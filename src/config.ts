@@ -7,7 +7,7 @@ import { LOG_LEVELS, type LogLevel } from "./log.ts";
 export interface Config {
   host: string;
   port: number;
-  store: { kind: "sqlite"; file: string };
+  store: { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
   adminToken: string | undefined;
   /** PEM. */
   tls: { cert: string; key: string } | undefined;
@@ -54,12 +54,11 @@ export const SETTINGS = {
   },
   USERLOCK_STORE: {
     default: "sqlite:data/userlock.db",
-    description: "where everything is kept: `sqlite:PATH`, or `sqlite::memory:` for nothing that lasts",
+    description:
+      "where everything is kept: `sqlite:PATH`, `sqlite::memory:` for nothing that lasts, or `postgres://USER:PASSWORD@HOST/DATABASE`",
     secret: true,
-    problem: (value) => {
-      if (/^postgres(ql)?:/.test(value)) return "PostgreSQL is not served yet: use sqlite:PATH";
-      return /^sqlite:./.test(value) ? undefined : "must be sqlite:PATH or sqlite::memory:";
-    },
+    problem: (value) =>
+      storeOf(value) ? undefined : "must be sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE",
   },
   USERLOCK_ADMIN_TOKEN: {
     default: undefined,
@@ -181,7 +180,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   return {
     host,
     port,
-    store: { kind: "sqlite", file: needed("USERLOCK_STORE").slice("sqlite:".length) },
+    store: storeOf(needed("USERLOCK_STORE")) as Config["store"],
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
     tls: hasTls
       ? { cert: readText(needed("USERLOCK_TLS_CERT")), key: readText(needed("USERLOCK_TLS_KEY")) }
@@ -210,6 +209,12 @@ function parseListen(value: string): [host: string, port: number] | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
   return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
+}
+
+function storeOf(value: string): Config["store"] | undefined {
+  if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
+  const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
+  return isAddress ? { kind: "postgres", url: value } : undefined;
 }
 
 /** The key of an instance from its text in base64; undefined if it is none. */

@@ -17,6 +17,7 @@ import { createBatch } from "./app/batch.ts";
 import { createExecute } from "./app/execute.ts";
 import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
+import { ensureSameKey } from "./app/instance-key.ts";
 import { createHoldsOwner, createOtherOwner } from "./app/last-owner.ts";
 import { createLogin } from "./app/login.ts";
 import { createPolicies } from "./app/policies.ts";
@@ -41,7 +42,7 @@ import { createReflection } from "./rpc/reflection.ts";
 import { sessionMethods } from "./rpc/sessions.ts";
 import { settingsMethods } from "./rpc/settings.ts";
 import { userMethods } from "./rpc/users.ts";
-import { openSqliteStore } from "./store/sqlite.ts";
+import { openStore, placeOf } from "./store/open.ts";
 import { createConnectDoor } from "./transport/connect.ts";
 import { createDispatch } from "./transport/dispatch.ts";
 import { createIntrospectionDoor } from "./transport/introspection.ts";
@@ -53,6 +54,8 @@ import { createWebDoor } from "./transport/web.ts";
 
 /** How long an answer about the store's state is good for, milliseconds: many may ask. */
 const READY_MS = 250;
+/** Where what must not be in the store goes, if the store is no file beside which it could lie. */
+const DATA_FOLDER = "data";
 
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
@@ -73,19 +76,22 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
   const clock = systemClock();
   const newId = idGenerator(clock);
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
-  const store = await openSqliteStore(settings.file, instance.id);
+  const store = await openStore(settings, instance.id);
 
   try {
     const execute = createExecute({ store, clock });
     const search = createSearch({ store, clock });
-    const tokenFile = config.adminToken === undefined ? join(dirname(settings.file), "admin.token") : undefined;
+    const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
+    const isKept = settings.kind !== "sqlite" || settings.file !== ":memory:";
+    const keyed = createKeyed(config.secretKey ?? (isKept ? keyIn(folder) : randomBytes(KEY_BYTES)));
+    await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
+    const tokenFile = config.adminToken === undefined ? join(folder, "admin.token") : undefined;
     await ensureFirstToken({
       store,
       execute,
       instanceId: instance.id,
       hashOfSecret: () => hashSecret(config.adminToken ?? secretInFile(tokenFile as string, newSecret)),
     });
-    const keyed = createKeyed(config.secretKey ?? keyBeside(settings.file));
     const hasher = createPasswordHasher(config.argon2);
     const policies = createPolicies({ store, instanceId: instance.id });
     const login = createLogin({ store, execute, policies, hasher, keyed, clock });
@@ -169,7 +175,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       signal: stop.signal,
       onError: (error) => log.error({ err: error }, "locks whose end has come could not be put into the log"),
     });
-    log.info({ url: listener.url, store: settings.file, instance: instance.id }, "serving");
+    log.info({ url: listener.url, store: placeOf(settings), instance: instance.id }, "serving");
 
     return {
       url: listener.url,
@@ -189,11 +195,10 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
   }
 }
 
-/** The key in the file beside the store; a store in memory has a new one each time. */
-function keyBeside(file: string): Uint8Array {
-  const make = () => randomBytes(KEY_BYTES).toString("base64");
-  const keyFile = join(dirname(file), "instance.key");
-  const key = keyOf(file === ":memory:" ? make() : secretInFile(keyFile, make));
+/** The key in the file in the folder, which is made if there is none. */
+function keyIn(folder: string): Uint8Array {
+  const keyFile = join(folder, "instance.key");
+  const key = keyOf(secretInFile(keyFile, () => randomBytes(KEY_BYTES).toString("base64")));
   if (!key)
     throw new Error(`${keyFile} is damaged: it must hold ${KEY_BYTES} bytes in base64. Restore it from a backup.`);
   return key;

@@ -8,6 +8,8 @@ export const KEY_BYTES = 32;
  * tokens, which could be forged (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
  */
 export interface Keyed {
+  /** Tells keys apart, and nothing else of them. */
+  readonly fingerprint: string;
   /** The same for the same password of the same user. */
   mac(userId: string, password: string): string;
   /** A token for a device from which the user has logged in. */
@@ -36,6 +38,7 @@ export function createKeyed(key: Uint8Array): Keyed {
     createHmac("sha256", with_).update(JSON.stringify(parts)).digest("base64url");
 
   return {
+    fingerprint: derive("fingerprint").toString("base64url"),
     mac: (userId, password) => mac(passwordKey, userId, password).slice(0, 22),
     newDeviceToken(userId) {
       const device = randomBytes(16).toString("base64url");

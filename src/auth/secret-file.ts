@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 
 /**
  * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the secret is
  * used, and processes that start together agree on one, so that no crash leaves something whose secret nobody has.
  */
 export function secretInFile(file: string, make: () => string): string {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${randomUUID()}`;
   writeFileSync(draft, `${make()}\n`, { mode: 0o600, flush: true, flag: "wx" });
   try {

@@ -55,6 +55,11 @@ function toJson(value: unknown): string {
   return checkText(JSON.stringify(value));
 }
 
+/** Whether it is text that every store can keep: what is none is in no store, and need not be looked for. */
+export function isText(value: string): boolean {
+  return value.isWellFormed() && !value.includes("\0");
+}
+
 /** JSON.stringify escapes U+0000 and the halves of surrogate pairs, and writes a backslash of a text as two. */
 function checkText(json: string): string {
   if (!json.includes("\\u")) return json;

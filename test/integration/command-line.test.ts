@@ -138,7 +138,7 @@ describe("userlock token", () => {
 
 test("bad settings are listed all at once, and the exit code is 78", async () => {
   const { code, stdout, stderr } = await userlock(["serve"], {
-    USERLOCK_STORE: "postgres://localhost/userlock",
+    USERLOCK_STORE: "mysql://localhost/userlock",
     USERLOCK_LISTEN: "nowhere",
     USERLOCK_COLOUR: "red",
   });

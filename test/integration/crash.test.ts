@@ -2,12 +2,11 @@ import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.t
 import type { Aggregate, DomainEvent } from "../../src/domain/aggregate.ts";
 import { accessToken } from "../../src/domain/token.ts";
 import { user } from "../../src/domain/user.ts";
-import { openStore } from "../../src/store/open.ts";
 import type { EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { readAll } from "../support/appends.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
+import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../support/stores.ts";
 import { shutUnderLoad } from "../support/workload.ts";
 
 const { getUser } = UserService.method;
@@ -49,7 +48,7 @@ describe.each(STORES)("on %s", (_, makeStore) => {
 
   beforeAll(async () => {
     place = await makeStore();
-    store = await openStore(place.url, "default");
+    store = await openStoreAt(place.url);
   });
   afterAll(async () => {
     await server?.stop("SIGKILL");

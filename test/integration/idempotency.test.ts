@@ -3,13 +3,12 @@ import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_p
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { openStore } from "../../src/store/open.ts";
 import { tokenMaker } from "../support/access.ts";
 import { readAll } from "../support/appends.ts";
 import { type Answer, type Door, openDoors } from "../support/doors.ts";
 import { CHEAP_HASHES } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
+import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../support/stores.ts";
 
 const { createUser, getUser, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
   UserService.method;
@@ -49,7 +48,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
   });
 
   async function log(): Promise<string[]> {
-    const reader = await openStore(store.url, "default");
+    const reader = await openStoreAt(store.url);
     try {
       return (await readAll(reader)).map(({ type, id }) => `${type} ${id}`);
     } finally {

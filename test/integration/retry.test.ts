@@ -2,13 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { openStore } from "../../src/store/open.ts";
 import type { EventStore } from "../../src/store/port.ts";
 import { readAll } from "../support/appends.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { startRelay } from "../support/relay.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
+import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../support/stores.ts";
 
 const { createUser, lockUser } = UserService.method;
 const NAMES = ["REST", "Connect JSON, UserService", "gRPC-Web, UserService", "gRPC, UserService"];
@@ -26,7 +25,7 @@ describe.each(STORES)("a client that loses the connection after the commit and b
 
   beforeAll(async () => {
     store = await make();
-    log = await openStore(store.url, "default");
+    log = await openStoreAt(store.url);
   });
   afterAll(async () => {
     await log.close();

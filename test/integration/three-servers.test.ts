@@ -2,13 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { openStore } from "../../src/store/open.ts";
 import type { EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { readAll } from "../support/appends.ts";
 import { type Answer, type Door, openDoors } from "../support/doors.ts";
 import { addUser, asOwner, byId, CHEAP_HASHES, logIn, ok, openSession, outcomeOf } from "../support/logins.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
-import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
+import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../support/stores.ts";
 import { shutUnderLoad } from "../support/workload.ts";
 
 const { createUser, getUser, lockUser, unlockUser, deactivateUser } = UserService.method;
@@ -28,7 +27,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
 
   beforeAll(async () => {
     place = await makeStore();
-    store = await openStore(place.url, "default");
+    store = await openStoreAt(place.url);
     servers = await Promise.all(Array.from({ length: SERVERS }, start));
     doors = servers.map(({ url }) => openDoors(url));
   });

@@ -1,15 +1,14 @@
 import { createInterface } from "node:readline";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { openStore } from "../../src/store/open.ts";
 import { change } from "./appends.ts";
 
 /** What a process with a store of its own is told to do, as a line of JSON on stdin. */
-export interface Order {
-  file: string;
+export type Order = ({ file: string } | { url: string }) & {
   /** The streams to create, each with a state of so many bytes. */
   streams: { id: string; bytes?: number }[];
   /** Whether all are created at once, or one after another. */
   atOnce?: boolean;
-}
+};
 
 /** What came of it, as a line of JSON on stdout. */
 export interface Outcome {
@@ -22,9 +21,11 @@ export interface Outcome {
 // Not before the program is loaded, which may lie where nobody else can read.
 if (process.argv.includes("--as-nobody") && process.getuid?.() === 0) process.seteuid?.(65_534);
 
-async function carryOut({ file, streams, atOnce = false }: Order): Promise<Outcome> {
+async function carryOut({ streams, atOnce = false, ...place }: Order): Promise<Outcome> {
   try {
-    const store = await openSqliteStore(file, "default");
+    const settings =
+      "url" in place ? ({ kind: "postgres", ...place } as const) : ({ kind: "sqlite", ...place } as const);
+    const store = await openStore(settings, "default");
     const outcomes: Promise<string>[] = [];
     for (const { id, bytes = 1 } of streams) {
       const append = store.append(change(id, { state: { filling: "x".repeat(bytes) } })).then(

@@ -1,3 +1,6 @@
+import { openStore } from "../../src/store/open.ts";
+import type { EventStore } from "../../src/store/port.ts";
+import { newDatabase } from "./postgres.ts";
 import { temporaryFolder } from "./server-process.ts";
 
 /** An empty store that several servers may share, as USERLOCK_STORE names it. */
@@ -18,4 +21,20 @@ export const STORES: [name: string, make: () => Promise<EmptyStore>][] = [
       return { url: `sqlite:${folder.file("userlock.db")}`, remove: folder.remove };
     },
   ],
+  [
+    "PostgreSQL",
+    async () => {
+      const { url, drop } = await newDatabase();
+      return { url, remove: drop };
+    },
+  ],
 ];
+
+/** Another process's look at the store that USERLOCK_STORE names. */
+export function openStoreAt(url: string): Promise<EventStore> {
+  const isFile = url.startsWith("sqlite:");
+  return openStore(
+    isFile ? { kind: "sqlite", file: url.slice("sqlite:".length) } : { kind: "postgres", url },
+    "default",
+  );
+}

@@ -36,6 +36,11 @@ test("without any setting, the defaults", () => {
   });
 });
 
+test("a store in PostgreSQL", () => {
+  const url = "postgres://ann:secret@db.example.com/userlock";
+  expect(readConfig({ USERLOCK_STORE: url }).store).toEqual({ kind: "postgres", url });
+});
+
 test("every setting", () => {
   expect(
     readConfig({
@@ -81,8 +86,12 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_LISTEN: "8080" }, ["USERLOCK_LISTEN"]],
   [{ USERLOCK_LISTEN: "localhost:65536" }, ["USERLOCK_LISTEN"]],
   [{ USERLOCK_LISTEN: "localhost:65535" }, []],
-  [{ USERLOCK_STORE: "postgres://localhost/userlock" }, ["USERLOCK_STORE"]],
-  [{ USERLOCK_STORE: "postgresql://localhost/userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgres://localhost/userlock" }, []],
+  [{ USERLOCK_STORE: "postgresql://ann:secret@[::1]:5433/userlock?sslmode=verify-full" }, []],
+  [{ USERLOCK_STORE: "postgres://localhost" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgres://localhost/" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgres:userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "mysql://localhost/userlock" }, ["USERLOCK_STORE"]],
   [{ USERLOCK_STORE: "data/userlock.db" }, ["USERLOCK_STORE"]],
   [{ USERLOCK_STORE: "sqlite:" }, ["USERLOCK_STORE"]],
   [{ USERLOCK_STORE: "sqlite::memory:" }, ["USERLOCK_ADMIN_TOKEN"]],
@@ -134,7 +143,7 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
 test.each([
   ["USERLOCK_ADMIN_TOKEN", "a secret"],
   ["USERLOCK_SECRET_KEY", "a secret"],
-  ["USERLOCK_STORE", "postgres://user:secret@host/db"],
+  ["USERLOCK_STORE", "postgres://user:secret@host"],
 ])("a bad %s is not shown", (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining("secret") }),

@@ -37,6 +37,7 @@ const ROOMS: Record<string, string[]> = {
 const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
   { what: "jose", pattern: /^jose$/, allowed: ["auth/"] },
   { what: "the SQLite driver", pattern: /^node:sqlite$/, allowed: ["store/"] },
+  { what: "the PostgreSQL driver", pattern: /^pg$/, allowed: ["store/"] },
   { what: "the network", pattern: /^node:(http|https|http2|net|tls)$/, allowed: ["transport/"] },
   { what: "Connect's server", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/"] },
   { what: "grpc-js", pattern: /^@grpc\//, allowed: ["cli/"] },
@@ -96,6 +97,7 @@ test.each([
   [{ file: "rpc/users.ts", specifier: "../store/sqlite.ts" }],
   [{ file: "cli/token.ts", specifier: "../server.ts" }],
   [{ file: "app/search.ts", specifier: "node:sqlite" }],
+  [{ file: "server.ts", specifier: "pg" }],
   [{ file: "rpc/users.ts", specifier: "@connectrpc/connect" }],
 ])("a breach is found: %j", (one) => {
   expect(breaches([one])).toHaveLength(1);

@@ -1,0 +1,213 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DatabaseError } from "pg";
+import { type EventStore, type Receipt, StoreRefused, StoreUnavailable, type StreamRecord } from "./port.ts";
+import { createWriter } from "./postgres-append.ts";
+import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
+import { gather } from "./postgres-gather.ts";
+import { createHints } from "./postgres-hints.ts";
+import { headStatement, type LastRow, type PageRow, pageStatement, toHead, toPage } from "./postgres-log.ts";
+import { migrate } from "./postgres-schema.ts";
+import { searchStatement } from "./postgres-search.ts";
+import { isText } from "./row.ts";
+
+/** How long a start waits for the server to be there, milliseconds. */
+const START_TROUBLE_MS = 5_000;
+/** How long closing waits for connections on which nothing comes any more, milliseconds. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** How long it waits for what was accepted: longer than an append is tried. */
+const DRAIN_TIMEOUT_MS = 15_000;
+/** How long a check may take while there is no connection, milliseconds: who asks wants to know now. */
+const CHECK_TROUBLE_MS = 1_000;
+
+interface StreamRow {
+  kind: string;
+  id: string;
+  version: number;
+  owner_type: StreamRecord["owner"]["type"];
+  owner_id: string;
+  created: number;
+  changed: number;
+  state: unknown;
+}
+
+const STREAM = "s.kind, s.id, s.version, s.owner_type, s.owner_id, s.created, s.changed, s.state";
+
+/**
+ * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
+ * may share it. Rejects with StoreRefused if the database cannot be reached or used; the message does not show the
+ * password of the address.
+ */
+export async function openPostgresStore(url: string, instance: string): Promise<EventStore> {
+  await prepareDatabase(url, instance);
+
+  const writes = openConnections(url, { connections: 2, statementMs: 5_000, byKey: true });
+  const reads = openConnections(url, { connections: 4, statementMs: 5_000, byKey: true });
+  const searches = openConnections(url, { connections: 4, statementMs: 20_000, byKey: false });
+  const hints = createHints({ url, connections: reads, instance });
+  const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
+  const loads = gatherLoads(reads, instance);
+  const claims = gatherClaims(reads, instance);
+  /** What was asked and is not answered yet. */
+  const asked = new Set<Promise<unknown>>();
+  let closing: Promise<void> | undefined;
+
+  /** Runs a read, unless the store is closed. */
+  async function ask<Result>(run: () => Promise<Result>): Promise<Result> {
+    if (closing) throw new StoreUnavailable("the store is closed");
+    const answer = run();
+    asked.add(answer);
+    try {
+      return await answer;
+    } finally {
+      asked.delete(answer);
+    }
+  }
+
+  async function close(): Promise<void> {
+    const within = (milliseconds: number, work: Promise<unknown>[]) =>
+      Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
+    await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(asked)]);
+    await within(CLOSE_TIMEOUT_MS, [hints.close()]);
+    await within(CLOSE_TIMEOUT_MS, [writes.close(), reads.close(), searches.close()]);
+  }
+
+  return {
+    async append(append) {
+      if (closing) throw new StoreUnavailable("the store is closed");
+      return writer.append(append);
+    },
+    load: (kind, id) => ask(async () => (isText(kind + id) ? loads({ kind, id }) : undefined)),
+    loadByClaim: (claim) => ask(async () => (isText(claim) ? claims(claim) : undefined)),
+    search: (query) =>
+      ask(async () => {
+        const rows = await searches.ask<StreamRow & { total: number; place: number | null }>(
+          searchStatement(instance, query),
+        );
+        const records = rows.filter(({ place }) => place !== null).map(toRecord);
+        return { records, total: rows[0]?.total ?? 0 };
+      }),
+    read: (query) => ask(async () => toPage(await reads.ask<PageRow>(pageStatement(instance, query)), query)),
+    head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
+    loadReceipt: (key, time) =>
+      ask(async () => {
+        if (!isText(key)) return undefined;
+        const [receipt] = await reads.ask<Receipt>({
+          name: "receipt",
+          text: `SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = $2`,
+          values: [instance, key],
+        });
+        return receipt && receipt.expires > time ? receipt : undefined;
+      }),
+    keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
+    check: () =>
+      ask(async () => {
+        // A connection is only there for a server that takes writes; this one may have become a standby since.
+        const text =
+          "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AS takes_writes";
+        const statement = { text, values: [] };
+        const [server] = await reads.ask<{ takes_writes: boolean }>(statement, CHECK_TROUBLE_MS);
+        if (!server?.takes_writes) throw new StoreUnavailable("the server takes no writes");
+      }),
+    onAppend(listener) {
+      return closing ? () => {} : hints.listen(listener);
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/** Brings the tables up to date. Waits a while for a server that starts, too. Rejects with StoreRefused. */
+async function prepareDatabase(url: string, instance: string): Promise<void> {
+  const deadline = performance.now() + START_TROUBLE_MS;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const client = newClient(url);
+      client.on("error", () => {});
+      try {
+        await client.connect();
+        await migrate(client, instance);
+      } finally {
+        await client.end().catch(() => {});
+      }
+      return;
+    } catch (error) {
+      if (error instanceof StoreRefused) throw error;
+      // A wrong password or name is none that comes right by waiting.
+      const isAway = troubleOf(error) === "connection" && !/^(28|3D)/.test(String((error as DatabaseError).code));
+      if (!isAway || performance.now() > deadline) throw new StoreRefused(refusal(url, error));
+      await backOff(attempt);
+    }
+  }
+}
+
+function refusal(url: string, error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  const reason = message || code || "no answer";
+  return error instanceof DatabaseError
+    ? `The PostgreSQL database at ${addressOf(url)} cannot be used as a store: ${reason}`
+    : `The PostgreSQL server at ${addressOf(url)} cannot be reached: ${reason}`;
+}
+
+/** Host, port and database of an address, which may be shown. */
+export function addressOf(url: string): string {
+  if (!URL.canParse(url)) return "the given address";
+  const { host, pathname } = new URL(url);
+  return `${host || "localhost"}${pathname}`;
+}
+
+function gatherLoads(reads: Connections, instance: string) {
+  return gather(async (keys: { kind: string; id: string }[]) => {
+    const rows = await reads.ask<StreamRow>({
+      name: "load",
+      text: `SELECT ${STREAM} FROM unnest($2::text[], $3::text[]) AS key(kind, id) CROSS JOIN LATERAL (
+          SELECT * FROM streams WHERE instance = $1 AND kind = key.kind AND id = key.id OFFSET 0
+        ) AS s`,
+      values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
+    });
+    return new Map(rows.map((row) => [keyText(row), toRecord(row)]));
+  }, keyText);
+}
+
+function gatherClaims(reads: Connections, instance: string) {
+  return gather(
+    async (names: string[]) => {
+      const rows = await reads.ask<StreamRow & { name: string }>({
+        name: "load by claim",
+        text: `SELECT c.name, ${STREAM} FROM unnest($2::text[]) AS key(name) CROSS JOIN LATERAL (
+            SELECT name, kind, id FROM claims WHERE instance = $1 AND name = key.name OFFSET 0
+          ) AS c CROSS JOIN LATERAL (
+            SELECT * FROM streams WHERE instance = $1 AND kind = c.kind AND id = c.id OFFSET 0
+          ) AS s`,
+        values: [instance, names],
+      });
+      return new Map(rows.map((row) => [row.name, toRecord(row)]));
+    },
+    (name) => name,
+  );
+}
+
+const keyText = ({ kind, id }: { kind: string; id: string }) => `${kind}\0${id}`;
+
+/** Known by its id, so that it may be tried again when no answer came. */
+async function keep(connections: Connections, instance: string, receipt: Receipt, time: number): Promise<boolean> {
+  const { key, fingerprint, answer, expires } = receipt;
+  const kept = await connections.ask({
+    name: "keep",
+    text: `INSERT INTO receipts AS kept (instance, key, fingerprint, answer, expires, append)
+      VALUES ($1, $2, $3, $4, $5, $6)
+      ON CONFLICT (instance, key) DO UPDATE SET
+        fingerprint = excluded.fingerprint, answer = excluded.answer, expires = excluded.expires, append = excluded.append
+      WHERE kept.expires <= $7 OR kept.append = excluded.append
+      RETURNING key`,
+    values: [instance, key, fingerprint, Buffer.from(answer), expires, randomUUID(), time],
+  });
+  return kept.length > 0;
+}
+
+function toRecord(row: StreamRow): StreamRecord {
+  const { kind, id, version, owner_type, owner_id, created, changed, state } = row;
+  return { kind, id, version, owner: { type: owner_type, id: owner_id }, created, changed, state };
+}

@@ -1,0 +1,265 @@
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { Client } from "pg";
+import { type EventStore, LOG_START, type RecordedEvent } from "../../src/store/port.ts";
+import { openPostgresStore } from "../../src/store/postgres.ts";
+import { change, claiming, inShort, NOW, outcomeOf, readAll, until } from "../support/appends.ts";
+import { type Database, newDatabase } from "../support/postgres.ts";
+
+let database: Database;
+let stores: EventStore[];
+let others: Client[];
+
+beforeEach(async () => {
+  database = await newDatabase();
+  stores = [];
+  others = [];
+});
+
+afterEach(async () => {
+  for (const other of others) await other.end();
+  for (const store of stores) await store.close();
+  await database.drop();
+});
+
+async function open(): Promise<EventStore> {
+  const store = await openPostgresStore(database.url, "default");
+  stores.push(store);
+  return store;
+}
+
+/** A connection of another server's. */
+async function connect(): Promise<Client> {
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  others.push(client);
+  return client;
+}
+
+/** Appends one event within the transaction of the connection. */
+async function appendIn(client: Client, id: string, expected: number): Promise<void> {
+  const row = {
+    place: 0,
+    append: randomUUID(),
+    kind: "user",
+    id,
+    expected,
+    time: NOW,
+    owner_type: "instance",
+    owner_id: "default",
+    actor: { subject: "another" },
+    state: { id },
+    events: [{ type: "user.created", data: {} }],
+    adds: [],
+    removes: [],
+    requires: [],
+  };
+  await client.query("SELECT userlock_append_1('default', $1)", [JSON.stringify([row])]);
+}
+
+describe("transactions that end in another order than they began", () => {
+  test("a reader gets both, in order, once", async () => {
+    const [store, other] = [await open(), await connect()];
+    await store.append(change("before"));
+    await other.query("BEGIN");
+    await appendIn(other, "slow", 0);
+    await store.append(change("fast"));
+
+    const first = await store.read({ limit: 10 });
+    expect(inShort(first.events)).toEqual(["before 1"]);
+    const head = await store.head();
+    expect(head).toBe(first.cursor);
+    expect((await store.load("user", "fast"))?.version).toBe(1);
+
+    await other.query("COMMIT");
+    const second = await store.read({ from: first.cursor, limit: 10 });
+    expect(inShort(second.events)).toEqual(["slow 1", "fast 1"]);
+    expect((await store.read({ from: second.cursor, limit: 10 })).events).toEqual([]);
+    expect(inShort(await readAll(store, 10, head))).toEqual(["slow 1", "fast 1"]);
+  });
+
+  test("one that is rolled back leaves no gap at which readers would wait", async () => {
+    const [store, other] = [await open(), await connect()];
+    await other.query("BEGIN");
+    await appendIn(other, "slow", 0);
+    await store.append(change("fast"));
+    expect(await store.head()).toBe(LOG_START);
+    await other.query("ROLLBACK");
+    expect(inShort(await readAll(store))).toEqual(["fast 1"]);
+  });
+
+  test("the events of a stream stay in order: who began before the last one, but comes after it, begins again", async () => {
+    const [store, other] = [await open(), await connect()];
+    await store.append(change("u1"));
+    await other.query("BEGIN");
+    await other.query("SELECT pg_current_xact_id()");
+    await store.append(change("u1", { expectedVersion: 1 }));
+    await expect(appendIn(other, "u1", 2)).rejects.toMatchObject({ code: "40001" });
+    await other.query("ROLLBACK");
+
+    await other.query("BEGIN");
+    await appendIn(other, "u1", 2);
+    await other.query("COMMIT");
+    expect(inShort(await readAll(store))).toEqual(["u1 1", "u1 2", "u1 3"]);
+  });
+
+  test("what three stores write at once to many keys is in order and whole, and nobody waits in a circle", async () => {
+    // Longer than a lock is waited for: who waits in a circle then fails.
+    const name = new URL(database.url).pathname.slice(1);
+    await database.query(`ALTER DATABASE ${name} SET deadlock_timeout = '1min'`);
+    const three = [await open(), await open(), await open()];
+    const IDS = Array.from({ length: 12 }, (_, index) => `u${index}`);
+    const versions = new Map<string, number>();
+    let appended = 0;
+    const random = (count: number) => Math.floor(Math.random() * count);
+    const writers = three.flatMap((store) =>
+      Array.from({ length: 12 }, async () => {
+        for (let round = 0; round < 20; round++) {
+          const [id, on] = [IDS[random(IDS.length)] as string, IDS[random(IDS.length)] as string];
+          const expectedVersion = versions.get(id) ?? 0;
+          const names = [`name:${random(40)}`, `name:${random(40)}`];
+          const result = await store.append({
+            ...claiming(id, [names[0] as string], [names[1] as string], expectedVersion),
+            requires: id === on || random(3) > 0 ? [] : [{ kind: "user", id: on, version: versions.get(on) ?? 0 }],
+          });
+          if (result.outcome !== "appended") continue;
+          appended++;
+          versions.set(id, Math.max(versions.get(id) ?? 0, result.record.version));
+        }
+      }),
+    );
+    await Promise.all(writers);
+    const log = await readAll(three[0] as EventStore);
+    expect(log).toHaveLength(appended);
+    expect(appended).toBeGreaterThan(50);
+    for (const [id, events] of Map.groupBy(log, (event: RecordedEvent) => event.id)) {
+      expect(events.map(({ version }) => version)).toEqual(
+        Array.from({ length: versions.get(id) ?? 0 }, (_, n) => n + 1),
+      );
+    }
+  });
+});
+
+describe("a database that was restored where transaction ids are lower", () => {
+  test("has all its events, and new ones come after them", async () => {
+    const before = await open();
+    for (let version = 0; version < 3; version++) await before.append(change("u1", { expectedVersion: version }));
+    const { cursor } = await before.read({ limit: 2 });
+    await before.close();
+    await database.query("UPDATE events SET tx = tx + 1000000000000");
+    await database.query("UPDATE streams SET tx = tx + 1000000000000");
+
+    const [one, other] = [await open(), await open()];
+    expect(inShort(await readAll(one))).toEqual(["u1 1", "u1 2", "u1 3"]);
+    expect(outcomeOf(await one.append(change("u1", { expectedVersion: 3 })))).toBe("appended");
+    await other.append(change("u2"));
+    await (await open()).append(change("u3"));
+    const all = await readAll(other);
+    expect(inShort(all)).toEqual(["u1 1", "u1 2", "u1 3", "u1 4", "u2 1", "u3 1"]);
+    const cursors = all.map((event) => event.cursor);
+    expect(cursors).toEqual([...cursors].sort());
+    expect((cursor as string) < (cursors[0] as string)).toBe(true);
+  });
+});
+
+describe("cursors of numbers that no database has", () => {
+  test.each(["j9223372036854775808" + "11", "11" + "a2147483648", "11"])("%s is none of this log", async (from) => {
+    await expect((await open()).read({ from, limit: 1 })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
+  });
+});
+
+describe("hints", () => {
+  const LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN userlock'";
+
+  test("come again after the connection for them was ended, and there is one for what was missed", async () => {
+    const [one, other] = [await open(), await open()];
+    let hints = 0;
+    one.onAppend(() => hints++);
+    await until(() => hints > 0);
+    expect(await database.query(`SELECT pg_terminate_backend(pid) ${LISTENERS}`)).toHaveLength(1);
+    hints = 0;
+    await until(() => hints > 0);
+    hints = 0;
+    await other.append(change("u1"));
+    await until(() => hints > 0);
+  });
+
+  test("what others say on the channel is passed over", async () => {
+    const store = await open();
+    let hints = 0;
+    store.onAppend(() => hints++);
+    await until(() => hints > 0);
+    hints = 0;
+    for (const payload of ["", "x", "{", " other"]) await database.query("SELECT pg_notify('userlock', $1)", [payload]);
+    await database.query("SELECT pg_notify('userlock', 'x default')");
+    await until(() => hints === 1);
+  });
+
+  test("the connection for them is there for as long as somebody listens", async () => {
+    const store = await open();
+    const count = async () => (await database.query(`SELECT ${LISTENERS}`)).length;
+    expect(await count()).toBe(0);
+    let hints = 0;
+    const stops = [store.onAppend(() => hints++), store.onAppend(() => hints++)];
+    await until(() => hints > 1);
+    expect(await count()).toBe(1);
+    for (const stop of stops) stop();
+    for (let waited = 0; (await count()) > 0 && waited < 100; waited++);
+    expect(await count()).toBe(0);
+  });
+});
+
+describe("appends that arrive together", () => {
+  test("to one stream are made in the order in which they arrived", async () => {
+    const store = await open();
+    const appends = Array.from({ length: 50 }, (_, version) =>
+      store.append(change("u1", { expectedVersion: version })),
+    );
+    expect((await Promise.all(appends)).map(outcomeOf)).toEqual(appends.map(() => "appended"));
+  });
+
+  test("to many streams that rest on one another are made as if one came after the other", async () => {
+    const store = await open();
+    const on = (id: string, version: number) => ({ requires: [{ kind: "user", id, version }] });
+    const outcomes = await Promise.all([
+      store.append(claiming("a", ["name:x"])),
+      store.append(change("b", on("a", 1))),
+      store.append(change("c", on("b", 0))),
+      store.append(claiming("a", [], ["name:x"], 1)),
+      store.append(claiming("d", ["name:x"])),
+      store.append(change("e", on("a", 1))),
+    ]);
+    expect(outcomes.map(outcomeOf)).toEqual(["appended", "appended", "conflict", "appended", "appended", "conflict"]);
+  });
+
+  test("with text that the server does not take do not touch the others", async () => {
+    const store = await open();
+    const wrong = { kind: "user", id: "\0", version: 0 };
+    const results = await Promise.allSettled([
+      store.append(change("u1")),
+      store.append(change("u2", { requires: [wrong] })),
+      store.append(change("u3")),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(inShort(await readAll(store)).sort()).toEqual(["u1 1", "u3 1"]);
+  });
+
+  test("with text of any length and kind come back as they were", async () => {
+    const store = await open();
+    let count = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.json({ stringUnit: "binary" }), async (text) => {
+        const state = { value: JSON.parse(text) };
+        const id = `any ${count++}`;
+        const result = await store.append(change(id, { state, actor: { subject: text } })).catch(() => undefined);
+        if (!result) return;
+        // What JSON makes of it: -0 is 0.
+        expect((await store.load("user", id))?.state).toEqual(JSON.parse(JSON.stringify(state)));
+      }),
+      { numRuns: 100 },
+    );
+    const subject = "x".repeat(15_000);
+    await store.append(change("long", { actor: { subject } }));
+    expect(inShort((await store.read({ limit: 10, where: { actor: subject } })).events)).toEqual(["long 1"]);
+  });
+});

@@ -1,0 +1,176 @@
+import { type EventStore, StoreRefused } from "../../src/store/port.ts";
+import { openPostgresStore } from "../../src/store/postgres.ts";
+import { searchStatement } from "../../src/store/postgres-search.ts";
+import { change, inShort, NOW, readAll } from "../support/appends.ts";
+import { type Database, newDatabase, query } from "../support/postgres.ts";
+import { startStoreProcess } from "../support/store-process.ts";
+
+let database: Database;
+let stores: EventStore[];
+
+beforeEach(async () => {
+  database = await newDatabase();
+  stores = [];
+});
+
+afterEach(async () => {
+  for (const store of stores) await store.close();
+  await database.drop();
+});
+
+async function open(url = database.url): Promise<EventStore> {
+  const store = await openPostgresStore(url, "default");
+  stores.push(store);
+  return store;
+}
+
+async function expectRefused(url: string, words: RegExp): Promise<void> {
+  const refusal = await open(url).then(
+    () => undefined,
+    (error) => error,
+  );
+  expect(refusal).toBeInstanceOf(StoreRefused);
+  expect(refusal.message).toMatch(words);
+  const { password } = new URL(url);
+  if (password !== "") expect(`${refusal.message} ${refusal.stack}`).not.toContain(password);
+}
+
+describe("a start", () => {
+  test("of twenty processes at once on an empty database: all of them serve", async () => {
+    const processes = await Promise.all(Array.from({ length: 20 }, () => startStoreProcess()));
+    try {
+      const outcomes = await Promise.all(
+        processes.map((one, index) =>
+          one.carryOut({ url: database.url, streams: [{ id: `own ${index}` }, { id: "same" }] }),
+        ),
+      );
+      expect(outcomes.map(({ refused }) => refused)).toEqual(outcomes.map(() => undefined));
+      expect(outcomes.map(({ streams }) => streams?.[0])).toEqual(outcomes.map(() => "appended"));
+      expect(outcomes.filter(({ streams }) => streams?.[1] === "appended")).toHaveLength(1);
+      expect(await readAll(await open())).toHaveLength(21);
+    } finally {
+      for (const one of processes) await one.stop();
+    }
+  }, 60_000);
+
+  test("needs no right to make tables once they are there", async () => {
+    await (await open()).append(change("u1"));
+    const name = `reader_${new URL(database.url).pathname.slice(1)}`;
+    await database.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
+    try {
+      await database.query(`REVOKE CREATE ON SCHEMA public FROM PUBLIC`);
+      await database.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${name}`);
+      const url = Object.assign(new URL(database.url), { username: name, password: "secret" }).href;
+      const store = await open(url);
+      expect((await store.append(change("u2"))).outcome).toBe("appended");
+      expect(inShort(await readAll(store))).toEqual(["u1 1", "u2 1"]);
+      await store.close();
+    } finally {
+      await database.query(`DROP OWNED BY ${name}`);
+      await database.query(`DROP ROLE ${name}`);
+    }
+  });
+
+  test("takes the schema that the address names", async () => {
+    await database.query("CREATE SCHEMA apart");
+    await (await open(`${database.url}?options=-c%20search_path%3Dapart`)).append(change("u1"));
+    expect(await database.query("SELECT id FROM apart.events")).toEqual([{ id: "u1" }]);
+    expect(await readAll(await open())).toEqual([]);
+  });
+});
+
+describe("a database that is no store", () => {
+  test("one that a newer userlock has written", async () => {
+    await (await open()).close();
+    await database.query("UPDATE userlock_schema SET version = 1000");
+    await expectRefused(database.url, /version 1000.*newer userlock.*\.$/);
+  });
+
+  test("another program's", async () => {
+    await database.query("CREATE TABLE events (id bigint)");
+    await expectRefused(database.url, /another program.*\.$/);
+    expect(await database.query("SELECT to_regclass('userlock_schema') AS made")).toEqual([{ made: null }]);
+  });
+
+  test("one in another encoding than UTF8", async () => {
+    const latin = await newDatabase("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+    try {
+      await expectRefused(latin.url, /encoding LATIN1.*UTF8.*\.$/);
+    } finally {
+      await latin.drop();
+    }
+  });
+
+  test("one that is not there, and one with a wrong password", async () => {
+    const address = (change: Partial<URL>) => Object.assign(new URL(database.url), change).href;
+    await expectRefused(address({ pathname: "/nothing" }), /nothing.*cannot be used as a store.*does not exist/);
+    await expectRefused(address({ password: "wrong-password" }), /cannot be used as a store.*password authentication/);
+  });
+
+  test("one on a server that does not answer, after a few seconds", async () => {
+    await expectRefused(
+      "postgres://ann:the-password@127.0.0.1:1/userlock",
+      /127\.0\.0\.1:1\/userlock cannot be reached/,
+    );
+  });
+
+  test("one that takes no writes", async () => {
+    const { pathname } = new URL(database.url);
+    await database.query(`ALTER DATABASE ${pathname.slice(1)} SET default_transaction_read_only = on`);
+    await expectRefused(database.url, /read-only/);
+  });
+});
+
+describe("every statement", () => {
+  const RELATIONS = `
+    SELECT c.relname AS index, i.indpred IS NULL AND NOT i.indisprimary AS is_open_to_all, (SELECT attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1) AS first
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+    WHERE t.relnamespace = 'public'::regnamespace`;
+
+  test("every key and index begins with the instance", async () => {
+    await open();
+    const indexes = await database.query<{ first: string }>(RELATIONS);
+    expect(indexes.length).toBeGreaterThan(10);
+    expect(indexes.filter(({ first }) => first !== "instance")).toEqual([]);
+  });
+
+  test("no index but that of the key can be taken for a look-up by the key, whenever its plan was made", async () => {
+    await open();
+    const indexes = await database.query<{ is_open_to_all: boolean }>(RELATIONS);
+    expect(indexes.filter((index) => index.is_open_to_all)).toEqual([]);
+  });
+
+  test.each([
+    ["email", { field: "state.email.address", is: "u7@example.com" }, []],
+    ["lock_end", { field: "state.lock.until", atMost: NOW }, [{ field: "state.lock.until" }]],
+    [
+      "subject",
+      {
+        all: [
+          { field: "state.revoked", is: false },
+          { field: "state.subject", is: "s7" },
+        ],
+      },
+      [],
+    ],
+    ["user", { field: "state.userId", is: "u7" }, []],
+    ["created", { not: { field: "owner.type", is: "system" } }, [{ field: "created" }]],
+  ] as const)("a search by %s is served by its index", async (name, where, keys) => {
+    const store = await open();
+    const state = (index: number) => ({
+      email: { address: `u${index}@example.com` },
+      ...(index % 100 === 0 && { lock: { until: NOW + index } }),
+      subject: `s${index}`,
+      userId: `u${index}`,
+      revoked: false,
+    });
+    await Promise.all(
+      Array.from({ length: 3_000 }, (_, index) => store.append(change(`u${index}`, { state: state(index) }))),
+    );
+    await database.query("ANALYZE");
+    const order = { keys, descending: false };
+    const { text, values } = searchStatement("default", { kind: "user", where, order, offset: 0, limit: 10 });
+    const plan = await query<Record<string, string>>(database.url, `EXPLAIN ${text}`, values);
+    expect(plan.map((line) => line["QUERY PLAN"]).join("\n")).toMatch(`streams_by_${name}`);
+  });
+});

