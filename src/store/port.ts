@@ -33,7 +33,7 @@ export interface EventStore {
    */
   read(query: LogQuery): Promise<LogPage>;
 
-  /** The place after the last event. Every event that is answered later than the call comes after it. */
+  /** The place after the last event. Every event whose append is called later comes after it. */
   head(): Promise<Cursor>;
 
   /** The answer that is kept under the key, if there is one that has not expired at `time`. */

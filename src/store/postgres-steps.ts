@@ -121,18 +121,10 @@ export const STEPS: readonly SchemaStep[] = [
       SELECT r FROM json_populate_recordset(NULL::userlock_append_row_1, batch) AS r);
     accepted userlock_append_row_1[];
     results  json;
-    new_streams bigint := hashtextextended('userlock: new streams of ' || of_instance, 0);
     newest   bigint;
     this     bigint;
     written  bigint;
   BEGIN
-    -- A stream that must not be there has no row to lock: whoever requires that waits for all who make streams.
-    IF EXISTS (SELECT FROM unnest(asked) AS r, json_to_recordset(r.requires) AS q(version bigint) WHERE q.version = 0) THEN
-      PERFORM pg_advisory_xact_lock(new_streams);
-    ELSIF EXISTS (SELECT FROM unnest(asked) AS r WHERE r.expected = 0) THEN
-      PERFORM pg_advisory_xact_lock_shared(new_streams);
-    END IF;
-
     -- In one order, so that nobody waits in a circle.
     SELECT max(locked.tx) INTO newest
     FROM (

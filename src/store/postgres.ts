@@ -48,6 +48,7 @@ export async function openPostgresStore(url: string, instance: string): Promise<
   const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
   const loads = gatherLoads(reads, instance);
   const claims = gatherClaims(reads, instance);
+  const receipts = gatherReceipts(reads, instance);
   /** What was asked and is not answered yet. */
   const asked = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
@@ -87,16 +88,17 @@ export async function openPostgresStore(url: string, instance: string): Promise<
         const records = rows.filter(({ place }) => place !== null).map(toRecord);
         return { records, total: rows[0]?.total ?? 0 };
       }),
-    read: (query) => ask(async () => toPage(await reads.ask<PageRow>(pageStatement(instance, query)), query)),
+    read: (query) =>
+      ask(async () => {
+        // What is filtered may have to look at the whole log.
+        const connections = query.where ? searches : reads;
+        return toPage(await connections.ask<PageRow>(pageStatement(instance, query)), query);
+      }),
     head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
       ask(async () => {
         if (!isText(key)) return undefined;
-        const [receipt] = await reads.ask<Receipt>({
-          name: "receipt",
-          text: `SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = $2`,
-          values: [instance, key],
-        });
+        const receipt = await receipts(key);
         return receipt && receipt.expires > time ? receipt : undefined;
       }),
     keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
@@ -186,6 +188,22 @@ function gatherClaims(reads: Connections, instance: string) {
       return new Map(rows.map((row) => [row.name, toRecord(row)]));
     },
     (name) => name,
+  );
+}
+
+function gatherReceipts(reads: Connections, instance: string) {
+  return gather(
+    async (keys: string[]) => {
+      const rows = await reads.ask<Receipt>({
+        name: "receipts",
+        text: `SELECT r.* FROM unnest($2::text[]) AS asked(key) CROSS JOIN LATERAL (
+            SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = asked.key OFFSET 0
+          ) AS r`,
+        values: [instance, keys],
+      });
+      return new Map(rows.map((row) => [row.key, row]));
+    },
+    (key) => key,
   );
 }
 

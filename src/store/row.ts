@@ -23,7 +23,8 @@ export type RowResult = { outcome: "appended"; created: number } | Exclude<Appen
 /** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
 export function toRow(append: Append): Row {
   const { kind, id, expectedVersion, userId, time, owner, claims, requires, receipt } = append;
-  checkText(JSON.stringify([kind, id, owner, claims.add, receipt?.key]));
+  const types = append.events.map(({ type }) => type);
+  checkText(JSON.stringify([kind, id, owner, userId, types, claims, requires, receipt?.key, receipt?.fingerprint]));
   return {
     kind,
     id,

@@ -181,13 +181,11 @@ export function openDatabase(file: string, instance: string): Database {
     read: (query) => {
       const { sql, values } = logClause(instance, query);
       return transaction("BEGIN", () => {
-        const events = connection
-          .prepare(`SELECT * FROM events ${sql}`)
-          .all(...values)
-          .map(toEvent);
-        const isFull = events.length === query.limit;
-        if (query.descending) return { events, cursor: isFull ? events.at(-1)?.cursor : undefined };
-        return { events, cursor: isFull ? (events.at(-1)?.cursor ?? query.from) : head() };
+        const rows = connection.prepare(`SELECT * FROM events ${sql}`).all(...values);
+        const events = rows.slice(0, query.limit).map(toEvent);
+        const last = events.at(-1)?.cursor ?? query.from;
+        if (query.descending) return { events, cursor: rows.length > query.limit ? last : undefined };
+        return { events, cursor: events.length === query.limit ? last : head() };
       });
     },
     head,

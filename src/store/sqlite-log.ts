@@ -33,6 +33,7 @@ export function logClause(
   if (where.before !== undefined) add("time < ?", where.before);
   return {
     sql: `WHERE ${conditions.join(" AND ")} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT ?`,
-    values: [...values, limit],
+    // One more tells whether there is more.
+    values: [...values, descending ? limit + 1 : limit],
   };
 }

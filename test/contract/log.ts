@@ -112,7 +112,7 @@ export function describeLog(current: () => EventStore): void {
         for (let from: string | undefined; ; ) {
           const { events, cursor } = await store.read({ from, limit: 2, descending, where });
           seen.push(...inShort(events));
-          if (cursor === undefined || cursor === from || events.length < 2) break;
+          if (cursor === undefined || (!descending && events.length < 2)) break;
           from = cursor;
         }
         expect(seen).toEqual(expected);
