@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
+import type { Message } from "@bufbuild/protobuf";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { Outlet } from "../rpc/invoke.ts";
+import type { Encode } from "./frames.ts";
+import type { Limits } from "./limits.ts";
+import type { NodeResponse } from "./listener.ts";
+
+/** Messages that are held at most until the response is there; that takes a few turns of the event loop. */
+const MAX_HELD = 10_000;
+
+/**
+ * The way of a stream's messages past the door's own pipeline: straight into the response, as bytes that all who are
+ * sent the message share. The door writes the first message and the end.
+ */
+export interface Channel extends Outlet {
+  /** The first message, which goes no other way; undefined if the stream ends before it. */
+  first(ended: Promise<void>): Promise<Message | undefined>;
+  /** Sends what has come meanwhile, and from now on each message as it comes. */
+  open(response: NodeResponse, encode: Encode): void;
+}
+
+/** A response that has the messages of a channel between its first bytes and its last. */
+export interface LiveResponse extends UniversalServerResponse {
+  live?: { channel: Channel; encode: Encode };
+}
+
+/** `watcherBytes` bounds what is written and not yet taken by the client. */
+export function createChannel({ watcherBytes }: Pick<Limits, "watcherBytes">): Channel {
+  const held: Message[] = [];
+  let isFirst = true;
+  let target: Writable | undefined;
+  let encodeFor: Encode;
+  const opened = Promise.withResolvers<void>();
+  const first = Promise.withResolvers<Message>();
+
+  function write(out: Writable, message: Message): boolean {
+    if (out.destroyed) return true;
+    const frame = encodeFor(message);
+    if (out.writableLength + frame.byteLength > watcherBytes) return false;
+    out.write(frame);
+    return true;
+  }
+
+  return {
+    send(message) {
+      if (target) return write(target, message);
+      if (isFirst) first.resolve(message);
+      else held.push(message);
+      isFirst = false;
+      return held.length <= MAX_HELD;
+    },
+    ready() {
+      if (!target) return opened.promise;
+      if (target.destroyed || target.writableLength <= watcherBytes / 4) return undefined;
+      return drained(target);
+    },
+    first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
+    open(response, encode) {
+      // Node's HTTP/2 response is a layer on its stream that this needs not.
+      target = ("stream" in response ? response.stream : response) as Writable;
+      encodeFor = encode;
+      for (const message of held) write(target, message);
+      opened.resolve();
+    },
+  };
+}
+
+async function drained(out: Writable): Promise<void> {
+  const settled = new AbortController();
+  await Promise.race(["drain", "close"].map((event) => once(out, event, { signal: settled.signal }))).catch(() => {});
+  settled.abort();
+}
+
+/**
+ * Writes the response, and between its first bytes and its last those of its channel. Nobody who does not read is waited
+ * for longer than `streamEndMs`.
+ */
+export async function writeLive(
+  { status, header, trailer, body, live }: LiveResponse,
+  nodeResponse: NodeResponse,
+  { streamEndMs }: Pick<Limits, "streamEndMs">,
+): Promise<void> {
+  // HTTP/2's has the same methods, but TypeScript cannot call what the two declare differently.
+  const response = nodeResponse as ServerResponse;
+  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  let chunk = await chunks.next();
+  response.writeHead(status, Object.fromEntries(header ?? []));
+  if (!chunk.done) response.write(chunk.value);
+  live?.channel.open(nodeResponse, live.encode);
+  while (!chunk.done) {
+    chunk = await chunks.next();
+    if (!chunk.done) response.write(chunk.value);
+  }
+  if (trailer) response.addTrailers(Object.fromEntries(trailer));
+  const cut = setTimeout(() => response.destroy(), streamEndMs);
+  response.once("close", () => clearTimeout(cut));
+  response.end();
+  if (response.destroyed) clearTimeout(cut);
+}
