@@ -85,6 +85,12 @@ export async function writeLive(
 ): Promise<void> {
   // HTTP/2's has the same methods, but TypeScript cannot call what the two declare differently.
   const response = nodeResponse as ServerResponse;
+  let cut: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  response.once("close", () => {
+    isClosed = true;
+    clearTimeout(cut);
+  });
   const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   let chunk = await chunks.next();
   response.writeHead(status, Object.fromEntries(header ?? []));
@@ -92,11 +98,10 @@ export async function writeLive(
   live?.channel.open(nodeResponse, live.encode);
   while (!chunk.done) {
     chunk = await chunks.next();
-    if (!chunk.done) response.write(chunk.value);
+    if (!chunk.done && !isClosed) response.write(chunk.value);
   }
+  if (isClosed) return;
+  cut = setTimeout(() => response.destroy(), streamEndMs);
   if (trailer) response.addTrailers(Object.fromEntries(trailer));
-  const cut = setTimeout(() => response.destroy(), streamEndMs);
-  response.once("close", () => clearTimeout(cut));
   response.end();
-  if (response.destroyed) clearTimeout(cut);
 }

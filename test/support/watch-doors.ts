@@ -32,6 +32,8 @@ export interface EventStream {
   events(): Event[];
   /** Resolves when this many messages are there; rejects if the stream ends before. */
   received(count: number): Promise<void>;
+  /** The same for events, which is not all that comes. */
+  happened(count: number): Promise<void>;
   /** Does not reject. */
   ended: Promise<StreamEnd>;
   cancel(): void;
@@ -95,28 +97,32 @@ function door(name: string, source: Source, close = () => {}): WatchDoor {
       const left = new AbortController();
       let wake = Promise.withResolvers<void>();
       let end: StreamEnd | undefined;
+      let events = 0;
       const woken = () => {
         wake.resolve();
         wake = Promise.withResolvers();
       };
       const ended = source(request, { headers: all, timeoutMs, signal: left.signal }, (message) => {
         messages.push(message);
+        if (message.event) events++;
         woken();
       }).then((how) => {
         end = left.signal.aborted ? { code: "OK", reason: undefined } : how;
         woken();
         return end;
       });
+      async function wait(done: () => boolean): Promise<void> {
+        while (!done()) {
+          if (end) throw new Error(`the stream ended with ${end.code} ${end.reason} after ${messages.length}`);
+          await wake.promise;
+        }
+      }
       return {
         messages,
         ended,
         events: () => messages.flatMap(({ event }) => event ?? []),
-        async received(count) {
-          while (messages.length < count) {
-            if (end) throw new Error(`the stream ended with ${end.code} ${end.reason} after ${messages.length}`);
-            await wake.promise;
-          }
-        },
+        received: (count) => wait(() => messages.length >= count),
+        happened: (count) => wait(() => events >= count),
         cancel: () => left.abort(),
       };
     },
