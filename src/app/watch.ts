@@ -11,8 +11,6 @@ import type { Following, Tail } from "./tail.ts";
 const PAGE = 1_000;
 /** The first and the longest wait after a fault of the store, milliseconds. */
 const RETRY_MS = { first: 100, longest: 5_000 };
-/** How many signs of life in a row a watcher may leave unread who is catching up. */
-const MAX_UNREAD = 2;
 
 export interface WatchQuestion extends EventQuestion {
   /** The stream goes on behind it; left out, it begins now. */
@@ -24,10 +22,10 @@ export interface Watcher {
   principal: Principal;
   /** Finds out anew who he is and whether he may watch. Rejects as a call of his would be refused. */
   readmit(): Promise<Principal>;
-  /** Hands him an event, or only the place up to which he has seen all. False if he has left too much unread. */
+  /** Hands him an event, or only the place up to which he has seen all. False if he has too much unread to take it. */
   send(cursor: Cursor, event?: RecordedEvent): boolean;
-  /** Resolves, at once or later, when he has little unread; undefined if that is so now. */
-  ready(): Promise<void> | undefined;
+  /** Undefined if he has little unread; otherwise whether he will, found out in time: false if he reads nothing. */
+  ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
   signal: AbortSignal;
 }
@@ -88,9 +86,6 @@ async function stream(
   /** He has been given everything that passes up to here. */
   let cursor: Cursor = question.after ?? (await store.head());
   let isLive = false;
-  /** How many signs of life he has been sent while he was waited for. */
-  let unread = 0;
-  let isWaitedFor = false;
   let heartbeat: NodeJS.Timeout | undefined;
   let check: NodeJS.Timeout | undefined;
 
@@ -100,25 +95,30 @@ async function stream(
     passes = matcher(where);
   }
 
-  function send(at: Cursor, event?: RecordedEvent): void {
-    if (!watcher.send(at, event)) fail(tooSlow());
-    heartbeat?.refresh();
+  function send(at: Cursor, event?: RecordedEvent): boolean {
+    const isSent = watcher.send(at, event);
+    if (isSent) heartbeat?.refresh();
+    return isSent;
   }
 
-  function deliver(event: RecordedEvent): void {
-    if (passes(event)) send(event.cursor, event);
+  /** Whether he has it, or does not need it. */
+  function deliver(event: RecordedEvent): boolean {
+    if (passes(event) && !send(event.cursor, event)) return false;
     cursor = event.cursor;
+    return true;
   }
 
-  async function waitFor(ready: Promise<void>): Promise<void> {
-    unread = 0;
-    isWaitedFor = true;
-    await ready;
-    isWaitedFor = false;
-    end.signal.throwIfAborted();
+  async function deliverInTime(event: RecordedEvent): Promise<void> {
+    do {
+      if ((await watcher.ready()) === false) throw tooSlow();
+      end.signal.throwIfAborted();
+    } while (!deliver(event));
   }
 
-  /** Hands on what the tail brings, until an event comes after which he may no longer be let in. */
+  /**
+   * Hands on what the tail brings, until an event comes after which he may no longer be let in, or which he cannot take:
+   * nobody is waited for here. From then on he is one who catches up.
+   */
   function live(): Promise<void> {
     return new Promise((resolve) => {
       const stop = () => {
@@ -129,8 +129,7 @@ async function stream(
       };
       const detach = following.attach((event) => {
         if (event.cursor <= cursor) return;
-        if (concerns(event, principal)) stop();
-        else deliver(event);
+        if (concerns(event, principal) || !deliver(event)) stop();
       });
       end.signal.addEventListener("abort", stop);
       isLive = true;
@@ -164,9 +163,7 @@ async function stream(
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
       for (const event of page.events) {
-        const ready = watcher.ready();
-        if (ready) await waitFor(ready);
-        deliver(event);
+        if (watcher.ready() || !deliver(event)) await deliverInTime(event);
         end.signal.throwIfAborted();
       }
       cursor = page.cursor ?? cursor;
@@ -179,8 +176,9 @@ async function stream(
   }
 
   function beat(): void {
-    if (isWaitedFor && ++unread > MAX_UNREAD) fail(tooSlow());
-    else send(isLive && following.cursor > cursor ? following.cursor : cursor);
+    // Who has so much unread that it does not fit needs none.
+    send(isLive && following.cursor > cursor ? following.cursor : cursor);
+    heartbeat?.refresh();
   }
 
   let isChecking = false;

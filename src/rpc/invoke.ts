@@ -51,10 +51,13 @@ export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
 
 /** Where the messages of a stream go out. */
 export interface Outlet<Output extends Message = Message> {
-  /** Sends a message. False, and the message is not sent, if the client has left too much unread. */
+  /** Sends a message. False, and the message is not sent, if the client has too much unread. */
   send(message: Output): boolean;
-  /** Undefined if the client has little unread; otherwise it resolves when he has, or is gone. */
-  ready(): Promise<void> | undefined;
+  /**
+   * Undefined if the client has little unread. Otherwise it resolves when he has, or is gone; with false as soon as he
+   * has read nothing for a while.
+   */
+  ready(): Promise<boolean> | undefined;
 }
 
 /** The same for a method that answers with a stream, which ends with the promise. It heeds its caller's signal. */

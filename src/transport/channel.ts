@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import type { Message } from "@bufbuild/protobuf";
@@ -27,19 +26,22 @@ export interface LiveResponse extends UniversalServerResponse {
   live?: { channel: Channel; encode: Encode };
 }
 
-/** `watcherBytes` bounds what is written and not yet taken by the client. */
-export function createChannel({ watcherBytes }: Pick<Limits, "watcherBytes">): Channel {
+/** What a channel needs to know of the limits. */
+export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
+
+export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): Channel {
   const held: Message[] = [];
   let isFirst = true;
   let target: Writable | undefined;
   let encodeFor: Encode;
-  const opened = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<boolean>();
   const first = Promise.withResolvers<Message>();
 
   function write(out: Writable, message: Message): boolean {
     if (out.destroyed) return true;
     const frame = encodeFor(message);
-    if (out.writableLength + frame.byteLength > watcherBytes) return false;
+    const unread = out.writableLength;
+    if (unread > 0 && unread + frame.byteLength > watcherBytes) return false;
     out.write(frame);
     return true;
   }
@@ -55,7 +57,7 @@ export function createChannel({ watcherBytes }: Pick<Limits, "watcherBytes">): C
     ready() {
       if (!target) return opened.promise;
       if (target.destroyed || target.writableLength <= watcherBytes / 4) return undefined;
-      return drained(target);
+      return drains(target, watcherStallMs);
     },
     first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
     open(response, encode) {
@@ -63,15 +65,27 @@ export function createChannel({ watcherBytes }: Pick<Limits, "watcherBytes">): C
       target = ("stream" in response ? response.stream : response) as Writable;
       encodeFor = encode;
       for (const message of held) write(target, message);
-      opened.resolve();
+      opened.resolve(true);
     },
   };
 }
 
-async function drained(out: Writable): Promise<void> {
-  const settled = new AbortController();
-  await Promise.race(["drain", "close"].map((event) => once(out, event, { signal: settled.signal }))).catch(() => {});
-  settled.abort();
+/** Whether all that is written is taken, or nobody is there to take it; false once nothing was taken for `stallMs`. */
+function drains(out: Writable, stallMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    let unread = out.writableLength;
+    const settle = (result: boolean) => {
+      clearInterval(timer);
+      out.off("drain", onDrain).off("close", onDrain);
+      resolve(result);
+    };
+    const onDrain = () => settle(true);
+    const timer = setInterval(() => {
+      if (out.writableLength >= unread) settle(false);
+      unread = out.writableLength;
+    }, stallMs);
+    out.on("drain", onDrain).on("close", onDrain);
+  });
 }
 
 /**

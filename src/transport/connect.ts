@@ -17,7 +17,7 @@ import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
-import { type Channel, createChannel, type LiveResponse } from "./channel.ts";
+import { type Channel, type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
 import { framesOf } from "./frames.ts";
 import type { Limits } from "./limits.ts";
 import { challengeOf, errorDetails, plainResponse } from "./status.ts";
@@ -66,7 +66,7 @@ export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
 export function createConnectDoor(
   pipeline: Pipeline,
   open: (router: ConnectRouter, explain: Explain) => void,
-  limits: Pick<Limits, "bodyMs" | "watcherBytes">,
+  limits: Pick<Limits, "bodyMs"> & ChannelLimits,
 ): ConnectDoor {
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
   const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();

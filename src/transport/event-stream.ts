@@ -6,9 +6,8 @@ import {
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
-import { createChannel, type LiveResponse } from "./channel.ts";
+import { type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
 import type { Encode } from "./frames.ts";
-import type { Limits } from "./limits.ts";
 import { statusJson } from "./status.ts";
 
 /** How long a browser waits before it connects again, milliseconds. */
@@ -25,7 +24,7 @@ export async function eventStream(
   admitted: AdmittedStream,
   request: Message,
   call: Call,
-  limits: Pick<Limits, "watcherBytes">,
+  limits: ChannelLimits,
 ): Promise<LiveResponse> {
   const channel = createChannel(limits);
   const ended = admitted(request, channel);

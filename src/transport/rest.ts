@@ -7,7 +7,7 @@ import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
 import { maxBytesOf, readAll, tooLarge, withBodyDeadline } from "./body.ts";
-import type { LiveResponse } from "./channel.ts";
+import type { ChannelLimits, LiveResponse } from "./channel.ts";
 import { eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
@@ -34,7 +34,7 @@ class HttpRefusal extends Error {
 }
 
 /** Throws if a route of a method cannot be served. */
-export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs" | "watcherBytes">): RestDoor {
+export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"> & ChannelLimits): RestDoor {
   const { bodyMs } = limits;
   const router = createRouter(pipeline.methods.flatMap(routesOf));
 

@@ -42,7 +42,7 @@ export function watchersOf(
       readmit?: () => Promise<Principal>;
       /** Whether he takes what he is handed. */
       takes?: () => boolean;
-      ready?: () => Promise<void> | undefined;
+      ready?: () => Promise<boolean> | undefined;
     } = {},
   ): Watching => {
     const { principal = VIEWER, readmit = async () => principal, takes = () => true, ready = () => undefined } = more;
