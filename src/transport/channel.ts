@@ -32,6 +32,7 @@ export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
 export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): Channel {
   const held: Message[] = [];
   let isFirst = true;
+  let isRefused = false;
   let target: Writable | undefined;
   let encodeFor: Encode;
   const opened = Promise.withResolvers<boolean>();
@@ -41,9 +42,9 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
     if (out.destroyed) return true;
     const frame = encodeFor(message);
     const unread = out.writableLength;
-    if (unread > 0 && unread + frame.byteLength > watcherBytes) return false;
-    out.write(frame);
-    return true;
+    isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
+    if (!isRefused) out.write(frame);
+    return !isRefused;
   }
 
   return {
@@ -56,7 +57,7 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
     },
     ready() {
       if (!target) return opened.promise;
-      if (target.destroyed || target.writableLength <= watcherBytes / 4) return undefined;
+      if (target.destroyed || target.writableLength <= (isRefused ? 0 : watcherBytes / 4)) return undefined;
       return drains(target, watcherStallMs);
     },
     first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
@@ -74,16 +75,20 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
 function drains(out: Writable, stallMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     let unread = out.writableLength;
+    let since = performance.now();
     const settle = (result: boolean) => {
       clearInterval(timer);
       out.off("drain", onDrain).off("close", onDrain);
       resolve(result);
     };
     const onDrain = () => settle(true);
+    // Not for the stall alone: of a few bytes no "drain" is told.
     const timer = setInterval(() => {
-      if (out.writableLength >= unread) settle(false);
+      if (out.writableLength === 0) return settle(true);
+      if (out.writableLength < unread) since = performance.now();
+      else if (performance.now() - since >= stallMs) settle(false);
       unread = out.writableLength;
-    }, stallMs);
+    }, stallMs / 10);
     out.on("drain", onDrain).on("close", onDrain);
   });
 }
