@@ -7,11 +7,13 @@ const POLL_MS = 1_000;
 const PAGE = 1_000;
 /** The first and the longest wait after a read that failed, milliseconds. */
 const RETRY_MS = { first: 100, longest: 5_000 };
-/** How many deliveries may come in one turn of the event loop, so that others are served between them. */
-const DELIVERIES = 2_000;
+/** Events that a listener is given at once, which it may then write at once. */
+const BATCH = 100;
+/** How many events are given away in one turn of the event loop, so that others are served between them. */
+const PER_TURN = 500;
 
-/** Takes an event. It must not throw, and must not wait. */
-export type Listener = (event: RecordedEvent) => void;
+/** Takes some events. It must not throw, and must not wait. */
+export type Listener = (events: readonly RecordedEvent[]) => void;
 
 /** The end of the log as somebody sees it who follows it. */
 export interface Following {
@@ -134,14 +136,17 @@ export function createTail({
 }
 
 async function deliver(run: Run, events: readonly RecordedEvent[]): Promise<void> {
-  let deliveries = 0;
-  for (const event of events) {
-    for (const listener of run.listeners) listener(event);
-    run.cursor = event.cursor;
-    deliveries += run.listeners.size;
-    if (deliveries < DELIVERIES) continue;
-    deliveries = 0;
-    await nextTurn();
-    if (run.stop.signal.aborted) return;
+  let given = 0;
+  for (let start = 0; start < events.length; start += BATCH) {
+    const batch = events.slice(start, start + BATCH);
+    // Who is attached meanwhile is met at the end, and who is detached no more.
+    for (const listener of run.listeners) {
+      // First of all, too: the answer to who made the event goes before it.
+      if (given % PER_TURN < batch.length) await nextTurn();
+      if (run.stop.signal.aborted) return;
+      if (run.listeners.has(listener)) listener(batch);
+      given += batch.length;
+    }
+    run.cursor = (batch.at(-1) as RecordedEvent).cursor;
   }
 }

@@ -127,9 +127,11 @@ async function stream(
         end.signal.removeEventListener("abort", stop);
         resolve();
       };
-      const detach = following.attach((event) => {
-        if (event.cursor <= cursor) return;
-        if (concerns(event, principal) || !deliver(event)) stop();
+      const detach = following.attach((events) => {
+        for (const event of events) {
+          if (event.cursor <= cursor) continue;
+          if (concerns(event, principal) || !deliver(event)) return stop();
+        }
       });
       end.signal.addEventListener("abort", stop);
       isLive = true;

@@ -43,8 +43,14 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
     const frame = encodeFor(message);
     const unread = out.writableLength;
     isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
-    if (!isRefused) out.write(frame);
-    return !isRefused;
+    if (isRefused) return false;
+    // What is sent in one go is written in one go.
+    if (out.writableCorked === 0) {
+      out.cork();
+      process.nextTick(() => out.uncork());
+    }
+    out.write(frame);
+    return true;
   }
 
   return {
