@@ -24,7 +24,10 @@ export interface Watcher {
   readmit(): Promise<Principal>;
   /** Hands him an event, or only the place up to which he has seen all. False if he has too much unread to take it. */
   send(cursor: Cursor, event?: RecordedEvent): boolean;
-  /** Undefined if he has little unread; otherwise whether he will, found out in time: false if he reads nothing. */
+  /**
+   * Undefined if he has little unread, which is never so after he could not be sent something. Otherwise whether he will
+   * have: false once he has read nothing for a while.
+   */
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
   signal: AbortSignal;
@@ -108,11 +111,15 @@ async function stream(
     return true;
   }
 
-  async function deliverInTime(event: RecordedEvent): Promise<void> {
-    do {
-      if ((await watcher.ready()) === false) throw tooSlow();
-      end.signal.throwIfAborted();
-    } while (!deliver(event));
+  /** Waits for him, if need be. */
+  async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
+    for (const event of events) {
+      do {
+        const ready = watcher.ready();
+        if (ready && !(await ready)) throw tooSlow();
+        end.signal.throwIfAborted();
+      } while (!deliver(event));
+    }
   }
 
   /**
@@ -128,9 +135,14 @@ async function stream(
         resolve();
       };
       const detach = following.attach((events) => {
-        for (const event of events) {
-          if (event.cursor <= cursor) continue;
-          if (concerns(event, principal) || !deliver(event)) return stop();
+        try {
+          for (const event of events) {
+            if (event.cursor <= cursor) continue;
+            if (concerns(event, principal) || !deliver(event)) return stop();
+          }
+        } catch (error) {
+          // What one cannot be given is nobody else's trouble.
+          fail(error);
         }
       });
       end.signal.addEventListener("abort", stop);
@@ -164,10 +176,7 @@ async function stream(
     heartbeat = setTimeout(beat, heartbeatMs);
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
-      for (const event of page.events) {
-        if (watcher.ready() || !deliver(event)) await deliverInTime(event);
-        end.signal.throwIfAborted();
-      }
+      await deliverInTime(page.events);
       cursor = page.cursor ?? cursor;
       // In one turn: between the look at the tail and being attached to it nothing can come.
       if (cursor >= following.cursor) await live();

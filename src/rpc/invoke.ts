@@ -54,8 +54,8 @@ export interface Outlet<Output extends Message = Message> {
   /** Sends a message. False, and the message is not sent, if the client has too much unread. */
   send(message: Output): boolean;
   /**
-   * Undefined if the client has little unread. Otherwise it resolves when he has, or is gone; with false as soon as he
-   * has read nothing for a while.
+   * Undefined if the client has little unread, which is never so after a message was not sent. Otherwise it resolves
+   * when he has, or is gone; with false once he has read nothing for a while.
    */
   ready(): Promise<boolean> | undefined;
 }

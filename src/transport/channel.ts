@@ -7,8 +7,8 @@ import type { Encode } from "./frames.ts";
 import type { Limits } from "./limits.ts";
 import type { NodeResponse } from "./listener.ts";
 
-/** Messages that are held at most until the response is there; that takes a few turns of the event loop. */
-const MAX_HELD = 10_000;
+/** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
+const MAX_HELD = 100;
 
 /**
  * The way of a stream's messages past the door's own pipeline: straight into the response, as bytes that all who are
@@ -38,28 +38,32 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
   const opened = Promise.withResolvers<boolean>();
   const first = Promise.withResolvers<Message>();
 
-  function write(out: Writable, message: Message): boolean {
-    if (out.destroyed) return true;
-    const frame = encodeFor(message);
-    const unread = out.writableLength;
-    isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
-    if (isRefused) return false;
+  function write(out: Writable, frame: Buffer): void {
     // What is sent in one go is written in one go.
     if (out.writableCorked === 0) {
       out.cork();
       process.nextTick(() => out.uncork());
     }
     out.write(frame);
+  }
+
+  function hold(message: Message): boolean {
+    if (held.length >= MAX_HELD) return false;
+    if (isFirst) first.resolve(message);
+    else held.push(message);
+    isFirst = false;
     return true;
   }
 
   return {
     send(message) {
-      if (target) return write(target, message);
-      if (isFirst) first.resolve(message);
-      else held.push(message);
-      isFirst = false;
-      return held.length <= MAX_HELD;
+      if (!target) return hold(message);
+      if (target.destroyed) return true;
+      const frame = encodeFor(message);
+      const unread = target.writableLength;
+      isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
+      if (!isRefused) write(target, frame);
+      return !isRefused;
     },
     ready() {
       if (!target) return opened.promise;
@@ -71,7 +75,7 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
       // Node's HTTP/2 response is a layer on its stream that this needs not.
       target = ("stream" in response ? response.stream : response) as Writable;
       encodeFor = encode;
-      for (const message of held) write(target, message);
+      for (const message of held.splice(0)) write(target, encode(message));
       opened.resolve(true);
     },
   };
@@ -117,13 +121,17 @@ export async function writeLive(
     clearTimeout(cut);
   });
   const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
-  let chunk = await chunks.next();
-  response.writeHead(status, Object.fromEntries(header ?? []));
-  if (!chunk.done) response.write(chunk.value);
-  live?.channel.open(nodeResponse, live.encode);
-  while (!chunk.done) {
-    chunk = await chunks.next();
-    if (!chunk.done && !isClosed) response.write(chunk.value);
+  try {
+    let chunk = await chunks.next();
+    response.writeHead(status, Object.fromEntries(header ?? []));
+    if (!chunk.done) response.write(chunk.value);
+    live?.channel.open(nodeResponse, live.encode);
+    while (!chunk.done) {
+      chunk = await chunks.next();
+      if (!chunk.done && !isClosed) response.write(chunk.value);
+    }
+  } finally {
+    void chunks.return?.().catch(() => {});
   }
   if (isClosed) return;
   cut = setTimeout(() => response.destroy(), streamEndMs);

@@ -58,7 +58,21 @@ describe("a channel", () => {
     expect(await first).toMatchObject({ cursor: "1" });
     channel.open(out, frames.proto);
     channel.send(message("4"));
+    await sleep(0);
     expect(cursors(chunks)).toEqual(["2", "3", "4"]);
+  });
+
+  test("holds little before there is a response, and loses nothing of it", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, chunks } = response();
+    let sent = 0;
+    while (channel.send(message(String(sent)))) sent++;
+    expect(sent).toBeLessThan(200);
+    const ready = channel.ready();
+    channel.open(out, frames.proto);
+    expect(await ready).toBe(true);
+    await sleep(0);
+    expect(cursors(chunks)).toEqual(Array.from({ length: sent - 1 }, (_, each) => String(each + 1)));
   });
 
   test("tells the door of a stream that ended before its first message", async () => {
@@ -82,6 +96,7 @@ describe("a channel", () => {
     expect(await ready).toBe(true);
     expect(channel.ready()).toBeUndefined();
     expect(channel.send(message("x".repeat(90)))).toBe(true);
+    await sleep(0);
     // One that is larger than the bound waits only until it is alone.
     expect(channel.send(message("x".repeat(2_000)))).toBe(true);
   });

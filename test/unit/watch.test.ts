@@ -111,6 +111,22 @@ describe("a stream", () => {
     await watching.leave();
   });
 
+  test("that cannot be given an event ends, and no other one does", async () => {
+    const watch = watchersOf(store);
+    let isBroken = false;
+    const takes = () => {
+      if (isBroken) throw new Error("broken by the test");
+      return true;
+    };
+    const [broken, other] = [watch({}, { takes }), watch()];
+    await areWatching(broken, other);
+    isBroken = true;
+    await happen(store);
+    expect(await broken.ended).toBe("Error: broken by the test");
+    await until(() => other.events().length === 1);
+    await other.leave();
+  });
+
   test("cannot begin while the store is out of reach", async () => {
     const broken: EventStore = { ...store, head: () => Promise.reject(new StoreUnavailable("broken by the test")) };
     expect(await watchersOf(broken)().ended).toBe("STORE_UNAVAILABLE");
