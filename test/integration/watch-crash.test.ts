@@ -1,11 +1,18 @@
-import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { openStore } from "../../src/store/open.ts";
 import { killsAndResumes } from "../support/kills-and-resumes.ts";
-import { temporaryFolder } from "../support/server-process.ts";
+import { STORES } from "../support/stores.ts";
 
-const folder = temporaryFolder();
-afterAll(() => folder.remove());
-
-test("SQLite: 10,000 events, a server that is killed twice, connections that are lost: no gap, nothing twice", async () => {
-  const file = folder.file("userlock.db");
-  await killsAndResumes({ store: `sqlite:${file}`, openStore: () => openSqliteStore(file, "default") });
-}, 120_000);
+test.each(STORES)(
+  "%s: 10,000 events, a server that is killed twice, lost connections, another server: no gap, nothing twice",
+  async (_name, makeStore) => {
+    const place = await makeStore();
+    const store = await openStore(place.url, "default");
+    try {
+      await killsAndResumes(place.url, store);
+    } finally {
+      await store.close();
+      await place.remove();
+    }
+  },
+  180_000,
+);

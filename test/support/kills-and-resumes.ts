@@ -4,20 +4,24 @@ import type { EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { change, readAll } from "./appends.ts";
 import { inOrganization } from "./logins.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
-import { openWatchDoors, type WatchDoor, type WatchOptions } from "./watch-doors.ts";
+import { SHARED_KEY } from "./stores.ts";
+import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
 
 const EVENTS = 10_000;
 /** Appends that are made at once. */
 const AT_ONCE = 50;
-const KILLS = 2;
+/** After how many events the server is killed. */
+const KILLS_AT = [3_000, 6_000];
 /** Short, so that those whose filter lets little through move on, too; milliseconds. */
 const HEARTBEAT_MS = 200;
 
 type Request = Parameters<WatchDoor["watch"]>[0];
 
-/** What each watches, with what passes. */
-const FILTERS: [request: Request, passes: (event: RecordedEvent) => boolean][] = [
-  [{}, () => true],
+/** What somebody watches, with what passes. */
+type Filter = [request: Request, passes: (event: RecordedEvent) => boolean];
+
+const EVERYTHING: Filter = [{}, () => true];
+const NARROW: Filter[] = [
   [inOrganization("acme"), ({ owner }) => owner.id === "acme"],
   [{ types: ["user.locked"] }, ({ type }) => type === "user.locked"],
 ];
@@ -32,43 +36,36 @@ interface Follower {
 }
 
 /**
- * A server that is killed while the log grows, and watchers of every protocol who lose their connections besides: in the
- * end each has what passes his filter, in order, once. `openStore` gives a store that the test writes to beside the
- * server, and `store` is what USERLOCK_STORE says of the same one.
+ * Two servers of one store, of which one is killed while the log grows, and watchers of every protocol who lose their
+ * connections besides and go from the one server to the other: in the end each has what passes his filter, in order,
+ * once. The store, as USERLOCK_STORE names it, is written to by the test beside the servers.
  */
-export async function killsAndResumes({
-  store: storeUrl,
-  openStore,
-  options = {},
-}: {
-  store: string;
-  openStore: () => Promise<EventStore>;
-  options?: WatchOptions;
-}): Promise<void> {
-  const start = (listen: string) =>
-    startServer({ USERLOCK_STORE: storeUrl, USERLOCK_LISTEN: listen }, { heartbeatMs: HEARTBEAT_MS });
-  let server: ServerProcess = await start("127.0.0.1:0");
-  const { url } = server;
-  const store = await openStore();
-  const doors = openWatchDoors(url);
+export async function killsAndResumes(url: string, store: EventStore): Promise<void> {
+  const start = (listen = "127.0.0.1:0") =>
+    startServer({ ...SHARED_KEY, USERLOCK_STORE: url, USERLOCK_LISTEN: listen }, { heartbeatMs: HEARTBEAT_MS });
+  let mortal: ServerProcess = await start();
+  const other = await start();
+  const doors = [mortal, other].map((server) => openWatchDoors(server.url));
   const done = new AbortController();
   try {
-    const followers = doors.flatMap((door) => FILTERS.map((filter) => follow(door, filter, options, done.signal)));
-    const kills = Array.from({ length: KILLS }, (_, index) => Math.floor(((index + 1) * EVENTS) / (KILLS + 1)));
+    const [first, second] = doors as [WatchDoor[], WatchDoor[]];
+    const followers = first.flatMap((door, index) => {
+      const both = [door, second[index] as WatchDoor] as const;
+      return [EVERYTHING, NARROW[index % NARROW.length] as Filter].map((filter) => follow(both, filter, done.signal));
+    });
     for (let made = 0; made < EVENTS; made += AT_ONCE) {
       await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => append(store, made + index)));
-      if (made <= kills[0]! && made + AT_ONCE > kills[0]!) {
-        kills.shift();
-        await server.stop("SIGKILL");
-        // The log goes on growing meanwhile, as by another server of the store.
-        await Promise.all([start(new URL(url).host), append(store, EVENTS + made)]).then(([started]) => {
-          server = started;
-        });
+      if (KILLS_AT.includes(made)) {
+        await mortal.stop("SIGKILL");
+        // The log goes on growing meanwhile.
+        const [started] = await Promise.all([start(new URL(mortal.url).host), append(store, EVENTS + made)]);
+        mortal = started;
       }
       await sleep(5);
     }
 
     const log = await readAll(store);
+    expect(log.length).toBeGreaterThanOrEqual(EVENTS);
     for (const { name, cursors, passes } of followers) {
       const expected = log.filter(passes).map(({ cursor }) => cursor);
       for (let waited = 0; cursors.length < expected.length && waited < 20_000; waited += 20) await sleep(20);
@@ -77,12 +74,11 @@ export async function killsAndResumes({
     done.abort();
     await Promise.all(followers.map(({ following }) => following));
     // Everybody was thrown out more often than by the kills alone.
-    expect(Math.min(...followers.map(({ connections }) => connections))).toBeGreaterThan(KILLS + 2);
+    expect(Math.min(...followers.map(({ connections }) => connections))).toBeGreaterThan(KILLS_AT.length + 2);
   } finally {
     done.abort();
-    for (const door of doors) door.close();
-    await store.close();
-    await server.stop();
+    for (const door of doors.flat()) door.close();
+    await Promise.all([mortal.stop(), other.stop()]);
   }
 }
 
@@ -96,15 +92,10 @@ async function append(store: EventStore, number: number): Promise<void> {
   expect(outcome).toBe("appended");
 }
 
-function follow(
-  door: WatchDoor,
-  [request, passes]: (typeof FILTERS)[number],
-  options: WatchOptions,
-  done: AbortSignal,
-) {
+function follow(doors: readonly [WatchDoor, WatchDoor], [request, passes]: Filter, done: AbortSignal): Follower {
   const cursors: string[] = [];
   const follower: Omit<Follower, "following"> = {
-    name: `${door.name}, ${JSON.stringify(request)}`,
+    name: `${doors[0].name}, ${JSON.stringify(request)}`,
     cursors,
     connections: 0,
     passes,
@@ -112,7 +103,8 @@ function follow(
   async function run(): Promise<void> {
     let after = "0";
     while (!done.aborted) {
-      const stream = door.watch({ ...request, after }, options);
+      const door = doors[follower.connections % 2] as WatchDoor;
+      const stream = door.watch({ ...request, after });
       const lost = setTimeout(stream.cancel, 100 + 900 * Math.random());
       done.addEventListener("abort", stream.cancel);
       const { code } = await stream.ended;
@@ -124,5 +116,5 @@ function follow(
       if (code !== "OK") await sleep(50);
     }
   }
-  return Object.assign(follower, { following: run() }) satisfies Follower;
+  return Object.assign(follower, { following: run() });
 }
