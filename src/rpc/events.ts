@@ -30,9 +30,11 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
 
   return {
     async listEvents(request, { principal }) {
-      const { organization, cursor, limit, oldestFirst, since, before, ...rest } = request;
+      const { organization, userIds, types, cursor, limit, oldestFirst, actor, since, before } = request;
       const { events, next } = await list(principal, {
-        ...rest,
+        userIds,
+        types,
+        actor,
         organization: fromOrganization(organization),
         cursor: cursor || undefined,
         limit: limit || DEFAULT_LIMIT,
