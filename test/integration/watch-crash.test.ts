@@ -1,12 +1,11 @@
-import { openStore } from "../../src/store/open.ts";
 import { killsAndResumes } from "../support/kills-and-resumes.ts";
-import { STORES } from "../support/stores.ts";
+import { openStoreAt, STORES } from "../support/stores.ts";
 
 test.each(STORES)(
   "%s: 10,000 events, a server that is killed twice, lost connections, another server: no gap, nothing twice",
   async (_name, makeStore) => {
     const place = await makeStore();
-    const store = await openStore(place.url, "default");
+    const store = await openStoreAt(place.url);
     try {
       await killsAndResumes(place.url, store);
     } finally {
