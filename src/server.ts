@@ -8,12 +8,14 @@ import { Health as HealthService } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AccessService } from "../gen/userlock/v3alpha/access_service_pb.ts";
+import { EventService } from "../gen/userlock/v3alpha/event_service_pb.ts";
 import { file_userlock_v3alpha_options } from "../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 import { createBatch } from "./app/batch.ts";
+import { createListEvents } from "./app/events.ts";
 import { createExecute } from "./app/execute.ts";
 import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
@@ -24,6 +26,8 @@ import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
 import { createSearch } from "./app/search.ts";
 import { createFindSession, createSessions } from "./app/sessions.ts";
+import { createTail } from "./app/tail.ts";
+import { createWatch } from "./app/watch.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import { createKeyed, KEY_BYTES } from "./auth/keyed.ts";
 import { createPasswordHasher } from "./auth/password.ts";
@@ -36,6 +40,7 @@ import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import { accessMethods } from "./rpc/access.ts";
 import type { RpcError } from "./rpc/errors.ts";
+import { eventMethods } from "./rpc/events.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createPipeline } from "./rpc/invoke.ts";
 import { createReflection } from "./rpc/reflection.ts";
@@ -99,7 +104,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const sessions = createSessions({ store, execute, clock });
 
     const stop = new AbortController();
-    const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService];
+    const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
     const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
     const onError = ({ code, message, cause }: RpcError, method: string, requestId: string) => {
       const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
@@ -136,6 +141,13 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       SessionService,
       sessionMethods({ ...methods, sessions, findSession, keyed, lifetime: config.sessionLifetime }),
     );
+    const onLogFault = (error: unknown) => {
+      if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");
+    };
+    const tail = createTail({ store, onError: onLogFault });
+    const { watchers: maxWatchers, heartbeatMs } = limits;
+    const watch = createWatch({ store, tail, maxWatchers, heartbeatMs, onError: onLogFault });
+    pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
     pipeline.warmUp();
 
     const isStoreGood = once(READY_MS, () =>
@@ -164,6 +176,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
         introspection: createIntrospectionDoor(pipeline, limits),
         web: createWebDoor(isReady),
         corsOrigins: config.corsOrigins,
+        limits,
         newId,
         onFailure: (error) => log.error({ err: error }, "a request failed outside of a call"),
       }),

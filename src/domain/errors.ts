@@ -43,6 +43,7 @@ export const REASONS = {
   CONCURRENT_CHANGE: "aborted",
   TOO_LARGE: "resource_exhausted",
   TOO_MANY_REQUESTS: "resource_exhausted",
+  WATCHER_TOO_SLOW: "resource_exhausted",
   DEADLINE_EXCEEDED: "deadline_exceeded",
   CANCELLED: "cancelled",
   SHUTTING_DOWN: "unavailable",

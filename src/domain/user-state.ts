@@ -130,9 +130,8 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     case "user.patched":
       return { ...before, ...event.data.profile };
     case "user.locked": {
-      const isManual = event.data.cause === "manual";
-      const lock: Lock = { ...event.data, by: isManual ? actor.subject : AUTOMATIC, since: time };
-      return { ...before, lock, epoch, ...(!isManual && { attempts: addLock(attempts) }) };
+      const lock = lockOfEvent(event.data, { time, actor });
+      return { ...before, lock, epoch, ...(lock.cause !== "manual" && { attempts: addLock(attempts) }) };
     }
     case "user.unlocked": {
       const { lock: _ended, attempts: counted, ...rest } = before;
@@ -169,6 +168,11 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
       // An event of a newer version.
       return before;
   }
+}
+
+/** The lock that an event `user.locked` has made. */
+export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"], { time, actor }: Occasion): Lock {
+  return { ...data, by: data.cause === "manual" ? actor.subject : AUTOMATIC, since: time };
 }
 
 /** Hashes of passwords, right or wrong, are in the state as long as they are needed, and never in the log. */

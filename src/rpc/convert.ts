@@ -1,11 +1,20 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration, DurationSchema, Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
-import type { DetailsSchema, Organization } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type ListDetailsSchema, OwnerType, type SearchQuery } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import {
+  type DetailsSchema,
+  type ListDetailsSchema,
+  LockCause,
+  type LockSchema,
+  type Organization,
+  type OwnerSchema,
+  OwnerType,
+  type SearchQuery,
+} from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Stored } from "../app/execute.ts";
 import type { List, Page } from "../app/search.ts";
 import type { Owner } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
+import type { Lock } from "../domain/user-state.ts";
 
 const DEFAULT_LIMIT = 100;
 
@@ -13,6 +22,11 @@ const OWNER_TYPES: Record<Owner["type"], OwnerType> = {
   system: OwnerType.SYSTEM,
   instance: OwnerType.INSTANCE,
   org: OwnerType.ORG,
+};
+
+const LOCK_CAUSES: Record<Lock["cause"], LockCause> = {
+  manual: LockCause.MANUAL,
+  password_failures: LockCause.PASSWORD_FAILURES,
 };
 
 /** From microseconds since the Unix epoch. */
@@ -42,7 +56,22 @@ export function toDetails(stored: Stored<unknown>): MessageInitShape<typeof Deta
     id: stored.id,
     created: toTimestamp(stored.created),
     changed: toTimestamp(stored.changed),
-    owner: { type: OWNER_TYPES[stored.owner.type], id: stored.owner.id },
+    owner: toOwner(stored.owner),
+  };
+}
+
+export function toOwner({ type, id }: Owner): MessageInitShape<typeof OwnerSchema> {
+  return { type: OWNER_TYPES[type], id };
+}
+
+export function toLock({ cause, reason, note, by, since, until }: Lock): MessageInitShape<typeof LockSchema> {
+  return {
+    cause: LOCK_CAUSES[cause],
+    reason,
+    note,
+    lockedBy: by,
+    since: toTimestamp(since),
+    ...(until !== undefined && { until: toTimestamp(until) }),
   };
 }
 

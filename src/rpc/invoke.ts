@@ -2,6 +2,7 @@ import {
   create,
   type DescMessage,
   type DescMethod,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   type DescService,
   getOption,
@@ -17,11 +18,15 @@ import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Caller } from "../app/execute.ts";
 import type { ReceiptsOf } from "../app/receipts.ts";
 import type { Authenticate } from "../auth/token.ts";
-import { holds, missing, PERMISSIONS, type Permission } from "../domain/access.ts";
+import { holds, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
+import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { type RpcError, toRpcError } from "./errors.ts";
 import { checkItems } from "./items.ts";
 import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./repeat.ts";
+
+/** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A call as a door hands it over, its message still unread. */
 export interface Call {
@@ -41,28 +46,62 @@ export interface Call {
 /** Converts, calls the application, converts. The pipeline has authenticated the caller and validated the request. */
 export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<Method["input"]>,
-  caller: Caller & { permission: Permission } & Repeatable<MessageInitShape<Method["output"]>>,
+  caller: EnteredCaller & Repeatable<MessageInitShape<Method["output"]>>,
 ) => Promise<MessageInitShape<Method["output"]>>;
+
+/** Where the messages of a stream go out. */
+export interface Outlet<Output extends Message = Message> {
+  /** Sends a message. False, and the message is not sent, if the client has too much unread. */
+  send(message: Output): boolean;
+  /**
+   * Undefined if the client has little unread, which is never so after a message was not sent. Otherwise it resolves
+   * when he has, or is gone; with false once he has read nothing for a while.
+   */
+  ready(): Promise<boolean> | undefined;
+}
+
+/** The same for a method that answers with a stream, which ends with the promise. It heeds its caller's signal. */
+export type StreamHandler<Method extends DescMethodServerStreaming = DescMethodServerStreaming> = (
+  request: MessageShape<Method["input"]>,
+  caller: EnteredCaller & {
+    /** Steps 1 and 2 of the order of answers once more, for a stream that outlives them. Rejects with a DomainError. */
+    readmit(): Promise<Principal>;
+  },
+  outlet: Outlet<MessageShape<Method["output"]>>,
+) => Promise<void>;
 
 /** A handler for every method of a service. */
 export type Implementation<Service extends DescService> = {
   [Name in keyof Service["method"]]: Service["method"][Name] extends DescMethodUnary
     ? Handler<Service["method"][Name]>
-    : never;
+    : Service["method"][Name] extends DescMethodServerStreaming
+      ? StreamHandler<Service["method"][Name]>
+      : never;
 };
+
+/** A method that can be served. */
+export type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
 
 /** An entrance for a method whose caller has been let in. Rejects with an RpcError. */
 export type Admitted = (request: Message) => Promise<Message>;
 
+/** The same for a method that answers with a stream: it resolves or rejects when the stream has ended. */
+export type AdmittedStream = (request: Message, outlet: Outlet) => Promise<void>;
+
 /** What every door calls, and the only thing. */
 export interface Pipeline {
   /** The methods that are served. */
-  readonly methods: readonly DescMethodUnary[];
+  readonly methods: readonly ServedMethod[];
   /**
    * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and does he hold the
    * method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
    */
   admit(method: DescMethod, call: Call): Promise<Admitted>;
+  /**
+   * The same for a method that answers with a stream. Its end is the caller's deadline, if he has set one, his leaving,
+   * or that of the server.
+   */
+  admitStream(method: DescMethod, call: Call): Promise<AdmittedStream>;
   /** What a door tells of an error that it met itself, such as a request that it cannot decode. */
   explain(error: unknown, call: Pick<Call, "requestId">): RpcError;
 }
@@ -87,8 +126,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   /** Validates a message of each type, so that no caller waits for the rules to be compiled. */
   warmUp(): void;
 } {
-  /** A method that is open to proof lets in callers without its permission; its handler asks for the one or the other. */
-  const served = new Map<DescMethod, { handler: Handler; permission: Permission; isOpenToProof: boolean }>();
+  const served = new Map<DescMethod, Entry>();
 
   /** Errors on their way out: a door explains again what the pipeline has explained. */
   const reported = new WeakSet<RpcError>();
@@ -100,13 +138,54 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     return told;
   }
 
+  /** Who calls, if he holds the permission anywhere. */
+  async function letIn({ permission, isOpenToProof }: Entry, { authorization }: Call): Promise<Principal> {
+    const principal = await parts.authenticate(authorization);
+    if (!isOpenToProof && !holds(principal, permission)) throw missing(permission);
+    return principal;
+  }
+
+  /** Steps 1 and 2; what comes back takes the others, and lets `run` call the handler. */
+  async function enter<Rest extends unknown[], Result>(
+    method: DescMethod,
+    call: Call,
+    timeoutMs: number | undefined,
+    ends: readonly End[],
+    run: (entry: Entry, caller: EnteredCaller, request: Message, ...rest: Rest) => Promise<Result>,
+  ): Promise<(request: Message, ...rest: Rest) => Promise<Result>> {
+    const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+    try {
+      if (parts.stopping.aborted) throw parts.stopping.reason;
+      const entry = served.get(method);
+      if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
+      const principal = await letIn(entry, call);
+      const actor = actorOf(principal, call);
+      return async (request, ...rest) => {
+        try {
+          checkItems(method.input, request);
+          validate(parts.validator, method.input, request);
+          checkInstance(parts.instance, request);
+          const left = deadline === undefined ? undefined : deadline - performance.now();
+          const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller is gone.")];
+          return await withDeadline(left, [gone, ...ends], (signal) =>
+            run(entry, { principal, actor, signal, permission: entry.permission }, request, ...rest),
+          );
+        } catch (error) {
+          throw explain(error, call, nameOf(method));
+        }
+      };
+    } catch (error) {
+      throw explain(error, call, nameOf(method));
+    }
+  }
+
   return {
     get methods() {
-      return [...served.keys()] as DescMethodUnary[];
+      return [...served.keys()] as ServedMethod[];
     },
     serve(service, implementation) {
       for (const method of service.methods) {
-        const handler = (implementation as Record<string, Handler>)[method.localName];
+        const handler = (implementation as Record<string, Handler | StreamHandler>)[method.localName];
         const permission = permissionOf(method);
         if (!handler) throw new Error(`${nameOf(method)} has no handler`);
         if (!permission) throw new Error(`${nameOf(method)} names no permission`);
@@ -117,49 +196,46 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       for (const { input } of served.keys()) parts.validator.validate(input, create(input));
     },
     explain,
-    async admit(method, call) {
-      const deadline = performance.now() + Math.min(call.timeoutMs ?? parts.maxCallMs, parts.maxCallMs);
-      try {
-        if (parts.stopping.aborted) throw parts.stopping.reason;
-        const entry = served.get(method);
-        if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
-        const { handler, permission, isOpenToProof } = entry;
-        const principal = await parts.authenticate(call.authorization);
-        if (!isOpenToProof && !holds(principal, permission)) throw missing(permission);
-
-        const { requestId, address, userAgent } = call;
-        const actor = {
-          subject: principal.subject,
-          ...(principal.tokenId !== undefined && { tokenId: principal.tokenId }),
-          requestId,
-          ...(address !== undefined && { address }),
-          ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
-        };
-        return async (request) => {
-          try {
-            checkItems(method.input, request);
-            validate(parts.validator, method.input, request);
-            checkInstance(parts.instance, request);
-            const idempotencyKey = isChanging(permission) ? call.idempotencyKey : undefined;
-            if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey);
-            return await withDeadline(call.signal, deadline - performance.now(), (signal) => {
-              const run = async (repeatable = {}) => {
-                const caller = { principal, actor, signal, permission, ...repeatable };
-                return create(method.output, await handler(request as never, caller));
-              };
-              if (idempotencyKey === undefined) return run();
-              const bytes = toBinary(method.input, request);
-              const named = { principal, idempotencyKey, method: method.name, request: bytes };
-              return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run);
-            });
-          } catch (error) {
-            throw explain(error, call, nameOf(method));
-          }
-        };
-      } catch (error) {
-        throw explain(error, call, nameOf(method));
-      }
+    admit(method, call) {
+      const timeoutMs = Math.min(call.timeoutMs ?? parts.maxCallMs, parts.maxCallMs);
+      return enter(method, call, timeoutMs, [], async (entry, caller, request) => {
+        const handler = entry.handler as Handler;
+        const run = async (repeatable = {}) =>
+          create(method.output, await handler(request as never, { ...caller, ...repeatable }));
+        const { idempotencyKey } = call;
+        if (idempotencyKey === undefined || !isChanging(entry.permission)) return run();
+        checkIdempotencyKey(idempotencyKey);
+        const { principal } = caller;
+        const named = { principal, idempotencyKey, method: method.name, request: toBinary(method.input, request) };
+        return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run);
+      });
     },
+    admitStream(method, call) {
+      const stopped: End = [parts.stopping, () => parts.stopping.reason];
+      return enter(method, call, call.timeoutMs, [stopped], (entry, caller, request, outlet: Outlet) =>
+        (entry.handler as StreamHandler)(request, { ...caller, readmit: () => letIn(entry, call) }, outlet),
+      );
+    },
+  };
+}
+
+/** A method that is served. */
+interface Entry {
+  handler: Handler | StreamHandler;
+  permission: Permission;
+  /** It lets in callers without its permission; its handler asks for the one or the other. */
+  isOpenToProof: boolean;
+}
+
+type EnteredCaller = Caller & { permission: Permission };
+
+function actorOf({ subject, tokenId }: Principal, { requestId, address, userAgent }: Call): Actor {
+  return {
+    subject,
+    ...(tokenId !== undefined && { tokenId }),
+    requestId,
+    ...(address !== undefined && { address }),
+    ...(userAgent !== undefined && { userAgent: userAgent.slice(0, 200) }),
   };
 }
 
@@ -193,23 +269,30 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
   if (!isOwn) throw new DomainError("INSTANCE_NOT_FOUND", "This server does not serve the instance that you name.");
 }
 
-/** Rejects at the deadline or when the caller is gone, whether or not the work heeds its signal. */
+/** Something that ends calls, and the error to tell then. */
+type End = readonly [signal: AbortSignal, reason: () => unknown];
+
+/** Rejects at the deadline, if there is one, or at one of the ends, whether or not the work heeds its signal. */
 async function withDeadline<Result>(
-  gone: AbortSignal,
-  timeoutMs: number,
+  timeoutMs: number | undefined,
+  ends: readonly End[],
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();
   const { signal } = controller;
-  const onGone = () => controller.abort(new DomainError("CANCELLED", "The caller is gone."));
   const onDeadline = () =>
     controller.abort(
       new DomainError("DEADLINE_EXCEEDED", "The time is up; a change was either made whole or not at all."),
     );
-  const timer = setTimeout(onDeadline, Math.max(timeoutMs, 0));
-  if (timeoutMs <= 0) onDeadline();
-  if (gone.aborted) onGone();
-  gone.addEventListener("abort", onGone, { once: true });
+  const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
+  const timer = isSet ? setTimeout(onDeadline, Math.max(timeoutMs, 0)) : undefined;
+  if (isSet && timeoutMs <= 0) onDeadline();
+  const listeners = ends.map(([end, reason]) => {
+    const onEnd = () => controller.abort(reason());
+    if (end.aborted) onEnd();
+    end.addEventListener("abort", onEnd, { once: true });
+    return () => end.removeEventListener("abort", onEnd);
+  });
   try {
     const aborted = new Promise<never>((_, reject) => {
       if (signal.aborted) reject(signal.reason);
@@ -218,6 +301,6 @@ async function withDeadline<Result>(
     return await Promise.race([aborted, work(signal)]);
   } finally {
     clearTimeout(timer);
-    gone.removeEventListener("abort", onGone);
+    for (const forget of listeners) forget();
   }
 }

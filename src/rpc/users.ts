@@ -2,7 +2,6 @@ import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf
 import {
   type CreateUser,
   type GetUserSchema,
-  LockCause,
   type Organization,
   type PatchUser,
   type SetPassword,
@@ -27,16 +26,13 @@ import {
   toDetails,
   toDetailsAnswer,
   toListDetails,
+  toLock,
   toTimestamp,
 } from "./convert.ts";
 import type { RpcError } from "./errors.ts";
 import { fromColumn, fromFilters } from "./filters.ts";
 import type { Handler, Implementation } from "./invoke.ts";
 
-const CAUSES: Record<Lock["cause"], LockCause> = {
-  manual: LockCause.MANUAL,
-  password_failures: LockCause.PASSWORD_FAILURES,
-};
 /**
  * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
  * than 100: a user who was created by JSON must not be one whom gRPC clients cannot read.
@@ -237,14 +233,7 @@ function toUser(stored: Stored<User>, now: number): MessageInitShape<typeof GetU
     },
     state: toState(stored.state, lock),
     ...(lock && {
-      lock: {
-        cause: CAUSES[lock.cause],
-        reason: lock.reason,
-        note: lock.note,
-        lockedBy: lock.by,
-        since: toTimestamp(lock.since),
-        ...(lock.until !== undefined && { until: toTimestamp(lock.until) }),
-      },
+      lock: toLock(lock),
     }),
   } as MessageInitShape<typeof GetUserSchema>;
 }

@@ -15,8 +15,10 @@ import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
-import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
+import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
+import { type Channel, type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
+import { framesOf } from "./frames.ts";
 import type { Limits } from "./limits.ts";
 import { challengeOf, errorDetails, plainResponse } from "./status.ts";
 
@@ -24,7 +26,7 @@ import { challengeOf, errorDetails, plainResponse } from "./status.ts";
 export interface ConnectDoor {
   /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
   find(path: string): UniversalHandler | undefined;
-  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse>;
+  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<LiveResponse>;
   /** What a caller of a path without a handler is told, if he speaks one of the three. */
   refuse(request: UniversalServerRequest, call: Call): UniversalServerResponse | undefined;
 }
@@ -34,6 +36,8 @@ interface Visit {
   call: Call;
   method: DescMethod;
   admitted: Admitted | undefined;
+  /** For a method that answers with a stream. */
+  stream: { admitted?: AdmittedStream; channel: Channel } | undefined;
   /** Whether the message could be read. */
   isRead: boolean;
   /** How long the rest of the request may take to arrive, milliseconds. */
@@ -62,11 +66,17 @@ export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
 export function createConnectDoor(
   pipeline: Pipeline,
   open: (router: ConnectRouter, explain: Explain) => void,
-  { bodyMs }: Pick<Limits, "bodyMs">,
+  limits: Pick<Limits, "bodyMs"> & ChannelLimits,
 ): ConnectDoor {
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
+  const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
   for (const method of pipeline.methods) {
-    gated.rpc(method, (request, { values }) => invoke(request, values), { readMaxBytes: maxBytesOf(method) });
+    const options = { readMaxBytes: maxBytesOf(method) };
+    if (method.methodKind === "unary") gated.rpc(method, (request, { values }) => invoke(request, values), options);
+    else {
+      gated.rpc(method, (request, { values }) => stream(request, values), options);
+      streams.set(method, framesOf(method.output));
+    }
   }
   const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
   open(ungated, (error, { signal, values }) => {
@@ -79,13 +89,26 @@ export function createConnectDoor(
   return {
     find: (path) => handlers.get(path),
     async serve(handler, request, call) {
-      const visit: Visit = { call, method: handler.method, admitted: undefined, isRead: false, bodyMs };
+      const frames = streams.get(handler.method);
+      const channel = frames && createChannel(limits);
+      const { bodyMs } = limits;
+      const visit: Visit = {
+        call,
+        method: handler.method,
+        admitted: undefined,
+        stream: channel && { channel },
+        isRead: false,
+        bodyMs,
+      };
       const contextValues = createContextValues().set(VISIT, visit);
       const header = withoutFarDeadline(request.header);
       const bytes = request.body as AsyncIterable<Uint8Array>;
       const isEndless = handler.method.methodKind === "bidi_streaming";
       const body = isEndless ? bytes : timed(bytes, visit);
-      return withPlainMessage(await handler({ ...request, contextValues, header, body }));
+      const response = withPlainMessage(await handler({ ...request, contextValues, header, body }));
+      if (!channel) return response;
+      const isJson = /\+json\b/.test(header.get("content-type") ?? "");
+      return { ...response, live: { channel, encode: isJson ? frames.json : frames.proto } };
     },
     refuse(request, call) {
       const { pathname } = new URL(request.url);
@@ -137,7 +160,9 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
   const timeoutMs = context.timeoutMs();
   visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
   try {
-    visit.admitted = await pipeline.admit(context.method, { ...visit.call, timeoutMs });
+    const call = { ...visit.call, timeoutMs };
+    if (visit.stream) visit.stream.admitted = await pipeline.admitStream(context.method, call);
+    else visit.admitted = await pipeline.admit(context.method, call);
     checkBase64(context);
   } catch (error) {
     throw toConnectError(error);
@@ -163,6 +188,20 @@ async function invoke(request: Message, values: ContextValues): Promise<Message>
   } catch (error) {
     throw toConnectError(error);
   }
+}
+
+/** Gives Connect the first message and the end; what is between them goes by the channel. */
+async function* stream(request: Message, values: ContextValues): AsyncGenerator<Message> {
+  const visit = visitOf(values);
+  const { admitted, channel } = visit.stream as { admitted: AdmittedStream; channel: Channel };
+  visit.isRead = true;
+  const ended = admitted(request, channel).catch((error) => {
+    throw toConnectError(error);
+  });
+  ended.catch(() => {});
+  const first = await channel.first(ended);
+  if (first) yield first;
+  await ended;
 }
 
 async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGenerator<Uint8Array> {

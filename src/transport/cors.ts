@@ -5,7 +5,9 @@ import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 const MAX_AGE_S = 7_200;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"].join(", ");
-const ALLOWED = [...cors.allowedHeaders, "Authorization", "Idempotency-Key", "X-Request-Id"].join(", ");
+const ALLOWED = [...cors.allowedHeaders, "Authorization", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"].join(
+  ", ",
+);
 const EXPOSED = [...cors.exposedHeaders, "WWW-Authenticate", "X-Request-Id"].join(", ");
 
 /** Whether this is a browser that asks before it calls (https://fetch.spec.whatwg.org/#cors-preflight-request). */

@@ -1,11 +1,13 @@
-import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
+import { type LiveResponse, writeLive } from "./channel.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
 import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
 import type { IntrospectionDoor } from "./introspection.ts";
+import type { Limits } from "./limits.ts";
 import type { NodeRequest, NodeResponse } from "./listener.ts";
 import type { RestDoor } from "./rest.ts";
 import { statusResponse, wrongVerb } from "./status.ts";
@@ -18,6 +20,7 @@ export interface Doors {
   introspection: IntrospectionDoor;
   web: WebDoor;
   corsOrigins: readonly string[];
+  limits: Pick<Limits, "streamEndMs">;
   newId: () => string;
   /** Told of what went wrong outside of a call. */
   onFailure(error: unknown): void;
@@ -31,7 +34,11 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
     nodeRequest.on("error", () => {});
     nodeResponse.on("error", () => {});
     respond(nodeRequest, nodeResponse, requestId)
-      .then((response) => universalResponseToNodeResponse(response, nodeResponse))
+      .then((response) =>
+        response.live && response.body
+          ? writeLive(response, nodeResponse, doors.limits)
+          : universalResponseToNodeResponse(response, nodeResponse),
+      )
       .catch((error) => {
         if (!isGone(nodeRequest, nodeResponse)) doors.onFailure(error);
         nodeResponse.destroy();
@@ -42,7 +49,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
     nodeRequest: NodeRequest,
     nodeResponse: NodeResponse,
     requestId: string,
-  ): Promise<UniversalServerResponse> {
+  ): Promise<LiveResponse> {
     const request = toUniversal(nodeRequest, nodeResponse);
     if (request instanceof RpcError) return withHeaders(statusResponse(request), { "x-request-id": requestId });
     const call: Call = {
@@ -54,7 +61,9 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
       timeoutMs: undefined,
       signal: request.signal,
     };
-    const response = isPreflight(request) ? { status: 204, header: new Headers() } : await enter(request, call);
+    const response: LiveResponse = isPreflight(request)
+      ? { status: 204, header: new Headers() }
+      : await enter(request, call);
     // Over HTTP/2, Node refuses to write one.
     if (request.method === "HEAD") delete response.body;
     return withHeaders(response, {
@@ -64,7 +73,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
     });
   }
 
-  async function enter(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
+  async function enter(request: UniversalServerRequest, call: Call): Promise<LiveResponse> {
     const handler = doors.connect.find(new URL(request.url).pathname);
     if (!handler)
       return (
@@ -113,7 +122,7 @@ function requestIdOf({ headers }: NodeRequest, newId: () => string): string {
   return typeof given === "string" && /^[\w.:-]{1,100}$/.test(given) ? given : newId();
 }
 
-function withHeaders(response: UniversalServerResponse, headers: Record<string, string>): UniversalServerResponse {
+function withHeaders(response: LiveResponse, headers: Record<string, string>): LiveResponse {
   const header = new Headers(response.header);
   for (const [name, value] of Object.entries(headers)) {
     if (name === "vary") header.append(name, value);

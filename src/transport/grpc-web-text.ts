@@ -1,6 +1,8 @@
-import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
 import { MAX_MESSAGE_BYTES, readAll } from "./body.ts";
+import type { LiveResponse } from "./channel.ts";
+import { inBase64 } from "./frames.ts";
 
 const TEXT = "application/grpc-web-text";
 const BINARY = "application/grpc-web";
@@ -21,12 +23,18 @@ export function toBinaryRequest(request: UniversalServerRequest): UniversalServe
 }
 
 /** The response in base64, each piece for itself, so that nothing waits for the next. */
-export function toTextResponse(response: UniversalServerResponse): UniversalServerResponse {
+export function toTextResponse(response: LiveResponse): LiveResponse {
   const header = new Headers(response.header);
   const type = header.get("content-type") ?? "";
   if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
   header.set("content-type", type.replace(BINARY, TEXT));
-  return { ...response, header, body: encoded(response.body as AsyncIterable<Uint8Array>) };
+  const { live } = response;
+  return {
+    ...response,
+    header,
+    body: encoded(response.body as AsyncIterable<Uint8Array>),
+    ...(live && { live: { ...live, encode: inBase64(live.encode) } }),
+  };
 }
 
 async function* decoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -21,6 +21,15 @@ export interface Limits {
   callMs: number;
   /** How long calls may go on after the server was told to stop. */
   drainMs: number;
+  /** Streams of events that may be open at once. */
+  watchers: number;
+  /** What one stream may have written that its client has not taken, bytes; and how long he may take nothing of it. */
+  watcherBytes: number;
+  watcherStallMs: number;
+  /** Until a client is sent a sign of life, and until his right to the stream is looked at again. */
+  heartbeatMs: number;
+  /** How long the end of a stream waits for a client who does not read. */
+  streamEndMs: number;
 }
 
 export const LIMITS: Limits = {
@@ -35,4 +44,9 @@ export const LIMITS: Limits = {
   bodyMs: 20_000,
   callMs: 30_000,
   drainMs: 10_000,
+  watchers: 10_000,
+  watcherBytes: 1024 * 1024,
+  watcherStallMs: 5_000,
+  heartbeatMs: 15_000,
+  streamEndMs: 10_000,
 };

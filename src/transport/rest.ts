@@ -1,4 +1,4 @@
-import { type DescMethod, getOption, toJsonString } from "@bufbuild/protobuf";
+import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
 import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
@@ -7,6 +7,8 @@ import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
 import { maxBytesOf, readAll, tooLarge, withBodyDeadline } from "./body.ts";
+import type { ChannelLimits, LiveResponse } from "./channel.ts";
+import { eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import { errorDetails, plainResponse, statusResponse } from "./status.ts";
@@ -15,7 +17,7 @@ import { errorDetails, plainResponse, statusResponse } from "./status.ts";
 const COMPRESS_FROM_BYTES = 1_024;
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
-export type RestDoor = (request: UniversalServerRequest, call: Call) => Promise<UniversalServerResponse>;
+export type RestDoor = (request: UniversalServerRequest, call: Call) => Promise<LiveResponse>;
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
 class HttpRefusal extends Error {
@@ -32,20 +34,30 @@ class HttpRefusal extends Error {
 }
 
 /** Throws if a route of a method cannot be served. */
-export function createRestDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): RestDoor {
+export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"> & ChannelLimits): RestDoor {
+  const { bodyMs } = limits;
   const router = createRouter(pipeline.methods.flatMap(routesOf));
 
-  async function answer(request: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
+  async function answer(request: UniversalServerRequest, call: Call): Promise<LiveResponse> {
     const url = new URL(request.url);
     const match = router.match(request.method, url.pathname);
     if ("allowed" in match) throw noRoute(request, match.allowed);
     const { method } = match.route;
 
     const timeoutMs = timeoutOf(request);
+    const message = async (): Promise<Message> => {
+      if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
+      const body = await readBody(request, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
+      return bindRequest(match, url.searchParams, body);
+    };
+    if (isStreaming(method)) {
+      const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
+      const asked = await message();
+      resumeBehind(asked, request.header);
+      return eventStream(pipeline, admitted, asked, call, limits);
+    }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
-    if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
-    const body = await readBody(request, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
-    const response = await admitted(bindRequest(match, url.searchParams, body));
+    const response = await admitted(await message());
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
     return success(method, `${json}\n`, request.header.get("accept-encoding"));
   }

@@ -11,16 +11,15 @@ export const errorDetails = createRegistry(file_google_rpc_error_details);
 
 /** An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193). */
 export function statusResponse(error: RpcError, httpStatus?: number): UniversalServerResponse {
-  const { code, message, packedDetails: details } = error;
-  const status = create(StatusSchema, { code, message, details });
   const header = new Headers({ "content-type": "application/json" });
   const challenge = challengeOf(error);
   if (challenge) header.set("www-authenticate", challenge);
-  return plainResponse(
-    httpStatus ?? codeToHttpStatus(code as number),
-    header,
-    `${toJsonString(StatusSchema, status, { registry: errorDetails })}\n`,
-  );
+  return plainResponse(httpStatus ?? codeToHttpStatus(error.code as number), header, `${statusJson(error)}\n`);
+}
+
+/** The google.rpc.Status of an error, in one line. */
+export function statusJson({ code, message, packedDetails: details }: RpcError): string {
+  return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });
 }
 
 /** The answer to a verb that a path does not take. */

@@ -20,6 +20,7 @@ const SERVICES = [
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
   "userlock.v3alpha.AccessService",
+  "userlock.v3alpha.EventService",
   "userlock.v3alpha.SessionService",
   "userlock.v3alpha.SettingsService",
   "userlock.v3alpha.UserService",

@@ -4,6 +4,7 @@ import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { EventService } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
@@ -16,6 +17,9 @@ import { MAX_ITEMS } from "../../src/rpc/items.ts";
 import { maxBytesOf } from "../../src/transport/body.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
 import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
+
+/** How long a command is followed that has no end, milliseconds. */
+const FOLLOW_MS = 4_000;
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -64,6 +68,7 @@ describe("the commands", () => {
       BENCH_ROUNDS: "1",
       BENCH_CALLS: "10",
       BENCH_USERS: "1000",
+      BENCH_WATCHERS: "100",
     };
   });
 
@@ -77,6 +82,13 @@ describe("the commands", () => {
   const here = (code: string) =>
     code.replaceAll("http://127.0.0.1:8080", server.url).replaceAll("data/", `${folder.file("data")}/`);
 
+  /** Runs a command to its end, or, if it has none, for a while. */
+  function run(command: string, args: string[], isEndless: boolean) {
+    const options = { env: environment, encoding: "utf8", ...(isEndless && { timeout: FOLLOW_MS }) } as const;
+    const { status, signal, stdout, stderr } = spawnSync(command, args, options);
+    return { status: isEndless && signal === "SIGTERM" ? 0 : status, stdout, stderr };
+  }
+
   const [twoCommands, ...others] = blocks("sh");
 
   test("the two commands are the ones that CI runs", () => {
@@ -89,10 +101,7 @@ describe("the commands", () => {
 
   test("each block runs, and its output shows no error but the one that is announced", () => {
     const outputs = others.map((code) => {
-      const { status, stdout, stderr } = spawnSync("bash", ["-euo", "pipefail", "-c", here(code)], {
-        env: environment,
-        encoding: "utf8",
-      });
+      const { status, stdout, stderr } = run("bash", ["-euo", "pipefail", "-c", here(code)], code.includes("curl -N"));
       return { code, status, output: stdout + stderr };
     });
     expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);
@@ -100,12 +109,15 @@ describe("the commands", () => {
     expect(reasons).toEqual(['"reason":"USER_ALREADY_LOCKED"']);
     expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
     expect(outputs.find(({ code }) => code.includes("token create"))?.output).toMatch(/^userlock_[\w-]{43}\n/);
+    expect(outputs.find(({ code }) => code.includes("_watch"))?.output).toMatch(
+      /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m,
+    );
     expect(existsSync(folder.file("data/copy.db"))).toBe(true);
   }, 120_000);
 
   test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", (code) => {
     writeFileSync(snippet, here(code));
-    const { status, stdout, stderr } = spawnSync(process.execPath, [snippet], { env: environment, encoding: "utf8" });
+    const { status, stdout, stderr } = run(process.execPath, [snippet], code.includes("for (;;)"));
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toMatch(/^(un)?locked at \{/);
   });
@@ -131,14 +143,15 @@ describe("the tables say what the code does", () => {
   });
 
   test("methods", () => {
-    const services = [UserService, SessionService, SettingsService, AccessService];
+    const services = [UserService, SessionService, SettingsService, AccessService, EventService];
     const expected = services.flatMap((service) =>
       service.methods.map((method) => {
         const { pattern } = getOption(method, http);
         const path = String(pattern.value).replace("/resources/v3alpha", "");
         const route = pattern.case ? `${pattern.case.toUpperCase()} ${path}` : "POST /oauth/v2/introspect";
         const { permission, proofInRequest } = getOption(method, policy);
-        return [method.name, route, permission, proofInRequest];
+        const name = method.methodKind === "unary" ? method.name : `${method.name}, a stream`;
+        return [name, route, permission, proofInRequest];
       }),
     );
     const written = rows("Methods").filter(([name]) => name !== "method");
@@ -189,6 +202,10 @@ describe("the tables say what the code does", () => {
       "body of a request": `${LIMITS.bodyMs / 1000} s`,
       "idle HTTP/1.1 connection": `${LIMITS.keepAliveMs / 1000} s`,
       "HTTP/2 connection without an open stream": `${LIMITS.sessionIdleMs / 1000} s`,
+      "who watch at once": LIMITS.watchers.toLocaleString("en"),
+      "unread of a stream of events; taking nothing of it": `${(LIMITS.watcherBytes / 1024).toLocaleString("en")} KiB; ${LIMITS.watcherStallMs / 1000} s`,
+      "a stream of events without a message": `${LIMITS.heartbeatMs / 1000} s`,
+      "the end of a stream that its client does not read": `${LIMITS.streamEndMs / 1000} s`,
     });
     expect(readme).toContain(`A call takes ${LIMITS.callMs / 1000} s at most`);
     expect(readme).toContain(`lets calls finish for up to ${LIMITS.drainMs / 1000} s`);

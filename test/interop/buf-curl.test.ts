@@ -101,6 +101,7 @@ test.each(SCHEMAS.slice(1))("$schema lists every service, and the methods of eac
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
     "userlock.v3alpha.AccessService",
+    "userlock.v3alpha.EventService",
     "userlock.v3alpha.SessionService",
     "userlock.v3alpha.SettingsService",
     "userlock.v3alpha.UserService",

@@ -207,6 +207,7 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   GetLockoutPolicy: ["GET", "/settings/lockout"],
   SetLockoutPolicy: ["PUT", "/settings/lockout", "policy"],
   ResetLockoutPolicy: ["DELETE", "/settings/lockout"],
+  ListEvents: ["GET", "/events"],
 };
 
 function restDoor(url: string): Door {
@@ -256,7 +257,7 @@ async function readRest(method: DescMethodUnary, response: Response): Promise<An
 function flatten(name: string, value: JsonValue, query: URLSearchParams): void {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
     for (const [key, inner] of Object.entries(value)) flatten(`${name}.${key}`, inner, query);
-  } else query.append(name, String(value));
+  } else for (const item of [value].flat()) query.append(name, String(item));
 }
 
 function headersOf(token: string | undefined, headers: Record<string, string> = {}): Headers {

@@ -114,7 +114,7 @@ export function openGrpcClient(
     stream<Method extends DescMethod>(
       method: Method,
       request: MessageInitShape<Method["input"]>,
-      { metadata, ...options }: Options = {},
+      { metadata, onMessage, ...options }: Options & { onMessage?(message: MessageShape<Method["output"]>): void } = {},
     ) {
       const client = clientOf(method.parent);
       const open = (client[method.name] as unknown as ServerStream).bind(client);
@@ -123,6 +123,7 @@ export function openGrpcClient(
       const waiting: (() => void)[] = [];
       stream.on("data", (message) => {
         messages.push(message);
+        onMessage?.(message);
         for (const wake of waiting.splice(0)) wake();
       });
       stream.on("error", () => {});

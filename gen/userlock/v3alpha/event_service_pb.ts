@@ -420,10 +420,11 @@ export const EventService: GenService<{
   },
   /**
    * WatchEvents streams events as they happen, from now on or from a cursor on. The first message comes at once and has
-   * no event, only the cursor at which the stream begins; so do the messages that come when nothing has happened for 15
-   * seconds. Who resumes with his last cursor misses nothing and gets nothing twice. A caller who does not read is cut
-   * with RESOURCE_EXHAUSTED, WATCHER_TOO_SLOW; the stream of one whose token or grant is gone ends with the error that
-   * a call would get. Over REST it is text/event-stream with the cursor as id, and Last-Event-ID is honoured.
+   * no event, only the cursor at which the stream begins; so do the messages that come when nothing has passed for 15
+   * seconds, whose cursors move on past what did not pass. Who resumes with his last cursor misses nothing and gets
+   * nothing twice. A caller who leaves too much unread and reads nothing is cut with RESOURCE_EXHAUSTED,
+   * WATCHER_TOO_SLOW; the stream of one whose token is revoked or whose user may no longer act ends with the error that
+   * a call would get. Over REST it is text/event-stream with the cursor as id, and Last-Event-ID goes before "after".
    *
    * @generated from rpc userlock.v3alpha.EventService.WatchEvents
    */

@@ -1,0 +1,140 @@
+import type { ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
+import type { Message } from "@bufbuild/protobuf";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { Outlet } from "../rpc/invoke.ts";
+import type { Encode } from "./frames.ts";
+import type { Limits } from "./limits.ts";
+import type { NodeResponse } from "./listener.ts";
+
+/** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
+const MAX_HELD = 100;
+
+/**
+ * The way of a stream's messages past the door's own pipeline: straight into the response, as bytes that all who are
+ * sent the message share. The door writes the first message and the end.
+ */
+export interface Channel extends Outlet {
+  /** The first message, which goes no other way; undefined if the stream ends before it. */
+  first(ended: Promise<void>): Promise<Message | undefined>;
+  /** Sends what has come meanwhile, and from now on each message as it comes. */
+  open(response: NodeResponse, encode: Encode): void;
+}
+
+/** A response that has the messages of a channel between its first bytes and its last. */
+export interface LiveResponse extends UniversalServerResponse {
+  live?: { channel: Channel; encode: Encode };
+}
+
+/** What a channel needs to know of the limits. */
+export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
+
+export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): Channel {
+  const held: Message[] = [];
+  let isFirst = true;
+  let isRefused = false;
+  let target: Writable | undefined;
+  let encodeFor: Encode;
+  const opened = Promise.withResolvers<boolean>();
+  const first = Promise.withResolvers<Message>();
+
+  function write(out: Writable, frame: Buffer): void {
+    // What is sent in one go is written in one go.
+    if (out.writableCorked === 0) {
+      out.cork();
+      process.nextTick(() => out.uncork());
+    }
+    out.write(frame);
+  }
+
+  function hold(message: Message): boolean {
+    if (held.length >= MAX_HELD) return false;
+    if (isFirst) first.resolve(message);
+    else held.push(message);
+    isFirst = false;
+    return true;
+  }
+
+  return {
+    send(message) {
+      if (!target) return hold(message);
+      if (target.destroyed) return true;
+      const frame = encodeFor(message);
+      const unread = target.writableLength;
+      isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
+      if (!isRefused) write(target, frame);
+      return !isRefused;
+    },
+    ready() {
+      if (!target) return opened.promise;
+      if (target.destroyed || target.writableLength <= (isRefused ? 0 : watcherBytes / 4)) return undefined;
+      return drains(target, watcherStallMs);
+    },
+    first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
+    open(response, encode) {
+      // Node's HTTP/2 response is a layer on its stream that this needs not.
+      target = ("stream" in response ? response.stream : response) as Writable;
+      encodeFor = encode;
+      for (const message of held.splice(0)) write(target, encode(message));
+      opened.resolve(true);
+    },
+  };
+}
+
+/** Whether all that is written is taken, or nobody is there to take it; false once nothing was taken for `stallMs`. */
+function drains(out: Writable, stallMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    let unread = out.writableLength;
+    let since = performance.now();
+    const settle = (result: boolean) => {
+      clearInterval(timer);
+      out.off("drain", onDrain).off("close", onDrain);
+      resolve(result);
+    };
+    const onDrain = () => settle(true);
+    // Not for the stall alone: of a few bytes no "drain" is told.
+    const timer = setInterval(() => {
+      if (out.writableLength === 0) return settle(true);
+      if (out.writableLength < unread) since = performance.now();
+      else if (performance.now() - since >= stallMs) settle(false);
+      unread = out.writableLength;
+    }, stallMs / 10);
+    out.on("drain", onDrain).on("close", onDrain);
+  });
+}
+
+/**
+ * Writes the response, and between its first bytes and its last those of its channel. Nobody who does not read is waited
+ * for longer than `streamEndMs`.
+ */
+export async function writeLive(
+  { status, header, trailer, body, live }: LiveResponse,
+  nodeResponse: NodeResponse,
+  { streamEndMs }: Pick<Limits, "streamEndMs">,
+): Promise<void> {
+  // HTTP/2's has the same methods, but TypeScript cannot call what the two declare differently.
+  const response = nodeResponse as ServerResponse;
+  let cut: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  response.once("close", () => {
+    isClosed = true;
+    clearTimeout(cut);
+  });
+  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  try {
+    let chunk = await chunks.next();
+    response.writeHead(status, Object.fromEntries(header ?? []));
+    if (!chunk.done) response.write(chunk.value);
+    live?.channel.open(nodeResponse, live.encode);
+    while (!chunk.done) {
+      chunk = await chunks.next();
+      if (!chunk.done && !isClosed) response.write(chunk.value);
+    }
+  } finally {
+    void chunks.return?.().catch(() => {});
+  }
+  if (isClosed) return;
+  cut = setTimeout(() => response.destroy(), streamEndMs);
+  if (trailer) response.addTrailers(Object.fromEntries(trailer));
+  response.end();
+}

@@ -1,0 +1,197 @@
+import { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { create, fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import {
+  EventService,
+  type WatchEventsResponse,
+  WatchEventsResponseSchema,
+} from "../../gen/userlock/v3alpha/event_service_pb.ts";
+import { createTail } from "../../src/app/tail.ts";
+import { createWatch } from "../../src/app/watch.ts";
+import { eventMethods } from "../../src/rpc/events.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { createChannel } from "../../src/transport/channel.ts";
+import { type Encode, framesOf, inBase64 } from "../../src/transport/frames.ts";
+import type { NodeResponse } from "../../src/transport/listener.ts";
+import { until } from "../support/appends.ts";
+import { happen, VIEWER } from "../support/watching.ts";
+
+const LIMITS = { watcherBytes: 1_000, watcherStallMs: 50 };
+const frames = framesOf(WatchEventsResponseSchema);
+const message = (cursor: string) => create(WatchEventsResponseSchema, { cursor });
+
+/** A response that keeps what is written to it, and takes it when it is told to. */
+function response() {
+  const chunks: Buffer[] = [];
+  const taken: (() => void)[] = [];
+  let isTaking = true;
+  const out = new Writable({
+    write(chunk, _encoding, done) {
+      chunks.push(chunk);
+      if (isTaking) done();
+      else taken.push(done);
+    },
+  });
+  return {
+    out: out as unknown as NodeResponse,
+    stream: out,
+    chunks,
+    stop() {
+      isTaking = false;
+    },
+    take() {
+      isTaking = true;
+      for (const done of taken.splice(0)) done();
+    },
+  };
+}
+
+const cursors = (chunks: Buffer[]) =>
+  chunks.map((chunk) => fromBinary(WatchEventsResponseSchema, chunk.subarray(5)).cursor);
+
+describe("a channel", () => {
+  test("leaves the first message to the door, and keeps what comes before there is a response", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, chunks } = response();
+    const first = channel.first(new Promise(() => {}));
+    for (const cursor of ["1", "2", "3"]) expect(channel.send(message(cursor))).toBe(true);
+    expect(await first).toMatchObject({ cursor: "1" });
+    channel.open(out, frames.proto);
+    channel.send(message("4"));
+    await sleep(0);
+    expect(cursors(chunks)).toEqual(["2", "3", "4"]);
+  });
+
+  test("holds little before there is a response, and loses nothing of it", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, chunks } = response();
+    let sent = 0;
+    while (channel.send(message(String(sent)))) sent++;
+    expect(sent).toBeLessThan(200);
+    const ready = channel.ready();
+    channel.open(out, frames.proto);
+    expect(await ready).toBe(true);
+    await sleep(0);
+    expect(cursors(chunks)).toEqual(Array.from({ length: sent - 1 }, (_, each) => String(each + 1)));
+  });
+
+  test("tells the door of a stream that ended before its first message", async () => {
+    const failed = Promise.reject(new Error("refused"));
+    await expect(createChannel(LIMITS).first(failed)).rejects.toThrow("refused");
+    expect(await createChannel(LIMITS).first(Promise.resolve())).toBeUndefined();
+  });
+
+  test("holds no more than its bound of what is not taken", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, stream, stop, take } = response();
+    channel.send(message("0"));
+    channel.open(out, frames.proto);
+    stop();
+    let sent = 0;
+    while (channel.send(message("x".repeat(90)))) sent++;
+    expect(stream.writableLength).toBeLessThanOrEqual(LIMITS.watcherBytes);
+    expect(sent).toBe(Math.floor(LIMITS.watcherBytes / (5 + 92)));
+    const ready = channel.ready();
+    take();
+    expect(await ready).toBe(true);
+    expect(channel.ready()).toBeUndefined();
+    expect(channel.send(message("x".repeat(90)))).toBe(true);
+    await sleep(0);
+    // One that is larger than the bound waits only until it is alone.
+    expect(channel.send(message("x".repeat(2_000)))).toBe(true);
+  });
+
+  test("finds out that nothing is taken, and that little is", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, stop, take } = response();
+    channel.send(message("0"));
+    expect(channel.ready()).toBeDefined();
+    channel.open(out, frames.proto);
+    stop();
+    for (let sent = 0; sent < 9; sent++) channel.send(message("x".repeat(90)));
+    expect(await channel.ready()).toBe(false);
+    const ready = channel.ready();
+    for (let time = 0; time < 4; time++) {
+      await sleep(LIMITS.watcherStallMs / 2);
+      take();
+      stop();
+    }
+    take();
+    expect(await ready).toBe(true);
+  });
+
+  test("does not wait for somebody who is gone", async () => {
+    const channel = createChannel(LIMITS);
+    const { out, stream, stop } = response();
+    channel.send(message("0"));
+    channel.open(out, frames.proto);
+    stop();
+    for (let sent = 0; sent < 9; sent++) channel.send(message("x".repeat(90)));
+    const ready = channel.ready();
+    stream.destroy();
+    expect(await ready).toBe(true);
+    expect(channel.ready()).toBeUndefined();
+    expect(channel.send(message("1"))).toBe(true);
+  });
+});
+
+test("the frames of gRPC, gRPC-Web and Connect are alike", () => {
+  const one = message("12");
+  const parts = (frame: Buffer) => [frame[0], frame.readUInt32BE(1), frame.subarray(5)] as const;
+  const [flag, length, data] = parts(frames.proto(one));
+  expect([flag, length]).toEqual([0, data.length]);
+  expect(fromBinary(WatchEventsResponseSchema, data)).toEqual(one);
+  expect(fromJsonString(WatchEventsResponseSchema, String(parts(frames.json(one))[2]))).toEqual(one);
+  expect(Buffer.from(String(inBase64(frames.proto)(one)), "base64")).toEqual(frames.proto(one));
+});
+
+test("an event is encoded once for all who watch, however many they are", async () => {
+  const WATCHERS = 1_000;
+  const EVENTS = 5;
+  const store = await openSqliteStore(":memory:", "default");
+  const onError = (error: unknown) => {
+    throw error;
+  };
+  const tail = createTail({ store, onError });
+  const watch = createWatch({ store, tail, maxWatchers: WATCHERS, heartbeatMs: 60_000, onError });
+  const { watchEvents } = eventMethods({ list: () => Promise.reject(new Error("not asked")), watch });
+  const encodes: Encode[] = [frames.proto, frames.json, inBase64(frames.proto), inBase64(frames.json)];
+  const gone = new AbortController();
+  const written = encodes.map(() => new Set<Buffer>());
+  let writes = 0;
+
+  const streams = Array.from({ length: WATCHERS }, async (_, index) => {
+    const channel = createChannel({ watcherBytes: 1_000_000, watcherStallMs: 1_000 });
+    const caller = {
+      principal: VIEWER,
+      actor: { subject: VIEWER.subject },
+      permission: "event.read" as const,
+      readmit: async () => VIEWER,
+      signal: gone.signal,
+    };
+    const ended = watchEvents(create(EventService.method.watchEvents.input), caller, {
+      send: (sent: WatchEventsResponse) => channel.send(sent),
+      ready: () => channel.ready(),
+    }).catch(() => {});
+    await channel.first(ended);
+    const kind = index % encodes.length;
+    const out = new Writable({
+      // As Buffers, which are compared by who they are.
+      objectMode: true,
+      write(chunk, _encoding, done) {
+        written[kind]!.add(chunk);
+        writes++;
+        done();
+      },
+    });
+    channel.open(out as unknown as NodeResponse, encodes[kind]!);
+    return ended;
+  });
+  await sleep(100);
+  for (let event = 0; event < EVENTS; event++) await happen(store);
+  await until(() => writes === WATCHERS * EVENTS);
+  expect(written.map(({ size }) => size)).toEqual(encodes.map(() => EVENTS));
+  gone.abort();
+  await Promise.all(streams);
+  await store.close();
+});
