@@ -16,10 +16,13 @@ import { DEFAULT_POLICY } from "../../src/domain/lockout.ts";
 import { MAX_ITEMS } from "../../src/rpc/items.ts";
 import { maxBytesOf } from "../../src/transport/body.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
+import { type Cluster, installedPostgres, query, startCluster } from "../support/postgres.ts";
 import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
 
 /** How long a command is followed that has no end, milliseconds. */
 const FOLLOW_MS = 4_000;
+
+import { openStoreAt } from "../support/stores.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -46,10 +49,15 @@ describe("the commands", () => {
   const folder = temporaryFolder();
   const snippet = `.readme-${process.pid}.ts`;
   let server: ServerProcess;
+  let cluster: Cluster;
   let environment: NodeJS.ProcessEnv;
 
   beforeAll(async () => {
     mkdirSync(folder.file("data"));
+    const programs = installedPostgres();
+    cluster = await startCluster(programs);
+    await query(cluster.url, "CREATE DATABASE restored TEMPLATE template0");
+    await (await openStoreAt(cluster.url)).close();
     server = await startServer({
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
       USERLOCK_ADMIN_TOKEN: "",
@@ -57,6 +65,9 @@ describe("the commands", () => {
     const TOKEN = readFileSync(folder.file("data/admin.token"), "utf8").trim();
     environment = {
       ...withoutSettings(process.env),
+      PATH: `${programs}:${process.env.PATH}`,
+      DATABASE_URL: cluster.url,
+      NEW_DATABASE_URL: Object.assign(new URL(cluster.url), { pathname: "/restored" }).href,
       URL: server.url,
       TOKEN,
       USERLOCK_URL: server.url,
@@ -74,6 +85,7 @@ describe("the commands", () => {
 
   afterAll(async () => {
     await server?.stop();
+    await cluster?.remove();
     rmSync(snippet, { force: true });
     folder.remove();
   });
@@ -113,6 +125,7 @@ describe("the commands", () => {
       /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m,
     );
     expect(existsSync(folder.file("data/copy.db"))).toBe(true);
+    expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
   }, 120_000);
 
   test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", (code) => {
