@@ -6,7 +6,7 @@ const POLL_MS = 1_000;
 /** Events of one read. */
 const PAGE = 1_000;
 /** The first and the longest wait after a read that failed, milliseconds. */
-const RETRY_MS = { first: 100, longest: 5_000 };
+export const RETRY_MS = { first: 100, longest: 5_000 };
 /** Events that a listener is given at once, which it may then write at once. */
 const BATCH = 100;
 /** How many events are given away in one turn of the event loop, so that others are served between them. */
@@ -89,11 +89,10 @@ export function createTail({
     while (!signal.aborted) {
       isHinted = false;
       try {
-        const { events, cursor } = await store.read({ from: run.cursor, limit: PAGE });
+        const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
         retryMs = RETRY_MS.first;
         await deliver(run, events);
-        run.cursor = cursor ?? run.cursor;
-        if (events.length < PAGE) await hintOrPoll();
+        if (!hasMore) await hintOrPoll();
       } catch (error) {
         if (signal.aborted) return;
         onError(error);

@@ -4,13 +4,13 @@ import { DomainError, invalidField } from "../domain/errors.ts";
 import { accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import type { Cursor, EventStore, LogPage, RecordedEvent } from "../store/port.ts";
-import { checkCursor, type EventQuestion, filterOf, matcher } from "./events.ts";
-import type { Following, Tail } from "./tail.ts";
+import { type EventQuestion, filterOf, matcher } from "./events.ts";
+import { type Following, RETRY_MS, type Tail } from "./tail.ts";
 
 /** Events of one read by which a watcher catches up. */
 const PAGE = 1_000;
-/** The first and the longest wait after a fault of the store, milliseconds. */
-const RETRY_MS = { first: 100, longest: 5_000 };
+/** How many catch up at the same time, so that a thousand who come back at once leave the store to others, too. */
+const MAX_READS = 4;
 
 export interface WatchQuestion extends EventQuestion {
   /** The stream goes on behind it; left out, it begins now. */
@@ -51,11 +51,11 @@ export function createWatch(parts: {
   onError(error: unknown): void;
 }): Watch {
   let open = 0;
+  const read = inTurns(MAX_READS, parts.store.read);
   return async (question, watcher) => {
     const { after } = question;
-    if (after !== undefined) {
-      const { cursor } = await checkCursor(parts.store, after, "after");
-      if (cursor === undefined || cursor < after) throw invalidField("after", "lies beyond the end of this log");
+    if (after !== undefined && after > (await parts.store.head())) {
+      throw invalidField("after", "lies beyond the end of this log");
     }
     filterOf(watcher.principal, question);
     if (open >= parts.maxWatchers) {
@@ -65,7 +65,7 @@ export function createWatch(parts: {
     try {
       const following = await parts.tail.follow();
       try {
-        return await stream(parts, following, question, watcher);
+        return await stream({ ...parts, read }, following, question, watcher);
       } finally {
         following.leave();
       }
@@ -76,7 +76,7 @@ export function createWatch(parts: {
 }
 
 async function stream(
-  { store, heartbeatMs, onError }: Parameters<typeof createWatch>[0],
+  { store, read, heartbeatMs, onError }: Parameters<typeof createWatch>[0] & { read: EventStore["read"] },
   following: Following,
   question: WatchQuestion,
   watcher: Watcher,
@@ -128,6 +128,7 @@ async function stream(
    */
   function live(): Promise<void> {
     return new Promise((resolve) => {
+      if (end.signal.aborted) return resolve();
       const stop = () => {
         detach();
         isLive = false;
@@ -163,13 +164,22 @@ async function stream(
     }
   }
 
-  const nextPage = () => store.read({ from: cursor, limit: PAGE, where });
+  const nextPage = () => read({ from: cursor, limit: PAGE, where });
+
+  async function firstPage(after: Cursor): Promise<LogPage> {
+    try {
+      return await read({ from: after, limit: PAGE, where });
+    } catch (error) {
+      const isCursors = error instanceof DomainError && error.reason === "INVALID_REQUEST";
+      throw isCursors ? invalidField("after", "is no cursor of this log") : error;
+    }
+  }
 
   async function run(): Promise<never> {
     // He is given nothing that was not read before he was last let in. So nothing reaches him that came after the
     // event which took his right away, wherever in the log that is.
-    let page: LogPage = { events: [], cursor };
-    if (question.after !== undefined) page = await nextPage();
+    let page: LogPage = { events: [], cursor, hasMore: true };
+    if (question.after !== undefined) page = await firstPage(question.after);
     await readmit();
     end.signal.throwIfAborted();
     send(cursor);
@@ -177,7 +187,7 @@ async function stream(
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
       await deliverInTime(page.events);
-      cursor = page.cursor ?? cursor;
+      cursor = page.cursor;
       // In one turn: between the look at the tail and being attached to it nothing can come.
       if (cursor >= following.cursor) await live();
       page = await persist(nextPage);
@@ -216,6 +226,26 @@ async function stream(
     watcher.signal.removeEventListener("abort", onSignal);
     fail("the stream has ended");
   }
+}
+
+/** The same, but so many at a time, and the others in the order of their coming. */
+function inTurns<Args extends unknown[], Result>(
+  limit: number,
+  work: (...args: Args) => Promise<Result>,
+): (...args: Args) => Promise<Result> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (...args) => {
+    if (running === limit) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await work(...args);
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  };
 }
 
 function tooSlow(): DomainError {

@@ -18,6 +18,6 @@ export function fromCursor(cursor: Cursor, count: number): bigint[] {
     numbers.push(BigInt(digits));
     rest = rest.slice(end);
   }
-  if (rest !== "" || numbers.length !== count) throw invalidField("after", "is no cursor of this log");
+  if (rest !== "" || numbers.length !== count) throw invalidField("cursor", "is no cursor of this log");
   return numbers;
 }

@@ -84,12 +84,18 @@ export interface EventFilter {
 }
 
 export interface LogPage {
-  events: RecordedEvent[];
   /**
-   * Where to go on. In commit order, after a page that was not full, that is the end of the log as it was then, even if
-   * nothing passed; against it, undefined if there is no more.
+   * No more than were asked for. Fewer, or none, do not mean that none follow: where hardly anything passes, no more is
+   * looked at in one go than can be in a short time.
    */
-  cursor: Cursor | undefined;
+  events: RecordedEvent[];
+  /** Where to go on: everything that passes up to here was read. */
+  cursor: Cursor;
+  /**
+   * Whether there may be more. If not, and there are conditions, the cursor is the end of the log as it was then; or
+   * LOG_START if descending.
+   */
+  hasMore: boolean;
 }
 
 /** An answer that is given again to who asks again with the same key. */

@@ -23,11 +23,11 @@ export interface LastRow {
   position: number;
 }
 
-/** A page, each row with the end of the log; if the page is empty, one row with that alone. */
-export interface PageRow {
-  last_tx: number | null;
-  last_position: number | null;
-  tx: number | null;
+/** How many events are looked at in one go where not all of them pass. */
+const MAX_SCANNED = 20_000;
+
+export interface EventRow {
+  tx: number;
   position: number;
   kind: string;
   id: string;
@@ -41,76 +41,116 @@ export interface PageRow {
   data: object;
 }
 
+type Ask = <Row extends object>(statement: Statement) => Promise<Row[]>;
+
 export const headStatement = (instance: string): Statement => ({ name: "head", text: LAST, values: [instance] });
 
 export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.tx, last.position) : LOG_START);
 
-/** Throws INVALID_REQUEST for a cursor that is none. */
-export function pageStatement(instance: string, { from, descending, limit, where }: LogQuery): Statement {
-  const values: unknown[] = [instance];
-  const bind = (value: unknown) => `$${values.push(value)}`;
-  const conditions = ["instance = $1", IS_SETTLED, ...filterConditions(where ?? {}, bind)];
-  if (from !== undefined) {
-    const [tx, position] = toPlace(from);
-    const compare = descending ? "<" : ">";
-    conditions.push(`(tx, position) ${compare} (${bind(tx)}::bigint, ${bind(position)}::integer)`);
-  }
+/**
+ * Reads a page: in the order of the log, or by an index in the scope in which all must be that passes. Rejects with
+ * INVALID_REQUEST for a cursor that is none.
+ */
+export async function readPage(ask: Ask, instance: string, query: LogQuery): Promise<LogPage> {
+  const { from, descending = false, limit, where = {} } = query;
   const direction = descending ? "DESC" : "ASC";
-  // One more than asked for tells whether there is more.
-  const rows = bind(descending ? limit + 1 : limit);
-  return {
-    text: `
-      SELECT last.tx AS last_tx, last.position AS last_position, page.*
-      FROM (SELECT) AS always
-      LEFT JOIN (${LAST}) AS last ON true
-      LEFT JOIN (
-        SELECT tx, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data FROM events
-        WHERE ${conditions.join(" AND ")}
-        ORDER BY tx ${direction}, position ${direction} LIMIT ${rows}
-      ) AS page ON true
-      ORDER BY page.tx ${direction}, page.position ${direction}`,
-    values,
-  };
-}
 
-function filterConditions(where: EventFilter, bind: (value: unknown) => string): string[] {
-  const conditions: string[] = [];
-  const among = (column: string, wanted: readonly string[] | undefined) => {
-    const values = wanted?.filter(isText);
-    if (values?.length === 1) conditions.push(`${column} = ${bind(values[0])}`);
-    else if (values) conditions.push(`${column} = ANY (${bind(values)}::text[])`);
-  };
-  among("owner_type", where.ownerTypes);
-  if (where.organizations) conditions.push("owner_type = 'org'");
-  among("owner_id", where.organizations);
-  among("user_id", where.userIds);
-  among("type", where.types);
-  if (where.actor !== undefined && !isText(where.actor)) conditions.push("false");
-  else if (where.actor !== undefined) {
-    const subject = bind(where.actor);
-    conditions.push(`left(actor ->> 'subject', 200) COLLATE "C" = left(${subject}, 200)`);
-    conditions.push(`actor ->> 'subject' = ${subject}`);
+  /** Looks in the scope up to `bound`, for what passes or for all. */
+  function select<Row extends object>(
+    columns: string,
+    which: "passing" | "all",
+    bound: LastRow | undefined,
+    page: Page,
+  ) {
+    const values: unknown[] = [instance];
+    const bind: Bind = (value) => `$${values.push(value)}`;
+    const compare = (operator: string, [tx, position]: Place) =>
+      `(tx, position) ${operator} (${bind(tx)}::bigint, ${bind(position)}::integer)`;
+    const { scope, conditions, rest } = conditionsOf(where, bind);
+    const all = ["instance = $1", IS_SETTLED, ...conditions];
+    if (from !== undefined) all.push(compare(descending ? "<" : ">", toPlace(from)));
+    if (bound) all.push(compare(descending ? ">=" : "<=", [BigInt(bound.tx), BigInt(bound.position)]));
+    if (which === "passing") all.push(...rest());
+    const order = (of: string) => `ORDER BY ${of}tx ${direction}, ${of}position ${direction}`;
+    const limit = bind(page.limit);
+    const text = `
+      SELECT found.* FROM ${scope} CROSS JOIN LATERAL (
+        SELECT ${columns} FROM events WHERE ${all.join(" AND ")}
+        ${order("")} LIMIT ${limit} OFFSET ${bind(page.offset)}
+      ) AS found ${order("found.")} LIMIT ${limit}`;
+    return ask<Row>({ text, values });
   }
-  if (where.since !== undefined) conditions.push(`time >= ${bind(where.since)}::bigint`);
-  if (where.before !== undefined) conditions.push(`time < ${bind(where.before)}::bigint`);
-  return conditions;
+
+  // Before the page, so that all which is settled by then is on the page, if it passes.
+  let end = from ?? LOG_START;
+  if (descending) end = LOG_START;
+  else if (query.where) end = toHead(await ask<LastRow>(headStatement(instance)));
+  let bound: LastRow | undefined;
+  if (isNarrow(where))
+    [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
+  const rows = await select<EventRow>(COLUMNS, "passing", bound, { limit: limit + 1, offset: 0 });
+
+  const events = rows.slice(0, limit).map(toEvent);
+  if (rows.length > limit) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
+  if (bound) return { events, cursor: toCursor(bound.tx, bound.position), hasMore: true };
+  // What has settled since the end was looked for may be on the page, and nothing before it is missing.
+  const last = events.at(-1)?.cursor ?? end;
+  return { events, cursor: !descending && last > end ? last : end, hasMore: false };
 }
 
-export function toPage(rows: PageRow[], { from, descending, limit }: LogQuery): LogPage {
-  const found = rows.flatMap((row) => (row.tx === null ? [] : [toEvent(row)]));
-  const events = found.slice(0, limit);
-  if (descending) return { events, cursor: found.length > limit ? (events.at(-1)?.cursor ?? from) : undefined };
+const COLUMNS = "tx, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data";
 
-  const start = from ?? LOG_START;
-  if (events.length === limit) return { events, cursor: events.at(-1)?.cursor ?? start };
-  const { last_tx, last_position } = rows[0] as PageRow;
-  const end = last_tx === null ? LOG_START : toCursor(last_tx, last_position as number);
-  return { events, cursor: end > start ? end : start };
+type Bind = (value: unknown) => string;
+type Place = [tx: bigint, position: bigint];
+type Page = { limit: number; offset: number };
+
+/** Whether some events of the scope do not pass. */
+function isNarrow({ organizations, userIds, types, actor, since, before }: EventFilter): boolean {
+  const scopes = [userIds, organizations, actor].filter((scope) => scope !== undefined);
+  return scopes.length > 1 || [types, since, before].some((condition) => condition !== undefined);
 }
 
-function toEvent(row: PageRow): RecordedEvent {
+/** The scopes that an index finds, what puts an event into one, and what else it must pass. */
+function conditionsOf(where: EventFilter, bind: Bind): { scope: string; conditions: string[]; rest(): string[] } {
+  const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
+  const texts = (wanted: readonly string[]) => `${bind(wanted.filter(isText))}::text[]`;
+  const each = (wanted: readonly string[]) => `(SELECT DISTINCT unnest(${texts(wanted)})) AS scope(id)`;
+
+  let scope = "(SELECT) AS everywhere";
+  const conditions: string[] = [];
+  if (userIds) {
+    scope = each(userIds);
+    conditions.push("user_id = scope.id");
+  } else if (organizations) {
+    scope = each(organizations);
+    conditions.push("owner_type = 'org'", "owner_id = scope.id");
+  } else if (actor !== undefined) conditions.push(...ofActor(actor, bind));
+  if (ownerTypes) conditions.push(`owner_type = ANY (${texts(ownerTypes)})`);
   return {
-    cursor: toCursor(row.tx as number, row.position),
+    scope,
+    conditions,
+    rest() {
+      const rest: string[] = [];
+      if (userIds && organizations) rest.push("owner_type = 'org'", `owner_id = ANY (${texts(organizations)})`);
+      if ((userIds || organizations) && actor !== undefined) rest.push(...ofActor(actor, bind));
+      if (types) rest.push(`type = ANY (${texts(types)})`);
+      if (since !== undefined) rest.push(`time >= ${bind(since)}::bigint`);
+      if (before !== undefined) rest.push(`time < ${bind(before)}::bigint`);
+      return rest;
+    },
+  };
+}
+
+/** The index has the first 200 characters of a subject. */
+function ofActor(actor: string, bind: Bind): string[] {
+  if (!isText(actor)) return ["false"];
+  const subject = bind(actor);
+  return [`left(actor ->> 'subject', 200) COLLATE "C" = left(${subject}, 200)`, `actor ->> 'subject' = ${subject}`];
+}
+
+function toEvent(row: EventRow): RecordedEvent {
+  return {
+    cursor: toCursor(row.tx, row.position),
     kind: row.kind,
     id: row.id,
     version: row.version,
@@ -123,9 +163,9 @@ function toEvent(row: PageRow): RecordedEvent {
   };
 }
 
-function toPlace(from: Cursor): [tx: bigint, position: bigint] {
-  const [tx, position] = fromCursor(from, 2) as [bigint, bigint];
+function toPlace(from: Cursor): Place {
+  const [tx, position] = fromCursor(from, 2) as Place;
   // No larger ones can be asked for, and there are none.
-  if (tx > MAX_TX || position > MAX_POSITION) throw invalidField("after", "is no cursor of this log");
+  if (tx > MAX_TX || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
   return [tx, position];
 }

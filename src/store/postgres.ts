@@ -6,7 +6,7 @@ import { createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
 import { gather } from "./postgres-gather.ts";
 import { createHints } from "./postgres-hints.ts";
-import { headStatement, type LastRow, type PageRow, pageStatement, toHead, toPage } from "./postgres-log.ts";
+import { headStatement, type LastRow, readPage, toHead } from "./postgres-log.ts";
 import { migrate } from "./postgres-schema.ts";
 import { searchStatement } from "./postgres-search.ts";
 import { isText } from "./row.ts";
@@ -44,6 +44,8 @@ export async function openPostgresStore(url: string, instance: string): Promise<
   const writes = openConnections(url, { connections: 2, statementMs: 5_000, byKey: true });
   const reads = openConnections(url, { connections: 4, statementMs: 5_000, byKey: true });
   const searches = openConnections(url, { connections: 4, statementMs: 20_000, byKey: false });
+  // For auditors and watchers, behind whom no change shall wait.
+  const logs = openConnections(url, { connections: 2, statementMs: 20_000, byKey: true });
   const hints = createHints({ url, connections: reads, instance });
   const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
   const loads = gatherLoads(reads, instance);
@@ -70,7 +72,7 @@ export async function openPostgresStore(url: string, instance: string): Promise<
       Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
     await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(asked)]);
     await within(CLOSE_TIMEOUT_MS, [hints.close()]);
-    await within(CLOSE_TIMEOUT_MS, [writes.close(), reads.close(), searches.close()]);
+    await within(CLOSE_TIMEOUT_MS, [writes.close(), reads.close(), searches.close(), logs.close()]);
   }
 
   return {
@@ -89,11 +91,8 @@ export async function openPostgresStore(url: string, instance: string): Promise<
         return { records, total: rows[0]?.total ?? 0 };
       }),
     read: (query) =>
-      ask(async () => {
-        // What is filtered may have to look at the whole log.
-        const connections = query.where ? searches : reads;
-        return toPage(await connections.ask<PageRow>(pageStatement(instance, query)), query);
-      }),
+      // What is filtered may have to look at much of the log.
+      ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement), instance, query)),
     head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
       ask(async () => {

@@ -7,7 +7,7 @@ import { toCursor } from "./cursor.ts";
 import type { Cursor, LogPage, LogQuery, Query, Receipt, RecordedEvent, SearchResult, StreamRecord } from "./port.ts";
 import { LOG_START, StoreRefused } from "./port.ts";
 import type { Row, RowResult } from "./row.ts";
-import { logClause } from "./sqlite-log.ts";
+import { findEvents } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { searchClauses } from "./sqlite-search.ts";
 
@@ -178,16 +178,14 @@ export function openDatabase(file: string, instance: string): Database {
         };
       });
     },
-    read: (query) => {
-      const { sql, values } = logClause(instance, query);
-      return transaction("BEGIN", () => {
-        const rows = connection.prepare(`SELECT * FROM events ${sql}`).all(...values);
+    read: (query) =>
+      transaction("BEGIN", () => {
+        const { rows, bound } = findEvents(connection, instance, query);
         const events = rows.slice(0, query.limit).map(toEvent);
-        const last = events.at(-1)?.cursor ?? query.from;
-        if (query.descending) return { events, cursor: rows.length > query.limit ? last : undefined };
-        return { events, cursor: events.length === query.limit ? last : head() };
-      });
-    },
+        if (rows.length > query.limit) return { events, cursor: events.at(-1)?.cursor ?? head(), hasMore: true };
+        if (bound !== undefined) return { events, cursor: toCursor(bound), hasMore: true };
+        return { events, cursor: query.descending ? LOG_START : head(), hasMore: false };
+      }),
     head,
     loadReceipt: (key, time) => {
       const row = receiptAt.get(instance, key, time);

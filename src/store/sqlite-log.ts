@@ -1,39 +1,99 @@
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { fromCursor } from "./cursor.ts";
-import type { LogQuery } from "./port.ts";
+import type { EventFilter, LogQuery } from "./port.ts";
 
-/** The WHERE, ORDER BY and LIMIT of a page of the log, with their parameters. Throws INVALID_REQUEST for a bad cursor. */
-export function logClause(
-  instance: string,
-  { from, descending, limit, where = {} }: LogQuery,
-): { sql: string; values: (string | number | bigint)[] } {
-  // The plus keeps SQLite from an index that knows no more than the instance: the log is in order already.
-  const conditions = ["+instance = ?"];
-  const values: (string | number | bigint)[] = [instance];
-  const add = (condition: string, ...more: typeof values) => {
-    conditions.push(condition);
-    values.push(...more);
-  };
+/** How many events are looked at in one go where not all of them pass. */
+export const MAX_SCANNED = 20_000;
+
+type Row = Record<string, SQLOutputValue>;
+
+interface Condition {
+  sql: string;
+  values: (string | number | bigint)[];
+}
+
+/** What a page of the log is made of. */
+interface Found {
+  /** In the order that was asked for; one more than the limit if there are more. */
+  rows: Row[];
+  /** The last position that was looked at, if that was not the last one of all. */
+  bound: number | undefined;
+}
+
+/**
+ * Finds a page of the log: in the order of the log, or by an index in each of the scopes in which all must be that
+ * passes. Nothing else may commit meanwhile.
+ */
+export function findEvents(connection: DatabaseSync, instance: string, query: LogQuery): Found {
+  const { from, descending = false, limit, where = {} } = query;
+  const { scopes, rest } = conditionsOf(instance, where);
+  const direction = descending ? "DESC" : "ASC";
+  const behind =
+    from === undefined ? [] : [{ sql: `position ${descending ? "<" : ">"} ?`, values: fromCursor(from, 1) }];
+  const select = (columns: string, conditions: Condition[], tail: Condition): Row[] =>
+    connection
+      .prepare(
+        `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
+        ORDER BY position ${direction} ${tail.sql}`,
+      )
+      .all(...conditions.flatMap(({ values }) => values), ...tail.values);
+  const nearest = (positions: number[]) => (descending ? Math.max(...positions) : Math.min(...positions));
+
+  let bound: number | undefined;
+  if (rest.length > 0) {
+    const ends = scopes.flatMap((scope) =>
+      select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] }),
+    );
+    if (ends.length > 0) bound = nearest(ends.map(({ position }) => position as number));
+  }
+  const within = bound === undefined ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [bound] }];
+  const rows = scopes.flatMap((scope) =>
+    select("*", [...scope, ...behind, ...within, ...rest], { sql: "LIMIT ?", values: [limit + 1] }),
+  );
+  if (scopes.length > 1) {
+    const sign = descending ? -1 : 1;
+    rows.sort((one, other) => sign * ((one.position as number) - (other.position as number)));
+  }
+  return { rows: rows.slice(0, limit + 1), bound };
+}
+
+/** Scopes that an index finds, of which an event must be in one; and what else it must pass. */
+export function conditionsOf(instance: string, where: EventFilter): { scopes: Condition[][]; rest: Condition[] } {
+  const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
   const list = (items: readonly string[]) => `(${items.map(() => "?").join(", ")})`;
+  const among = (column: string, items: readonly string[]) => ({
+    sql: `${column} IN ${list(items)}`,
+    values: [...items],
+  });
 
-  if (from !== undefined) add(`position ${descending ? "<" : ">"} ?`, ...fromCursor(from, 1));
-  if (where.ownerTypes) add(`owner_type IN ${list(where.ownerTypes)}`, ...where.ownerTypes);
-  if (where.organizations) {
-    const ids = where.organizations;
-    add(`instance = ? AND owner_type = 'org' AND owner_id IN ${list(ids)}`, instance, ...ids);
+  const rest: Condition[] = [];
+  // The plus keeps SQLite from an index that knows no more than the instance: the log is in order already.
+  const everywhere: Condition = { sql: "+instance = ?", values: [instance] };
+  let scopes: Condition[][] = [[everywhere]];
+  const ofOrganization = (id: string): Condition => ({
+    sql: "instance = ? AND owner_type = 'org' AND owner_id = ?",
+    values: [instance, id],
+  });
+  if (userIds) {
+    const own = `instance = ? AND kind = 'user' AND id IN ${list(userIds)}`;
+    const others = `instance = ? AND kind <> 'user' AND user_id IN ${list(userIds)}`;
+    const values = [instance, ...userIds, instance, ...userIds];
+    scopes = [[everywhere, { sql: `((${own}) OR (${others}))`, values }]];
+  } else if (organizations) {
+    scopes = [...new Set(organizations)].map((id) => [everywhere, ofOrganization(id)]);
+  } else if (actor !== undefined) {
+    scopes = [[everywhere, ofActor(instance, actor)]];
   }
-  if (where.userIds) {
-    const ids = where.userIds;
-    const own = `instance = ? AND kind = 'user' AND id IN ${list(ids)}`;
-    const others = `instance = ? AND kind <> 'user' AND user_id IN ${list(ids)}`;
-    add(`((${own}) OR (${others}))`, instance, ...ids, instance, ...ids);
-  }
-  if (where.types) add(`type IN ${list(where.types)}`, ...where.types);
-  if (where.actor !== undefined) add("instance = ? AND json_extract(actor, '$.subject') = ?", instance, where.actor);
-  if (where.since !== undefined) add("time >= ?", where.since);
-  if (where.before !== undefined) add("time < ?", where.before);
-  return {
-    sql: `WHERE ${conditions.join(" AND ")} ORDER BY position ${descending ? "DESC" : "ASC"} LIMIT ?`,
-    // One more tells whether there is more.
-    values: [...values, descending ? limit + 1 : limit],
-  };
+  if (userIds && organizations) rest.push({ sql: "owner_type = 'org'", values: [] }, among("+owner_id", organizations));
+  if ((userIds || organizations) && actor !== undefined)
+    rest.push({ sql: "json_extract(actor, '$.subject') IS ?", values: [actor] });
+  if (types) rest.push(among("type", types));
+  if (since !== undefined) rest.push({ sql: "time >= ?", values: [since] });
+  if (before !== undefined) rest.push({ sql: "time < ?", values: [before] });
+  if (ownerTypes) scopes = scopes.map((scope) => [...scope, among("owner_type", ownerTypes)]);
+  return { scopes, rest };
+}
+
+function ofActor(instance: string, subject: string): Condition {
+  return { sql: "instance = ? AND json_extract(actor, '$.subject') = ?", values: [instance, subject] };
 }

@@ -1,8 +1,8 @@
 import { fromCursor } from "./cursor.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
-import { type Row, type RowResult, toResult, toRow } from "./row.ts";
+import { type Row, toResult, toRow } from "./row.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
-import { startDatabaseThread } from "./sqlite-thread.ts";
+import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
 /** How many appends one commit takes at most. */
 const MAX_BATCH = 1_000;
@@ -37,27 +37,24 @@ export async function openSqliteStore(file: string, instance: string): Promise<E
   const database = openDatabase(file, instance);
   const writer = startDatabaseThread(file, instance);
   const searcher = startDatabaseThread(file, instance);
+  // For auditors and watchers, behind whom no change shall wait.
+  let reader: DatabaseThread | undefined;
   return createStore(database, {
     appendAll: writer.appendAll,
     search: searcher.search,
-    read: searcher.read,
+    read(query) {
+      reader ??= startDatabaseThread(file, instance);
+      return reader.read(query);
+    },
     keep: writer.keep,
     close: async () => {
-      await Promise.all([writer.close(), searcher.close()]);
+      await Promise.all([writer.close(), searcher.close(), reader?.close()]);
     },
   });
 }
 
-/** What may take long: where there is a file, it runs in threads. */
-interface Slow {
-  appendAll(rows: readonly Row[]): Promise<RowResult[]>;
-  search: EventStore["search"];
-  read: EventStore["read"];
-  keep: EventStore["keep"];
-  close(): Promise<void>;
-}
-
-function createStore(database: Database, slow: Slow): EventStore {
+/** `slow` does what may take long: where there is a file, in threads. */
+function createStore(database: Database, slow: DatabaseThread): EventStore {
   const listeners = new Set<() => void>();
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
@@ -133,7 +130,7 @@ function createStore(database: Database, slow: Slow): EventStore {
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
-      // What is filtered may have to look at the whole log.
+      // What is filtered may have to look at much of the log.
       return ask(() => (query.where ? slow.read(query) : database.read(query)));
     },
     head: () => ask(() => database.head()),

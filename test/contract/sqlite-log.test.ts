@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
-import type { LogQuery } from "../../src/store/port.ts";
+import type { EventFilter } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { logClause } from "../../src/store/sqlite-log.ts";
+import { conditionsOf } from "../../src/store/sqlite-log.ts";
 import { change, readAll } from "../support/appends.ts";
 import { temporaryFolder } from "../support/server-process.ts";
 
@@ -37,26 +37,50 @@ test("a log from before events knew owner and user has them after the upgrade", 
 
 describe("what is asked of the log is found by a key or an index, or in the order of the log", () => {
   const AUDITOR = { ownerTypes: ["org", "instance"] } as const;
-  test.each<[what: string, query: Omit<LogQuery, "limit">, plan: RegExp]>([
-    ["the tail", { from: "15" }, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
-    ["the newest", { descending: true, where: AUDITOR }, /^SCAN events$/],
-    ["types", { descending: true, where: { ...AUDITOR, types: ["user.locked"] } }, /^SCAN events$/],
+  test.each<[what: string, where: EventFilter, plan: RegExp]>([
+    ["all", {}, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
+    ["types", { ...AUDITOR, types: ["user.locked"] }, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
     [
       "a user",
-      { descending: true, where: { ...AUDITOR, userIds: ["alice"] } },
-      /^MULTI-INDEX OR.*kind=\? AND id=\?.*events_by_user \(instance=\? AND user_id=\?\)/s,
+      { ...AUDITOR, userIds: ["alice"] },
+      /^MULTI-INDEX OR.*kind=\? AND id=\?.*events_by_user \(instance=\? AND user_id=\? AND position>\?\)/s,
     ],
-    ["an organization", { from: "15", where: { organizations: ["acme"] } }, /events_by_organization .*position>\?/],
     [
-      "an actor",
-      { descending: true, where: { ...AUDITOR, actor: "x" } },
-      /events_by_actor \(instance=\? AND <expr>=\?\)/,
+      "organizations",
+      { organizations: ["acme", "other"] },
+      /events_by_organization \(.*owner_id=\? AND position>\?\)$/,
     ],
-  ])("%s", (_, query, plan) => {
+    ["a user of an organization", { organizations: ["acme"], userIds: ["alice"] }, /^MULTI-INDEX OR/],
+    ["an actor", { ...AUDITOR, actor: "x" }, /events_by_actor \(instance=\? AND <expr>=\? AND position>\?\)$/],
+  ])("%s", (_, where, plan) => {
     const database = new DatabaseSync(file);
-    const { sql, values } = logClause("default", { ...query, limit: 100 });
-    const steps = database.prepare(`EXPLAIN QUERY PLAN SELECT * FROM events ${sql}`).all(...values);
+    const { scopes, rest } = conditionsOf("default", where);
+    for (const scope of scopes) {
+      const conditions = [...scope, ...rest, { sql: "position > ?", values: [15] }];
+      const steps = database
+        .prepare(
+          `EXPLAIN QUERY PLAN SELECT * FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
+          ORDER BY position LIMIT 100`,
+        )
+        .all(...conditions.flatMap(({ values }) => values));
+      expect(steps.map(({ detail }) => detail).join("\n")).toMatch(plan);
+    }
     database.close();
-    expect(steps.map(({ detail }) => detail).join("\n")).toMatch(plan);
   });
+});
+
+test("a search waits for no reads of the log", async () => {
+  const store = await openSqliteStore(folder.file("searched.db"), "default");
+  const many = Array.from({ length: 100 }, () => ({ type: "user.login_failed", data: {} }));
+  await Promise.all(Array.from({ length: 200 }, (_, n) => store.append(change(`u${n}`, { events: many }))));
+  let read = 0;
+  const reads = Array.from({ length: 100 }, async () => {
+    await store.read({ limit: 10, where: { types: ["user.locked"] } });
+    read++;
+  });
+  const page = { order: { keys: [], descending: false }, offset: 0, limit: 1 };
+  await store.search({ kind: "user", where: { all: [] }, ...page });
+  expect(read).toBeLessThan(100);
+  await Promise.all(reads);
+  await store.close();
 });

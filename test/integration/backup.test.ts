@@ -1,5 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { DatabaseSync, backup as sqliteBackup } from "node:sqlite";
+import { promisify } from "node:util";
 import { type MessageShape, toJson } from "@bufbuild/protobuf";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -36,9 +37,9 @@ async function sqliteOriginal(): Promise<Original> {
   };
 }
 
-function run(program: string, ...args: string[]): void {
-  const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${program}: ${error ?? stderr}`);
+/** Not in one go, for the load must go on. */
+async function run(program: string, ...args: string[]): Promise<void> {
+  await promisify(execFile)(program, args);
 }
 
 async function postgresOriginal(): Promise<Original> {
@@ -50,8 +51,8 @@ async function postgresOriginal(): Promise<Original> {
     url: first.url,
     async backUpAndRestore() {
       const dump = folder.file("userlock.dump");
-      run(`${programs}/pg_dump`, "--format=custom", `--file=${dump}`, first.url);
-      run(`${programs}/pg_restore`, "--no-owner", "--exit-on-error", `--dbname=${second.url}`, dump);
+      await run(`${programs}/pg_dump`, "--format=custom", `--file=${dump}`, first.url);
+      await run(`${programs}/pg_restore`, "--no-owner", "--exit-on-error", `--dbname=${second.url}`, dump);
       return second.url;
     },
     async remove() {
@@ -115,6 +116,8 @@ test.each([
     expect(copy.length).toBeGreaterThan(300);
     expect(copy).toEqual(log.slice(0, copy.length));
     const head = await after.head();
+    const beyond = log.at(-1)?.cursor ?? "";
+    expect(beyond > head).toBe(true);
 
     // The original as it was at that moment is no more to be had: what the copy answers must follow from its own log.
     const second = await start(restored);
@@ -132,6 +135,11 @@ test.each([
       session: { active: true, sub: "alice" },
       repeated: { details: { id: "mallory" } },
     });
+
+    const resumed = await fetch(`${second.url}/resources/v3alpha/events/_watch?after=${beyond}`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    });
+    expect(await resumed.text()).toContain("INVALID_REQUEST");
 
     ok(await door.call(createUser, { user: { userId: "newcomer" } }, asOwner));
     const { events } = await after.read({ from: head, limit: 10 });
