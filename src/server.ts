@@ -47,7 +47,7 @@ import { createReflection } from "./rpc/reflection.ts";
 import { sessionMethods } from "./rpc/sessions.ts";
 import { settingsMethods } from "./rpc/settings.ts";
 import { userMethods } from "./rpc/users.ts";
-import { openStore, placeOf } from "./store/open.ts";
+import { isKept, openStore, placeOf } from "./store/open.ts";
 import { createConnectDoor } from "./transport/connect.ts";
 import { createDispatch } from "./transport/dispatch.ts";
 import { createIntrospectionDoor } from "./transport/introspection.ts";
@@ -87,8 +87,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const execute = createExecute({ store, clock });
     const search = createSearch({ store, clock });
     const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
-    const isKept = settings.kind !== "sqlite" || settings.file !== ":memory:";
-    const keyed = createKeyed(config.secretKey ?? (isKept ? keyIn(folder) : randomBytes(KEY_BYTES)));
+    const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
     const tokenFile = config.adminToken === undefined ? join(folder, "admin.token") : undefined;
     await ensureFirstToken({

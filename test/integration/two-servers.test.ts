@@ -120,6 +120,8 @@ describe("PostgreSQL", () => {
     const early = await runUserlock(["admin", "unlock", "mallory"], settings);
     expect(early).toMatchObject({ code: 69, stderr: expect.stringMatching(/There is no store at postgres:/) });
     expect(early.stderr).not.toContain(new URL(database.url).password);
+    const tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    expect(await database.query(tables)).toEqual([]);
 
     const door = await start({ ...settings, USERLOCK_SECRET_KEY: newKey() });
     const id = await addUser(door, { id: "mallory" });
