@@ -83,7 +83,7 @@ describe("a start", () => {
     const inPublic = await open();
     await inPublic.append(change("u1"));
     await database.query('CREATE SCHEMA "Staging, ""2"""');
-    const search = encodeURIComponent('-c search_path="Staging,\\\\ ""2""",public');
+    const search = encodeURIComponent('-c search_path="Staging,\\ ""2""",public');
     const staging = await open(`${database.url}?options=${search}`);
     expect(await readAll(staging)).toEqual([]);
     await staging.append(change("u2"));
