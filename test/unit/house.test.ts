@@ -29,6 +29,7 @@ const ROOMS: Record<string, string[]> = {
     "log.ts",
     "rpc/",
     "store/open.ts",
+    "store/port.ts",
     "transport/",
   ],
   "admin.ts": ["app/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/open.ts"],
