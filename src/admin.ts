@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { createExecute } from "./app/execute.ts";
 import { createSearch } from "./app/search.ts";
@@ -9,8 +8,7 @@ import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";
 import type { Lock } from "./domain/user-state.ts";
 import { idGenerator } from "./ids.ts";
-import { openStore, placeOf } from "./store/open.ts";
-import { LOG_START, StoreRefused } from "./store/port.ts";
+import { openStore } from "./store/open.ts";
 
 /** A locked user, as the command line shows him; times are microseconds since the Unix epoch. */
 export interface LockedUser {
@@ -36,17 +34,9 @@ const PAGE = 1_000;
 
 /** Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to. */
 export async function openAdmin({ store: settings, instance }: Config): Promise<Admin> {
-  const missing = () => new StoreRefused(`There is no store at ${placeOf(settings)}: see USERLOCK_STORE.`);
-  if (settings.kind === "sqlite" && !existsSync(settings.file)) throw missing();
   const clock = systemClock();
   const newId = idGenerator(clock);
-  const store = await openStore(settings, instance.id);
-  try {
-    if (settings.kind === "postgres" && (await store.head()) === LOG_START) throw missing();
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+  const store = await openStore(settings, instance.id, { mustBeThere: true });
   const execute = createExecute({ store, clock });
   const search = createSearch({ store, clock });
   const subject = `admin@${hostname()}`;

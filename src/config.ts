@@ -3,11 +3,12 @@ import type { JwtSettings } from "./auth/jwt.ts";
 import { KEY_BYTES } from "./auth/keyed.ts";
 import type { HashSettings } from "./auth/password.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import type { StoreSettings } from "./store/open.ts";
 
 export interface Config {
   host: string;
   port: number;
-  store: { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
+  store: StoreSettings;
   adminToken: string | undefined;
   /** PEM. */
   tls: { cert: string; key: string } | undefined;
@@ -180,7 +181,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   return {
     host,
     port,
-    store: storeOf(needed("USERLOCK_STORE")) as Config["store"],
+    store: storeOf(needed("USERLOCK_STORE")) as StoreSettings,
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
     tls: hasTls
       ? { cert: readText(needed("USERLOCK_TLS_CERT")), key: readText(needed("USERLOCK_TLS_KEY")) }
@@ -211,7 +212,7 @@ function parseListen(value: string): [host: string, port: number] | undefined {
   return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
 }
 
-function storeOf(value: string): Config["store"] | undefined {
+function storeOf(value: string): StoreSettings | undefined {
   if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
   const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
   return isAddress ? { kind: "postgres", url: value } : undefined;

@@ -148,12 +148,15 @@ async function demo(): Promise<number> {
   return EX_OK;
 }
 
-/** Lines to paste, with the address and the token as they are. */
+/** Lines to paste, with the address and the token as they are; where the token is not known here, how to come by one. */
 function firstSteps({ url, tokenFile }: Server): string {
-  const token = tokenFile === undefined ? "$USERLOCK_ADMIN_TOKEN" : `$(cat ${tokenFile})`;
+  const given = process.env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
+  const token = tokenFile === undefined ? (given ?? "$USERLOCK_TOKEN") : `$(cat ${tokenFile})`;
+  const isMissing = tokenFile === undefined && given === undefined;
+  const making = "export USERLOCK_TOKEN=$(npm run -s userlock -- admin token)";
   const curl = `curl -H "Authorization: Bearer ${token}"`;
   const users = `${url}/resources/v3alpha/users`;
-  return `
+  return `${isMissing ? `\nThe first token is not in a file here. Use one that you have, or make one:\n  ${making}\n` : ""}
 Create a user, lock him, lock him again:
   ${curl} --json '{"userId":"mallory"}' ${users}
   ${curl} --json '{"reason":"suspicious-login"}' ${users}/mallory/_lock

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createRegistry } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
@@ -16,7 +17,7 @@ import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 import { createBatch } from "./app/batch.ts";
 import { createListEvents } from "./app/events.ts";
-import { createExecute } from "./app/execute.ts";
+import { createExecute, type Execute } from "./app/execute.ts";
 import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
 import { ensureSameKey } from "./app/instance-key.ts";
@@ -31,7 +32,7 @@ import { createWatch } from "./app/watch.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import { createKeyed, KEY_BYTES } from "./auth/keyed.ts";
 import { createPasswordHasher } from "./auth/password.ts";
-import { secretInFile } from "./auth/secret-file.ts";
+import { readSecret, secretInFile } from "./auth/secret-file.ts";
 import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, keyOf } from "./config.ts";
@@ -47,7 +48,8 @@ import { createReflection } from "./rpc/reflection.ts";
 import { sessionMethods } from "./rpc/sessions.ts";
 import { settingsMethods } from "./rpc/settings.ts";
 import { userMethods } from "./rpc/users.ts";
-import { openStore, placeOf } from "./store/open.ts";
+import { isKept, openStore, placeOf } from "./store/open.ts";
+import type { EventStore } from "./store/port.ts";
 import { createConnectDoor } from "./transport/connect.ts";
 import { createDispatch } from "./transport/dispatch.ts";
 import { createIntrospectionDoor } from "./transport/introspection.ts";
@@ -65,7 +67,7 @@ const DATA_FOLDER = "data";
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   url: string;
-  /** File with the first token, if the token was not given. */
+  /** File with the first token; undefined if the token was given, or if the file is not there, on another machine say. */
   tokenFile: string | undefined;
   /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, closes the store. */
   close(): Promise<void>;
@@ -87,16 +89,9 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const execute = createExecute({ store, clock });
     const search = createSearch({ store, clock });
     const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
-    const isKept = settings.kind !== "sqlite" || settings.file !== ":memory:";
-    const keyed = createKeyed(config.secretKey ?? (isKept ? keyIn(folder) : randomBytes(KEY_BYTES)));
+    const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
-    const tokenFile = config.adminToken === undefined ? join(folder, "admin.token") : undefined;
-    await ensureFirstToken({
-      store,
-      execute,
-      instanceId: instance.id,
-      hashOfSecret: () => hashSecret(config.adminToken ?? secretInFile(tokenFile as string, newSecret)),
-    });
+    const tokenFile = await seeToFirstToken({ store, execute, instanceId: instance.id }, config.adminToken, folder);
     const hasher = createPasswordHasher(config.argon2);
     const policies = createPolicies({ store, instanceId: instance.id });
     const login = createLogin({ store, execute, policies, hasher, keyed, clock });
@@ -211,10 +206,35 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
 /** The key in the file in the folder, which is made if there is none. */
 function keyIn(folder: string): Uint8Array {
   const keyFile = join(folder, "instance.key");
-  const key = keyOf(secretInFile(keyFile, () => randomBytes(KEY_BYTES).toString("base64")));
+  const key = keyOf(secretInFile(keyFile, () => randomBytes(KEY_BYTES).toString("base64")).secret);
   if (!key)
     throw new Error(`${keyFile} is damaged: it must hold ${KEY_BYTES} bytes in base64. Restore it from a backup.`);
   return key;
+}
+
+/** Resolves with the file in the folder that has the first token, if one has: another server's may have it. */
+async function seeToFirstToken(
+  parts: { store: EventStore; execute: Execute; instanceId: string },
+  given: string | undefined,
+  folder: string,
+): Promise<string | undefined> {
+  if (given !== undefined) {
+    await ensureFirstToken({ ...parts, hashOfSecret: () => hashSecret(given) });
+    return undefined;
+  }
+  const file = join(folder, "admin.token");
+  let isOurs = false;
+  const hashOfSecret = () => {
+    const { secret, isNew } = secretInFile(file, newSecret);
+    isOurs = isNew;
+    return hashSecret(secret);
+  };
+  const hash = await ensureFirstToken({ ...parts, hashOfSecret });
+  const secret = readSecret(file);
+  if (secret !== undefined && hashSecret(secret) === hash) return file;
+  // A server with another folder was faster: nobody shall take this for the token.
+  if (isOurs) rmSync(file, { force: true });
+  return undefined;
 }
 
 /** The result of one run for all who ask while it runs and for a while after. */

@@ -1,5 +1,5 @@
 import { DomainError } from "../domain/errors.ts";
-import { accessToken } from "../domain/token.ts";
+import { type AccessToken, accessToken } from "../domain/token.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Execute } from "./execute.ts";
 
@@ -8,22 +8,31 @@ const FIRST_TOKEN_ID = "admin";
 const SUBJECT = "admin";
 
 /**
- * Gives an empty store its first token, an INSTANCE_OWNER's. `hashOfSecret` is asked for only if the store is empty.
- * Rejects with STORE_UNAVAILABLE.
+ * Gives a store that never had one its first token, an INSTANCE_OWNER's. `hashOfSecret` is asked for only then. Resolves
+ * with the hash of the token that is there, which another server may have made; undefined if it was revoked. Rejects
+ * with STORE_UNAVAILABLE.
  */
 export async function ensureFirstToken(parts: {
   store: EventStore;
   execute: Execute;
   instanceId: string;
   hashOfSecret: () => string;
-}): Promise<void> {
+}): Promise<string | undefined> {
   const { store, execute, instanceId, hashOfSecret } = parts;
-  const { events } = await store.read({ limit: 1 });
-  if (events.length > 0) return;
+  // Not by the log, in which what was answered may come later.
+  const load = async () => (await store.load(accessToken.kind, FIRST_TOKEN_ID))?.state as AccessToken | undefined;
+  let found = await load();
+  if (!found) {
+    await make(execute, instanceId, hashOfSecret());
+    found = await load();
+  }
+  return found?.revoked ? undefined : found?.hash;
+}
 
+async function make(execute: Execute, instanceId: string, hash: string): Promise<void> {
   const owner = { type: "instance", id: instanceId } as const;
   const grants = [{ role: "INSTANCE_OWNER" } as const];
-  const token = { id: FIRST_TOKEN_ID, owner, subject: SUBJECT, grants, hash: hashOfSecret() };
+  const token = { id: FIRST_TOKEN_ID, owner, subject: SUBJECT, grants, hash };
   try {
     await execute(
       accessToken,

@@ -6,8 +6,11 @@ const NEVER = Number.MAX_SAFE_INTEGER;
 
 /**
  * Holds all servers of a store to one key of the instance, for with another one they would not know each other's device
- * tokens and wrong passwords. The first one leaves the fingerprint of its key, without an event; rejects with
- * StoreRefused where there is another one, and with STORE_UNAVAILABLE.
+ * tokens and wrong passwords. The first one leaves the fingerprint of its key; rejects with StoreRefused where there is
+ * another one, and with STORE_UNAVAILABLE.
+ *
+ * It is a receipt, for that is what the store keeps once for all servers without an event: the key is no change of
+ * anything that the log tells of, and who has lost it deletes one row.
  */
 export async function ensureSameKey(parts: {
   store: EventStore;

@@ -4,8 +4,10 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, ti
 export const KEY_BYTES = 32;
 
 /**
- * What needs a key that is not in the store: hashes of wrong passwords, which could be guessed otherwise, and device
- * tokens, which could be forged (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+ * What needs a key that is not in the store. Hashes of wrong passwords could be guessed otherwise, and device tokens
+ * forged (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"); of calls that are made again, the names and
+ * requests could be guessed and the answers read. Each has a key of its own, derived from that of the instance, and so
+ * has the fingerprint by which servers see that they have the same one.
  */
 export interface Keyed {
   /** Tells keys apart, and nothing else of them. */

@@ -1,14 +1,28 @@
 import type { EventStore } from "./port.ts";
 import { addressOf, openPostgresStore } from "./postgres.ts";
 import { openSqliteStore } from "./sqlite.ts";
+import { IN_MEMORY } from "./sqlite-database.ts";
 
+/** What USERLOCK_STORE names. */
 export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
 
-/** Opens the store that the settings name, for one instance. Rejects with StoreRefused if it cannot be used. */
-export function openStore(settings: StoreSettings, instance: string): Promise<EventStore> {
+/**
+ * Opens the store that the settings name, for one instance, and makes it if it is not there, unless it `mustBeThere`.
+ * Rejects with StoreRefused if it cannot be used, or is not there and must be.
+ */
+export function openStore(
+  settings: StoreSettings,
+  instance: string,
+  options: { mustBeThere?: boolean } = {},
+): Promise<EventStore> {
   return settings.kind === "sqlite"
-    ? openSqliteStore(settings.file, instance)
-    : openPostgresStore(settings.url, instance);
+    ? openSqliteStore(settings.file, instance, options)
+    : openPostgresStore(settings.url, instance, options);
+}
+
+/** Whether anything of it is there after the process has ended. */
+export function isKept(settings: StoreSettings): boolean {
+  return settings.kind !== "sqlite" || settings.file !== IN_MEMORY;
 }
 
 /** Where the store is, for people and logs: without a password. */

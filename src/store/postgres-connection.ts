@@ -40,6 +40,8 @@ export function troubleOf(error: unknown): Trouble {
 
 /** How the statements of a pool are planned and bounded. */
 interface PoolSettings {
+  /** The only one in which names are looked up, quoted: another one's tables are another store. */
+  schema: string;
   connections: number;
   statementMs: number;
   /** Each statement reads a few rows by a key: by the index, however small the tables were when it was planned. */
@@ -65,8 +67,9 @@ export interface Statement {
 }
 
 /** A pool that always has a server that takes writes, for a standby's reads may be old. */
-export function openConnections(url: string, { connections, statementMs, byKey }: PoolSettings): Connections {
+export function openConnections(url: string, { schema, connections, statementMs, byKey }: PoolSettings): Connections {
   const settings = Object.entries({
+    search_path: schema,
     statement_timeout: statementMs,
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
@@ -144,10 +147,12 @@ function clientConfig(url: string): ClientConfig {
   };
 }
 
+/** Weaker than `on`, a commit would be answered before it is on the disks that shall have it. */
 async function setUp(client: ClientBase, settings: [name: string, value: string | number][]): Promise<void> {
   const { rows } = await client.query(
     `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
-      CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END,
+      CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+        THEN set_config('synchronous_commit', 'on', false) END,
       (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting(name, value))`,
     [settings.map(([name]) => name), settings.map(([, value]) => String(value))],
   );

@@ -8,7 +8,7 @@ type Bind = (value: string | number | boolean) => string;
 
 /**
  * A field as each type that it may have, NULL where it is of another one. The expressions for `text` and `number` are
- * those of the indexes in postgres-schema.ts.
+ * those of the indexes in postgres-steps.ts.
  */
 interface Field {
   text: string;

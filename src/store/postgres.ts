@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "pg";
+import { noStoreAt } from "./migrate.ts";
 import { type EventStore, type Receipt, StoreRefused, StoreUnavailable, type StreamRecord } from "./port.ts";
 import { createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
@@ -35,17 +36,21 @@ const STREAM = "s.kind, s.id, s.version, s.owner_type, s.owner_id, s.created, s.
 
 /**
  * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
- * may share it. Rejects with StoreRefused if the database cannot be reached or used; the message does not show the
- * password of the address.
+ * may share it. One that `mustBeThere` is not made. Rejects with StoreRefused if the database cannot be reached or
+ * used, or the store is not there; the message does not show the password of the address.
  */
-export async function openPostgresStore(url: string, instance: string): Promise<EventStore> {
-  await prepareDatabase(url, instance);
+export async function openPostgresStore(
+  url: string,
+  instance: string,
+  { mustBeThere = false } = {},
+): Promise<EventStore> {
+  const schema = await prepareDatabase(url, instance, mustBeThere);
 
-  const writes = openConnections(url, { connections: 2, statementMs: 5_000, byKey: true });
-  const reads = openConnections(url, { connections: 4, statementMs: 5_000, byKey: true });
-  const searches = openConnections(url, { connections: 4, statementMs: 20_000, byKey: false });
+  const writes = openConnections(url, { schema, connections: 2, statementMs: 5_000, byKey: true });
+  const reads = openConnections(url, { schema, connections: 4, statementMs: 5_000, byKey: true });
+  const searches = openConnections(url, { schema, connections: 4, statementMs: 20_000, byKey: false });
   // For auditors and watchers, behind whom no change shall wait.
-  const logs = openConnections(url, { connections: 2, statementMs: 20_000, byKey: true });
+  const logs = openConnections(url, { schema, connections: 2, statementMs: 20_000, byKey: true });
   const hints = createHints({ url, connections: reads, instance });
   const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
   const loads = gatherLoads(reads, instance);
@@ -120,8 +125,11 @@ export async function openPostgresStore(url: string, instance: string): Promise<
   };
 }
 
-/** Brings the tables up to date. Waits a while for a server that starts, too. Rejects with StoreRefused. */
-async function prepareDatabase(url: string, instance: string): Promise<void> {
+/**
+ * Brings the tables up to date, and resolves with their schema. Waits a while for a server that starts, too. Rejects
+ * with StoreRefused.
+ */
+async function prepareDatabase(url: string, instance: string, mustBeThere: boolean): Promise<string> {
   const deadline = performance.now() + START_TROUBLE_MS;
   for (let attempt = 0; ; attempt++) {
     try {
@@ -129,11 +137,12 @@ async function prepareDatabase(url: string, instance: string): Promise<void> {
       client.on("error", () => {});
       try {
         await client.connect();
-        await migrate(client, instance);
+        const schema = await migrate(client, instance, mustBeThere);
+        if (schema === undefined) throw noStoreAt(`postgres://${addressOf(url)}`);
+        return schema;
       } finally {
         await client.end().catch(() => {});
       }
-      return;
     } catch (error) {
       if (error instanceof StoreRefused) throw error;
       // A wrong password or name is none that comes right by waiting.

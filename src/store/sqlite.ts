@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { fromCursor } from "./cursor.ts";
+import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
 import { type Row, toResult, toRow } from "./row.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
@@ -20,9 +22,15 @@ interface Waiting {
 
 /**
  * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
- * one machine may share the file. Rejects with StoreRefused if the file cannot be used.
+ * one machine may share the file. One that `mustBeThere` is not made. Rejects with StoreRefused if the file cannot be
+ * used, or is not there.
  */
-export async function openSqliteStore(file: string, instance: string): Promise<EventStore> {
+export async function openSqliteStore(
+  file: string,
+  instance: string,
+  { mustBeThere = false } = {},
+): Promise<EventStore> {
+  if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
   if (file === IN_MEMORY) {
     const database = openDatabase(file, instance);
     return createStore(database, {

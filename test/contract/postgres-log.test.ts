@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { Client } from "pg";
 import { type EventStore, LOG_START, type RecordedEvent } from "../../src/store/port.ts";
@@ -29,8 +30,8 @@ async function open(): Promise<EventStore> {
 }
 
 /** A connection of another server's. */
-async function connect(): Promise<Client> {
-  const client = new Client({ connectionString: database.url });
+async function connect(url = database.url): Promise<Client> {
+  const client = new Client({ connectionString: url });
   await client.connect();
   others.push(client);
   return client;
@@ -193,6 +194,73 @@ describe("hints", () => {
     for (const payload of ["", "x", "{", " other"]) await database.query("SELECT pg_notify('userlock', $1)", [payload]);
     await database.query("SELECT pg_notify('userlock', 'x default')");
     await until(() => hints === 1);
+  });
+
+  describe("while a transaction anywhere in the cluster holds events back", () => {
+    let elsewhere: Database;
+
+    beforeEach(async () => {
+      elsewhere = await newDatabase();
+    });
+    afterEach(async () => {
+      await others.pop()?.end();
+      await elsewhere.drop();
+    });
+
+    async function holdBack(): Promise<Client> {
+      const foreign = await connect(elsewhere.url);
+      await foreign.query("BEGIN");
+      await foreign.query("SELECT pg_current_xact_id()");
+      return foreign;
+    }
+
+    test.each([
+      ["this store's own", "COMMIT"],
+      ["another one's", "ROLLBACK"],
+    ])("%s event: there is one when it can be read, soon after the %s", async (whose, end) => {
+      const [one, other] = [await open(), await open()];
+      const foreign = await holdBack();
+      let hints = 0;
+      let seen: number | undefined;
+      one.onAppend(async () => {
+        hints++;
+        const { events } = await one.read({ limit: 10 });
+        if (events.length > 0) seen ??= performance.now();
+      });
+      await until(() => hints > 0);
+      await (whose === "another one's" ? other : one).append(change("u1"));
+      await sleep(300);
+      expect(seen).toBeUndefined();
+      await foreign.query(end);
+      const ended = performance.now();
+      await until(() => seen !== undefined);
+      expect((seen as number) - ended).toBeLessThan(600);
+      hints = 0;
+      await sleep(300);
+      expect(hints).toBe(0);
+    });
+
+    test("nobody looks for it who does not listen any more, and closing does not wait for it", async () => {
+      const store = await open();
+      await holdBack();
+      let hints = 0;
+      const stop = store.onAppend(() => hints++);
+      await until(() => hints > 0);
+      await store.append(change("u1"));
+      await sleep(100);
+      stop();
+      await sleep(300);
+      const looks =
+        "SELECT max(query_start) AS latest FROM pg_stat_activity WHERE query LIKE '%AS edge%' AND pid <> pg_backend_pid()";
+      const before = await database.query(looks);
+      expect(before).not.toEqual([{ latest: null }]);
+      await sleep(400);
+      expect(await database.query(looks)).toEqual(before);
+      store.onAppend(() => {});
+      const started = performance.now();
+      await store.close();
+      expect(performance.now() - started).toBeLessThan(2_000);
+    });
   });
 
   test("the connection for them is there for as long as somebody listens", async () => {

@@ -239,6 +239,8 @@ describe("a server that is busy otherwise", () => {
 
   test.each([
     ["off", "on"],
+    ["local", "on"],
+    ["remote_write", "on"],
     ["remote_apply", "remote_apply"],
   ])("where the server would commit with synchronous_commit = %s, it is %s", async (setting, expected) => {
     const name = new URL(database.url).pathname.slice(1);

@@ -1,3 +1,4 @@
+import { Client } from "pg";
 import { type EventStore, StoreRefused } from "../../src/store/port.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import { searchStatement } from "../../src/store/postgres-search.ts";
@@ -77,9 +78,73 @@ describe("a start", () => {
     expect(await database.query("SELECT id FROM apart.events")).toEqual([{ id: "u1" }]);
     expect(await readAll(await open())).toEqual([]);
   });
+
+  test("takes the first schema alone: stores in those behind it are other ones, and are left as they are", async () => {
+    const inPublic = await open();
+    await inPublic.append(change("u1"));
+    await database.query('CREATE SCHEMA "Staging, ""2"""');
+    const search = encodeURIComponent('-c search_path="Staging,\\ ""2""",public');
+    const staging = await open(`${database.url}?options=${search}`);
+    expect(await readAll(staging)).toEqual([]);
+    await staging.append(change("u2"));
+    expect(inShort(await readAll(staging))).toEqual(["u2 1"]);
+    expect(inShort(await readAll(inPublic))).toEqual(["u1 1"]);
+    expect(await database.query(`SELECT id FROM "Staging, ""2""".streams`)).toEqual([{ id: "u2" }]);
+  });
+
+  test("is not stopped by tables of another program in a schema behind the first", async () => {
+    await database.query("CREATE TABLE events (id bigint); CREATE SCHEMA apart");
+    const store = await open(`${database.url}?options=-c%20search_path%3Dapart%2Cpublic`);
+    await store.append(change("u1"));
+    expect(inShort(await readAll(store))).toEqual(["u1 1"]);
+    expect(await database.query("SELECT id FROM public.events")).toEqual([]);
+  });
+
+  test("stays in its schema when another comes before it", async () => {
+    const url = `${database.url}?options=-c%20search_path%3Dlater%2Cpublic`;
+    const store = await open(url);
+    await database.query("CREATE SCHEMA later");
+    await store.append(change("u1"));
+    expect(inShort(await readAll(store))).toEqual(["u1 1"]);
+  });
+});
+
+describe("a store that must be there already", () => {
+  const openThere = (instance = "default") => openPostgresStore(database.url, instance, { mustBeThere: true });
+
+  test("is refused where there is none, and nothing is made", async () => {
+    await expect(openThere()).rejects.toThrow(/^There is no store at postgres:.*USERLOCK_STORE\.$/);
+    const made = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    expect(await database.query(made)).toEqual([]);
+  });
+
+  test("is refused where there is one of another instance, and nothing is written", async () => {
+    await open();
+    await expect(openThere("other")).rejects.toThrow(StoreRefused);
+    expect(await database.query("SELECT instance FROM log_offsets")).toEqual([{ instance: "default" }]);
+  });
+
+  test("is opened, also while its first events cannot be read yet", async () => {
+    const foreign = new Client({ connectionString: database.url });
+    await foreign.connect();
+    try {
+      await foreign.query("BEGIN");
+      await foreign.query("SELECT pg_current_xact_id()");
+      await (await open()).append(change("u1"));
+      const store = await openThere();
+      stores.push(store);
+      expect((await store.load("user", "u1"))?.version).toBe(1);
+    } finally {
+      await foreign.end();
+    }
+  });
 });
 
 describe("a database that is no store", () => {
+  test("one without a schema to put tables in", async () => {
+    await expectRefused(`${database.url}?options=-c%20search_path%3Dnowhere`, /no schema.*search_path.*\.$/);
+  });
+
   test("one that a newer userlock has written", async () => {
     await (await open()).close();
     await database.query("UPDATE userlock_schema SET version = 1000");
