@@ -76,7 +76,7 @@ export function createBatch(parts: {
         return;
       }
       const own = repeatable && { ...repeatable, receipts: repeatable.receipts.part(id) };
-      const receipt = own && ((stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)));
+      const receipt = own && { of: (stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)) };
       try {
         const change = { ...shared, id, receipt, ...(guard && { guard: () => guard(id) }) };
         outcomes.set(id, { id, stored: await execute(user, change, caller) });
