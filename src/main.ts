@@ -60,8 +60,12 @@ function misused(why: string): number {
 
 async function bulk(action: "lock" | "unlock"): Promise<number> {
   const stop = new AbortController();
-  // A second signal ends it at once.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  const onSignal = () => {
+    stop.abort();
+    // A second signal, be it the other one, ends it at once.
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   // Whoever does not want to hear who failed any more does not stop the rest.
   process.stdout.on("error", () => {});
   const { stdout, stderr } = process;
@@ -69,11 +73,10 @@ async function bulk(action: "lock" | "unlock"): Promise<number> {
   return client(() => runBulk(action, args, process.env, { stdin, stdout, stderr, stop: stop.signal }));
 }
 
-/** The exit code that the work resolves with, if it does; else EX_OK. */
-async function client(work: () => Promise<unknown>): Promise<number> {
+/** The exit code that the work resolves with, or that of the error that it rejects with, after a line about it. */
+async function client(work: () => Promise<number>): Promise<number> {
   try {
-    const exitCode = await work();
-    return typeof exitCode === "number" ? exitCode : EX_OK;
+    return await work();
   } catch (error) {
     if (error instanceof NotStarted) return refuseToStart(error.cause);
     const { message, exitCode } = explain(error);

@@ -62,6 +62,18 @@ export function createBatch(parts: {
     authoriseOrganization(principal, { permission, toSee: user.toSee, organization });
   }
 
+  /**
+   * Leaves under the call's key, before anybody is changed, that it has begun: another request under the key is refused
+   * then, though this one may be cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this one is the other.
+   */
+  async function begin({ repeatable, isDryRun }: BatchChange): Promise<void> {
+    if (!repeatable || isDryRun) return;
+    // No user has this id.
+    const begun = repeatable.receipts.part("");
+    if ((await begun.find()) || (await begun.keep(new Uint8Array()))) return;
+    await begun.find();
+  }
+
   async function change(batch: BatchChange, ids: Iterable<string>, caller: Caller): Promise<Map<string, Outcome>> {
     const { repeatable, ...shared } = batch;
     const guard = batch.command.type === "lock" ? ownerGuard(batch.isDryRun) : undefined;
@@ -76,16 +88,14 @@ export function createBatch(parts: {
         return;
       }
       const own = repeatable && { ...repeatable, receipts: repeatable.receipts.part(id) };
-      const receipt = own && ((stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)));
+      const receipt = own && { of: (stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)) };
       try {
         const change = { ...shared, id, receipt, ...(guard && { guard: () => guard(id) }) };
         outcomes.set(id, { id, stored: await execute(user, change, caller) });
       } catch (error) {
         caller.signal.throwIfAborted();
         if (isUnavailable(error)) unavailable ??= error;
-        // Perhaps only because the same call has come before, and got as far as to this user.
-        const answer = await own?.receipts.find().catch(() => undefined);
-        outcomes.set(id, answer ? { id, answer } : { id, error });
+        outcomes.set(id, await outcomeOf(id, error, own?.receipts));
       }
     }
 
@@ -124,17 +134,33 @@ export function createBatch(parts: {
   return {
     async ids(batch, ids, caller) {
       check(batch, caller);
+      await begin(batch);
       const outcomes = await change(batch, ids, caller);
       return ids.map((id) => outcomes.get(id) as Outcome);
     },
     async page(batch, { filters, after, limit }, caller) {
       check(batch, caller);
+      await begin(batch);
       const { organization } = batch;
       const { ids, hasMore } = await search.usersAfter(caller.principal, { filters, organization, after, limit });
       const outcomes = await change(batch, ids, caller);
       return { outcomes: ids.map((id) => outcomes.get(id) as Outcome), next: hasMore ? ids.at(-1) : undefined };
     },
   };
+}
+
+/** Of a change that failed: perhaps only because the same call has come before, and got as far as to this user. */
+async function outcomeOf(id: string, error: unknown, receipts: CallReceipts | undefined): Promise<Outcome> {
+  try {
+    const answer = await receipts?.find();
+    return answer ? { id, answer } : { id, error };
+  } catch (cause) {
+    return { id, error: isReused(cause) ? cause : error };
+  }
+}
+
+function isReused(error: unknown): boolean {
+  return error instanceof DomainError && error.reason === "IDEMPOTENCY_KEY_REUSED";
 }
 
 function isUnavailable(error: unknown): boolean {

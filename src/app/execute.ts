@@ -36,8 +36,15 @@ export interface Change<Command, State = never> {
    * must be as it saw them when the change is made.
    */
   guard?(): Promise<readonly { kind: string; id: string; version: number }[]>;
-  /** The answer to the call, to be stored with the change: it is asked for with the object as it will be. */
-  receipt?: ((stored: Stored<State>) => Receipt) | undefined;
+  /** The answer to the call, to be stored with the change. */
+  receipt?:
+    | {
+        /** It is asked for with the object as it will be, each time that the change is tried. */
+        of(stored: Stored<State>): Receipt;
+        /** Told once it is stored. */
+        onKept?(): void;
+      }
+    | undefined;
 }
 
 /** A stored object after a change, and the types of the events that the change led to. */
@@ -110,9 +117,10 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
           remove: before.filter((claim) => !after.includes(claim)),
         },
         requires,
-        receipt: receipt?.(stored),
+        receipt: receipt?.of(stored),
       });
       if (result.outcome === "appended") {
+        receipt?.onKept?.();
         return { ...(result.record as Stored<State>), events: events.map(({ type }) => type) };
       }
       if (result.outcome === "repeated") break;

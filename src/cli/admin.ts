@@ -1,4 +1,5 @@
 import { duration, parse, UsageError } from "./arguments.ts";
+import { EX_OK } from "./client.ts";
 
 export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
   userlock admin token [--subject S] [--expires 1h]
@@ -24,22 +25,24 @@ const ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
 
 /**
  * `userlock admin …`: works on the store itself, with the server down or up. On stdout: the secret alone (token), a line
- * for each user (list), or nothing. Rejects with UsageError or what the operation rejects with.
+ * for each user (list), or nothing. Resolves with the exit code. Rejects with UsageError or what the operation rejects with.
  */
 export async function runAdmin(
   args: string[],
   withStore: (work: (operations: AdminOperations) => Promise<void>) => Promise<void>,
   print: (line: string) => void,
-): Promise<void> {
+): Promise<number> {
   const [action, ...rest] = args;
   switch (action) {
     case "unlock": {
       const id = onlyId(rest);
-      return withStore((operations) => operations.unlock(id));
+      await withStore((operations) => operations.unlock(id));
+      return EX_OK;
     }
     case "create-user": {
       const id = onlyId(rest);
-      return withStore((operations) => operations.createUser(id));
+      await withStore((operations) => operations.createUser(id));
+      return EX_OK;
     }
     case "token": {
       const { subject = "admin", expires } = parse(rest, {
@@ -48,11 +51,12 @@ export async function runAdmin(
       }).values;
       if (!ID.test(subject)) throw new UsageError("--subject must be 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : -");
       const lifetime = expires === undefined ? undefined : duration(expires) * 1_000;
-      return withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
+      await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
+      return EX_OK;
     }
     case "list": {
       if (!parse(rest, { locked: { type: "boolean" } }).values.locked) throw new UsageError("list needs --locked");
-      return withStore(async (operations) => {
+      await withStore(async (operations) => {
         for await (const { id, lock } of operations.locked()) {
           const until = lock.until === undefined ? "unlocked" : timeOf(lock.until);
           print(
@@ -60,6 +64,7 @@ export async function runAdmin(
           );
         }
       });
+      return EX_OK;
     }
     default:
       throw new UsageError(`admin must be followed by unlock, token, list or create-user:\n${ADMIN_USAGE}`);

@@ -7,6 +7,7 @@ import type { Status } from "../../gen/google/rpc/status_pb.ts";
 import type { BatchResult, SearchFilter, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Job } from "./bulk-options.ts";
 import { explain } from "./client.ts";
+import { count } from "./progress.ts";
 
 /**
  * How long it is tried again while the server does not answer, milliseconds. Before it has answered at all, the address
@@ -30,13 +31,27 @@ export interface Patience {
   stop: AbortSignal;
   /** Told why it has to wait, once each time. */
   onWait(why: string): void;
+  /** Told of each call that the server has answered. */
+  onAnswer?(): void;
+  /** How long it waits for the same thing. */
   milliseconds: number;
+}
+
+/** Users of a page were still left when the patience was at an end: they are as they were, or nobody knows. */
+export class UsersLeft extends Error {
+  /** Of one of them. */
+  readonly reason: string;
+
+  constructor(message: string, { outcome }: BatchResult) {
+    super(message);
+    this.reason = outcome.case === "error" ? reasonOf(outcome.value) : "";
+  }
 }
 
 /**
  * One page, until each of its users has an answer that is his: what passes by itself, such as a server that restarts or
- * a store that is gone for a moment, is waited for, a minute at most. Each call has a key of its own, so that a server
- * that has done it already can say so. Rejects with what the call was refused with.
+ * a store that is gone for a moment, is waited for. Each call has a key of its own, so that a server that has done it
+ * already can say so. Rejects with what the call was refused with, or with UsersLeft.
  */
 export async function callPage(
   client: Client<typeof UserService>,
@@ -60,17 +75,15 @@ export async function callPage(
 
   const { results, nextCursor } = await call(page, key);
   const places = new Map(results.map(({ id }, place) => [id, place]));
-  let wait = FIRST_WAIT_MS;
-  while (wait <= LAST_WAIT_MS && !patience.stop.aborted) {
-    const again = results.filter(isPassing).map(({ id }) => id);
-    if (again.length === 0) break;
-    patience.onWait(`${again.length} users could not be reached`);
-    await sleep(wait, undefined, { signal: patience.stop }).catch(() => {});
-    const { results: later } = await call({ ids: again }, `${key}-${randomUUID()}`);
+  const wait = waiter(patience);
+  for (;;) {
+    const left = results.filter(isPassing);
+    if (left.length === 0) return { results, nextCursor };
+    const why = `${count(left.length)} users could not be reached`;
+    if (!(await wait(why))) throw new UsersLeft(why, left[0] as BatchResult);
+    const { results: later } = await call({ ids: left.map(({ id }) => id) }, `${key}-${randomUUID()}`);
     for (const result of later) results[places.get(result.id) as number] = result;
-    wait *= 2;
   }
-  return { results, nextCursor };
 }
 
 /** The reason of an error in an answer, its code where it has none. */
@@ -86,24 +99,37 @@ function isPassing({ outcome }: BatchResult): boolean {
 }
 
 /** Does it again while it fails by what passes by itself. */
-export async function withPatience<Result>(
-  work: () => Promise<Result>,
-  { stop, onWait, milliseconds }: Patience,
-): Promise<Result> {
-  let end: number | undefined;
-  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
+export async function withPatience<Result>(work: () => Promise<Result>, patience: Patience): Promise<Result> {
+  const wait = waiter(patience);
+  for (;;) {
     try {
-      return await work();
+      const result = await work();
+      patience.onAnswer?.();
+      return result;
     } catch (error) {
-      const isFirst = end === undefined;
-      end ??= performance.now() + milliseconds;
-      if (!mayPass(error) || performance.now() + wait > end || stop.aborted) throw error;
-      if (isFirst) onWait(explain(error).message);
-      // Not all who wait come back at the same moment.
-      await sleep(wait * (0.5 + Math.random() / 2), undefined, { signal: stop }).catch(() => {});
-      if (stop.aborted) throw error;
+      if (!mayPass(error) || !(await wait(explain(error).message))) throw error;
     }
   }
+}
+
+/**
+ * What waits before the next try, longer and longer, until its patience is at an end: then it resolves with false, and
+ * so it does when it shall stop.
+ */
+function waiter(patience: Patience): (why: string) => Promise<boolean> {
+  const { stop, onWait } = patience;
+  let end: number | undefined;
+  let wait = FIRST_WAIT_MS;
+  return async (why) => {
+    const isFirst = end === undefined;
+    end ??= performance.now() + patience.milliseconds;
+    if (stop.aborted || performance.now() + wait > end) return false;
+    if (isFirst) onWait(why);
+    // Not all who wait come back at the same moment.
+    await sleep(wait * (0.5 + Math.random() / 2), undefined, { signal: stop }).catch(() => {});
+    wait = Math.min(wait * 2, LAST_WAIT_MS);
+    return !stop.aborted;
+  };
 }
 
 function mayPass(error: unknown): boolean {

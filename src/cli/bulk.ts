@@ -1,6 +1,6 @@
 import { type SearchFilter, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { UsageError } from "./arguments.ts";
-import { callPage, FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, withPatience } from "./bulk-calls.ts";
+import { callPage, FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, UsersLeft, withPatience } from "./bulk-calls.ts";
 import { type Job, readJob } from "./bulk-options.ts";
 import { pagesOfFilters, pagesOfList } from "./bulk-pages.ts";
 import { createPlaceKeeper } from "./bulk-place.ts";
@@ -41,7 +41,10 @@ export async function runBulk(
   const place = keeper.load();
   const progress = createProgress(stderr);
   const onWait = (why: string) => progress.note(`waiting: ${why}`);
-  const patience: Patience = { stop, onWait, milliseconds: FIRST_PATIENCE_MS };
+  const onAnswer = () => {
+    patience.milliseconds = PATIENCE_MS;
+  };
+  const patience: Patience = { stop, onWait, onAnswer, milliseconds: FIRST_PATIENCE_MS };
 
   if (place.page > 0) progress.note(`going on after ${count(place.done)} users`);
   else {
@@ -57,6 +60,8 @@ export async function runBulk(
   const pages =
     "filters" in job.source ? pagesOfFilters(job.source.filters, place) : pagesOfList(listOf(job.source, stdin), place);
   let isDone = false;
+  /** In the middle of a page, which is not done. */
+  let wasInterrupted = false;
   try {
     for (let cursor = ""; !stop.aborted; ) {
       const { value: page } = await pages.next(cursor);
@@ -65,7 +70,6 @@ export async function runBulk(
       // The same for the same page of the same users, so that a page that is sent again after a crash is known.
       const key = `${place.run}-${place.page}-${page.behind?.hash.slice(0, 16) ?? "filters"}`;
       const answer = page.request && (await callPage(client, job, page.request, key, patience));
-      if (answer) patience.milliseconds = PATIENCE_MS;
       const results = answer?.results ?? [];
       const lines = takeUp(place, job, page.refused, results);
       if (lines.length > 0) {
@@ -80,11 +84,15 @@ export async function runBulk(
     }
   } catch (error) {
     progress.clear();
-    if (place.page > 0) stderr.write(`${howToGoOn(job, place)}\n`);
-    throw error;
+    const isLeft = error instanceof UsersLeft;
+    wasInterrupted = isLeft && stop.aborted;
+    if (!wasInterrupted) {
+      if (isLeft || place.page > 0) stderr.write(`${howToGoOn(job, place)}\n`);
+      throw error;
+    }
   }
   progress.clear();
-  isDone ||= place.done === place.total;
+  isDone ||= !wasInterrupted && place.done === place.total;
   if (isDone && place.done === 0 && !("filters" in job.source)) throw new UsageError("there is no id in the list");
   stderr.write(`${summaryOf(job, place)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
   if (!isDone) {

@@ -1,7 +1,7 @@
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Role, RoleSchema } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { duration, parse, UsageError } from "./arguments.ts";
-import { accessClient, type Environment } from "./client.ts";
+import { accessClient, type Environment, EX_OK } from "./client.ts";
 
 export const TOKEN_USAGE = `  userlock token create --subject S --role ROLE [--organization ID] [--expires 30d]
                             make a token and print its secret, this once
@@ -13,17 +13,25 @@ const PAGE = 1_000;
 
 /**
  * `userlock token …`: makes, lists and revokes tokens on a running server. What it prints on stdout is the secret alone
- * (create), a line for each token (list), or nothing (revoke). Rejects with UsageError or the server's error.
+ * (create), a line for each token (list), or nothing (revoke). Resolves with the exit code. Rejects with UsageError or the
+ * server's error.
  */
-export async function runToken(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
+export async function runToken(
+  args: string[],
+  environment: Environment,
+  print: (line: string) => void,
+): Promise<number> {
   const [action, ...rest] = args;
   switch (action) {
     case "create":
-      return create(rest, environment, print);
+      await create(rest, environment, print);
+      return EX_OK;
     case "list":
-      return list(rest, environment, print);
+      await list(rest, environment, print);
+      return EX_OK;
     case "revoke":
-      return revoke(rest, environment);
+      await revoke(rest, environment);
+      return EX_OK;
     default:
       throw new UsageError(`token must be followed by create, list or revoke:\n${TOKEN_USAGE}`);
   }

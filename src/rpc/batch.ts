@@ -12,7 +12,7 @@ import type { Stored } from "../app/execute.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { User } from "../domain/user-state.ts";
 import { fromDuration, fromOrganization, fromTimestamp, toDetails } from "./convert.ts";
-import { type RpcError, toReason, toRpcError } from "./errors.ts";
+import { inBrief, type RpcError, toRpcError } from "./errors.ts";
 import { fromFilters } from "./filters.ts";
 import type { Handler, Implementation } from "./invoke.ts";
 
@@ -74,7 +74,7 @@ export function batchMethods(parts: {
       if ("answer" in outcome) return done(id, fromBinary(DetailsSchema, outcome.answer));
       const error = toRpcError(outcome.error, requestId);
       onUserError(error, requestId);
-      const { code, message, packedDetails: details } = isBrief ? toReason(error) : error;
+      const { code, message, packedDetails: details } = isBrief ? inBrief(error) : error;
       return { id, outcome: { case: "error", value: { code, message, details } } } satisfies Result;
     });
   }

@@ -77,7 +77,7 @@ export function toRpcError(error: unknown, requestId: string): RpcError {
 }
 
 /** The same error with its ErrorInfo and no other details, for where it stands among many. */
-export function toReason({ code, message, details, cause }: RpcError): RpcError {
+export function inBrief({ code, message, details, cause }: RpcError): RpcError {
   return new RpcError(
     code,
     message,

@@ -203,7 +203,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         const run = async (repeatable = {}) =>
           create(method.output, await handler(request as never, { ...caller, ...repeatable }));
         const { idempotencyKey } = call;
-        if (idempotencyKey === undefined || !isChanging(entry.permission)) return run();
+        if (idempotencyKey === undefined || !isChanging(method as DescMethodUnary, entry.permission)) return run();
         checkIdempotencyKey(idempotencyKey);
         const { principal } = caller;
         const named = { principal, idempotencyKey, method: method.name, request: toBinary(method.input, request) };

@@ -6,7 +6,8 @@ import {
   type MessageInitShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { Stored } from "../app/execute.ts";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import type { Change, Stored } from "../app/execute.ts";
 import type { CallReceipts } from "../app/receipts.ts";
 import type { Permission } from "../domain/access.ts";
 import { invalidField } from "../domain/errors.ts";
@@ -14,18 +15,19 @@ import { invalidField } from "../domain/errors.ts";
 /** What a handler has for a call that may come again; nothing for any other call. */
 export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["output"]>> {
   /** From the answer to the receipt that `execute` stores with the change which the answer tells of. */
-  receiptFor?: <State>(
-    toAnswer: (stored: Stored<State>) => Output,
-  ) => (stored: Stored<State>) => ReturnType<CallReceipts["of"]>;
+  receiptFor?: <State>(toAnswer: (stored: Stored<State>) => Output) => Change<never, State>["receipt"];
   /** For a call that is made of parts. */
   receipts?: CallReceipts;
   /** Keeps the answer as a whole from being given again: parts of it may go better then. */
   leaveOpen?(): void;
 }
 
-/** Whether a method of this permission changes anything, so that an Idempotency-Key means something. */
-export function isChanging(permission: Permission): boolean {
-  return !permission.endsWith(".read");
+/**
+ * Whether a method changes anything, so that an Idempotency-Key means something. Those that may be called by GET say that
+ * they do not; those that must not, for their secrets would be in URLs, are known by their permission.
+ */
+export function isChanging({ idempotency }: Pick<DescMethodUnary, "idempotency">, permission: Permission): boolean {
+  return idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && !permission.endsWith(".read");
 }
 
 /** Throws INVALID_REQUEST for a key that is none. It is opaque: the quotes of a structured field are part of it. */
@@ -57,10 +59,12 @@ export async function answerOnce(
   try {
     answer = await run({
       receipts,
-      receiptFor: (toAnswer) => (stored) => {
-        isDone = true;
-        return receipts.of(toBinary(method.output, create(method.output, toAnswer(stored))));
-      },
+      receiptFor: (toAnswer) => ({
+        of: (stored) => receipts.of(toBinary(method.output, create(method.output, toAnswer(stored)))),
+        onKept() {
+          isDone = true;
+        },
+      }),
       leaveOpen() {
         isDone = true;
       },

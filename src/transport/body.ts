@@ -54,13 +54,17 @@ export async function* withBodyDeadline(
   }
 }
 
-/** All bytes. Throws TOO_LARGE as soon as there are more than `limit`. */
-export async function readAll(body: AsyncIterable<Uint8Array>, limit = MAX_MESSAGE_BYTES): Promise<Uint8Array> {
+/** All bytes. Throws TOO_LARGE as soon as there are more than `limit`; the caller is told of `toldLimit`. */
+export async function readAll(
+  body: AsyncIterable<Uint8Array>,
+  limit = MAX_MESSAGE_BYTES,
+  toldLimit = limit,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body) {
     length += chunk.byteLength;
-    if (length > limit) throw tooLarge(limit);
+    if (length > limit) throw tooLarge(toldLimit);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -2,6 +2,7 @@ import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
+import { maxBytesOf } from "./body.ts";
 import { type LiveResponse, writeLive } from "./channel.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
@@ -84,7 +85,7 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
       );
     if (!handler.allowedMethods.includes(request.method)) return wrongVerb(handler.allowedMethods);
     const response = isGrpcWebText(request)
-      ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request), call))
+      ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request, maxBytesOf(handler.method)), call))
       : await doors.connect.serve(handler, request, call);
     // Connect answers a content type that it does not know without a word.
     if (response.status !== 415) return response;

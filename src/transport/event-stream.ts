@@ -2,7 +2,9 @@ import { type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf"
 import {
   EventSchema,
   type WatchEventsRequest,
+  WatchEventsRequestSchema,
   type WatchEventsResponse,
+  WatchEventsResponseSchema,
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
@@ -52,6 +54,18 @@ export function resumeBehind(request: Message, header: Headers): void {
 
 /** Whether the method answers with a stream. */
 export const isStreaming = ({ methodKind }: DescMethod) => methodKind === "server_streaming";
+
+/** Throws if the method answers with a stream of anything but events: only these have cursors by which to resume. */
+export function checkStream(method: DescMethod): void {
+  if (!isStreaming(method)) return;
+  const isOfEvents =
+    method.input.typeName === WatchEventsRequestSchema.typeName &&
+    method.output.typeName === WatchEventsResponseSchema.typeName;
+  if (isOfEvents) return;
+  throw new Error(
+    `google.api.http of ${method.parent.typeName}.${method.name}: only WatchEvents is streamed over REST`,
+  );
+}
 
 const encode: Encode = oncePer((message) => {
   const { cursor, event } = message as WatchEventsResponse;

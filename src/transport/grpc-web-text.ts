@@ -1,25 +1,28 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
-import { MAX_MESSAGE_BYTES, readAll } from "./body.ts";
+import { readAll } from "./body.ts";
 import type { LiveResponse } from "./channel.ts";
 import { inBase64 } from "./frames.ts";
 
 const TEXT = "application/grpc-web-text";
 const BINARY = "application/grpc-web";
-/** Base64 of one enveloped message, with room for the padding of the pieces it may come in. */
-const MAX_TEXT_BYTES = 2 * MAX_MESSAGE_BYTES;
+/** How much longer an enveloped message may be in base64, with room for the padding of the pieces it may come in. */
+const TEXT_FACTOR = 2;
 
 /** Whether the request speaks gRPC-Web in base64, as browsers without binary streams do. */
 export function isGrpcWebText(request: UniversalServerRequest): boolean {
   return (request.header.get("content-type") ?? "").startsWith(TEXT);
 }
 
-/** The request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
-export function toBinaryRequest(request: UniversalServerRequest): UniversalServerRequest {
+/**
+ * The request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). Its message may
+ * have `maxBytes`.
+ */
+export function toBinaryRequest(request: UniversalServerRequest, maxBytes: number): UniversalServerRequest {
   const header = new Headers(request.header);
   header.set("content-type", (header.get("content-type") ?? "").replace(TEXT, BINARY));
   header.delete("content-length");
-  return { ...request, header, body: decoded(request.body as AsyncIterable<Uint8Array>) };
+  return { ...request, header, body: decoded(request.body as AsyncIterable<Uint8Array>, maxBytes) };
 }
 
 /** The response in base64, each piece for itself, so that nothing waits for the next. */
@@ -37,8 +40,8 @@ export function toTextResponse(response: LiveResponse): LiveResponse {
   };
 }
 
-async function* decoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const text = Buffer.from(await readAll(body, MAX_TEXT_BYTES)).toString("latin1");
+async function* decoded(body: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
+  const text = Buffer.from(await readAll(body, TEXT_FACTOR * maxBytes, maxBytes)).toString("latin1");
   // A piece ends at its padding; the next one begins behind it.
   for (const [piece] of text.matchAll(/[^=]+=*/g)) {
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(piece) || piece.length % 4 !== 0) {

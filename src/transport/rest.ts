@@ -8,7 +8,7 @@ import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
 import { maxBytesOf, readAll, tooLarge, withBodyDeadline } from "./body.ts";
 import type { ChannelLimits, LiveResponse } from "./channel.ts";
-import { eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
+import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import { errorDetails, plainResponse, statusResponse } from "./status.ts";
@@ -36,7 +36,9 @@ class HttpRefusal extends Error {
 /** Throws if a route of a method cannot be served. */
 export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"> & ChannelLimits): RestDoor {
   const { bodyMs } = limits;
-  const router = createRouter(pipeline.methods.flatMap(routesOf));
+  const routes = pipeline.methods.flatMap(routesOf);
+  for (const { method } of routes) checkStream(method);
+  const router = createRouter(routes);
 
   async function answer(request: UniversalServerRequest, call: Call): Promise<LiveResponse> {
     const url = new URL(request.url);

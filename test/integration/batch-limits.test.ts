@@ -75,6 +75,21 @@ test("over gRPC, too", async () => {
   expect(await grpc(5 * 1024 * 1024)).toBe("8");
 });
 
+test("over gRPC-Web in base64, too", async () => {
+  const web = async (bytes: number) => {
+    const body = Buffer.from(framed(padded({ ids: ["nobody"] }, bytes)).toString("base64"));
+    const headers = { "content-type": "application/grpc-web-text+json" };
+    const { text } = await send(rpcPath(batchLockUsers), body, headers);
+    return Buffer.from(text, "base64").toString();
+  };
+  expect(await web(LIMIT)).toContain("grpc-status: 0");
+  for (const bytes of [LIMIT + 1, 9 * 1024 * 1024]) {
+    const answer = await web(bytes);
+    expect(answer).toContain("grpc-status: 8");
+    expect(answer).toContain(`${LIMIT}%20bytes`);
+  }
+});
+
 test("whoever is not let in is told so before his 5 MiB are read", async () => {
   async function* endless() {
     yield Buffer.from("{");

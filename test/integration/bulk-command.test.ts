@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../../src/clock.ts";
 import { user } from "../../src/domain/user.ts";
 import type { EventStore } from "../../src/store/port.ts";
@@ -260,6 +262,31 @@ test("a server that is killed and started again in the middle is waited for", as
   expect(code).toBe(0);
   expect(await locks(ids)).toEqual(new Set([1]));
 }, 60_000);
+
+test.each([
+  ["SIGINT", "SIGTERM"],
+  ["SIGTERM", "SIGTERM"],
+] as const)("%s, then %s, ends it at once, though the server does not answer", async (first, second) => {
+  const silent = createHttpServer(() => asked.abort()).listen(0, "127.0.0.1");
+  const asked = new AbortController();
+  await once(silent, "listening");
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const args = ["src/main.ts", "lock", "ann"];
+  const child = spawn(process.execPath, args, { env: environment({ USERLOCK_URL: url }), stdio: "ignore" });
+  try {
+    await until(() => asked.signal.aborted);
+    child.kill(first);
+    await sleep(500);
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    child.kill(second);
+    const [, signal] = await once(child, "exit", { signal: AbortSignal.timeout(5_000) });
+    expect(signal).toBe(second);
+  } finally {
+    child.kill("SIGKILL");
+    silent.closeAllConnections();
+    silent.close();
+  }
+});
 
 test("on a terminal there is a bar", async () => {
   const ids = await addMany(3_000);

@@ -1,21 +1,38 @@
 import { type DescMethodUnary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { EventService } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { systemClock } from "../../src/clock.ts";
 import { tokenMaker } from "../support/access.ts";
+import { usersIn } from "../support/app.ts";
 import { readAll } from "../support/appends.ts";
 import { type Answer, type Door, openDoors } from "../support/doors.ts";
 import { CHEAP_HASHES } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../support/stores.ts";
 
-const { createUser, getUser, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
+const { createUser, getUser, searchUsers, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
   UserService.method;
 const { addUsername, removeUsername, setPassword, batchLockUsers } = UserService.method;
-const { createSession, deleteSession, deleteSessions } = SessionService.method;
-const { setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
-const { createToken, revokeToken } = AccessService.method;
+const { createSession, getSession, listSessions, introspectToken, deleteSession, deleteSessions } =
+  SessionService.method;
+const { getLockoutPolicy, setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
+const { createToken, listTokens, revokeToken } = AccessService.method;
+const { listEvents } = EventService.method;
+
+/** The methods that change nothing. */
+const READING: DescMethodUnary[] = [
+  getUser,
+  searchUsers,
+  getSession,
+  listSessions,
+  introspectToken,
+  getLockoutPolicy,
+  listTokens,
+  listEvents,
+];
 
 const SETTINGS = { ...SHARED_KEY, ...CHEAP_HASHES };
 
@@ -215,17 +232,8 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
 
     test("is in this table", () => {
       const services = [UserService, SessionService, SettingsService, AccessService];
-      const reading = [
-        "GetUser",
-        "SearchUsers",
-        "GetSession",
-        "ListSessions",
-        "IntrospectToken",
-        "GetLockoutPolicy",
-        "ListTokens",
-      ];
       // Batches have tests of their own.
-      const others = [...reading, "BatchLockUsers", "BatchUnlockUsers"];
+      const others = [...READING.map(({ name }) => name), "BatchLockUsers", "BatchUnlockUsers"];
       const changing = services.flatMap(({ methods }) => methods.map(({ name }) => name));
       const tested = new Set(CASES.map(([name]) => name.split(" ")[0]));
       expect(changing.filter((name) => !others.includes(name) && !tested.has(name))).toEqual([]);
@@ -251,18 +259,41 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       expect(await log()).toEqual(before);
     });
 
+    /** How often each of the users was locked. */
+    async function locksOf(ids: string[]): Promise<number[]> {
+      const counts = new Map<string, number>();
+      for (const line of await log()) counts.set(line, (counts.get(line) ?? 0) + 1);
+      return ids.map((id) => counts.get(`user.locked ${id}`) ?? 0);
+    }
+
     test("that was cut off by its deadline goes on: who was locked by it is answered as locked, and nobody is twice", async () => {
-      const ids = await Promise.all(Array.from({ length: 600 }, () => newUser()));
-      const key = newKey();
-      const request = { ids, reason: "fraud" };
-      const hurried = { ...asOwner(key).headers, "connect-timeout-ms": "40" };
-      const cut = await doorOf("REST").call(batchLockUsers, request, { token: ADMIN_TOKEN, headers: hurried });
-      const again = await doorOf("REST", 1).call(batchLockUsers, request, asOwner(key));
-      expect(["OK", "DEADLINE_EXCEEDED"]).toContain(cut.code);
-      expect(resultsOf(again)).toEqual(ids.map((id) => `${id} locked`));
-      const locks = (await log()).filter((line) => line.startsWith("user.locked"));
-      expect(ids.filter((id) => locks.filter((line) => line === `user.locked ${id}`).length !== 1)).toEqual([]);
-    });
+      const reader = await openStoreAt(store.url);
+      const more = usersIn(reader, systemClock());
+      try {
+        // Longer and longer ones, until one falls into the middle of the work.
+        for (let milliseconds = 20; ; milliseconds *= 1.3) {
+          const ids = Array.from({ length: 2_000 }, () => `user-${++users}`);
+          await Promise.all(ids.map((id) => more.add(id)));
+          const key = newKey();
+          const request = { ids, reason: "fraud" };
+          const hurried = { ...asOwner(key).headers, "connect-timeout-ms": milliseconds.toFixed(0) };
+          const cut = await doorOf("REST").call(batchLockUsers, request, { token: ADMIN_TOKEN, headers: hurried });
+          expect(cut.code).toBe("DEADLINE_EXCEEDED");
+          if (new Set(await locksOf(ids)).size < 2) continue;
+
+          const others = await Promise.all([newUser(), newUser()]);
+          const reused = await doorOf("REST", 1).call(batchLockUsers, { ...request, ids: others }, asOwner(key));
+          expect(inShort(reused)).toBe("INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED");
+          expect(await locksOf(others)).toEqual([0, 0]);
+          const again = await doorOf("REST", 1).call(batchLockUsers, request, asOwner(key));
+          expect(resultsOf(again)).toEqual(ids.map((id) => `${id} locked`));
+          expect(new Set(await locksOf(ids))).toEqual(new Set([1]));
+          break;
+        }
+      } finally {
+        await reader.close();
+      }
+    }, 60_000);
 
     test("of a page of filters: the page is the same, though its users would not pass any more", async () => {
       const schemaId = `schema-${users}`;
@@ -343,13 +374,60 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await doorOf("REST").call(lockUser, { id }, asOwner(key, token.secret))).reason).toBe("TOKEN_INVALID");
   });
 
-  test("where nothing is changed the key is passed over", async () => {
-    const [id, other] = [await newUser(), await newUser()];
-    const key = newKey();
-    for (const one of [id, other]) {
-      const { response } = await doorOf("REST").call(getUser, { id: one }, asOwner(key));
-      expect(response?.user?.details?.id).toBe(one);
+  describe("where nothing is changed the key is passed over", () => {
+    const password = { password: { type: { case: "password" as const, value: "right" } } };
+
+    /** Two requests that differ. */
+    async function requestsOf(method: DescMethodUnary): Promise<[object, object]> {
+      const ids = [await newUser({ authenticators: password }), await newUser({ authenticators: password })] as const;
+      const ofSession = async (id: string) => {
+        const request = { user: { case: "userId" as const, value: id }, password: "right" };
+        const { response } = await doorOf("REST").call(createSession, request, asOwner());
+        const { sessionId, sessionToken } = response as MessageShape<typeof createSession.output>;
+        return { sessionId, sessionToken, token: sessionToken };
+      };
+      switch (method) {
+        case getUser:
+        case listSessions:
+          return [{ id: ids[0] }, { id: ids[1] }];
+        case getSession:
+        case introspectToken: {
+          const [{ token, ...one }, { token: otherToken, ...other }] = [
+            await ofSession(ids[0]),
+            await ofSession(ids[1]),
+          ];
+          return method === getSession ? [one, other] : [{ token }, { token: otherToken }];
+        }
+        case getLockoutPolicy:
+          return [{}, { organization: { property: { case: "orgId", value: "a" } } }];
+        case listEvents:
+          return [{ limit: 1 }, { limit: 2 }];
+        default:
+          return [{ query: { limit: 1 } }, { query: { limit: 2 } }];
+      }
     }
+
+    test.each(READING.map((method) => [method.name, method] as const))("%s", async (_name, method) => {
+      const key = newKey();
+      for (const request of await requestsOf(method)) {
+        const { code } = await doorOf("REST").call(method as DescMethodUnary, request as never, asOwner(key));
+        expect(code).toBe("OK");
+      }
+      // No answer is under the key, or it would be that of another request.
+      const id = await newUser();
+      expect((await doorOf("REST").call(lockUser, { id }, asOwner(key))).code).toBe("OK");
+    });
+
+    test("ListTokens shows what came between", async () => {
+      const key = newKey();
+      const count = async () => {
+        const { response } = await doorOf("REST").call(listTokens, {}, asOwner(key));
+        return Number(response?.details?.totalResult);
+      };
+      const before = await count();
+      await tokenMaker(servers[0]!.url, ADMIN_TOKEN).create("somebody", ["INSTANCE_VIEWER"]);
+      expect(await count()).toBe(before + 1);
+    });
   });
 
   test.each([

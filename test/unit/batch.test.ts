@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type BatchChange, createBatch, type Outcome } from "../../src/app/batch.ts";
 import { createExecute } from "../../src/app/execute.ts";
 import { createHoldsOwner, createOtherOwner } from "../../src/app/last-owner.ts";
+import { createReceipts } from "../../src/app/receipts.ts";
 import { createSearch } from "../../src/app/search.ts";
+import { createKeyed, KEY_BYTES } from "../../src/auth/keyed.ts";
 import type { Grant } from "../../src/domain/access.ts";
 import { DomainError } from "../../src/domain/errors.ts";
 import { accessToken } from "../../src/domain/token.ts";
@@ -18,8 +21,10 @@ afterEach(() => store?.close());
 /** A batch on a store that sees and changes what goes through it. */
 async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<EventStore>) = {}) {
   const inner = await openSqliteStore(":memory:", "default");
-  store = { ...inner, ...(typeof seen === "function" ? seen(inner) : seen) };
+  const underWay = new Set<Promise<unknown>>();
+  store = watched({ ...inner, ...(typeof seen === "function" ? seen(inner) : seen) }, underWay);
   const parts = { store, clock };
+  const receiptsOf = createReceipts({ ...parts, sealer: createKeyed(Buffer.alloc(KEY_BYTES, 1)) });
   const execute = createExecute(parts);
   const batch = createBatch({
     execute,
@@ -34,6 +39,24 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
   return {
     batch,
     ...users,
+    /**
+     * Resolves once nobody asks anything of the store: who goes on after an answer has done so by the second turn, for
+     * those who ask for owners wait a turn for one another.
+     */
+    async atRest() {
+      do {
+        await Promise.allSettled(underWay);
+        await nextTurn();
+        await nextTurn();
+      } while (underWay.size > 0);
+    },
+    /** The same as a call with an Idempotency-Key; `request` stands for what it asks. */
+    repeatable(change: BatchChange, request: string): BatchChange {
+      const { principal } = operator;
+      const call = { principal, idempotencyKey: "key", method: "BatchLockUsers", request: Buffer.from(request) };
+      const toAnswer = ({ id }: { id: string }) => Buffer.from(id);
+      return { ...change, repeatable: { receipts: receiptsOf(call), toAnswer } };
+    },
     addMany: async (count: number) => {
       await Promise.all(idsOf(count).map((id) => users.add(id)));
       return idsOf(count);
@@ -47,6 +70,24 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
       await execute(accessToken, change, callerOf("operator"));
     },
   };
+}
+
+/** The same store; what it has not yet answered is in `underWay`. */
+function watched(inner: EventStore, underWay: Set<Promise<unknown>>): EventStore {
+  return new Proxy(inner, {
+    get(target, name) {
+      const method = Reflect.get(target, name);
+      if (typeof method !== "function") return method;
+      return (...args: unknown[]) => {
+        const answer = method(...args);
+        if (!(answer instanceof Promise)) return answer;
+        underWay.add(answer);
+        const forget = () => underWay.delete(answer);
+        answer.then(forget, forget);
+        return answer;
+      };
+    },
+  });
 }
 
 const LOCK: BatchChange = {
@@ -189,7 +230,7 @@ describe("what ends the whole call", () => {
   test("the end of the call in the middle; what was done is done", async () => {
     const call = new AbortController();
     let appends = 0;
-    const { batch, addMany, log } = await open((inner) => ({
+    const { batch, addMany, log, atRest } = await open((inner) => ({
       append: (append) => {
         if (append.events[0]?.type === "user.locked" && ++appends === 700) call.abort(new Error("the time is up"));
         return inner.append(append);
@@ -197,7 +238,7 @@ describe("what ends the whole call", () => {
     }));
     const ids = await addMany(3_000);
     await expect(batch.ids(LOCK, ids, callerOf("operator", call.signal))).rejects.toThrow("the time is up");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await atRest();
     const locked = (await log()).filter(({ type }) => type === "user.locked").length;
     expect(locked).toBe(appends);
     expect(locked).toBeLessThan(1_100);
@@ -259,6 +300,78 @@ test("an error that nobody foresaw is that of its user alone", async () => {
     "user-00001 TypeError: damaged",
     "user-00002 done",
   ]);
+});
+
+describe("a call with a key that was cut off in the middle", () => {
+  /** Such a batch of many users, and who was locked by it. */
+  async function cutOff() {
+    const call = new AbortController();
+    let appends = 0;
+    const opened = await open((inner) => ({
+      append: (append) => {
+        if (append.events[0]?.type === "user.locked" && ++appends === 700) call.abort(new Error("the time is up"));
+        return inner.append(append);
+      },
+    }));
+    const ids = await opened.addMany(3_000);
+    const cut = opened.batch.ids(opened.repeatable(LOCK, "all"), ids, callerOf("operator", call.signal));
+    await expect(cut).rejects.toThrow("the time is up");
+    await opened.atRest();
+    const locked = async () =>
+      (await opened.log()).filter(({ type }) => type === "user.locked").map(({ userId }) => userId as string);
+    return { ...opened, ids, locked };
+  }
+
+  test("goes on when it comes again, and locks nobody twice", async () => {
+    const { batch, ids, repeatable, locked } = await cutOff();
+    const outcomes = await batch.ids(repeatable(LOCK, "all"), ids, operator);
+    expect(outcomes.map(inWords)).toEqual(ids.map((id) => `${id} done`));
+    expect((await locked()).sort()).toEqual(ids);
+  });
+
+  test("bars its key for any other request, before anybody is changed", async () => {
+    const { batch, ids, repeatable, locked } = await cutOff();
+    const before = await locked();
+    const other = repeatable(LOCK, "others");
+    const reused = { reason: "IDEMPOTENCY_KEY_REUSED" };
+    await expect(batch.ids(other, ids.toReversed(), operator)).rejects.toMatchObject(reused);
+    const which = { filters: [], after: "", limit: 1_000 };
+    await expect(batch.page(other, which, operator)).rejects.toMatchObject(reused);
+    expect(await locked()).toEqual(before);
+  });
+});
+
+test("of two calls at once with one key and other requests, one is refused before anybody is changed", async () => {
+  const { batch, addMany, repeatable, log } = await open();
+  const ids = await addMany(20);
+  const calls = await Promise.allSettled([
+    batch.ids(repeatable(LOCK, "one half"), ids.slice(0, 10), operator),
+    batch.ids(repeatable(LOCK, "the other"), ids.slice(10), operator),
+  ]);
+  expect(calls.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  expect(calls.find(({ status }) => status === "rejected")).toMatchObject({
+    reason: { reason: "IDEMPOTENCY_KEY_REUSED" },
+  });
+  expect((await log()).filter(({ type }) => type === "user.locked")).toHaveLength(10);
+});
+
+test("a user for whom the key stands for another request is told so", async () => {
+  const { batch, addMany, repeatable, lock } = await open();
+  const ids = await addMany(2);
+  const [first, second] = ids as [string, string];
+  await repeatable(LOCK, "another").repeatable?.receipts.part(first).keep(Buffer.from(first));
+  await lock(second);
+  const outcomes = await batch.ids(repeatable(LOCK, "this"), ids, operator);
+  expect(outcomes.map(inWords)).toEqual([`${first} IDEMPOTENCY_KEY_REUSED`, `${second} USER_ALREADY_LOCKED`]);
+});
+
+test("a dry run leaves nothing under its key", async () => {
+  const { batch, addMany, repeatable } = await open();
+  const ids = await addMany(2);
+  await batch.ids(repeatable(DRY, "dry"), ids, operator);
+  expect((await batch.ids(repeatable(LOCK, "in earnest"), ids, operator)).map(inWords)).toEqual(
+    ids.map((id) => `${id} done`),
+  );
 });
 
 test("two batches at once over the same users lock each of them once", async () => {

@@ -2830,6 +2830,10 @@ export const UserService: GenService<{
    * caller may read. Each is locked or not by himself, as LockUser would do it, and the answer says of each which. If
    * the call ends with an error, such as DEADLINE_EXCEEDED, some may be locked; to call again does no harm.
    *
+   * With an Idempotency-Key the whole answer is kept, users' errors among it, unless one of these may be gone the next
+   * time (UNAVAILABLE, ABORTED, INTERNAL) or the call was cut off. Then only the users who are done are remembered: the
+   * same call again answers for them as before, and tries the others.
+   *
    * @generated from rpc userlock.v3alpha.UserService.BatchLockUsers
    */
   batchLockUsers: {
