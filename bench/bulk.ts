@@ -5,10 +5,6 @@
  *
  *   npm run bench:bulk
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { TextFilterMethod, UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
@@ -16,13 +12,14 @@ import { type UserCommand, user } from "../src/domain/user.ts";
 import type { User } from "../src/domain/user-state.ts";
 import type { Append, EventStore, StreamRecord } from "../src/store/port.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
+import { startBenchServer } from "./support/server.ts";
+import { median } from "./support/statistics.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const USERS = Number(process.env.BENCH_USERS ?? 100_000);
 const IDS_A_CALL = 10_000;
 /** Appends that are under way at once in the bare insert: ten full commits. */
 const AT_ONCE = 10_000;
-const TOKEN = "token-of-the-benchmark";
 const ACTOR = { subject: "bench", requestId: "0123456789abcdef01234567", address: "127.0.0.1", userAgent: "bench" };
 const OWNER = { type: "instance", id: "default" } as const;
 
@@ -67,33 +64,17 @@ const create = (id: string) =>
 const lock = (record: StreamRecord) => toAppend(record.id, record, { type: "lock", reason: "bench", note: "" });
 const unlock = (record: StreamRecord) => toAppend(record.id, record, { type: "unlock" });
 
-const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
-const file = join(folder, "bench.db");
 const flags = process.env.BENCH_CPU_PROF ? ["--cpu-prof", `--cpu-prof-dir=${process.env.BENCH_CPU_PROF}`] : [];
-const server = spawn(process.execPath, [...flags, "src/main.ts"], {
-  env: {
-    ...process.env,
-    USERLOCK_LISTEN: "127.0.0.1:0",
-    USERLOCK_STORE: `sqlite:${file}`,
-    USERLOCK_ADMIN_TOKEN: TOKEN,
-    USERLOCK_LOG_LEVEL: "error",
-  },
-  stdio: ["ignore", "pipe", "inherit"],
-});
-const baseUrl = await new Promise<string>((resolve) => {
-  server.stdout.on("data", (chunk) => {
-    resolve(/listening on (\S+)/.exec(String(chunk))?.[1] as string);
-  });
-});
+const server = await startBenchServer(flags);
+const { headers, url: baseUrl } = server;
 // The server has the file already, for it makes the first token of an empty store alone.
-const seeding = await openSqliteStore(file, "default");
+const seeding = await openSqliteStore(server.file("bench.db"), "default");
 await appendAll(seeding, ids.map(create));
 await seeding.close();
-const bare = await openSqliteStore(join(folder, "bare.db"), "default");
+const bare = await openSqliteStore(server.file("bare.db"), "default");
 let { records } = await appendAll(bare, ids.map(create));
 
 const users = createClient(UserService, createConnectTransport({ baseUrl, httpVersion: "1.1", acceptCompression: [] }));
-const headers = { authorization: `Bearer ${TOKEN}` };
 const method = TextFilterMethod.STARTS_WITH;
 const filters = [{ filter: { case: "userIdFilter" as const, value: { id: "user-", method } } }];
 
@@ -147,7 +128,6 @@ for (let round = 1; round <= ROUNDS; round++) {
     `round ${round}: bare insert ${perSecond(times.bare)}, by filter ${perSecond(times.filter)}, by ids ${perSecond(times.ids)}`,
   );
 }
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 const ratio = (way: "filter" | "ids") => median(rounds.map((times) => times.bare / times[way])).toFixed(2);
 const seconds = (way: "bare" | "filter" | "ids") => (median(rounds.map((times) => times[way])) / 1_000).toFixed(1);
 console.log(
@@ -155,8 +135,6 @@ console.log(
     `by filter ${seconds("filter")} s, ${ratio("filter")} times its rate; by ids ${seconds("ids")} s, ${ratio("ids")} times`,
 );
 
-server.kill();
-await new Promise((resolve) => server.once("exit", resolve));
 await bare.close();
-rmSync(folder, { recursive: true, force: true });
+await server.stop();
 process.exit();

@@ -4,42 +4,20 @@
  *
  *   npm run bench:hash-queue
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
+import { startBenchServer } from "./support/server.ts";
+import { median, quantile, show } from "./support/statistics.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const CALLS = Number(process.env.BENCH_CALLS ?? 300);
 /** More than can be hashed or wait, so that the queue stays full. */
 const LOGINS_AT_ONCE = 450;
-const TOKEN = "token-of-the-benchmark";
 
-const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
-const server = spawn(process.execPath, ["src/main.ts"], {
-  env: {
-    ...process.env,
-    USERLOCK_LISTEN: "127.0.0.1:0",
-    USERLOCK_STORE: `sqlite:${join(folder, "bench.db")}`,
-    USERLOCK_ADMIN_TOKEN: TOKEN,
-    USERLOCK_LOG_LEVEL: "error",
-  },
-  stdio: ["ignore", "pipe", "inherit"],
-});
-const baseUrl = await new Promise<string>((resolve) => {
-  server.stdout.on("data", (chunk) =>
-    resolve(
-      String(chunk)
-        .replace(/^.*listening on /, "")
-        .trim(),
-    ),
-  );
-});
-const headers = { authorization: `Bearer ${TOKEN}` };
+const server = await startBenchServer();
+const { headers, url: baseUrl } = server;
 const users = createClient(UserService, createGrpcTransport({ baseUrl }));
 const sessions = createClient(SessionService, createGrpcTransport({ baseUrl }));
 
@@ -68,10 +46,6 @@ async function lockTimes(): Promise<number[]> {
   return times;
 }
 
-const quantile = (values: number[], q: number) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length * q)] as number;
-const median = (values: number[]) => quantile(values, 0.5);
-
 await users.createUser({ user: { userId: "victim" } }, { headers });
 await lockTimes();
 
@@ -85,7 +59,6 @@ for (let round = 1; round <= ROUNDS; round++) {
   flooding = false;
   await Promise.all(flood);
   results.push({ idle, full });
-  const show = (times: number[]) => `p50 ${median(times).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`;
   console.log(`round ${round}: idle ${show(idle)}; queue full ${show(full)}`);
 }
 const ratios = (q: number) => results.map(({ idle, full }) => quantile(full, q) / quantile(idle, q));
@@ -94,6 +67,5 @@ console.log(
     `p50 ${median(ratios(0.5)).toFixed(1)}, p99 ${median(ratios(0.99)).toFixed(1)} (${answered} logins were answered)`,
 );
 
-server.kill();
-rmSync(folder, { recursive: true, force: true });
+await server.stop();
 process.exit();

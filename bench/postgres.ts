@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPostgresStore } from "../src/store/postgres.ts";
 import { installedPostgres, query, startCluster } from "../test/support/postgres.ts";
+import { median } from "./support/statistics.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const APPENDS = Number(process.env.BENCH_CALLS ?? 4_000);
@@ -101,10 +102,6 @@ async function load(inFlight: number): Promise<Load> {
   );
   const perSecond = count / ((performance.now() - started) / 1_000);
   return { perSecond, median: median(times) };
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 }
 
 await load(64);

@@ -5,50 +5,28 @@
  *
  *   npm run bench:watch
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
 import { openManyWatchers } from "../test/support/many-watchers.ts";
+import { startBenchServer } from "./support/server.ts";
+import { median, quantile, show } from "./support/statistics.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const CALLS = Number(process.env.BENCH_CALLS ?? 100);
 const WATCHERS = Number(process.env.BENCH_WATCHERS ?? 1_000);
 /** Locks that are made at once. */
 const AT_ONCE = 100;
-const TOKEN = "token-of-the-benchmark";
 
-const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
-const server = spawn(process.execPath, ["src/main.ts"], {
-  env: {
-    ...process.env,
-    USERLOCK_LISTEN: "127.0.0.1:0",
-    USERLOCK_STORE: `sqlite:${join(folder, "bench.db")}`,
-    USERLOCK_ADMIN_TOKEN: TOKEN,
-    USERLOCK_LOG_LEVEL: "error",
-  },
-  stdio: ["ignore", "pipe", "inherit"],
-});
-const baseUrl = await new Promise<string>((resolve) => {
-  server.stdout.on("data", (chunk) =>
-    resolve(
-      String(chunk)
-        .replace(/^.*listening on /, "")
-        .trim(),
-    ),
-  );
-});
-const headers = { authorization: `Bearer ${TOKEN}` };
+const server = await startBenchServer();
+const { headers, token, url: baseUrl } = server;
 const users = createClient(UserService, createGrpcTransport({ baseUrl }));
-const bare = await openSqliteStore(join(folder, "bare.db"), "default");
+const bare = await openSqliteStore(server.file("bare.db"), "default");
 
 const ids = Array.from({ length: AT_ONCE }, (_, index) => `victim-${index}`);
 await Promise.all(ids.map((userId) => users.createUser({ user: { userId } }, { headers })));
-const watchers = await openManyWatchers(baseUrl, { token: TOKEN, count: WATCHERS, types: ["user.locked"] });
+const watchers = await openManyWatchers(baseUrl, { token, count: WATCHERS, types: ["user.locked"] });
 let locks = 0;
 const versions = new Map<string, number>();
 
@@ -87,11 +65,6 @@ async function insert(some: readonly string[]): Promise<number> {
   return performance.now() - start;
 }
 
-const quantile = (values: number[], q: number) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length * q)] as number;
-const median = (values: number[]) => quantile(values, 0.5);
-const show = (times: number[]) => `p50 ${median(times).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`;
-
 interface Times {
   watched: number[];
   inserted: number[];
@@ -127,7 +100,6 @@ for (const [what, some, calls] of KINDS) {
   );
 }
 
-server.kill();
 await bare.close();
-rmSync(folder, { recursive: true, force: true });
+await server.stop();
 process.exit();
