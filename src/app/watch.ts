@@ -3,12 +3,15 @@ import type { Principal } from "../domain/access.ts";
 import { DomainError, invalidField } from "../domain/errors.ts";
 import { accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
-import type { Cursor, EventStore, LogPage, RecordedEvent } from "../store/port.ts";
+import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../store/port.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
 import { type Following, RETRY_MS, type Tail } from "./tail.ts";
+import { createBreather, inTurns } from "./turns.ts";
 
-/** Events of one read by which a watcher catches up. */
-const PAGE = 1_000;
+/** Events of one read by which a watcher catches up: they are held until he has read them. */
+const PAGE = 200;
+/** Events that he is given in one turn of the event loop. */
+const SLICE = 50;
 /** How many catch up at the same time, so that a thousand who come back at once leave the store to others, too. */
 const MAX_READS = 4;
 
@@ -51,12 +54,10 @@ export function createWatch(parts: {
   onError(error: unknown): void;
 }): Watch {
   let open = 0;
-  const read = inTurns(MAX_READS, parts.store.read);
+  const catchingUp = { read: inTurns(MAX_READS, parts.store.read), breathe: createBreather() };
   return async (question, watcher) => {
     const { after } = question;
-    if (after !== undefined && after > (await parts.store.head())) {
-      throw invalidField("after", "lies beyond the end of this log");
-    }
+    if (after !== undefined) await checkPlace(parts.store, after);
     filterOf(watcher.principal, question);
     if (open >= parts.maxWatchers) {
       throw new DomainError("TOO_MANY_REQUESTS", "Too many watch already: try another server, or later.");
@@ -65,7 +66,7 @@ export function createWatch(parts: {
     try {
       const following = await parts.tail.follow();
       try {
-        return await stream({ ...parts, read }, following, question, watcher);
+        return await stream({ ...parts, ...catchingUp }, following, question, watcher);
       } finally {
         following.leave();
       }
@@ -75,8 +76,25 @@ export function createWatch(parts: {
   };
 }
 
+/** Rejects with INVALID_REQUEST for a cursor at which no stream can begin. */
+async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
+  try {
+    await store.read({ from: after, limit: 1 });
+  } catch (error) {
+    const isCursors = error instanceof DomainError && error.reason === "INVALID_REQUEST";
+    throw isCursors ? invalidField("after", "is no cursor of this log") : error;
+  }
+  if (after > (await store.head())) throw invalidField("after", "lies beyond the end of this log");
+}
+
+/** What those who catch up have in common. */
+interface CatchingUp {
+  read: (query: LogQuery, signal: AbortSignal) => Promise<LogPage>;
+  breathe: () => Promise<void>;
+}
+
 async function stream(
-  { store, read, heartbeatMs, onError }: Parameters<typeof createWatch>[0] & { read: EventStore["read"] },
+  { store, read, breathe, heartbeatMs, onError }: Parameters<typeof createWatch>[0] & CatchingUp,
   following: Following,
   question: WatchQuestion,
   watcher: Watcher,
@@ -113,7 +131,8 @@ async function stream(
 
   /** Waits for him, if need be. */
   async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
-    for (const event of events) {
+    for (const [index, event] of events.entries()) {
+      if (index % SLICE === 0) await breathe();
       do {
         const ready = watcher.ready();
         if (ready && !(await ready)) throw tooSlow();
@@ -164,35 +183,23 @@ async function stream(
     }
   }
 
-  const nextPage = () => read({ from: cursor, limit: PAGE, where });
-
-  async function firstPage(after: Cursor): Promise<LogPage> {
-    try {
-      return await read({ from: after, limit: PAGE, where });
-    } catch (error) {
-      const isCursors = error instanceof DomainError && error.reason === "INVALID_REQUEST";
-      throw isCursors ? invalidField("after", "is no cursor of this log") : error;
-    }
-  }
+  const nextPage = () => read({ from: cursor, limit: PAGE, where }, end.signal);
 
   async function run(): Promise<never> {
-    // He is given nothing that was not read before he was last let in. So nothing reaches him that came after the
-    // event which took his right away, wherever in the log that is.
-    let page: LogPage = { events: [], cursor, hasMore: true };
-    if (question.after !== undefined) page = await firstPage(question.after);
+    // Now that it is settled where he begins. He is given nothing that was not read before he was last let in, so nothing
+    // reaches him that came after the event which took his right away, wherever in the log that is.
     await readmit();
     end.signal.throwIfAborted();
     send(cursor);
     heartbeat = setTimeout(beat, heartbeatMs);
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
-      await deliverInTime(page.events);
-      cursor = page.cursor;
       // In one turn: between the look at the tail and being attached to it nothing can come.
       if (cursor >= following.cursor) await live();
-      page = await persist(nextPage);
+      const page = await persist(nextPage);
       await persist(readmit);
-      end.signal.throwIfAborted();
+      await deliverInTime(page.events);
+      cursor = page.cursor;
     }
   }
 
@@ -226,26 +233,6 @@ async function stream(
     watcher.signal.removeEventListener("abort", onSignal);
     fail("the stream has ended");
   }
-}
-
-/** The same, but so many at a time, and the others in the order of their coming. */
-function inTurns<Args extends unknown[], Result>(
-  limit: number,
-  work: (...args: Args) => Promise<Result>,
-): (...args: Args) => Promise<Result> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (...args) => {
-    if (running === limit) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-    try {
-      return await work(...args);
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  };
 }
 
 function tooSlow(): DomainError {

@@ -258,7 +258,9 @@ function validate(validator: Validator, desc: DescMessage, request: Message): vo
   }));
   const [first] = violations;
   const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
-  throw new DomainError("INVALID_REQUEST", `${first?.field}: ${first?.description}${more}`, { violations });
+  // A rule about several fields is none of one's.
+  const field = first?.field ? `${first.field}: ` : "";
+  throw new DomainError("INVALID_REQUEST", `${field}${first?.description}${more}`, { violations });
 }
 
 function checkInstance(own: PipelineParts["instance"], request: Message): void {
@@ -282,7 +284,10 @@ async function withDeadline<Result>(
   const { signal } = controller;
   const onDeadline = () =>
     controller.abort(
-      new DomainError("DEADLINE_EXCEEDED", "The time is up; a change was either made whole or not at all."),
+      new DomainError(
+        "DEADLINE_EXCEEDED",
+        "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
+      ),
     );
   const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
   const timer = isSet ? setTimeout(onDeadline, Math.max(timeoutMs, 0)) : undefined;

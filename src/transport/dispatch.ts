@@ -89,7 +89,8 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
       : await doors.connect.serve(handler, request, call);
     // Connect answers a content type that it does not know without a word.
     if (response.status !== 415) return response;
-    const why = "The content type must be one of application/json, proto, grpc, grpc-web or grpc-web-text.";
+    const why =
+      "The content type must be one of application/json, proto, grpc, grpc-web or grpc-web-text; of a stream connect+json or connect+proto.";
     return statusResponse(refusal("INVALID_REQUEST", why), 415);
   }
 }

@@ -44,7 +44,7 @@ export const LIMITS: Limits = {
   bodyMs: 20_000,
   callMs: 30_000,
   drainMs: 10_000,
-  watchers: 10_000,
+  watchers: 2_000,
   watcherBytes: 1024 * 1024,
   watcherStallMs: 5_000,
   heartbeatMs: 15_000,

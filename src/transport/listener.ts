@@ -77,7 +77,11 @@ export async function listen(options: {
   http1.emit("listening");
 
   const http2 = createHttp2Server(
-    { settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes } },
+    {
+      settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
+      // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
+      maxSessionMemory: 64,
+    },
     (request, response) => {
       resetUnreadRequest(request);
       onRequest(request, response);

@@ -268,14 +268,14 @@ export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE_
  */
 export type ListEventsResponse = Message<"userlock.v3alpha.ListEventsResponse"> & {
   /**
-   * The events.
+   * The events. There may be fewer than were asked for, or none, and more on the next page.
    *
    * @generated from field: repeated userlock.v3alpha.Event events = 1;
    */
   events: Event[];
 
   /**
-   * Where the next page begins; not set if there is none.
+   * Where the next page begins; not set if there is none, which alone says that this was the last.
    *
    * @generated from field: string next_cursor = 2;
    */
