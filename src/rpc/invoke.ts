@@ -26,7 +26,7 @@ import { checkItems } from "./items.ts";
 import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./repeat.ts";
 
 /** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A call as a door hands it over, its message still unread. */
 export interface Call {

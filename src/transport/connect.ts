@@ -15,7 +15,7 @@ import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
-import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
+import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
 import { framesOf } from "./frames.ts";
@@ -49,9 +49,6 @@ const VISIT = createContextKey<Visit | undefined>(undefined);
 function visitOf(values: ContextValues): Visit {
   return values.get(VISIT) as Visit;
 }
-
-/** The longest time that setTimeout takes, milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const OPTIONS = {
   acceptCompression: [compressionGzip],
