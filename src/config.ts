@@ -22,6 +22,8 @@ export interface Config {
   /** How long a session lives, microseconds. */
   sessionLifetime: number;
   logLevel: LogLevel;
+  /** Whether unary calls are served by userlock's own door, or all by Connect's router. */
+  unaryDoor: boolean;
 }
 
 /** What is wrong with the settings, all of it. */
@@ -136,6 +138,12 @@ export const SETTINGS = {
     problem: (value) =>
       (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
   },
+  USERLOCK_UNARY_DOOR: {
+    default: "on",
+    description:
+      "`off` serves every call by the router of Connect's library, with the same answers and at a greater cost",
+    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
+  },
 } as const satisfies Record<string, Setting>;
 
 type Name = keyof typeof SETTINGS;
@@ -203,6 +211,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
+    unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",
   };
 }
 

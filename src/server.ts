@@ -57,6 +57,7 @@ import { LIMITS, type Limits } from "./transport/limits.ts";
 import { listen } from "./transport/listener.ts";
 import { openServices } from "./transport/open-services.ts";
 import { createRestDoor } from "./transport/rest.ts";
+import { createUnaryDoor } from "./transport/unary.ts";
 import { createWebDoor } from "./transport/web.ts";
 
 /** How long an answer about the store's state is good for, milliseconds: many may ask. */
@@ -164,8 +165,9 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       port: config.port,
       tls: config.tls,
       limits,
-      onRequest: createDispatch({
+      onExchange: createDispatch({
         pipeline,
+        unary: config.unaryDoor ? createUnaryDoor(pipeline, limits) : undefined,
         connect: createConnectDoor(pipeline, openServices(health, reflect, stop.signal), limits),
         rest: createRestDoor(pipeline, limits),
         introspection: createIntrospectionDoor(pipeline, limits),

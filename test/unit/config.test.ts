@@ -33,6 +33,7 @@ test("without any setting, the defaults", () => {
     argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
     sessionLifetime: 12 * 3_600 * 1_000_000,
     logLevel: "info",
+    unaryDoor: true,
   });
 });
 
@@ -60,6 +61,7 @@ test("every setting", () => {
       USERLOCK_ARGON2: "m=65536,t=3,p=4",
       USERLOCK_SESSION_LIFETIME: "30m",
       USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_UNARY_DOOR: "off",
     }),
   ).toEqual({
     host: "::1",
@@ -79,6 +81,7 @@ test("every setting", () => {
     argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
     sessionLifetime: 30 * 60 * 1_000_000,
     logLevel: "debug",
+    unaryDoor: false,
   });
 });
 
@@ -111,6 +114,8 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_UNARY_DOOR: "on" }, []],
+  [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
   [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "0h" }, ["USERLOCK_SESSION_LIFETIME"]],
