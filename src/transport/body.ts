@@ -58,10 +58,14 @@ export function readUpTo(
       source.pause();
       settle(false);
     };
-    const onEnd = () => settle(true);
     const onCut = () => fail(cutShort());
-    const timer = setTimeout(() => fail(late()), timeoutMs);
-    if (source.destroyed) onCut();
+    // A stream of HTTP/2 ends when it is reset, too.
+    const onEnd = () => ((source as { aborted?: boolean }).aborted ? onCut() : settle(true));
+    // It holds up no stop.
+    const timer = setTimeout(() => fail(late()), timeoutMs).unref();
+    // Where there is nothing to read, Node may have told the end before anybody listened.
+    if (source.readableEnded) onEnd();
+    else if (source.destroyed) onCut();
     else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
   });
 }

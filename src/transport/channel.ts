@@ -139,7 +139,7 @@ export async function writeStreamed(
   } finally {
     void chunks.return?.().catch(() => {});
   }
-  if (isClosed) return;
+  if (isClosed || exchange.isGone) return;
   cut = setTimeout(() => exchange.cut(), streamEndMs);
   exchange.end(trailers && Object.fromEntries(trailers));
 }
