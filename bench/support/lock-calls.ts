@@ -5,7 +5,15 @@ import { grpcWires } from "./http2-wire.ts";
 import type { Calls, OpenWire } from "./wire.ts";
 
 /** Who is locked by call number `n`. */
-export type UserOf = (call: number) => string;
+type UserOf = (call: number) => string;
+
+interface Target {
+  url: string;
+  token: string;
+}
+
+/** A way to call LockUser. One call, the number of which `first` resolves with, may be made before a load. */
+export type LockDoor = (target: Target, user: UserOf, first: () => Promise<number>) => Promise<OpenWire>;
 
 const REASON = "fraud";
 const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
@@ -26,7 +34,7 @@ function framesOf(user: UserOf): Calls["body"] {
 }
 
 /** The call with the headers that @grpc/grpc-js's client sends. */
-function grpc(url: string, token: string, user: UserOf): Calls {
+function grpc({ url, token }: Target, user: UserOf): Calls {
   return {
     url,
     path: PATH,
@@ -43,14 +51,13 @@ function grpc(url: string, token: string, user: UserOf): Calls {
   };
 }
 
-/** LockUser by gRPC. One call is made, number `first`, before a load. */
-export const lockByGrpc = (url: string, token: string, user: UserOf, first: number): Promise<OpenWire> =>
-  grpcWires(grpc(url, token, user), first);
+/** LockUser by gRPC. */
+export const lockByGrpc: LockDoor = async (target, user, first) => grpcWires(grpc(target, user), await first());
 
 const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
 
 /** LockUser by gRPC-Web over HTTP/1.1, in its binary form, as Connect's client for browsers sends it. */
-export const lockByGrpcWeb = (url: string, token: string, user: UserOf): OpenWire =>
+export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
   http1Wires(
     {
       url,
@@ -70,7 +77,7 @@ export const lockByGrpcWeb = (url: string, token: string, user: UserOf): OpenWir
   );
 
 /** LockUser by REST, JSON over HTTP/1.1. */
-export const lockByRest = (url: string, token: string, user: UserOf): OpenWire =>
+export const lockByRest: LockDoor = async ({ url, token }, user) =>
   http1Wires({
     url,
     path: (call) => `/resources/v3alpha/users/${user(call)}/_lock`,

@@ -2,18 +2,20 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
-/** The core that servers have for themselves, and that of who calls them. */
+/** The core that a server has for itself, and that of who calls it. */
 const SERVER_CORE = 0;
 const GENERATOR_CORE = 1;
 
 /** What `/proc` counts CPU time in, milliseconds. */
 const TICK_MS = 10;
+/** How long a server may take to end, milliseconds. */
+const STOP_MS = 12_000;
 
 const PROFILES = process.env.BENCH_CPU_PROF;
 /** A profile of each server, if a folder for them is named. */
 const PROFILE = PROFILES ? ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`] : [];
 
-/** A server in a process of its own, on a core of its own. */
+/** A server in a process of its own. */
 export interface Program {
   url: string;
   /** CPU that it has used, milliseconds. */
@@ -29,13 +31,22 @@ export function pinGenerator(): void {
   if (status !== 0) throw new Error("a benchmark needs Linux, taskset and two cores", { cause: error });
 }
 
-/** Runs a program that prints where it listens. `stderr` is a file descriptor for what it logs. */
+export interface Start {
+  env?: NodeJS.ProcessEnv;
+  /** A file descriptor for what it logs. */
+  stderr?: number;
+  /** On the core for servers; else wherever there is time. */
+  isPinned?: boolean;
+}
+
+/** Runs a program of ours that prints where it listens. Rejects if it ends before. */
 export async function startProgram(
   args: readonly string[],
-  { env = process.env, stderr = "inherit" }: { env?: NodeJS.ProcessEnv; stderr?: number | "inherit" } = {},
+  { env = process.env, stderr = 2, isPinned = true }: Start = {},
 ): Promise<Program> {
-  const pinned = ["-c", String(SERVER_CORE), process.execPath, ...PROFILE, ...args];
-  const child = spawn("taskset", pinned, { env, stdio: ["ignore", "pipe", stderr] });
+  const command = [process.execPath, ...PROFILE, ...args];
+  if (isPinned) command.unshift("taskset", "-c", String(SERVER_CORE));
+  const child = spawn(command[0] as string, command.slice(1), { env, stdio: ["ignore", "pipe", stderr] });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   let stdout = "";
@@ -52,7 +63,7 @@ export async function startProgram(
   return {
     url,
     cpu() {
-      // The fields after the name, which stands in brackets; user and system time are the 14th and 15th (proc(5)).
+      // Behind the name, which stands in brackets; user and system time are the 14th and 15th field in all (proc(5)).
       const fields = proc("stat").split(") ")[1]!.split(" ");
       return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
     },
@@ -62,15 +73,14 @@ export async function startProgram(
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, "exit");
       child.kill();
-      // A peer may wait for connections that are kept.
-      const cut = setTimeout(kill, 12_000);
+      const timer = setTimeout(kill, STOP_MS);
       await exited;
-      clearTimeout(cut);
+      clearTimeout(timer);
     },
   };
 }
 
-/** Starts a peer: one of the files in `bench/peers`. */
+/** Starts a peer: one of the programs in `bench/peers`. */
 export function startPeer(name: string): Promise<Program> {
   return startProgram([`bench/peers/${name}.ts`]);
 }
