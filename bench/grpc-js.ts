@@ -1,5 +1,6 @@
 /**
- * LockUser by gRPC as a ratio to a server on @grpc/grpc-js that does nothing, with so many calls in flight:
+ * LockUser by gRPC as a ratio to a server on @grpc/grpc-js that does nothing, with 64 calls in flight or as many as are
+ * said.
  *
  *   npm run bench:grpc-js
  *   npm run bench:grpc-js -- 256
@@ -13,7 +14,7 @@ await compareLockRate({
   bound: inFlight === 64 ? 0.6 : 0.7,
   aim: inFlight === 64 ? 1 : 1.1,
   door: lockByGrpc,
-  peer: "grpc-js",
+  peer: ["grpc-js"],
   connections: 4,
   inFlight,
 });

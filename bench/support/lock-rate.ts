@@ -2,12 +2,15 @@ import { type Load, load, type Outcome } from "./load.ts";
 import type { LockDoor } from "./lock-calls.ts";
 import { type Program, pinGenerator, startPeer } from "./program.ts";
 import { type Figure, measure, show } from "./rounds.ts";
-import { startBenchServer } from "./server.ts";
+import { type ServerOptions, startBenchServer, TOKEN } from "./server.ts";
 import { idOf, seedUsers, USERS } from "./users.ts";
 import type { OpenWire } from "./wire.ts";
 
 /** Calls of a measurement. */
 export const CALLS = Number(process.env.BENCH_CALLS ?? 20_000);
+
+/** A program in `bench/peers`, and its arguments. */
+type Peer = [name: string, ...args: string[]];
 
 /** A server under load. */
 export interface Contender {
@@ -18,13 +21,12 @@ export interface Contender {
 }
 
 /** userlock with users, of whom each call locks another one. */
-export async function startLocking(door: LockDoor, store?: string, limits?: object): Promise<Contender> {
-  const server = await startBenchServer({ ...(store && { store }), ...(limits && { limits }) });
+export async function startLocking(door: LockDoor, options: ServerOptions = {}): Promise<Contender> {
+  const server = await startBenchServer(options);
   const users = await seedUsers(server);
   const open = await door(server, users.user, () => users.take(1));
   return {
-    run: async (how) => {
-      const count = how.count ?? CALLS;
+    async run({ count = CALLS, ...how }) {
       return loadOf(server, open, { ...how, count, from: await users.take(count) });
     },
     async stop() {
@@ -35,10 +37,11 @@ export async function startLocking(door: LockDoor, store?: string, limits?: obje
 }
 
 /** A peer, which answers the same calls and does nothing. */
-export async function startNothing(door: LockDoor, name: string): Promise<Contender> {
-  const peer = await startPeer(name);
+export async function startNothing(door: LockDoor, [name, ...args]: Peer): Promise<Contender> {
+  const peer = await startPeer(name, ...args);
+  const target = { url: peer.url, token: TOKEN };
   const open = await door(
-    { url: peer.url, token: "token-of-the-benchmark" },
+    target,
     (call) => idOf(call % USERS),
     async () => 0,
   );
@@ -49,37 +52,41 @@ export async function startNothing(door: LockDoor, name: string): Promise<Conten
 }
 
 /** What a call costs the server is in microseconds of CPU. */
-async function loadOf(server: Program, open: OpenWire, how: Load): Promise<Outcome & { serverCpu: number }> {
+export async function loadOf(server: Program, open: OpenWire, how: Load): Promise<Outcome & { serverCpu: number }> {
   const before = server.cpu();
   const outcome = await load(open, how);
   return { ...outcome, serverCpu: (1_000 * (server.cpu() - before)) / how.count };
 }
 
-/** Locks a second through a door, as a ratio to how many calls a second a peer answers that does nothing. */
+/** Calls a second of ours as a ratio to theirs, both warm. */
+export async function compareRates(
+  figure: Figure,
+  [ours, theirs]: [Contender, Contender],
+  how: { connections: number; inFlight: number },
+): Promise<void> {
+  await ours.run(how);
+  await theirs.run(how);
+  await measure(figure, async () => {
+    const [a, b] = [await ours.run(how), await theirs.run(how)];
+    return { value: a.rate / b.rate, line: `ours ${tell(a)}; theirs ${tell(b)}` };
+  });
+  await ours.stop();
+  await theirs.stop();
+}
+
+function tell({ rate, serverCpu, ownCpu }: Outcome & { serverCpu: number }): string {
+  return `${show(rate)}/s at ${show(serverCpu)} µs of CPU a call (the generator's ${show(ownCpu)} µs)`;
+}
+
+/** Locks a second through a door, as a ratio to the calls a second that a peer answers. */
 export async function compareLockRate({
   door,
   peer,
   connections,
-  inFlight = 64,
-  store,
+  inFlight,
   ...figure
-}: Figure & {
-  door: LockDoor;
-  peer: string;
-  connections: number;
-  inFlight?: number;
-  store?: string;
-}): Promise<void> {
+}: Figure & { door: LockDoor; peer: Peer; connections: number; inFlight: number }): Promise<void> {
   pinGenerator();
-  const ours = await startLocking(door, store);
-  const theirs = await startNothing(door, peer);
-  await measure(figure, async () => {
-    const a = await ours.run({ connections, inFlight });
-    const b = await theirs.run({ connections, inFlight });
-    const tell = ({ rate, serverCpu, ownCpu }: typeof a) =>
-      `${show(rate)}/s at ${show(serverCpu)} µs of CPU a call (and ${show(ownCpu)} µs of the generator's)`;
-    return { value: a.rate / b.rate, line: `locks ${tell(a)}; ${peer} ${tell(b)}` };
-  });
-  await ours.stop();
-  await theirs.stop();
+  const contenders = [await startLocking(door), await startNothing(door, peer)] as [Contender, Contender];
+  await compareRates(figure, contenders, { connections, inFlight });
 }

@@ -81,6 +81,6 @@ export async function startProgram(
 }
 
 /** Starts a peer: one of the programs in `bench/peers`. */
-export function startPeer(name: string): Promise<Program> {
-  return startProgram([`bench/peers/${name}.ts`]);
+export function startPeer(name: string, ...args: string[]): Promise<Program> {
+  return startProgram([`bench/peers/${name}.ts`, ...args]);
 }

@@ -21,10 +21,9 @@ export interface Round {
   line: string;
 }
 
-/** Runs a round to warm up and then the others, prints each, and last the row of the table. */
+/** Runs the rounds, prints each, and last the row of the table. */
 export async function measure(figure: Figure, round: () => Promise<Round>): Promise<void> {
   console.log(figure.name);
-  await round();
   const values: number[] = [];
   for (let number = 1; number <= ROUNDS; number++) {
     const { value, line } = await round();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Program, type Start, startProgram } from "./program.ts";
 
-const TOKEN = "token-of-the-benchmark";
+export const TOKEN = "token-of-the-benchmark";
 
 /** userlock in a process of its own, in a folder that goes with it. It logs as it does in production, to a file. */
 export interface BenchServer extends Program {
@@ -15,12 +15,14 @@ export interface BenchServer extends Program {
   file(name: string): string;
 }
 
-/** `store` is left out for an SQLite file in the folder. Limits that are named are put in the place of its own. */
-export async function startBenchServer({
-  store: given,
-  limits,
-  ...start
-}: { store?: string; limits?: object } & Start = {}): Promise<BenchServer> {
+export interface ServerOptions extends Start {
+  /** As in USERLOCK_STORE; left out, an SQLite file in the folder. */
+  store?: string;
+  /** Put in the place of its own. */
+  limits?: object;
+}
+
+export async function startBenchServer({ store: given, limits, ...start }: ServerOptions = {}): Promise<BenchServer> {
   const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
@@ -28,13 +30,14 @@ export async function startBenchServer({
   const store = given ?? `sqlite:${file("bench.db")}`;
   const env = {
     ...process.env,
+    ...start.env,
     USERLOCK_LISTEN: "127.0.0.1:0",
     USERLOCK_STORE: store,
     USERLOCK_ADMIN_TOKEN: TOKEN,
     USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
   };
   const args = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
-  const program = await startProgram(args, { env, stderr: openSync(file("log"), "a"), ...start });
+  const program = await startProgram(args, { ...start, env, stderr: openSync(file("log"), "a") });
   return {
     ...program,
     token: TOKEN,
