@@ -156,7 +156,7 @@ function json(field: string, depth: number, operator: "#>" | "#>>" = "#>"): stri
 }
 
 /** The steps of a path, which comes from the program: nothing else can get into the SQL. */
-function steps(field: string): string[] {
+export function steps(field: string): string[] {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return field.split(".");
 }

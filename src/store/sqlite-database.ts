@@ -4,12 +4,23 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../domain/access.ts";
 import { toCursor } from "./cursor.ts";
-import type { Cursor, LogPage, LogQuery, Query, Receipt, RecordedEvent, SearchResult, StreamRecord } from "./port.ts";
+import type {
+  Cursor,
+  Link,
+  LinkedRecord,
+  LogPage,
+  LogQuery,
+  Query,
+  Receipt,
+  RecordedEvent,
+  SearchResult,
+  StreamRecord,
+} from "./port.ts";
 import { LOG_START, StoreRefused } from "./port.ts";
 import type { Row, RowResult } from "./row.ts";
 import { findEvents } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
-import { searchClauses } from "./sqlite-search.ts";
+import { path, searchClauses } from "./sqlite-search.ts";
 
 export const IN_MEMORY = ":memory:";
 
@@ -23,6 +34,7 @@ export interface Database {
   appendAll(rows: readonly Row[]): RowResult[];
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
+  loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
@@ -103,6 +115,12 @@ export function openDatabase(file: string, instance: string): Database {
   const streamByClaim = connection.prepare(`
     SELECT streams.* FROM claims JOIN streams USING (instance, kind, id)
     WHERE claims.instance = ? AND claims.name = ?`);
+  const streamByClaimWith = connection.prepare(`
+    SELECT one.*, ${LINKED.map((column) => `other.${column} AS other_${column}`)}
+    FROM claims JOIN streams AS one USING (instance, kind, id)
+    LEFT JOIN streams AS other ON other.instance = claims.instance AND other.kind = ?
+      AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
+    WHERE claims.instance = ? AND claims.name = ?`);
   const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
   const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
   const saveReceipt = connection.prepare(
@@ -163,6 +181,11 @@ export function openDatabase(file: string, instance: string): Database {
     appendAll: (rows) => transaction("BEGIN IMMEDIATE", () => rows.map(append)),
     load: (kind, id) => toRecord(stream.get(instance, kind, id)),
     loadByClaim: (claim) => toRecord(streamByClaim.get(instance, claim)),
+    loadByClaimWith: (claim, { kind, field }) => {
+      const at = path(field);
+      const row = streamByClaimWith.get(kind, at, at, instance, claim);
+      return row && { record: toRecord(row) as StreamRecord, other: toOther(row) };
+    },
     search: (query) => {
       const { where, order } = searchClauses(instance, query);
       return transaction("BEGIN", () => {
@@ -216,6 +239,14 @@ function toRecord(row: Columns | undefined): StreamRecord | undefined {
       state: JSON.parse(row.state as string),
     }
   );
+}
+
+/** The columns of a stream that another one names. */
+const LINKED = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
+
+function toOther(row: Columns): StreamRecord | undefined {
+  if (row.other_id === null) return undefined;
+  return toRecord(Object.fromEntries(LINKED.map((column) => [column, row[`other_${column}`]])));
 }
 
 function toEvent(row: Columns): RecordedEvent {

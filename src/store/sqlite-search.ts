@@ -89,8 +89,8 @@ function column(field: string, depth: number): string {
   return path(field).slice("$.".length).replace(".", "_");
 }
 
-/** The JSON path of a field, such as `$.email.address` for `state.email.address`. */
-function path(field: string): string {
+/** The JSON path of a field that the program names, such as `$.email.address` for `state.email.address`. */
+export function path(field: string): string {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return `$.${field.replace(/^(state|element)\./, "")}`;
 }
