@@ -27,6 +27,11 @@ export interface EventStore {
   /** The same, and with it the stream that its state names: both as of one moment, in one look-up. */
   loadByClaimWith(claim: string, link: Link): Promise<LinkedRecord | undefined>;
 
+  /**
+   * The streams of the link's kind whose states name the id at its field, `limit` at most, in any order. Sees every append that was answered before the call.
+   */
+  loadNaming(link: Link, id: string, limit: number): Promise<StreamRecord[]>;
+
   /** A page of streams by their states, and how many pass in all, both as of one moment. */
   search(query: Query): Promise<SearchResult>;
 
@@ -127,9 +132,9 @@ export interface StreamRecord {
 
 /** How a state names another stream. */
 export interface Link {
-  /** Kind of the other one. */
+  /** Kind of the stream that is looked for. */
   kind: string;
-  /** Where its id is: a path into the state, such as `state.userId`. */
+  /** Where the id is: a path into the state that names, such as `state.userId`. */
   field: string;
 }
 

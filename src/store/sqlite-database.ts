@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../domain/access.ts";
 import { toCursor } from "./cursor.ts";
@@ -20,7 +20,7 @@ import { LOG_START, StoreRefused } from "./port.ts";
 import type { Row, RowResult } from "./row.ts";
 import { findEvents } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
-import { path, searchClauses } from "./sqlite-search.ts";
+import { column, path, searchClauses } from "./sqlite-search.ts";
 
 export const IN_MEMORY = ":memory:";
 
@@ -35,6 +35,7 @@ export interface Database {
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
+  loadNaming(link: Link, id: string, limit: number): StreamRecord[];
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
@@ -121,6 +122,8 @@ export function openDatabase(file: string, instance: string): Database {
     LEFT JOIN streams AS other ON other.instance = claims.instance AND other.kind = ?
       AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
     WHERE claims.instance = ? AND claims.name = ?`);
+  /** The statements for the fields of links, which are few. */
+  const naming = new Map<string, StatementSync>();
   const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
   const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
   const saveReceipt = connection.prepare(
@@ -130,6 +133,16 @@ export function openDatabase(file: string, instance: string): Database {
     DELETE FROM receipts WHERE (instance, key) IN (
       SELECT instance, key FROM receipts WHERE instance = ? AND expires <= ? LIMIT 2)`);
   const dataVersion = connection.prepare("PRAGMA data_version");
+
+  function namingAt(field: string): StatementSync {
+    const known = naming.get(field);
+    if (known) return known;
+    const found = connection.prepare(
+      `SELECT * FROM streams WHERE instance = ? AND kind = ? AND ${column(field, 0)} = ? LIMIT ?`,
+    );
+    naming.set(field, found);
+    return found;
+  }
 
   /** Each receipt takes two with it that have expired, so that they do not pile up. */
   function addReceipt({ key, fingerprint, answer, expires }: Receipt, time: number): void {
@@ -185,6 +198,10 @@ export function openDatabase(file: string, instance: string): Database {
       const at = path(field);
       const row = streamByClaimWith.get(kind, at, at, instance, claim);
       return row && { record: toRecord(row) as StreamRecord, other: toOther(row) };
+    },
+    loadNaming: ({ kind, field }, id, limit) => {
+      const rows = namingAt(field).all(instance, kind, id, limit);
+      return rows.map((row) => toRecord(row) as StreamRecord);
     },
     search: (query) => {
       const { where, order } = searchClauses(instance, query);
