@@ -24,6 +24,7 @@ import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
 import { createSearch } from "./app/search.ts";
 import { createFindSession, createSessions } from "./app/sessions.ts";
+import { createStateCache } from "./app/state-cache.ts";
 import { createTail } from "./app/tail.ts";
 import { createWatch } from "./app/watch.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
@@ -34,6 +35,7 @@ import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, keyOf } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
+import { user } from "./domain/user.ts";
 import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import { accessMethods } from "./rpc/access.ts";
@@ -85,7 +87,9 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
   const store = await openStore(settings, instance.id);
 
   try {
-    const execute = createExecute({ store, clock });
+    // Of users only: a session or a token is changed once, and would only take another one's place.
+    const cache = config.cacheBytes > 0 ? createStateCache({ kind: user.kind, bytes: config.cacheBytes }) : undefined;
+    const execute = createExecute({ store, clock, cache });
     const search = createSearch({ store, clock });
     const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
@@ -137,7 +141,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const onLogFault = (error: unknown) => {
       if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");
     };
-    const tail = createTail({ store, onError: onLogFault });
+    const tail = createTail({ store, onError: onLogFault, onRead: cache?.outdate });
     const { watchers: maxWatchers, heartbeatMs } = limits;
     const watch = createWatch({ store, tail, maxWatchers, heartbeatMs, onError: onLogFault });
     pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
