@@ -116,6 +116,7 @@ const STEPS: readonly SchemaStep[] = [
     type       TEXT NOT NULL,
     time       INTEGER NOT NULL, -- microseconds since the Unix epoch
     actor      TEXT NOT NULL,    -- JSON
+    subject    TEXT,             -- of the actor
     data       TEXT NOT NULL,    -- JSON
     owner_type TEXT NOT NULL,
     owner_id   TEXT NOT NULL,
@@ -124,7 +125,7 @@ const STEPS: readonly SchemaStep[] = [
   ) STRICT;
 
   INSERT INTO log
-  SELECT position, instance, kind, id, version, type, time, actor, data, owner_type, owner_id, user_id, (
+  SELECT position, instance, kind, id, version, type, time, actor, json_extract(actor, '$.subject'), data, owner_type, owner_id, user_id, (
     SELECT position FROM events AS before
     WHERE before.instance = events.instance AND before.kind = events.kind AND before.id = events.id
       AND before.version = events.version - 1)
@@ -135,7 +136,7 @@ const STEPS: readonly SchemaStep[] = [
   CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
   -- Those of the user himself are found from his last one on.
   CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL AND kind <> 'user';
-  CREATE INDEX events_by_actor ON events (instance, json_extract(actor, '$.subject'), position);
+  CREATE INDEX events_by_actor ON events (instance, subject, position);
   `,
 ];
 
