@@ -5,7 +5,8 @@ import { StoreRefused } from "./port.ts";
 /** Marks a file as userlock's (https://www.sqlite.org/pragma.html#pragma_application_id): "ulck". */
 const APPLICATION_ID = 0x756c636b;
 
-const STEPS: readonly SchemaStep[] = [
+/** From nothing to the newest schema. */
+export const STEPS: readonly SchemaStep[] = [
   `
   CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -102,10 +103,10 @@ const STEPS: readonly SchemaStep[] = [
       WHERE events.instance = streams.instance AND events.kind = streams.kind AND events.id = streams.id
         AND events.version = streams.version);
 
-  CREATE INDEX streams_by_email ON streams (instance, kind, email);
-  CREATE INDEX streams_by_lock_end ON streams (instance, kind, lock_until) WHERE lock_until IS NOT NULL;
-  CREATE INDEX streams_by_subject ON streams (instance, kind, subject) WHERE subject IS NOT NULL;
-  CREATE INDEX streams_by_user ON streams (instance, kind, user_id) WHERE user_id IS NOT NULL;
+  CREATE INDEX streams_by_email ON streams (instance, kind, email, id);
+  CREATE INDEX streams_by_lock_end ON streams (instance, kind, lock_until, id) WHERE lock_until IS NOT NULL;
+  CREATE INDEX streams_by_subject ON streams (instance, kind, subject, id) WHERE subject IS NOT NULL;
+  CREATE INDEX streams_by_user ON streams (instance, kind, user_id, created, id) WHERE user_id IS NOT NULL;
 
   CREATE TABLE log (
     position   INTEGER PRIMARY KEY AUTOINCREMENT,
