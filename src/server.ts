@@ -84,7 +84,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
   const clock = systemClock();
   const newId = idGenerator(clock);
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
-  const store = await openStore(settings, instance.id);
+  const store = await openStore(settings, instance.id, { commitRows: limits.commitRows });
 
   try {
     // Of users only: a session or a token is changed once, and would only take another one's place.

@@ -5,7 +5,7 @@ import { backOff, type Connections, troubleOf } from "./postgres-connection.ts";
 import { type Row, type RowResult, toResult, toRow } from "./row.ts";
 
 /** How many appends, and how many characters of JSON, one statement takes at most; one append may be longer. */
-const MAX_BATCH = 1_000;
+export const COMMIT_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
 /** While the one is committed, the next is judged. More would only make the batches smaller. */
 const MAX_IN_FLIGHT = 2;
@@ -44,8 +44,13 @@ export interface Writer {
  * Commits appends in batches, each by one statement, a few at once. What is under way at the same time has no key in
  * common, so that a batch can be judged as a set, and waits for no other one of this process.
  */
-export function createWriter(parts: { connections: Connections; instance: string; onCommit(): void }): Writer {
-  const { connections, instance, onCommit } = parts;
+export function createWriter(parts: {
+  connections: Connections;
+  instance: string;
+  commitRows: number;
+  onCommit(): void;
+}): Writer {
+  const { connections, instance, commitRows, onCommit } = parts;
   const queues = new Map<string, Queue>();
   let ready: Waiting[] = [];
   let waiting = 0;
@@ -114,7 +119,7 @@ export function createWriter(parts: { connections: Connections; instance: string
     const batch: Waiting[] = [];
     let length = 0;
     let next = 0;
-    for (; next < ready.length && batch.length < MAX_BATCH; next++) {
+    for (; next < ready.length && batch.length < commitRows; next++) {
       const one = ready[next] as Waiting;
       if (isPassed(one)) {
         settle(one, { outcome: "conflict" });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "pg";
 import { noStoreAt } from "./migrate.ts";
 import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "./port.ts";
-import { createWriter } from "./postgres-append.ts";
+import { COMMIT_ROWS, createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
 import { createHints } from "./postgres-hints.ts";
 import { createLoads, type StreamRow, toRecord } from "./postgres-load.ts";
@@ -23,13 +23,13 @@ const CHECK_TROUBLE_MS = 1_000;
 
 /**
  * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
- * may share it. One that `mustBeThere` is not made. Rejects with StoreRefused if the database cannot be reached or
- * used, or the store is not there; the message does not show the password of the address.
+ * may share it. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with
+ * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the password of the address.
  */
 export async function openPostgresStore(
   url: string,
   instance: string,
-  { mustBeThere = false } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
 ): Promise<EventStore> {
   const schema = await prepareDatabase(url, instance, mustBeThere);
 
@@ -39,7 +39,7 @@ export async function openPostgresStore(
   // For auditors and watchers, behind whom no change shall wait.
   const logs = openConnections(url, { schema, connections: 2, statementMs: 20_000, byKey: true });
   const hints = createHints({ url, connections: reads, instance });
-  const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
+  const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
   const loads = createLoads(reads, instance);
   /** What was asked and is not answered yet. */
   const asked = new Set<Promise<unknown>>();

@@ -23,8 +23,9 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     FROM streams WHERE instance = ? AND kind = ? AND id = ?`);
   place.setReturnArrays(true);
   const insertEvent = connection.prepare(`
-    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, data, previous)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, subject, data,
+      previous)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const insertStream = connection.prepare(`
     INSERT INTO streams (instance, kind, id, created, version, owner_type, owner_id, changed, state, last_event,
       email, lock_until, subject, user_id)
@@ -58,9 +59,22 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
 
   /** Returns its position, which is the next event's `previous`. */
   function addEvent(row: KeyedRow, version: number, type: string, data: string, previous: number | null): number {
-    const { kind, id, ownerType, ownerId, userId = null, time, actor } = row;
-    return insertEvent.run(instance, kind, id, version, type, ownerType, ownerId, userId, time, actor, data, previous)
-      .lastInsertRowid as number;
+    const { kind, id, ownerType, ownerId, userId = null, time, actor, subject } = row;
+    return insertEvent.run(
+      instance,
+      kind,
+      id,
+      version,
+      type,
+      ownerType,
+      ownerId,
+      userId,
+      time,
+      actor,
+      subject,
+      data,
+      previous,
+    ).lastInsertRowid as number;
   }
 
   function append(row: KeyedRow): RowAnswer {

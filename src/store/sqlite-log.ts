@@ -82,8 +82,7 @@ export function conditionsOf(instance: string, where: EventFilter): { scopes: Co
     scopes = [[everywhere, ofActor(instance, actor)]];
   }
   if (userIds && organizations) rest.push({ sql: "owner_type = 'org'", values: [] }, among("+owner_id", organizations));
-  if ((userIds || organizations) && actor !== undefined)
-    rest.push({ sql: "json_extract(actor, '$.subject') IS ?", values: [actor] });
+  if ((userIds || organizations) && actor !== undefined) rest.push({ sql: "subject IS ?", values: [actor] });
   if (types) rest.push(among("type", types));
   if (since !== undefined) rest.push({ sql: "time >= ?", values: [since] });
   if (before !== undefined) rest.push({ sql: "time < ?", values: [before] });
@@ -92,7 +91,7 @@ export function conditionsOf(instance: string, where: EventFilter): { scopes: Co
 }
 
 function ofActor(instance: string, subject: string): Condition {
-  return { sql: "instance = ? AND json_extract(actor, '$.subject') = ?", values: [instance, subject] };
+  return { sql: "instance = ? AND subject = ?", values: [instance, subject] };
 }
 
 /** Their own events, by the chain of each that goes back from the last one, and those of their sessions. */

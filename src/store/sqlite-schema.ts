@@ -5,7 +5,8 @@ import { StoreRefused } from "./port.ts";
 /** Marks a file as userlock's (https://www.sqlite.org/pragma.html#pragma_application_id): "ulck". */
 const APPLICATION_ID = 0x756c636b;
 
-const STEPS: readonly SchemaStep[] = [
+/** From nothing to the newest schema. */
+export const STEPS: readonly SchemaStep[] = [
   `
   CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -102,10 +103,10 @@ const STEPS: readonly SchemaStep[] = [
       WHERE events.instance = streams.instance AND events.kind = streams.kind AND events.id = streams.id
         AND events.version = streams.version);
 
-  CREATE INDEX streams_by_email ON streams (instance, kind, email);
-  CREATE INDEX streams_by_lock_end ON streams (instance, kind, lock_until) WHERE lock_until IS NOT NULL;
-  CREATE INDEX streams_by_subject ON streams (instance, kind, subject) WHERE subject IS NOT NULL;
-  CREATE INDEX streams_by_user ON streams (instance, kind, user_id) WHERE user_id IS NOT NULL;
+  CREATE INDEX streams_by_email ON streams (instance, kind, email, id);
+  CREATE INDEX streams_by_lock_end ON streams (instance, kind, lock_until, id) WHERE lock_until IS NOT NULL;
+  CREATE INDEX streams_by_subject ON streams (instance, kind, subject, id) WHERE subject IS NOT NULL;
+  CREATE INDEX streams_by_user ON streams (instance, kind, user_id, created, id) WHERE user_id IS NOT NULL;
 
   CREATE TABLE log (
     position   INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,6 +117,7 @@ const STEPS: readonly SchemaStep[] = [
     type       TEXT NOT NULL,
     time       INTEGER NOT NULL, -- microseconds since the Unix epoch
     actor      TEXT NOT NULL,    -- JSON
+    subject    TEXT,             -- of the actor
     data       TEXT NOT NULL,    -- JSON
     owner_type TEXT NOT NULL,
     owner_id   TEXT NOT NULL,
@@ -124,7 +126,7 @@ const STEPS: readonly SchemaStep[] = [
   ) STRICT;
 
   INSERT INTO log
-  SELECT position, instance, kind, id, version, type, time, actor, data, owner_type, owner_id, user_id, (
+  SELECT position, instance, kind, id, version, type, time, actor, json_extract(actor, '$.subject'), data, owner_type, owner_id, user_id, (
     SELECT position FROM events AS before
     WHERE before.instance = events.instance AND before.kind = events.kind AND before.id = events.id
       AND before.version = events.version - 1)
@@ -135,7 +137,7 @@ const STEPS: readonly SchemaStep[] = [
   CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
   -- Those of the user himself are found from his last one on.
   CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL AND kind <> 'user';
-  CREATE INDEX events_by_actor ON events (instance, json_extract(actor, '$.subject'), position);
+  CREATE INDEX events_by_actor ON events (instance, subject, position);
   `,
 ];
 

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { type EventStore, StoreUnavailable } from "./port.ts";
 import type { Batch, RowAnswer } from "./sqlite-batch.ts";
 
-type Method = "appendAll" | "search" | "read" | "keep" | "close";
+type Method = "appendAll" | "search" | "read" | "keep" | "checkpoint" | "close";
 
 export interface WorkerCall {
   number: number;
@@ -18,6 +18,7 @@ export interface DatabaseThread {
   search: EventStore["search"];
   read: EventStore["read"];
   keep: EventStore["keep"];
+  checkpoint(fromPages: number): Promise<number>;
   /** Answers the calls before it, then ends the thread. */
   close(): Promise<void>;
 }
@@ -55,6 +56,7 @@ export function startDatabaseThread(file: string, instance: string): DatabaseThr
     search: (query) => call("search", query),
     read: (query) => call("read", query),
     keep: (receipt, time) => call("keep", receipt, time),
+    checkpoint: (fromPages) => call("checkpoint", fromPages),
     close: async () => {
       if (!ended) await call("close");
     },

@@ -3,12 +3,14 @@ import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
 import { toResult } from "./row.ts";
-import { type KeyedRow, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
+import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
+import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
-/** How many appends one commit takes at most. */
-const MAX_BATCH = 1_000;
+/** How many appends one commit takes at most, and how much text, UTF-16 code units, if it is more than one. */
+const COMMIT_ROWS = 1_000;
+const MAX_BATCH_LENGTH = 4_000_000;
 /** How many appends may wait; one more is refused, so that a stalled disk does not fill the memory. */
 const MAX_WAITING = 20_000;
 /** How often other processes' commits are looked for while somebody listens, milliseconds. */
@@ -23,47 +25,62 @@ interface Waiting {
 
 /**
  * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
- * one machine may share the file. One that `mustBeThere` is not made. Rejects with StoreRefused if the file cannot be
+ * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with StoreRefused if the file cannot be
  * used, or is not there.
  */
 export async function openSqliteStore(
   file: string,
   instance: string,
-  { mustBeThere = false } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
 ): Promise<EventStore> {
   if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
   if (file === IN_MEMORY) {
     const database = openDatabase(file, instance);
-    return createStore(database, {
-      appendAll: async (batch) => database.appendAll(batch),
-      search: async (query) => database.search(query),
-      read: async (query) => database.read(query),
-      keep: async (receipt, time) => database.keep(receipt, time),
-      close: async () => {},
-    });
+    return createStore(
+      database,
+      {
+        appendAll: async (batch) => database.appendAll(batch),
+        search: async (query) => database.search(query),
+        read: async (query) => database.read(query),
+        keep: async (receipt, time) => database.keep(receipt, time),
+        close: async () => {},
+      },
+      commitRows,
+    );
   }
   await prepareFile(file);
   const database = openDatabase(file, instance);
   const writer = startDatabaseThread(file, instance);
   const searcher = startDatabaseThread(file, instance);
+  const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
   // For auditors and watchers, behind whom no change shall wait.
   let reader: DatabaseThread | undefined;
-  return createStore(database, {
-    appendAll: writer.appendAll,
-    search: searcher.search,
-    read(query) {
-      reader ??= startDatabaseThread(file, instance);
-      return reader.read(query);
+  return createStore(
+    database,
+    {
+      async appendAll(batch) {
+        const answers = await writer.appendAll(batch);
+        hasCommitted(answers.length);
+        return answers;
+      },
+      search: searcher.search,
+      read(query) {
+        reader ??= startDatabaseThread(file, instance);
+        return reader.read(query);
+      },
+      keep: writer.keep,
+      close: async () => {
+        await Promise.all([writer.close(), searcher.close(), reader?.close()]);
+      },
     },
-    keep: writer.keep,
-    close: async () => {
-      await Promise.all([writer.close(), searcher.close(), reader?.close()]);
-    },
-  });
+    commitRows,
+  );
 }
 
+type SlowPart = Omit<DatabaseThread, "checkpoint">;
+
 /** `slow` does what may take long: where there is a file, in threads. */
-function createStore(database: Database, slow: DatabaseThread): EventStore {
+function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
   const listeners = new Set<() => void>();
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
@@ -74,8 +91,7 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
   async function commitWaiting(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, MAX_BATCH);
-      waiting = waiting.slice(MAX_BATCH);
+      const batch = nextBatch();
       try {
         const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
         for (const [index, { append, resolve }] of batch.entries()) {
@@ -88,6 +104,17 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
       }
     }
     committing = undefined;
+  }
+
+  function nextBatch(): Waiting[] {
+    let count = 0;
+    for (let length = 0; count < Math.min(waiting.length, commitRows); count++) {
+      length += lengthOf((waiting[count] as Waiting).row);
+      if (count > 0 && length > MAX_BATCH_LENGTH) break;
+    }
+    const batch = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    return batch;
   }
 
   function notify(): void {
