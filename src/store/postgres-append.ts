@@ -161,7 +161,7 @@ export function createWriter(parts: {
     const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
     const statement = {
       name: "append",
-      text: "SELECT userlock_append_1($1, $2) AS results",
+      text: "SELECT userlock_append_2($1, $2) AS results",
       values: [instance, `[${rows.join(",")}]`],
     };
     const deadline = performance.now() + TROUBLE_MS;
@@ -187,7 +187,7 @@ export function createWriter(parts: {
     async append(append) {
       if (waiting >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
       const row = toRow(append);
-      const json = toJson(row, randomUUID());
+      const json = toJson(row, append.state, randomUUID());
       return new Promise((resolve, reject) => {
         enter({ append, row, json, keys: keysOf(row), missing: 0, resolve, reject });
         wake();
@@ -207,8 +207,21 @@ function keysOf(row: Row): string[] {
   return [...new Set([streamKey(row), ...row.requires.map(streamKey), ...claims, ...receipt])];
 }
 
+/** What a state has for the columns in which searches look (postgres-search-columns.ts). */
+function searchColumns(state: unknown): object {
+  const { email, subject, userId, lock } = (state ?? {}) as Record<string, { address?: unknown; until?: unknown }>;
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const number = (value: unknown) => (typeof value === "number" ? value : undefined);
+  return {
+    email: text(email?.address),
+    subject: text(subject),
+    of_user: text(userId),
+    lock_end: number(lock?.until),
+  };
+}
+
 /** The row as the function in the database takes it, without the first brace, after which its place comes. */
-function toJson(row: Row, append: string): string {
+function toJson(row: Row, state: unknown, append: string): string {
   const { kind, id, expectedVersion: expected, time, ownerType, ownerId, userId, claims, requires, receipt } = row;
   const plain = JSON.stringify({
     kind,
@@ -221,7 +234,8 @@ function toJson(row: Row, append: string): string {
     user_id: userId,
     adds: claims.add,
     removes: claims.remove,
-    requires,
+    requires: requires.length > 0 ? requires : undefined,
+    ...searchColumns(state),
     receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
   });
   const events = row.events.map(({ type, data }) => `{"type":${JSON.stringify(type)},"data":${data}}`);
