@@ -1,0 +1,50 @@
+/**
+ * What userlock holds in memory while nobody calls, as a ratio to a server on @connectrpc/connect-node that does nothing:
+ * after its start, and after a hundred locks by gRPC. The greater ratio of the two is the figure.
+ *
+ *   npm run bench:idle-memory
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { lockByGrpc } from "./support/lock-calls.ts";
+import { type Contender, lockingOf, startNothing } from "./support/lock-rate.ts";
+import { pinGenerator } from "./support/program.ts";
+import { measure, show } from "./support/rounds.ts";
+import { startBenchServer } from "./support/server.ts";
+import { seedUsers } from "./support/users.ts";
+
+const CALLS = 100;
+/** Until what a start or a call has left is put away. */
+const SETTLE_MS = 1_000;
+const MEBIBYTE = 2 ** 20;
+
+/** Bytes after the start, and after the calls. */
+async function memoryOf(start: () => Promise<Contender>): Promise<[started: number, called: number]> {
+  const contender = await start();
+  await sleep(SETTLE_MS);
+  const started = contender.memory();
+  await contender.run({ connections: 1, inFlight: 1, count: CALLS });
+  await sleep(SETTLE_MS);
+  const called = contender.memory();
+  await contender.stop();
+  return [started, called];
+}
+
+async function startOurs(): Promise<Contender> {
+  const server = await startBenchServer();
+  return lockingOf(lockByGrpc, server, await seedUsers(server, CALLS + 1));
+}
+
+pinGenerator();
+await measure(
+  { name: "idle memory ÷ that of connect-node's no-op", bound: 1.6, aim: 1.2, isLessBetter: true },
+  async () => {
+    const ours = await memoryOf(startOurs);
+    const theirs = await memoryOf(() => startNothing(lockByGrpc, ["connect-node"]));
+    const tell = ([started, called]: number[]) =>
+      `${show(started! / MEBIBYTE)} MiB after the start, ${show(called! / MEBIBYTE)} MiB after ${CALLS} calls`;
+    return {
+      value: Math.max(ours[0] / theirs[0], ours[1] / theirs[1]),
+      line: `ours ${tell(ours)}; theirs ${tell(theirs)}`,
+    };
+  },
+);
