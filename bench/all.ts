@@ -3,7 +3,8 @@
  *
  *   npm run bench
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 
 const FIGURES = [
   ["connect-node"],
@@ -23,13 +24,15 @@ const FIGURES = [
   ["big-store"],
 ];
 
-const rows: string[] = [];
+let output = "";
 for (const [name, ...args] of FIGURES) {
-  const options = { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] } as const;
-  const { status, stdout } = spawnSync(process.execPath, [`bench/${name}.ts`, ...args], options);
-  console.log(stdout);
-  rows.push(...stdout.split("\n").filter((line) => line.startsWith("| ")));
-  if (status !== 0) process.exitCode = 1;
+  const child = spawn(process.execPath, [`bench/${name}.ts`, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    process.stdout.write(text);
+    output += text;
+  });
+  const [code] = await once(child, "close");
+  if (code !== 0) process.exitCode = 1;
 }
-console.log("| figure | median | spread | at least | aim |\n|---|---|---|---|---|");
-for (const row of rows) console.log(row);
+console.log("\n| figure | median | spread | at least | aim |\n|---|---|---|---|---|");
+for (const line of output.split("\n")) if (line.startsWith("| ")) console.log(line);
