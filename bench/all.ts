@@ -22,6 +22,9 @@ const FIGURES = [
   ["idle-memory"],
   ["start"],
   ["big-store"],
+  ["bare", "grpc"],
+  ["bare", "rest"],
+  ["generator"],
 ];
 
 let output = "";

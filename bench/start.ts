@@ -40,8 +40,6 @@ async function timeToAnswer(store: Store): Promise<number> {
 
 pinGenerator();
 const [many, few] = [await storeOf(MANY), await storeOf(FEW)];
-await timeToAnswer(many);
-await timeToAnswer(few);
 await measure(
   {
     name: `start to first answer with ${MANY.toLocaleString("en")} users ÷ with ${FEW.toLocaleString("en")}`,
@@ -55,5 +53,5 @@ await measure(
   },
 );
 for (const { file } of [many, few]) {
-  if ((await countLocks(`sqlite:${file}`)) !== ROUNDS + 1) throw new Error("the log has another number of locks");
+  if ((await countLocks(`sqlite:${file}`)) !== ROUNDS) throw new Error("the log has another number of locks");
 }

@@ -1,8 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
+import { readConfig } from "../../src/config.ts";
 import { type UserCommand, user } from "../../src/domain/user.ts";
+import { createLogger } from "../../src/log.ts";
+import { start } from "../../src/server.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { appendAll, toAppend } from "./appends.ts";
-import { startBenchServer } from "./server.ts";
+import { settingsOf } from "./server.ts";
 import { idOf } from "./users.ts";
 
 /** Everybody's log begins like this, and ends without a lock. */
@@ -20,7 +23,7 @@ const STORY: UserCommand[] = [
  */
 export async function makeStore(file: string, { users, events }: { users: number; events: number }): Promise<void> {
   // It makes the schema, and the first token of an empty store.
-  await (await startBenchServer({ store: `sqlite:${file}` })).stop();
+  await (await start(readConfig(settingsOf(`sqlite:${file}`)), createLogger("silent"))).close();
   const store = await openSqliteStore(file, "default");
   let before = undefined as Awaited<ReturnType<typeof store.load>>;
   const create: UserCommand = {

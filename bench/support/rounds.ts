@@ -6,9 +6,9 @@ export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 export interface Figure {
   /** What is measured, as "ours ÷ theirs". */
   name: string;
-  /** What it should be at least, and what we aim at; at most, where less is better. */
-  bound: number;
-  aim: number;
+  /** What it should be at least, and what we aim at; at most, where less is better. Left out if it only shows something. */
+  bound?: number;
+  aim?: number;
   isLessBetter?: boolean;
   /** What the ratio is of, if it is not a ratio. */
   unit?: string;
@@ -32,7 +32,7 @@ export async function measure(figure: Figure, round: () => Promise<Round>): Prom
   }
   const { name, bound, aim, isLessBetter = false, unit = "" } = figure;
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  const limit = (value: number) => `${isLessBetter ? "≤ " : ""}${value}${unit}`;
+  const limit = (value?: number) => (value === undefined ? "" : `${isLessBetter ? "≤ " : ""}${value}${unit}`);
   console.log(
     `| ${name} | ${show(median(values))}${unit} | ${show(least)} to ${show(most)} | ${limit(bound)} | ${limit(aim)} |`,
   );
