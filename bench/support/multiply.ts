@@ -38,17 +38,27 @@ export async function makeStore(file: string, { users, events }: { users: number
   }
   await store.close();
 
+  copyFirst(file, users, events);
+}
+
+/** Columns that say where an event stands in the log. */
+const POSITIONS = ["position", "previous", "last_event"];
+
+/** Each copy is the first user's rows with another id, and with events that stand as many places further on. */
+function copyFirst(file: string, users: number, events: number): void {
   const database = new DatabaseSync(file);
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; BEGIN");
   for (const table of ["events", "streams"]) {
-    const columns = database
-      .prepare(`SELECT name, type FROM pragma_table_info('${table}') WHERE name <> 'position'`)
-      .all() as { name: string; type: string }[];
-    const copies = columns.map(({ name, type }) => (type === "TEXT" ? `replace(${name}, $first, new)` : name));
+    const columns = database.prepare(`SELECT name FROM pragma_table_info('${table}')`).all() as { name: string }[];
+    const copies = columns.map(({ name }) =>
+      POSITIONS.includes(name)
+        ? `${name} + n * ${events}`
+        : `iif(typeof(${name}) = 'text', replace(${name}, $first, new), ${name})`,
+    );
     database
       .prepare(`
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $last),
-          ids (new) AS MATERIALIZED (SELECT printf('user-%07d', n) FROM numbers),
+          ids (n, new) AS MATERIALIZED (SELECT n, printf('user-%07d', n) FROM numbers),
           of_first AS MATERIALIZED (SELECT * FROM ${table} WHERE kind = $kind AND id = $first)
         INSERT INTO ${table} (${columns.map(({ name }) => name)})
         SELECT ${copies} FROM ids CROSS JOIN of_first`)
