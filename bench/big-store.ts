@@ -40,7 +40,7 @@ await measure(
   async () => {
     const [a, b] = [await big.run(how), await small.run(how)];
     const tell = ({ rate, serverCpu }: typeof a) => `${show(rate)}/s at ${show(serverCpu)} µs of CPU a call`;
-    return { value: b.rate / a.rate, line: `${tell(a)} and ${tell(b)}` };
+    return { value: b.rate / a.rate, byCpu: a.serverCpu / b.serverCpu, line: `${tell(a)} and ${tell(b)}` };
   },
 );
 await big.stop();

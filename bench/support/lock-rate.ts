@@ -76,7 +76,7 @@ export async function compareRates(
   await theirs.run(how);
   await measure(figure, async () => {
     const [a, b] = [await ours.run(how), await theirs.run(how)];
-    return { value: a.rate / b.rate, line: `ours ${tell(a)}; theirs ${tell(b)}` };
+    return { value: a.rate / b.rate, byCpu: b.serverCpu / a.serverCpu, line: `ours ${tell(a)}; theirs ${tell(b)}` };
   });
   await ours.stop();
   await theirs.stop();
