@@ -8,7 +8,7 @@ const ACTOR = { subject: "bench", requestId: "0123456789abcdef01234567", address
 const OWNER = { type: "instance", id: "default" } as const;
 
 /** What the store is given when the user is changed. */
-function toAppend(id: string, before: StreamRecord | undefined, command: UserCommand): Append {
+export function toAppend(id: string, before: StreamRecord | undefined, command: UserCommand): Append {
   const occasion = { time: Math.max(Date.now() * 1_000, before?.changed ?? 0), actor: ACTOR };
   let state = before?.state as User | undefined;
   const events = user.decide(state, command, occasion);

@@ -34,7 +34,7 @@ function framesOf(user: UserOf): Calls["body"] {
 }
 
 /** The call with the headers that @grpc/grpc-js's client sends. */
-function grpc({ url, token }: Target, user: UserOf): Calls {
+export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   return {
     url,
     path: PATH,
@@ -52,7 +52,8 @@ function grpc({ url, token }: Target, user: UserOf): Calls {
 }
 
 /** LockUser by gRPC. */
-export const lockByGrpc: LockDoor = async (target, user, first) => grpcWires(grpc(target, user), await first());
+export const lockByGrpc: LockDoor = async (target, user, first) =>
+  grpcWires(lockCallsByGrpc(target, user), await first());
 
 const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
 

@@ -2,8 +2,8 @@ import { type Load, load, type Outcome } from "./load.ts";
 import type { LockDoor } from "./lock-calls.ts";
 import { type Program, pinGenerator, startPeer } from "./program.ts";
 import { type Figure, measure, show } from "./rounds.ts";
-import { type ServerOptions, startBenchServer, TOKEN } from "./server.ts";
-import { idOf, seedUsers, USERS } from "./users.ts";
+import { type BenchServer, type ServerOptions, startBenchServer, TOKEN } from "./server.ts";
+import { idOf, seedUsers, USERS, type Users } from "./users.ts";
 import type { OpenWire } from "./wire.ts";
 
 /** Calls of a measurement. */
@@ -16,6 +16,8 @@ type Peer = [name: string, ...args: string[]];
 export interface Contender {
   /** Makes calls, every one of which is OK. */
   run(how: Omit<Load, "from" | "count"> & { count?: number }): Promise<Outcome & { serverCpu: number }>;
+  /** What it holds in memory, bytes. */
+  memory(): number;
   /** Stops it; of a real one the log is counted before. */
   stop(): Promise<void>;
 }
@@ -23,12 +25,17 @@ export interface Contender {
 /** userlock with users, of whom each call locks another one. */
 export async function startLocking(door: LockDoor, options: ServerOptions = {}): Promise<Contender> {
   const server = await startBenchServer(options);
-  const users = await seedUsers(server);
+  return lockingOf(door, server, await seedUsers(server));
+}
+
+/** The same of a server that has its users already. */
+export async function lockingOf(door: LockDoor, server: BenchServer, users: Users): Promise<Contender> {
   const open = await door(server, users.user, () => users.take(1));
   return {
     async run({ count = CALLS, ...how }) {
       return loadOf(server, open, { ...how, count, from: await users.take(count) });
     },
+    memory: server.memory,
     async stop() {
       await users.check();
       await server.stop();
@@ -47,7 +54,8 @@ export async function startNothing(door: LockDoor, [name, ...args]: Peer): Promi
   );
   return {
     run: (how) => loadOf(peer, open, { count: CALLS, ...how, from: 0 }),
-    stop: () => peer.stop(),
+    memory: peer.memory,
+    stop: peer.stop,
   };
 }
 
@@ -68,7 +76,7 @@ export async function compareRates(
   await theirs.run(how);
   await measure(figure, async () => {
     const [a, b] = [await ours.run(how), await theirs.run(how)];
-    return { value: a.rate / b.rate, line: `ours ${tell(a)}; theirs ${tell(b)}` };
+    return { value: a.rate / b.rate, byCpu: b.serverCpu / a.serverCpu, line: `ours ${tell(a)}; theirs ${tell(b)}` };
   });
   await ours.stop();
   await theirs.stop();

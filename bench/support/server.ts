@@ -15,6 +15,14 @@ export interface BenchServer extends Program {
   file(name: string): string;
 }
 
+/** The settings of a server on a store. */
+export const settingsOf = (store: string) => ({
+  USERLOCK_LISTEN: "127.0.0.1:0",
+  USERLOCK_STORE: store,
+  USERLOCK_ADMIN_TOKEN: TOKEN,
+  USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
+});
+
 export interface ServerOptions extends Start {
   /** As in USERLOCK_STORE; left out, an SQLite file in the folder. */
   store?: string;
@@ -28,14 +36,7 @@ export async function startBenchServer({ store: given, limits, ...start }: Serve
   process.once("exit", remove);
   const file = (name: string) => join(folder, name);
   const store = given ?? `sqlite:${file("bench.db")}`;
-  const env = {
-    ...process.env,
-    ...start.env,
-    USERLOCK_LISTEN: "127.0.0.1:0",
-    USERLOCK_STORE: store,
-    USERLOCK_ADMIN_TOKEN: TOKEN,
-    USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
-  };
+  const env = { ...process.env, ...start.env, ...settingsOf(store) };
   const args = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
   const program = await startProgram(args, { ...start, env, stderr: openSync(file("log"), "a") });
   return {

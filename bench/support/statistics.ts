@@ -1,8 +1,8 @@
-export function quantile(values: readonly number[], q: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] as number;
+export function quantile(values: Float64Array | readonly number[], q: number): number {
+  return Float64Array.from(values).sort()[Math.floor(values.length * q)] as number;
 }
 
-export function median(values: readonly number[]): number {
+export function median(values: Float64Array | readonly number[]): number {
   return quantile(values, 0.5);
 }
 

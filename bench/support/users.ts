@@ -27,16 +27,20 @@ export interface Users {
   check(): Promise<void>;
 }
 
+/** Adds them to the store of a server that runs, for it makes the first token of an empty store alone. */
 export async function seedUsers(server: BenchServer, count = USERS): Promise<Users> {
-  const sqlite = server.store.startsWith("sqlite:") ? server.store.slice("sqlite:".length) : undefined;
-  // The server has it already, for it makes the first token of an empty store alone.
-  const store = await (sqlite ? openSqliteStore(sqlite, "default") : openPostgresStore(server.store, "default"));
+  const file = sqliteFile(server.store);
+  const store = await (file ? openSqliteStore(file, "default") : openPostgresStore(server.store, "default"));
   await appendAll(
     store,
     Array.from({ length: count }, (_, number) => toCreate(idOf(number))),
   );
   await store.close();
+  return usersOf(server, count);
+}
 
+/** Those that are in its store already, none of them locked. */
+export async function usersOf(server: BenchServer, count: number): Promise<Users> {
   const order = shuffled(count).map(idOf);
   const client = createClient(
     UserService,
@@ -54,16 +58,7 @@ export async function seedUsers(server: BenchServer, count = USERS): Promise<Use
     }
   }
 
-  async function locks(): Promise<number> {
-    if (!sqlite) return Number((await query<{ count: string }>(server.store, COUNT))[0]?.count);
-    const database = new DatabaseSync(sqlite, { readOnly: true });
-    try {
-      return database.prepare(COUNT).get()?.count as number;
-    } finally {
-      database.close();
-    }
-  }
-
+  const locksBefore = await countLocks(server.store);
   return {
     user: (call) => order[call] as string,
     async take(calls) {
@@ -77,10 +72,26 @@ export async function seedUsers(server: BenchServer, count = USERS): Promise<Use
       return next - calls;
     },
     async check() {
-      const found = await locks();
+      const found = (await countLocks(server.store)) - locksBefore;
       if (found !== taken) throw new Error(`${taken} calls were made, and the log has ${found} locks`);
     },
   };
+}
+
+function sqliteFile(store: string): string | undefined {
+  return store.startsWith("sqlite:") ? store.slice("sqlite:".length) : undefined;
+}
+
+/** How many locks a store has in its log. */
+export async function countLocks(store: string): Promise<number> {
+  const file = sqliteFile(store);
+  if (!file) return Number((await query<{ count: string }>(store, COUNT))[0]?.count);
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database.prepare(COUNT).get()?.count as number;
+  } finally {
+    database.close();
+  }
 }
 
 /** The numbers below `count` in an order that looks like none (Fisher and Yates, with the generator of mulberry32). */

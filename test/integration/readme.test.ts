@@ -80,6 +80,7 @@ describe("the commands", () => {
       BENCH_CALLS: "10",
       BENCH_USERS: "1000",
       BENCH_WATCHERS: "100",
+      BENCH_EVENTS: "10000",
     };
   });
 
