@@ -16,7 +16,7 @@ const CALLS = Number(process.env.BENCH_CALLS ?? 300);
 /** More than can be hashed or wait, so that the queue stays full. */
 const LOGINS_AT_ONCE = 450;
 
-const server = await startBenchServer();
+const server = await startBenchServer({ isPinned: false });
 const { headers, url: baseUrl } = server;
 const users = createClient(UserService, createGrpcTransport({ baseUrl }));
 const sessions = createClient(SessionService, createGrpcTransport({ baseUrl }));

@@ -19,7 +19,7 @@ const WATCHERS = Number(process.env.BENCH_WATCHERS ?? 1_000);
 /** Locks that are made at once. */
 const AT_ONCE = 100;
 
-const server = await startBenchServer();
+const server = await startBenchServer({ isPinned: false });
 const { headers, token, url: baseUrl } = server;
 const users = createClient(UserService, createGrpcTransport({ baseUrl }));
 const bare = await openSqliteStore(server.file("bare.db"), "default");

@@ -27,6 +27,8 @@ export interface Config {
   /** Memory for users that were changed of late, bytes; 0: none. */
   cacheBytes: number;
   logLevel: LogLevel;
+  /** Whether unary calls are served by userlock's own door, or all by Connect's router. */
+  unaryDoor: boolean;
 }
 
 /** What is wrong with the settings, all of it. */
@@ -146,6 +148,12 @@ export const SETTINGS = {
     problem: (value) =>
       (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
   },
+  USERLOCK_UNARY_DOOR: {
+    default: "on",
+    description:
+      "`off` serves every call by the router of Connect's library, with the same answers and at a greater cost",
+    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
+  },
 } as const satisfies Record<string, Setting>;
 
 type Name = keyof typeof SETTINGS;
@@ -214,6 +222,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
+    unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",
   };
 }
 

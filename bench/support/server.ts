@@ -1,46 +1,53 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Program, type Start, startProgram } from "./program.ts";
 
-const TOKEN = "token-of-the-benchmark";
+export const TOKEN = "token-of-the-benchmark";
 
-/** A server in a process of its own, on an SQLite file in a folder that goes with it. */
-export interface BenchServer {
-  url: string;
+/** userlock in a process of its own, in a folder that goes with it. It logs as it does in production, to a file. */
+export interface BenchServer extends Program {
   token: string;
   headers: { authorization: string };
-  /** A file in the folder; the server's own is `bench.db`. */
+  /** Where it keeps everything, as in USERLOCK_STORE. */
+  store: string;
+  /** A file in the folder. */
   file(name: string): string;
-  stop(): Promise<void>;
 }
 
-/** `flags` are Node's. */
-export async function startBenchServer(flags: readonly string[] = []): Promise<BenchServer> {
+export interface ServerOptions extends Start {
+  /** As in USERLOCK_STORE; left out, an SQLite file in the folder. */
+  store?: string;
+  /** Put in the place of its own. */
+  limits?: object;
+}
+
+export async function startBenchServer({ store: given, limits, ...start }: ServerOptions = {}): Promise<BenchServer> {
   const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
   const file = (name: string) => join(folder, name);
-  const server = spawn(process.execPath, [...flags, "src/main.ts"], {
-    env: {
-      ...process.env,
-      USERLOCK_LISTEN: "127.0.0.1:0",
-      USERLOCK_STORE: `sqlite:${file("bench.db")}`,
-      USERLOCK_ADMIN_TOKEN: TOKEN,
-      USERLOCK_LOG_LEVEL: "error",
-    },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const [line] = await once(server.stdout, "data");
+  const store = given ?? `sqlite:${file("bench.db")}`;
+  const env = {
+    ...process.env,
+    ...start.env,
+    USERLOCK_LISTEN: "127.0.0.1:0",
+    USERLOCK_STORE: store,
+    USERLOCK_ADMIN_TOKEN: TOKEN,
+    USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
+  };
+  const args = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
+  const program = await startProgram(args, { ...start, env, stderr: openSync(file("log"), "a") });
   return {
-    url: /listening on (\S+)/.exec(String(line))?.[1] as string,
+    ...program,
     token: TOKEN,
     headers: { authorization: `Bearer ${TOKEN}` },
+    store,
     file,
     async stop() {
-      const exited = once(server, "exit");
-      server.kill();
-      await exited;
-      rmSync(folder, { recursive: true, force: true });
+      await program.stop();
+      process.off("exit", remove);
+      remove();
     },
   };
 }

@@ -114,7 +114,8 @@ function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number,
   return `(${filters.map((filter) => condition(filter, depth, bind)).join(` ${operator} `)})`;
 }
 
-function fieldOf(field: string, depth: number): Field {
+/** At depth 0 it is the stream's, elsewhere that of an element of an array. */
+export function fieldOf(field: string, depth: number): Field {
   if (field.startsWith("state.") || field.startsWith("element.")) return jsonField(field, depth);
   const column = steps(field).join("_");
   const isText = column !== "created" && column !== "changed";
@@ -156,7 +157,7 @@ function json(field: string, depth: number, operator: "#>" | "#>>" = "#>"): stri
 }
 
 /** The steps of a path, which comes from the program: nothing else can get into the SQL. */
-function steps(field: string): string[] {
+export function steps(field: string): string[] {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return field.split(".");
 }

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { type EventStore, StoreUnavailable } from "./port.ts";
-import type { Row, RowResult } from "./row.ts";
+import type { Batch, RowAnswer } from "./sqlite-batch.ts";
 
 type Method = "appendAll" | "search" | "read" | "keep" | "close";
 
@@ -14,7 +14,7 @@ export type WorkerAnswer = { number: number; result: unknown } | { number: numbe
 
 /** A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. */
 export interface DatabaseThread {
-  appendAll(rows: readonly Row[]): Promise<RowResult[]>;
+  appendAll(batch: Batch): Promise<RowAnswer[]>;
   search: EventStore["search"];
   read: EventStore["read"];
   keep: EventStore["keep"];
@@ -51,7 +51,7 @@ export function startDatabaseThread(file: string, instance: string): DatabaseThr
   }
 
   return {
-    appendAll: (rows) => call("appendAll", rows),
+    appendAll: (batch) => call("appendAll", batch),
     search: (query) => call("search", query),
     read: (query) => call("read", query),
     keep: (receipt, time) => call("keep", receipt, time),

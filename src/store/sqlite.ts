@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
-import { type Row, toResult, toRow } from "./row.ts";
+import { toResult } from "./row.ts";
+import { type KeyedRow, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
@@ -15,7 +16,7 @@ const POLL_MS = 25;
 
 interface Waiting {
   append: Append;
-  row: Row;
+  row: KeyedRow;
   resolve(result: AppendResult): void;
   reject(error: unknown): void;
 }
@@ -34,7 +35,7 @@ export async function openSqliteStore(
   if (file === IN_MEMORY) {
     const database = openDatabase(file, instance);
     return createStore(database, {
-      appendAll: async (rows) => database.appendAll(rows),
+      appendAll: async (batch) => database.appendAll(batch),
       search: async (query) => database.search(query),
       read: async (query) => database.read(query),
       keep: async (receipt, time) => database.keep(receipt, time),
@@ -76,8 +77,11 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        const results = await slow.appendAll(batch.map(({ row }) => row));
-        for (const [index, { append, resolve }] of batch.entries()) resolve(toResult(append, results[index]!));
+        const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
+        for (const [index, { append, resolve }] of batch.entries()) {
+          const answer = answers[index] as RowAnswer;
+          resolve(toResult(append, typeof answer === "number" ? { outcome: "appended", created: answer } : answer));
+        }
         notify();
       } catch (error) {
         for (const { reject } of batch) reject(unavailable(error));
@@ -128,7 +132,7 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
     async append(append) {
       if (closing) throw new StoreUnavailable("the store is closed");
       if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
-      const row = toRow(append);
+      const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
         waiting.push({ append, row, resolve, reject });
         committing ??= commitWaiting();
@@ -136,6 +140,8 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
     },
     load: (kind, id) => ask(() => database.load(kind, id)),
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
+    loadByClaimWith: (claim, link) => ask(() => database.loadByClaimWith(claim, link)),
+    loadNaming: (link, id, limit) => ask(() => database.loadNaming(link, id, limit)),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.

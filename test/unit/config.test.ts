@@ -34,6 +34,7 @@ test("without any setting, the defaults", () => {
     sessionLifetime: 12 * 3_600 * 1_000_000,
     cacheBytes: 64 * 2 ** 20,
     logLevel: "info",
+    unaryDoor: true,
   });
 });
 
@@ -62,6 +63,7 @@ test("every setting", () => {
       USERLOCK_SESSION_LIFETIME: "30m",
       USERLOCK_CACHE_BYTES: "2GiB",
       USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_UNARY_DOOR: "off",
     }),
   ).toEqual({
     host: "::1",
@@ -82,6 +84,7 @@ test("every setting", () => {
     sessionLifetime: 30 * 60 * 1_000_000,
     cacheBytes: 2 * 2 ** 30,
     logLevel: "debug",
+    unaryDoor: false,
   });
 });
 
@@ -114,6 +117,8 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_UNARY_DOOR: "on" }, []],
+  [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
   [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "0h" }, ["USERLOCK_SESSION_LIFETIME"]],

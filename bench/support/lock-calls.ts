@@ -1,0 +1,92 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { LockUserRequestSchema, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { checkGrpcWeb, http1Wires } from "./http1-wire.ts";
+import { grpcWires } from "./http2-wire.ts";
+import type { Calls, OpenWire } from "./wire.ts";
+
+/** Who is locked by call number `n`. */
+type UserOf = (call: number) => string;
+
+interface Target {
+  url: string;
+  token: string;
+}
+
+/** A way to call LockUser. One call, the number of which `first` resolves with, may be made before a load. */
+export type LockDoor = (target: Target, user: UserOf, first: () => Promise<number>) => Promise<OpenWire>;
+
+const REASON = "fraud";
+const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
+
+/** The request as gRPC and gRPC-Web frame it, for ids that are all as long as the first. */
+function framesOf(user: UserOf): Calls["body"] {
+  const id = user(0);
+  const message = toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id, reason: REASON }));
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, 5);
+  const idAt = frame.indexOf(id);
+  return (call) => {
+    const copy = Buffer.from(frame);
+    copy.write(user(call), idAt, "latin1");
+    return copy;
+  };
+}
+
+/** The call with the headers that @grpc/grpc-js's client sends. */
+function grpc({ url, token }: Target, user: UserOf): Calls {
+  return {
+    url,
+    path: PATH,
+    headers: {
+      te: "trailers",
+      "content-type": "application/grpc",
+      "user-agent": "grpc-node-js/1.14.7",
+      "grpc-accept-encoding": "identity,deflate,gzip",
+      "accept-encoding": "identity",
+      authorization: `Bearer ${token}`,
+    },
+    body: framesOf(user),
+    expected: user,
+  };
+}
+
+/** LockUser by gRPC. */
+export const lockByGrpc: LockDoor = async (target, user, first) => grpcWires(grpc(target, user), await first());
+
+const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
+
+/** LockUser by gRPC-Web over HTTP/1.1, in its binary form, as Connect's client for browsers sends it. */
+export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
+  http1Wires(
+    {
+      url,
+      path: PATH,
+      headers: {
+        ...browser,
+        accept: "*/*",
+        "content-type": "application/grpc-web+proto",
+        "x-grpc-web": "1",
+        "x-user-agent": "connect-es/2.2.0",
+        authorization: `Bearer ${token}`,
+      },
+      body: framesOf(user),
+      expected: user,
+    },
+    checkGrpcWeb,
+  );
+
+/** LockUser by REST, JSON over HTTP/1.1. */
+export const lockByRest: LockDoor = async ({ url, token }, user) =>
+  http1Wires({
+    url,
+    path: (call) => `/resources/v3alpha/users/${user(call)}/_lock`,
+    headers: {
+      "user-agent": "curl/8.14.1",
+      accept: "*/*",
+      "content-type": "application/json",
+      authorization: `Bearer ${token}`,
+    },
+    body: () => Buffer.from(`{"reason":"${REASON}"}`),
+    expected: (call) => `"${user(call)}"`,
+  });

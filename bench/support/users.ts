@@ -1,0 +1,98 @@
+import { DatabaseSync } from "node:sqlite";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import { openPostgresStore } from "../../src/store/postgres.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { query } from "../../test/support/postgres.ts";
+import { appendAll, toCreate } from "./appends.ts";
+import type { BenchServer } from "./server.ts";
+
+/** How many a store has, if nobody says otherwise. */
+export const USERS = Number(process.env.BENCH_USERS ?? 100_000);
+/** Ids of a call that unlocks. */
+const IDS_A_CALL = 10_000;
+/** Events are counted here without a store's own bounds on a page. */
+const COUNT = "SELECT count(*) AS count FROM events WHERE type = 'user.locked'";
+
+export const idOf = (number: number) => `user-${String(number).padStart(7, "0")}`;
+
+/** Users in a server's store, each of whom can be locked by one call, in an order that is shuffled and always the same. */
+export interface Users {
+  /** Who is locked by call number `n`. */
+  user(call: number): string;
+  /** Takes so many calls, and resolves with the number of the first; their users are not locked. */
+  take(calls: number): Promise<number>;
+  /** Rejects unless the store has as many locks in its log as calls were taken. */
+  check(): Promise<void>;
+}
+
+export async function seedUsers(server: BenchServer, count = USERS): Promise<Users> {
+  const sqlite = server.store.startsWith("sqlite:") ? server.store.slice("sqlite:".length) : undefined;
+  // The server has it already, for it makes the first token of an empty store alone.
+  const store = await (sqlite ? openSqliteStore(sqlite, "default") : openPostgresStore(server.store, "default"));
+  await appendAll(
+    store,
+    Array.from({ length: count }, (_, number) => toCreate(idOf(number))),
+  );
+  await store.close();
+
+  const order = shuffled(count).map(idOf);
+  const client = createClient(
+    UserService,
+    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", acceptCompression: [] }),
+  );
+  let next = 0;
+  let taken = 0;
+
+  async function unlock(ids: readonly string[]): Promise<void> {
+    for (let at = 0; at < ids.length; at += IDS_A_CALL) {
+      const some = ids.slice(at, at + IDS_A_CALL);
+      const { results } = await client.batchUnlockUsers({ ids: some }, { headers: server.headers });
+      const done = results.filter(({ outcome }) => outcome.case === "details").length;
+      if (done !== some.length) throw new Error(`${done} of ${some.length} users were unlocked`);
+    }
+  }
+
+  async function locks(): Promise<number> {
+    if (!sqlite) return Number((await query<{ count: string }>(server.store, COUNT))[0]?.count);
+    const database = new DatabaseSync(sqlite, { readOnly: true });
+    try {
+      return database.prepare(COUNT).get()?.count as number;
+    } finally {
+      database.close();
+    }
+  }
+
+  return {
+    user: (call) => order[call] as string,
+    async take(calls) {
+      if (calls > count) throw new Error(`${calls} calls need as many users, and there are ${count}`);
+      if (next + calls > count) {
+        await unlock(order.slice(0, next));
+        next = 0;
+      }
+      next += calls;
+      taken += calls;
+      return next - calls;
+    },
+    async check() {
+      const found = await locks();
+      if (found !== taken) throw new Error(`${taken} calls were made, and the log has ${found} locks`);
+    },
+  };
+}
+
+/** The numbers below `count` in an order that looks like none (Fisher and Yates, with the generator of mulberry32). */
+function shuffled(count: number): number[] {
+  const numbers = Array.from({ length: count }, (_, number) => number);
+  let seed = 0x75_6c_63_6b;
+  for (let last = count - 1; last > 0; last--) {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let bits = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    const other = ((bits ^ (bits >>> 14)) >>> 0) % (last + 1);
+    [numbers[last], numbers[other]] = [numbers[other]!, numbers[last]!];
+  }
+  return numbers;
+}
