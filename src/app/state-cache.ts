@@ -37,10 +37,10 @@ interface Generation {
 }
 
 /**
- * Keeps to so many bytes, all told, and takes them only as they fill. They are halved between two generations: what is
- * put goes into the younger one, and when that is full the older one is thrown away, to begin anew as the younger. So the
- * records that were put last stay, half of all the bytes at least, and none needs more than its own few bytes and a slot:
- * no object, no list. To read a record does not make it younger: whoever changes an object by it puts the next version,
+ * Keeps to so many bytes, 1 MiB to 4 GiB, and takes them only as they fill. They are halved between two generations: what
+ * is put goes into the younger one, and when that is full the older one is thrown away, to begin anew as the younger. So
+ * of what was put last as much stays as one of them holds, at least, and a record needs no more than its own few bytes and
+ * a slot: no object, no list. To read it does not make it younger: whoever changes an object by it puts the next version,
  * and who does not was served by the store. Earlier versions are waste until their generation goes.
  */
 export function createStateCache({ kind, bytes }: { kind: string; bytes: number }): StateCache {
