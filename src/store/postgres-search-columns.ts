@@ -52,6 +52,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
     adds       text[],
     removes    text[],
     requires   json,                       -- [{kind, id, version}]; absent if there are none
+    absent     json,                       -- {kind, subject}; absent if nothing must be
     receipt    json,                       -- {key, fingerprint, answer in base64, expires}
     email      text,                       -- for the columns of searches, as the next ones; absent if they are empty
     subject    text,
@@ -108,6 +109,9 @@ export const SEARCH_COLUMNS: SchemaStep = `
             WHERE q.version <> coalesce((
               SELECT o.version FROM streams o WHERE o.instance = of_instance AND o.kind = q.kind AND o.id = q.id
             ), 0)
+          ) OR EXISTS (
+            SELECT FROM streams o
+            WHERE o.instance = of_instance AND o.kind = r.absent ->> 'kind' AND o.subject = r.absent ->> 'subject'
           ) THEN 'conflict'
           WHEN taken.name IS NOT NULL THEN 'claimed'
           ELSE 'appended'

@@ -168,7 +168,6 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     load: (kind, id) => ask(() => database.load(kind, id)),
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
     loadByClaimWith: (claim, link) => ask(() => database.loadByClaimWith(claim, link)),
-    loadNaming: (link, id, limit) => ask(() => database.loadNaming(link, id, limit)),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.
