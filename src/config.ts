@@ -5,6 +5,9 @@ import type { HashSettings } from "./auth/password.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import type { StoreSettings } from "./store/open.ts";
 
+/** What a cache can address. */
+const MAX_CACHE_BYTES = 4 * 2 ** 30;
+
 export interface Config {
   host: string;
   port: number;
@@ -21,7 +24,11 @@ export interface Config {
   argon2: HashSettings;
   /** How long a session lives, microseconds. */
   sessionLifetime: number;
+  /** Memory for users that were changed of late, bytes; 0: none. */
+  cacheBytes: number;
   logLevel: LogLevel;
+  /** Whether unary calls are served by userlock's own door, or all by Connect's router. */
+  unaryDoor: boolean;
 }
 
 /** What is wrong with the settings, all of it. */
@@ -130,11 +137,22 @@ export const SETTINGS = {
         ? undefined
         : "must be m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes",
   },
+  USERLOCK_CACHE_BYTES: {
+    default: "64MiB",
+    description: "memory for users that were changed of late, with a unit of MiB or GiB; `0` for none",
+    problem: (value) => (cacheOf(value) === undefined ? "must be 0, or 1MiB to 4GiB, such as 64MiB" : undefined),
+  },
   USERLOCK_LOG_LEVEL: {
     default: "info",
     description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
     problem: (value) =>
       (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
+  },
+  USERLOCK_UNARY_DOOR: {
+    default: "on",
+    description:
+      "`off` serves every call by the router of Connect's library, with the same answers and at a greater cost",
+    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
   },
 } as const satisfies Record<string, Setting>;
 
@@ -202,7 +220,9 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     secretKey: keyOf(get("USERLOCK_SECRET_KEY") ?? ""),
     argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
+    cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
+    unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",
   };
 }
 
@@ -229,6 +249,14 @@ function durationOf(value: string): number | undefined {
   const [, number, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(value) ?? [];
   const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""];
   return seconds && Number(number) * seconds * 1_000_000;
+}
+
+/** Bytes of a text such as `64MiB`. */
+function cacheOf(value: string): number | undefined {
+  if (value === "0") return 0;
+  const [, number, unit] = /^([1-9]\d{0,3})(MiB|GiB)$/.exec(value) ?? [];
+  const bytes = Number(number) * (unit === "GiB" ? 2 ** 30 : 2 ** 20);
+  return bytes <= MAX_CACHE_BYTES ? bytes : undefined;
 }
 
 function argon2Of(value: string): HashSettings | undefined {

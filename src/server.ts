@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { createRegistry } from "@bufbuild/protobuf";
-import { createValidator } from "@bufbuild/protovalidate";
 import { Code } from "../gen/google/rpc/code_pb.ts";
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { Health as HealthService } from "../gen/grpc/health/v1/health_pb.ts";
@@ -10,7 +8,6 @@ import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AccessService } from "../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../gen/userlock/v3alpha/event_service_pb.ts";
-import { file_userlock_v3alpha_options } from "../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
@@ -27,6 +24,7 @@ import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
 import { createSearch } from "./app/search.ts";
 import { createFindSession, createSessions } from "./app/sessions.ts";
+import { createStateCache } from "./app/state-cache.ts";
 import { createTail } from "./app/tail.ts";
 import { createWatch } from "./app/watch.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
@@ -37,6 +35,7 @@ import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, keyOf } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
+import { user } from "./domain/user.ts";
 import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import { accessMethods } from "./rpc/access.ts";
@@ -48,6 +47,7 @@ import { createReflection } from "./rpc/reflection.ts";
 import { sessionMethods } from "./rpc/sessions.ts";
 import { settingsMethods } from "./rpc/settings.ts";
 import { userMethods } from "./rpc/users.ts";
+import { createRequestValidator } from "./rpc/validator.ts";
 import { isKept, openStore, placeOf } from "./store/open.ts";
 import type { EventStore } from "./store/port.ts";
 import { createConnectDoor } from "./transport/connect.ts";
@@ -57,6 +57,7 @@ import { LIMITS, type Limits } from "./transport/limits.ts";
 import { listen } from "./transport/listener.ts";
 import { openServices } from "./transport/open-services.ts";
 import { createRestDoor } from "./transport/rest.ts";
+import { createUnaryDoor } from "./transport/unary.ts";
 import { createWebDoor } from "./transport/web.ts";
 
 /** How long an answer about the store's state is good for, milliseconds: many may ask. */
@@ -83,10 +84,12 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
   const clock = systemClock();
   const newId = idGenerator(clock);
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
-  const store = await openStore(settings, instance.id);
+  const store = await openStore(settings, instance.id, { commitRows: limits.commitRows });
 
   try {
-    const execute = createExecute({ store, clock });
+    // Of users only: a session or a token is changed once, and would only take another one's place.
+    const cache = config.cacheBytes > 0 ? createStateCache({ kind: user.kind, bytes: config.cacheBytes }) : undefined;
+    const execute = createExecute({ store, clock, cache });
     const search = createSearch({ store, clock });
     const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
@@ -100,7 +103,6 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
 
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
-    const validator = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
     const onError = ({ code, message, cause }: RpcError, method: string, requestId: string) => {
       const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
       log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
@@ -108,7 +110,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
       receiptsOf: createReceipts({ store, sealer: keyed, clock }),
-      validator,
+      validator: createRequestValidator(),
       instance,
       maxCallMs: limits.callMs,
       stopping: stop.signal,
@@ -139,7 +141,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     const onLogFault = (error: unknown) => {
       if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");
     };
-    const tail = createTail({ store, onError: onLogFault });
+    const tail = createTail({ store, onError: onLogFault, onRead: cache?.outdate });
     const { watchers: maxWatchers, heartbeatMs } = limits;
     const watch = createWatch({ store, tail, maxWatchers, heartbeatMs, onError: onLogFault });
     pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
@@ -164,8 +166,9 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
       port: config.port,
       tls: config.tls,
       limits,
-      onRequest: createDispatch({
+      onExchange: createDispatch({
         pipeline,
+        unary: config.unaryDoor ? createUnaryDoor(pipeline, limits) : undefined,
         connect: createConnectDoor(pipeline, openServices(health, reflect, stop.signal), limits),
         rest: createRestDoor(pipeline, limits),
         introspection: createIntrospectionDoor(pipeline, limits),

@@ -1,7 +1,8 @@
 import { authorise, may, missing, type Owner, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
-import type { EventStore, Receipt, StreamRecord } from "../store/port.ts";
+import type { Append, EventStore, Receipt, StreamRecord } from "../store/port.ts";
+import type { StateCache } from "./state-cache.ts";
 
 /** How often a change is decided anew because another one came in between. */
 const MAX_ATTEMPTS = 20;
@@ -62,67 +63,46 @@ export type Execute = <State, Command, Event extends DomainEvent>(
  * The one way to change anything: load the object, authorise the caller, decide, append; and again from the start
  * where another change came first, so that every answer is made from what is in the store. Rejects with a
  * DomainError: what the rules say, CONCURRENT_CHANGE when the attempts are used up, STORE_UNAVAILABLE.
+ *
+ * An object that is in the cache is not loaded at first: if the store takes what is appended, it was as it was remembered,
+ * for the store compares the versions. Whatever else comes of it is told to nobody, and decided anew from the store.
  */
-export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
-  return async (aggregate, change, { principal, actor, signal }) => {
-    const { kind, notFound, toSee } = aggregate;
-    const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
+export function createExecute(parts: {
+  store: EventStore;
+  clock: () => number;
+  /** Of the kind of objects that change often; left out, all are loaded. */
+  cache?: StateCache | undefined;
+}): Execute {
+  const { store, clock } = parts;
+
+  return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
+    const { kind } = aggregate;
+    const { id, isDryRun, receipt } = change;
+    const cache = kind === parts.cache?.kind && !isDryRun ? parts.cache : undefined;
+    const decideOn = (record: Stored<State> | undefined) => decide(aggregate, change, caller, { record, clock });
+    const changed = (record: StreamRecord, events: readonly string[]): Changed<State> => {
+      cache?.put(record);
+      receipt?.onKept?.();
+      return { ...(record as Stored<State>), events };
+    };
+
+    const remembered = cache?.get(id) as Stored<State> | undefined;
+    if (remembered) {
+      const decision = await decideOn(remembered).catch(() => undefined);
+      if (decision?.append) {
+        const result = await store.append(decision.append);
+        if (result.outcome === "appended") return changed(result.record, decision.events);
+      }
+      cache?.forget(id, remembered.version);
+    }
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const record = (await store.load(kind, id)) as Stored<State> | undefined;
-      if (newOwner) {
-        if (!may(principal, permission, newOwner)) throw missing(permission);
-      } else if (!isAuthorised) {
-        const owner = record && !aggregate.isGone(record.state) ? record.owner : undefined;
-        authorise(principal, { permission, toSee, organization, notFound }, owner);
-      }
-
-      const occasion = { time: Math.max(clock(), record?.changed ?? 0), actor };
-      const events = aggregate.decide(record?.state, command, occasion);
-      if (record && events.length === 0) return { ...record, events: [] };
-
-      let state = record?.state;
-      for (const event of events) state = aggregate.evolve(state, event, occasion);
-      const next = state as State;
-      const before = record ? aggregate.claims(record.state) : [];
-      const after = aggregate.claims(next);
-
-      const requires = (await guard?.()) ?? [];
-      signal.throwIfAborted();
-      if (isDryRun && record) return { ...record, events: events.map(({ type }) => type) };
-      const owner = aggregate.owner(next);
-      const version = record?.version ?? 0;
-      const stored = {
-        kind,
-        id,
-        version: version + events.length,
-        owner,
-        created: record?.created ?? occasion.time,
-        changed: occasion.time,
-        state: next,
-      };
-      const result = await store.append({
-        kind,
-        id,
-        expectedVersion: version,
-        events: aggregate.logged ? events.map(aggregate.logged) : events,
-        userId: aggregate.userId?.(next),
-        time: occasion.time,
-        actor,
-        owner,
-        state: next,
-        claims: {
-          add: after.filter((claim) => !before.includes(claim)),
-          remove: before.filter((claim) => !after.includes(claim)),
-        },
-        requires,
-        receipt: receipt?.of(stored),
-      });
-      if (result.outcome === "appended") {
-        receipt?.onKept?.();
-        return { ...(result.record as Stored<State>), events: events.map(({ type }) => type) };
-      }
+      const { append, events } = await decideOn(record);
+      if (!append) return { ...(record as Stored<State>), events };
+      const result = await store.append(append);
+      if (result.outcome === "appended") return changed(result.record, events);
       if (result.outcome === "repeated") break;
       if (result.outcome === "claimed") {
         throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
@@ -130,4 +110,68 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
     }
     throw new DomainError("CONCURRENT_CHANGE", "The object is being changed by many callers at once: try again.");
   };
+}
+
+/**
+ * What the change makes of the object as it is in the record: the types of the events that it leads to, and what is to be
+ * appended, if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
+ */
+async function decide<State, Command, Event extends DomainEvent>(
+  aggregate: Aggregate<State, Command, Event>,
+  change: Change<Command, State>,
+  { principal, actor, signal }: Caller,
+  { record, clock }: { record: Stored<State> | undefined; clock: () => number },
+): Promise<{ events: string[]; append?: Append }> {
+  const { kind, notFound, toSee } = aggregate;
+  const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
+  if (newOwner) {
+    if (!may(principal, permission, newOwner)) throw missing(permission);
+  } else if (!isAuthorised) {
+    const owner = record && !aggregate.isGone(record.state) ? record.owner : undefined;
+    authorise(principal, { permission, toSee, organization, notFound }, owner);
+  }
+
+  const occasion = { time: Math.max(clock(), record?.changed ?? 0), actor };
+  const events = aggregate.decide(record?.state, command, occasion);
+  if (record && events.length === 0) return { events: [] };
+
+  let state = record?.state;
+  for (const event of events) state = aggregate.evolve(state, event, occasion);
+  const next = state as State;
+  const before = record ? aggregate.claims(record.state) : [];
+  const after = aggregate.claims(next);
+
+  const requires = guard ? await guard() : [];
+  signal.throwIfAborted();
+  const types = events.map(({ type }) => type);
+  if (isDryRun && record) return { events: types };
+  const owner = aggregate.owner(next);
+  const version = record?.version ?? 0;
+  const stored = {
+    kind,
+    id,
+    version: version + events.length,
+    owner,
+    created: record?.created ?? occasion.time,
+    changed: occasion.time,
+    state: next,
+  };
+  const append = {
+    kind,
+    id,
+    expectedVersion: version,
+    events: aggregate.logged ? events.map(aggregate.logged) : events,
+    userId: aggregate.userId?.(next),
+    time: occasion.time,
+    actor,
+    owner,
+    state: next,
+    claims: {
+      add: after.filter((claim) => !before.includes(claim)),
+      remove: before.filter((claim) => !after.includes(claim)),
+    },
+    requires,
+    receipt: receipt?.of(stored),
+  };
+  return { events: types, append };
 }

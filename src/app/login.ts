@@ -102,11 +102,9 @@ export function createLogin(parts: {
 
   async function load(named: LoginAttempt["user"], organization: string | undefined) {
     if ("id" in named) return (await store.load(user.kind, named.id)) as Stored<User> | undefined;
-    for (const claim of usernameClaims(named.loginName, organization)) {
-      const record = (await store.loadByClaim(claim)) as Stored<User> | undefined;
-      if (record) return record;
-    }
-    return undefined;
+    const claims = usernameClaims(named.loginName, organization);
+    const records = await Promise.all(claims.map((claim) => store.loadByClaim(claim)));
+    return records.find((record) => record !== undefined) as Stored<User> | undefined;
   }
 
   /** What became of a login; `undefined` if it was refused before its password was compared. */

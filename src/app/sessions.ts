@@ -17,8 +17,8 @@ export type FindSession = (tokenHash: string) => Promise<OpenSession | undefined
 
 export function createFindSession({ store, clock }: { store: EventStore; clock: () => number }): FindSession {
   return async (tokenHash) => {
-    const record = (await store.loadByClaim(sessionClaim(tokenHash))) as Stored<Session> | undefined;
-    return record && open(store, record, clock());
+    const found = await store.loadByClaimWith(sessionClaim(tokenHash), { kind: user.kind, field: "state.userId" });
+    return found && ifOpen(found.record as Stored<Session>, found.other as Stored<User> | undefined, clock());
   };
 }
 
@@ -52,7 +52,8 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
 
   const get: Sessions["get"] = async (id, tokenHash, permission, { principal }) => {
     const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
-    const found = record && (await open(store, record, clock()));
+    const owner = record && ((await store.load(user.kind, record.state.userId)) as Stored<User> | undefined);
+    const found = record && ifOpen(record, owner, clock());
     const isProven = tokenHash !== undefined && found?.session.state.hash === tokenHash;
     if (!isProven) {
       if (!holds(principal, permission)) throw missing(permission);
@@ -111,7 +112,6 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
   };
 }
 
-async function open(store: EventStore, record: Stored<Session>, now: number): Promise<OpenSession | undefined> {
-  const owner = (await store.load(user.kind, record.state.userId)) as Stored<User> | undefined;
+function ifOpen(record: Stored<Session>, owner: Stored<User> | undefined, now: number): OpenSession | undefined {
   return owner && isOpen(record.state, owner.state, now) ? { session: record, user: owner } : undefined;
 }

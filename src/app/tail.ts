@@ -44,15 +44,18 @@ interface Run {
 
 /**
  * The log is read while somebody follows, by one read at a time however many they are. Faults of the store are told to
- * `onError` and tried again, and end nothing.
+ * `onError` and tried again, and end nothing. `onRead` is told what is read before those who follow are, without being a
+ * reason to read.
  */
 export function createTail({
   store,
   onError,
+  onRead = () => {},
   pollMs = POLL_MS,
 }: {
   store: EventStore;
   onError(error: unknown): void;
+  onRead?: Listener | undefined;
   pollMs?: number;
 }): Tail {
   let current: Promise<Run> | undefined;
@@ -91,6 +94,7 @@ export function createTail({
       try {
         const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
         retryMs = RETRY_MS.first;
+        onRead(events);
         await deliver(run, events);
         if (!hasMore) await hintOrPoll();
       } catch (error) {

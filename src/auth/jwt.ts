@@ -1,16 +1,8 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  errors,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from "jose";
+import { hash } from "node:crypto";
+import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from "jose";
 import { type Grant, isGrantable, isRole, type Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
+import { createKeySet } from "./key-set.ts";
 
 /** How JWTs are verified (RFC 7519, RFC 8725). */
 export interface JwtSettings {
@@ -25,46 +17,77 @@ export interface JwtSettings {
 /** The principal of a JWT. Rejects with TOKEN_EXPIRED, TOKEN_INVALID, or KEYS_UNAVAILABLE. */
 export type VerifyJwt = (token: string) => Promise<Principal>;
 
+interface Verified {
+  principal: Principal;
+  /** Seconds since the Unix epoch. */
+  expires: number;
+  /** Of the key set in which its key was. */
+  edition: string | undefined;
+}
+
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 /** What an organization's id may be: an identifier of proto/userlock/v3alpha/options.proto. */
 const ORGANIZATION = /^[A-Za-z0-9._~@:-]{1,200}$/;
 /** How many verified tokens are remembered. */
-const MAX_CACHED = 10_000;
+const MAX_REMEMBERED = 10_000;
 /** How far the clocks of issuer and server may be apart, seconds. */
 const CLOCK_TOLERANCE_S = 5;
 
 /**
- * Prepares verification: a key set from a file is read now, one from an address when it is first needed, then cached,
- * fetched by one request at a time and not again within 30 s. Rejects if the file cannot be read.
+ * Prepares verification. A token that was verified is remembered until it ends, or the keys of its issuer are others;
+ * when too many are, the one that was used least recently is forgotten. What is refused is not remembered. Rejects if
+ * a key set in a file cannot be read.
  */
 export async function createJwtVerifier(settings: JwtSettings, clock: () => number): Promise<VerifyJwt> {
-  const keys: JWTVerifyGetKey = /^https?:/.test(settings.jwks)
-    ? createRemoteJWKSet(new URL(settings.jwks), { timeoutDuration: 5_000, cooldownDuration: 30_000 })
-    : createLocalJWKSet(JSON.parse(await readFile(settings.jwks, "utf8")));
-  const verified = new Map<string, { principal: Principal; expires: number }>();
+  const keySet = await createKeySet(settings.jwks, clock);
+  /** By the token's hash, that which was used last at the end. */
+  const verified = new Map<string, Verified>();
+  const verifying = new Map<string, Promise<Verified>>();
 
-  return async (token) => {
-    const hash = createHash("sha256").update(token).digest("base64url");
-    const now = clock() / 1_000_000;
-    const known = verified.get(hash);
-    if (known && now < known.expires) return known.principal;
-
-    const payload = await verify(token, keys, {
+  async function verifyAnew(token: string): Promise<Verified> {
+    let edition: string | undefined;
+    const find: JWTVerifyGetKey = async (header, jws) => {
+      const key = await keySet.find(header, jws);
+      edition = keySet.edition();
+      return key;
+    };
+    const payload = await verify(token, find, {
       issuer: settings.issuer,
       audience: settings.audience,
       algorithms: ALGORITHMS,
       requiredClaims: ["sub", "exp"],
       clockTolerance: CLOCK_TOLERANCE_S,
-      currentDate: new Date(now * 1000),
+      currentDate: new Date(clock() / 1_000),
     });
     const subject = String(payload.sub);
     // OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
     if (!/^[ -~]{1,255}$/.test(subject))
       throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
     const principal = { subject, grants: toGrants(payload[settings.rolesClaim]) };
-    if (verified.size >= MAX_CACHED) verified.delete(verified.keys().next().value as string);
-    verified.set(hash, { principal, expires: Number(payload.exp) + CLOCK_TOLERANCE_S });
-    return principal;
+    return { principal, expires: Number(payload.exp) + CLOCK_TOLERANCE_S, edition };
+  }
+
+  return async (token) => {
+    await keySet.refresh();
+    const key = hash("sha256", token, "base64url");
+    const known = verified.get(key);
+    const edition = keySet.edition();
+    verified.delete(key);
+    if (known && clock() / 1_000_000 < known.expires && edition !== undefined && known.edition === edition) {
+      verified.set(key, known);
+      return known.principal;
+    }
+    // Those who come with it meanwhile wait for the same.
+    const running = verifying.get(key) ?? verifyAnew(token);
+    verifying.set(key, running);
+    try {
+      const anew = await running;
+      verified.set(key, anew);
+      if (verified.size > MAX_REMEMBERED) verified.delete(verified.keys().next().value as string);
+      return anew.principal;
+    } finally {
+      verifying.delete(key);
+    }
   };
 }
 

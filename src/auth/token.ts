@@ -1,10 +1,10 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { type AccessToken, tokenClaim } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { mayAct, type User } from "../domain/user-state.ts";
-import type { EventStore } from "../store/port.ts";
+import type { EventStore, StreamRecord } from "../store/port.ts";
 import type { VerifyJwt } from "./jwt.ts";
 
 /**
@@ -13,7 +13,12 @@ import type { VerifyJwt } from "./jwt.ts";
  */
 export type Authenticate = (authorization: string | undefined) => Promise<Principal>;
 
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const SESSION_PREFIX = "userlock_session_";
+
+/** How a token names its user, if its subject is one. */
+const HOLDER = { kind: user.kind, field: "state.subject" };
 
 /** A new secret of 256 random bits. The prefix lets scanners find it where it should not be. */
 export function newSecret(prefix = "userlock_"): string {
@@ -27,15 +32,15 @@ export function newSessionSecret(): string {
 
 /** What is kept of a secret. A plain SHA-256 is enough for 256 random bits: there is nothing to guess. */
 export function hashSecret(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
+  return hash("sha256", secret, "base64url");
 }
 
 /** Whose session a token belongs to, as long as the session is open. */
 export type FindSessionUser = (tokenHash: string) => Promise<{ user: { id: string } } | undefined>;
 
 /**
- * Userlock's own tokens are looked up in the store at every call, so a revoked one is refused at once, everywhere. A
- * token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open session stands for its user, who
+ * Userlock's own tokens are looked up in the store at every call, each with the user who holds it, so a revoked one is
+ * refused at once, everywhere. A token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open session stands for its user, who
  * has no grants and may only what a user may do with himself.
  */
 export function createAuthenticate(parts: {
@@ -45,19 +50,21 @@ export function createAuthenticate(parts: {
   findSession: FindSessionUser;
 }): Authenticate {
   /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects are no users. */
-  async function checkSubject(principal: Principal): Promise<Principal> {
-    const record = await parts.store.load(user.kind, principal.subject);
-    if (!record || mayAct(record.state as User, parts.clock())) return principal;
+  function admit(principal: Principal, holder: StreamRecord | undefined): Principal {
+    if (!holder || mayAct(holder.state as User, parts.clock())) return principal;
     throw new DomainError("TOKEN_INVALID", "The user who holds the token is locked, inactive or deleted.");
   }
 
   return async (authorization) => {
     if (!authorization) throw new DomainError("TOKEN_MISSING", "The call needs a header 'Authorization: Bearer …'.");
-    const token = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(authorization)?.[1];
+    const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) {
       throw new DomainError("TOKEN_INVALID", "The Authorization header is not of the form 'Bearer TOKEN'.");
     }
-    if (parts.verifyJwt && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return checkSubject(await parts.verifyJwt(token));
+    if (parts.verifyJwt && JWT.test(token)) {
+      const principal = await parts.verifyJwt(token);
+      return admit(principal, await parts.store.load(user.kind, principal.subject));
+    }
 
     if (token.startsWith(SESSION_PREFIX)) {
       const open = await parts.findSession(hashSecret(token));
@@ -65,12 +72,12 @@ export function createAuthenticate(parts: {
       return { subject: open.user.id, grants: [] };
     }
 
-    const record = await parts.store.loadByClaim(tokenClaim(hashSecret(token)));
-    if (!record) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");
-    const { subject, grants, expires } = record.state as AccessToken;
+    const found = await parts.store.loadByClaimWith(tokenClaim(hashSecret(token)), HOLDER);
+    if (!found) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");
+    const { subject, grants, expires } = found.record.state as AccessToken;
     if (expires !== undefined && parts.clock() >= expires) {
       throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
     }
-    return checkSubject({ subject, tokenId: record.id, grants });
+    return admit({ subject, tokenId: found.record.id, grants }, found.other);
   };
 }

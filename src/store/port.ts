@@ -24,6 +24,14 @@ export interface EventStore {
   /** The stream that holds the claim. Sees every append that was answered before the call. */
   loadByClaim(claim: string): Promise<StreamRecord | undefined>;
 
+  /** The same, and with it the stream that its state names: both as of one moment, in one look-up. */
+  loadByClaimWith(claim: string, link: Link): Promise<LinkedRecord | undefined>;
+
+  /**
+   * The streams of the link's kind whose states name the id at its field, `limit` at most, in any order. Sees every append that was answered before the call.
+   */
+  loadNaming(link: Link, id: string, limit: number): Promise<StreamRecord[]>;
+
   /** A page of streams by their states, and how many pass in all, both as of one moment. */
   search(query: Query): Promise<SearchResult>;
 
@@ -120,6 +128,20 @@ export interface StreamRecord {
   changed: number;
   /** JSON. */
   state: unknown;
+}
+
+/** How a state names another stream. */
+export interface Link {
+  /** Kind of the stream that is looked for. */
+  kind: string;
+  /** Where the id is: a path into the state that names, such as `state.userId`. */
+  field: string;
+}
+
+export interface LinkedRecord {
+  record: StreamRecord;
+  /** Absent if there is none of this kind with this id, or no text at the field. */
+  other?: StreamRecord | undefined;
 }
 
 export interface Append {

@@ -5,7 +5,7 @@ import { backOff, type Connections, troubleOf } from "./postgres-connection.ts";
 import { type Row, type RowResult, toResult, toRow } from "./row.ts";
 
 /** How many appends, and how many characters of JSON, one statement takes at most; one append may be longer. */
-const MAX_BATCH = 1_000;
+export const COMMIT_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
 /** While the one is committed, the next is judged. More would only make the batches smaller. */
 const MAX_IN_FLIGHT = 2;
@@ -44,8 +44,13 @@ export interface Writer {
  * Commits appends in batches, each by one statement, a few at once. What is under way at the same time has no key in
  * common, so that a batch can be judged as a set, and waits for no other one of this process.
  */
-export function createWriter(parts: { connections: Connections; instance: string; onCommit(): void }): Writer {
-  const { connections, instance, onCommit } = parts;
+export function createWriter(parts: {
+  connections: Connections;
+  instance: string;
+  commitRows: number;
+  onCommit(): void;
+}): Writer {
+  const { connections, instance, commitRows, onCommit } = parts;
   const queues = new Map<string, Queue>();
   let ready: Waiting[] = [];
   let waiting = 0;
@@ -114,7 +119,7 @@ export function createWriter(parts: { connections: Connections; instance: string
     const batch: Waiting[] = [];
     let length = 0;
     let next = 0;
-    for (; next < ready.length && batch.length < MAX_BATCH; next++) {
+    for (; next < ready.length && batch.length < commitRows; next++) {
       const one = ready[next] as Waiting;
       if (isPassed(one)) {
         settle(one, { outcome: "conflict" });
@@ -156,7 +161,7 @@ export function createWriter(parts: { connections: Connections; instance: string
     const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
     const statement = {
       name: "append",
-      text: "SELECT userlock_append_1($1, $2) AS results",
+      text: "SELECT userlock_append_2($1, $2) AS results",
       values: [instance, `[${rows.join(",")}]`],
     };
     const deadline = performance.now() + TROUBLE_MS;
@@ -182,7 +187,7 @@ export function createWriter(parts: { connections: Connections; instance: string
     async append(append) {
       if (waiting >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
       const row = toRow(append);
-      const json = toJson(row, randomUUID());
+      const json = toJson(row, append.state, randomUUID());
       return new Promise((resolve, reject) => {
         enter({ append, row, json, keys: keysOf(row), missing: 0, resolve, reject });
         wake();
@@ -202,8 +207,21 @@ function keysOf(row: Row): string[] {
   return [...new Set([streamKey(row), ...row.requires.map(streamKey), ...claims, ...receipt])];
 }
 
+/** What a state has for the columns in which searches look (postgres-search-columns.ts). */
+function searchColumns(state: unknown): object {
+  const { email, subject, userId, lock } = (state ?? {}) as Record<string, { address?: unknown; until?: unknown }>;
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const number = (value: unknown) => (typeof value === "number" ? value : undefined);
+  return {
+    email: text(email?.address),
+    subject: text(subject),
+    of_user: text(userId),
+    lock_end: number(lock?.until),
+  };
+}
+
 /** The row as the function in the database takes it, without the first brace, after which its place comes. */
-function toJson(row: Row, append: string): string {
+function toJson(row: Row, state: unknown, append: string): string {
   const { kind, id, expectedVersion: expected, time, ownerType, ownerId, userId, claims, requires, receipt } = row;
   const plain = JSON.stringify({
     kind,
@@ -216,7 +234,8 @@ function toJson(row: Row, append: string): string {
     user_id: userId,
     adds: claims.add,
     removes: claims.remove,
-    requires,
+    requires: requires.length > 0 ? requires : undefined,
+    ...searchColumns(state),
     receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
   });
   const events = row.events.map(({ type, data }) => `{"type":${JSON.stringify(type)},"data":${data}}`);

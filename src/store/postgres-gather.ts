@@ -5,10 +5,11 @@ const MAX_KEYS = 1_000;
 
 /**
  * Answers questions in groups: those that come together, or while others are under way, share one statement. It begins
- * after all of them were asked, so that each sees what was answered before it.
+ * after all of them were asked, so that each sees what was answered before it. `find` resolves with what it has found, by
+ * the place of its key, from 1 on.
  */
 export function gather<Key, Found>(
-  find: (keys: Key[]) => Promise<Map<string, Found>>,
+  find: (keys: Key[]) => Promise<Map<number, Found>>,
   textOf: (key: Key) => string,
 ): (key: Key) => Promise<Found | undefined> {
   let waiting = new Map<string, { key: Key; found: PromiseWithResolvers<Found | undefined> }>();
@@ -31,7 +32,7 @@ export function gather<Key, Found>(
     inFlight++;
     try {
       const found = await find(group.map(([, { key }]) => key));
-      for (const [text, one] of group) one.found.resolve(found.get(text));
+      for (const [index, [, one]] of group.entries()) one.found.resolve(found.get(index + 1));
     } catch (error) {
       for (const [, one] of group) one.found.reject(error);
     } finally {

@@ -7,8 +7,8 @@ import { isText } from "./row.ts";
 type Bind = (value: string | number | boolean) => string;
 
 /**
- * A field as each type that it may have, NULL where it is of another one. The expressions for `text` and `number` are
- * those of the indexes in postgres-steps.ts.
+ * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index, is
+ * that (postgres-search-columns.ts).
  */
 interface Field {
   text: string;
@@ -20,14 +20,21 @@ interface Field {
   keys: { sql: string; isNullable: boolean }[];
 }
 
+const TEXTS: Record<string, string> = {
+  "state.email.address": "email",
+  "state.subject": "subject",
+  "state.userId": "user_id",
+};
+const NUMBERS: Record<string, string> = { "state.lock.until": "lock_end" };
+
 const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, state";
 
 /** One statement, so that the page and the total are of one moment. Each row has the total; one has that alone. */
 export function searchStatement(instance: string, query: Query): Statement {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
-  // Every stream has a version above 0; the index by `created` asks that it be said (postgres-steps.ts).
-  const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND version > 0`;
+  // Every stream was created after 0; the index by `created` asks that it be said (postgres-search-columns.ts).
+  const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
   const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
   const order = orderBy(query, bind);
   return {
@@ -114,7 +121,8 @@ function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number,
   return `(${filters.map((filter) => condition(filter, depth, bind)).join(` ${operator} `)})`;
 }
 
-function fieldOf(field: string, depth: number): Field {
+/** At depth 0 it is the stream's, elsewhere that of an element of an array. */
+export function fieldOf(field: string, depth: number): Field {
   if (field.startsWith("state.") || field.startsWith("element.")) return jsonField(field, depth);
   const column = steps(field).join("_");
   const isText = column !== "created" && column !== "changed";
@@ -131,8 +139,8 @@ function jsonField(field: string, depth: number): Field {
   const type = `json_typeof(${json(field, depth)})`;
   const value = json(field, depth, "#>>");
   return {
-    text: `(CASE ${type} WHEN 'string' THEN ${value} END COLLATE "C")`,
-    number: `CASE ${type} WHEN 'number' THEN (${value})::float8 END`,
+    text: TEXTS[field] ?? `(CASE ${type} WHEN 'string' THEN ${value} END COLLATE "C")`,
+    number: NUMBERS[field] ?? `CASE ${type} WHEN 'number' THEN (${value})::float8 END`,
     boolean: `CASE ${type} WHEN 'boolean' THEN (${value})::boolean END`,
     any: `(${value})`,
     keys: [
@@ -156,7 +164,7 @@ function json(field: string, depth: number, operator: "#>" | "#>>" = "#>"): stri
 }
 
 /** The steps of a path, which comes from the program: nothing else can get into the SQL. */
-function steps(field: string): string[] {
+export function steps(field: string): string[] {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return field.split(".");
 }

@@ -1,4 +1,5 @@
 import type { SchemaStep } from "./migrate.ts";
+import { SEARCH_COLUMNS } from "./postgres-search-columns.ts";
 
 /*
  * All text is compared by code points ("C"), so that no update of the system's locales breaks an index. Every key and
@@ -252,4 +253,5 @@ export const STEPS: readonly SchemaStep[] = [
   END
   $function$;
   `,
+  SEARCH_COLUMNS,
 ];

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "pg";
 import { noStoreAt } from "./migrate.ts";
-import { type EventStore, type Receipt, StoreRefused, StoreUnavailable, type StreamRecord } from "./port.ts";
-import { createWriter } from "./postgres-append.ts";
+import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "./port.ts";
+import { COMMIT_ROWS, createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
-import { gather } from "./postgres-gather.ts";
 import { createHints } from "./postgres-hints.ts";
+import { createLoads, type StreamRow, toRecord } from "./postgres-load.ts";
 import { headStatement, type LastRow, readPage, toHead } from "./postgres-log.ts";
 import { migrate } from "./postgres-schema.ts";
 import { searchStatement } from "./postgres-search.ts";
@@ -21,28 +21,15 @@ const DRAIN_TIMEOUT_MS = 15_000;
 /** How long a check may take while there is no connection, milliseconds: who asks wants to know now. */
 const CHECK_TROUBLE_MS = 1_000;
 
-interface StreamRow {
-  kind: string;
-  id: string;
-  version: number;
-  owner_type: StreamRecord["owner"]["type"];
-  owner_id: string;
-  created: number;
-  changed: number;
-  state: unknown;
-}
-
-const STREAM = "s.kind, s.id, s.version, s.owner_type, s.owner_id, s.created, s.changed, s.state";
-
 /**
  * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
- * may share it. One that `mustBeThere` is not made. Rejects with StoreRefused if the database cannot be reached or
- * used, or the store is not there; the message does not show the password of the address.
+ * may share it. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with
+ * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the password of the address.
  */
 export async function openPostgresStore(
   url: string,
   instance: string,
-  { mustBeThere = false } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
 ): Promise<EventStore> {
   const schema = await prepareDatabase(url, instance, mustBeThere);
 
@@ -52,10 +39,8 @@ export async function openPostgresStore(
   // For auditors and watchers, behind whom no change shall wait.
   const logs = openConnections(url, { schema, connections: 2, statementMs: 20_000, byKey: true });
   const hints = createHints({ url, connections: reads, instance });
-  const writer = createWriter({ connections: writes, instance, onCommit: hints.give });
-  const loads = gatherLoads(reads, instance);
-  const claims = gatherClaims(reads, instance);
-  const receipts = gatherReceipts(reads, instance);
+  const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
+  const loads = createLoads(reads, instance);
   /** What was asked and is not answered yet. */
   const asked = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
@@ -85,8 +70,10 @@ export async function openPostgresStore(
       if (closing) throw new StoreUnavailable("the store is closed");
       return writer.append(append);
     },
-    load: (kind, id) => ask(async () => (isText(kind + id) ? loads({ kind, id }) : undefined)),
-    loadByClaim: (claim) => ask(async () => (isText(claim) ? claims(claim) : undefined)),
+    load: (kind, id) => ask(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
+    loadByClaim: (claim) => ask(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
+    loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
+    loadNaming: (link, id, limit) => ask(async () => (isText(id) ? loads.naming(link, id, limit) : [])),
     search: (query) =>
       ask(async () => {
         const rows = await searches.ask<StreamRow & { total: number; place: number | null }>(
@@ -102,7 +89,7 @@ export async function openPostgresStore(
     loadReceipt: (key, time) =>
       ask(async () => {
         if (!isText(key)) return undefined;
-        const receipt = await receipts(key);
+        const receipt = await loads.receipt(key);
         return receipt && receipt.expires > time ? receipt : undefined;
       }),
     keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
@@ -168,55 +155,6 @@ export function addressOf(url: string): string {
   return `${host || "localhost"}${pathname}`;
 }
 
-function gatherLoads(reads: Connections, instance: string) {
-  return gather(async (keys: { kind: string; id: string }[]) => {
-    const rows = await reads.ask<StreamRow>({
-      name: "load",
-      text: `SELECT ${STREAM} FROM unnest($2::text[], $3::text[]) AS key(kind, id) CROSS JOIN LATERAL (
-          SELECT * FROM streams WHERE instance = $1 AND kind = key.kind AND id = key.id OFFSET 0
-        ) AS s`,
-      values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
-    });
-    return new Map(rows.map((row) => [keyText(row), toRecord(row)]));
-  }, keyText);
-}
-
-function gatherClaims(reads: Connections, instance: string) {
-  return gather(
-    async (names: string[]) => {
-      const rows = await reads.ask<StreamRow & { name: string }>({
-        name: "load by claim",
-        text: `SELECT c.name, ${STREAM} FROM unnest($2::text[]) AS key(name) CROSS JOIN LATERAL (
-            SELECT name, kind, id FROM claims WHERE instance = $1 AND name = key.name OFFSET 0
-          ) AS c CROSS JOIN LATERAL (
-            SELECT * FROM streams WHERE instance = $1 AND kind = c.kind AND id = c.id OFFSET 0
-          ) AS s`,
-        values: [instance, names],
-      });
-      return new Map(rows.map((row) => [row.name, toRecord(row)]));
-    },
-    (name) => name,
-  );
-}
-
-function gatherReceipts(reads: Connections, instance: string) {
-  return gather(
-    async (keys: string[]) => {
-      const rows = await reads.ask<Receipt>({
-        name: "receipts",
-        text: `SELECT r.* FROM unnest($2::text[]) AS asked(key) CROSS JOIN LATERAL (
-            SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = asked.key OFFSET 0
-          ) AS r`,
-        values: [instance, keys],
-      });
-      return new Map(rows.map((row) => [row.key, row]));
-    },
-    (key) => key,
-  );
-}
-
-const keyText = ({ kind, id }: { kind: string; id: string }) => `${kind}\0${id}`;
-
 /** Known by its id, so that it may be tried again when no answer came. */
 async function keep(connections: Connections, instance: string, receipt: Receipt, time: number): Promise<boolean> {
   const { key, fingerprint, answer, expires } = receipt;
@@ -231,9 +169,4 @@ async function keep(connections: Connections, instance: string, receipt: Receipt
     values: [instance, key, fingerprint, Buffer.from(answer), expires, randomUUID(), time],
   });
   return kept.length > 0;
-}
-
-function toRecord(row: StreamRow): StreamRecord {
-  const { kind, id, version, owner_type, owner_id, created, changed, state } = row;
-  return { kind, id, version, owner: { type: owner_type, id: owner_id }, created, changed, state };
 }

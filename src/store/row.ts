@@ -23,13 +23,16 @@ export type RowResult = { outcome: "appended"; created: number } | Exclude<Appen
 /** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
 export function toRow(append: Append): Row {
   const { kind, id, expectedVersion, userId, time, owner, claims, requires, receipt } = append;
-  const types = append.events.map(({ type }) => type);
-  checkText(JSON.stringify([kind, id, owner, userId, types, claims, requires, receipt?.key, receipt?.fingerprint]));
+  checkTexts([kind, id, owner.type, owner.id, userId ?? ""]);
+  checkTexts(claims.add);
+  checkTexts(claims.remove);
+  for (const other of requires) checkTexts([other.kind, other.id]);
+  if (receipt) checkTexts([receipt.key, receipt.fingerprint]);
   return {
     kind,
     id,
     expectedVersion,
-    events: append.events.map(({ type, data }) => ({ type, data: toJson(data) })),
+    events: append.events.map(({ type, data }) => ({ type: checkText(type), data: toJson(data) })),
     userId,
     time,
     actor: toJson(append.actor),
@@ -52,19 +55,25 @@ export function toResult(append: Append, result: RowResult): AppendResult {
   };
 }
 
-function toJson(value: unknown): string {
-  return checkText(JSON.stringify(value));
-}
-
 /** Whether it is text that every store can keep: what is none is in no store, and need not be looked for. */
 export function isText(value: string): boolean {
   return value.isWellFormed() && !value.includes("\0");
 }
 
+function checkTexts(values: readonly string[]): void {
+  for (const value of values) checkText(value);
+}
+
+function checkText(value: string): string {
+  if (!isText(value)) throw notText();
+  return value;
+}
+
 /** JSON.stringify escapes U+0000 and the halves of surrogate pairs, and writes a backslash of a text as two. */
-function checkText(json: string): string {
-  if (!json.includes("\\u")) return json;
-  if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json))
-    throw new TypeError("text with U+0000 or half a surrogate pair");
+function toJson(value: unknown): string {
+  const json = JSON.stringify(value);
+  if (json.includes("\\u") && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json)) throw notText();
   return json;
 }
+
+const notText = () => new TypeError("text with U+0000 or half a surrogate pair");

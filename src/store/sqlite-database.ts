@@ -1,15 +1,27 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../domain/access.ts";
 import { toCursor } from "./cursor.ts";
-import type { Cursor, LogPage, LogQuery, Query, Receipt, RecordedEvent, SearchResult, StreamRecord } from "./port.ts";
+import type {
+  Cursor,
+  Link,
+  LinkedRecord,
+  LogPage,
+  LogQuery,
+  Query,
+  Receipt,
+  RecordedEvent,
+  SearchResult,
+  StreamRecord,
+} from "./port.ts";
 import { LOG_START, StoreRefused } from "./port.ts";
-import type { Row, RowResult } from "./row.ts";
+import { prepareAppends } from "./sqlite-append.ts";
+import { type Batch, fromBatch, type RowAnswer } from "./sqlite-batch.ts";
 import { findEvents } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
-import { searchClauses } from "./sqlite-search.ts";
+import { column, path, searchClauses } from "./sqlite-search.ts";
 
 export const IN_MEMORY = ":memory:";
 
@@ -20,14 +32,18 @@ const START_TIMEOUT_MS = 20_000;
 
 /** One connection to the file, for one instance. Its methods are synchronous and throw what node:sqlite throws. */
 export interface Database {
-  appendAll(rows: readonly Row[]): RowResult[];
+  appendAll(batch: Batch): RowAnswer[];
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
+  loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
+  loadNaming(link: Link, id: string, limit: number): StreamRecord[];
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
   loadReceipt(key: string, time: number): Receipt | undefined;
   keep(receipt: Receipt, time: number): boolean;
+  /** Moves pages from the WAL into the file, if it has so many; waits for nobody. Returns how many are still to be moved. */
+  checkpoint(fromPages: number): number;
   /** Changes whenever another connection has committed. */
   dataVersion(): number;
   close(): void;
@@ -72,75 +88,46 @@ function makeDurable(connection: DatabaseSync): void {
   connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
 }
 
+/**
+ * A commit looks through the whole cache more often than not, and a change is seldom of a page that was changed a moment
+ * ago; so the cache is small. The WAL is emptied beforehand, but where that fails the connection that commits does it.
+ */
+function makeFast(connection: DatabaseSync): void {
+  connection.exec(`
+    PRAGMA cache_size = -8000; -- kibibytes
+    PRAGMA wal_autocheckpoint = 16000; -- pages
+    PRAGMA journal_size_limit = 67108864`);
+}
+
 /** Opens a connection to a prepared file, or to a new database in memory. */
 export function openDatabase(file: string, instance: string): Database {
   const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   if (file === IN_MEMORY) migrate(connection);
   makeDurable(connection);
+  makeFast(connection);
   connection.function("fold", { deterministic: true }, (text) =>
     typeof text === "string" ? text.toLowerCase() : null,
   );
 
-  const version = connection.prepare("SELECT version FROM streams WHERE instance = ? AND kind = ? AND id = ?");
-  const otherHolder = connection.prepare(
-    "SELECT 1 FROM claims WHERE instance = ? AND name = ? AND NOT (kind = ? AND id = ?)",
-  );
-  const insertEvent = connection.prepare(`
-    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, data)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const saveStream = connection.prepare(`
-    INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (instance, kind, id) DO UPDATE SET
-      version = excluded.version, owner_type = excluded.owner_type, owner_id = excluded.owner_id,
-      changed = excluded.changed, state = excluded.state
-    RETURNING created`);
-  const addClaim = connection.prepare(
-    "INSERT INTO claims (instance, name, kind, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-  );
-  const removeClaim = connection.prepare("DELETE FROM claims WHERE instance = ? AND name = ? AND kind = ? AND id = ?");
-  const stream = connection.prepare("SELECT * FROM streams WHERE instance = ? AND kind = ? AND id = ?");
+  const appender = prepareAppends(connection, instance);
+  const stream = connection.prepare(`SELECT ${RECORD} FROM streams WHERE instance = ? AND kind = ? AND id = ?`);
   const streamByClaim = connection.prepare(`
-    SELECT streams.* FROM claims JOIN streams USING (instance, kind, id)
+    SELECT ${RECORD} FROM claims JOIN streams USING (instance, kind, id)
     WHERE claims.instance = ? AND claims.name = ?`);
+  const streamByClaimWith = connection.prepare(`
+    SELECT ${columnsOf("one")}, ${columnsOf("other")}
+    FROM claims JOIN streams AS one USING (instance, kind, id)
+    LEFT JOIN streams AS other ON other.instance = claims.instance AND other.kind = ?
+      AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
+    WHERE claims.instance = ? AND claims.name = ?`);
+  for (const statement of [stream, streamByClaim, streamByClaimWith]) statement.setReturnArrays(true);
+  /** The statements for the fields of links, which are few. */
+  const naming = new Map<string, StatementSync>();
   const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
   const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
-  const saveReceipt = connection.prepare(
-    "INSERT OR REPLACE INTO receipts (instance, key, fingerprint, answer, expires) VALUES (?, ?, ?, ?, ?)",
-  );
-  const forgetReceipts = connection.prepare(`
-    DELETE FROM receipts WHERE (instance, key) IN (
-      SELECT instance, key FROM receipts WHERE instance = ? AND expires <= ? LIMIT 2)`);
+  const walState = connection.prepare("PRAGMA wal_checkpoint(NOOP)");
+  const moveWal = connection.prepare("PRAGMA wal_checkpoint(PASSIVE)");
   const dataVersion = connection.prepare("PRAGMA data_version");
-
-  /** Each receipt takes two with it that have expired, so that they do not pile up. */
-  function addReceipt({ key, fingerprint, answer, expires }: Receipt, time: number): void {
-    forgetReceipts.run(instance, time);
-    saveReceipt.run(instance, key, fingerprint, answer, expires);
-  }
-
-  function append(row: Row): RowResult {
-    if (row.receipt && receiptAt.get(instance, row.receipt.key, row.time)) return { outcome: "repeated" };
-    const isAt = (kind: string, id: string, expected: number) =>
-      (version.get(instance, kind, id)?.version ?? 0) === expected;
-    const isAsExpected = isAt(row.kind, row.id, row.expectedVersion);
-    if (!isAsExpected || !row.requires.every((other) => isAt(other.kind, other.id, other.version))) {
-      return { outcome: "conflict" };
-    }
-    const claim = row.claims.add.find((name) => otherHolder.get(instance, name, row.kind, row.id) !== undefined);
-    if (claim !== undefined) return { outcome: "claimed", claim };
-    for (const name of row.claims.remove) removeClaim.run(instance, name, row.kind, row.id);
-    for (const name of row.claims.add) addClaim.run(instance, name, row.kind, row.id);
-    const { kind, id, ownerType, ownerId, userId = null, time, actor, state, receipt } = row;
-    for (const [index, { type, data }] of row.events.entries()) {
-      const next = row.expectedVersion + index + 1;
-      insertEvent.run(instance, kind, id, next, type, ownerType, ownerId, userId, time, actor, data);
-    }
-    if (receipt) addReceipt(receipt, time);
-    const next = row.expectedVersion + row.events.length;
-    const saved = saveStream.get(instance, kind, id, next, ownerType, ownerId, time, time, state);
-    return { outcome: "appended", created: saved?.created as number };
-  }
 
   function transaction<Result>(begin: string, run: () => Result): Result {
     connection.exec(begin);
@@ -154,22 +141,44 @@ export function openDatabase(file: string, instance: string): Database {
     }
   }
 
+  function namingAt(field: string): StatementSync {
+    const known = naming.get(field);
+    if (known) return known;
+    const found = connection.prepare(
+      `SELECT ${RECORD} FROM streams WHERE instance = ? AND kind = ? AND ${column(field, 0)} = ? LIMIT ?`,
+    );
+    found.setReturnArrays(true);
+    naming.set(field, found);
+    return found;
+  }
+
   function head(): Cursor {
     const position = lastPosition.get()?.position as number | null;
     return position === null ? LOG_START : toCursor(position);
   }
 
   return {
-    appendAll: (rows) => transaction("BEGIN IMMEDIATE", () => rows.map(append)),
+    appendAll: (batch) => transaction("BEGIN IMMEDIATE", () => fromBatch(batch).map(appender.append)),
     load: (kind, id) => toRecord(stream.get(instance, kind, id)),
     loadByClaim: (claim) => toRecord(streamByClaim.get(instance, claim)),
+    loadByClaimWith: (claim, { kind, field }) => {
+      const at = path(field);
+      const row = streamByClaimWith.get(kind, at, at, instance, claim) as unknown[] | undefined;
+      const other = row?.slice(CELLS);
+      return row && { record: toRecord(row) as StreamRecord, other: other?.[0] === null ? undefined : toRecord(other) };
+    },
+    loadNaming: ({ kind, field }, id, limit) => {
+      const rows = namingAt(field).all(instance, kind, id, limit);
+      return rows.map((row) => toRecord(row) as StreamRecord);
+    },
     search: (query) => {
       const { where, order } = searchClauses(instance, query);
       return transaction("BEGIN", () => {
         const count = () => connection.prepare(`SELECT count(*) AS total FROM streams WHERE ${where.sql}`);
         const page = connection.prepare(
-          `SELECT * FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
+          `SELECT ${RECORD} FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
         );
+        page.setReturnArrays(true);
         return {
           total: query.total === false ? 0 : (count().get(...where.values)?.total as number),
           records: page
@@ -191,12 +200,16 @@ export function openDatabase(file: string, instance: string): Database {
       const row = receiptAt.get(instance, key, time);
       return row && toReceipt(row);
     },
-    keep: (receipt, time) =>
-      transaction("BEGIN IMMEDIATE", () => {
-        if (receiptAt.get(instance, receipt.key, time)) return false;
-        addReceipt(receipt, time);
-        return true;
-      }),
+    keep: (receipt, time) => transaction("BEGIN IMMEDIATE", () => appender.keep(receipt, time)),
+    checkpoint: (fromPages) => {
+      const pagesToMove = () => {
+        const { log, checkpointed } = walState.get() as { log: number; checkpointed: number };
+        return log - checkpointed;
+      };
+      if (pagesToMove() < fromPages) return 0;
+      moveWal.get();
+      return pagesToMove();
+    },
     dataVersion: () => dataVersion.get()?.data_version as number,
     close: () => connection.close(),
   };
@@ -204,18 +217,17 @@ export function openDatabase(file: string, instance: string): Database {
 
 type Columns = Record<string, unknown>;
 
-function toRecord(row: Columns | undefined): StreamRecord | undefined {
-  return (
-    row && {
-      kind: row.kind as string,
-      id: row.id as string,
-      version: row.version as number,
-      owner: { type: row.owner_type as Owner["type"], id: row.owner_id as string },
-      created: row.created as number,
-      changed: row.changed as number,
-      state: JSON.parse(row.state as string),
-    }
-  );
+/** The columns of a record, in the order of its cells. */
+const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
+const CELLS = COLUMNS.length;
+const RECORD = COLUMNS.join(", ");
+const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
+type RecordCells = [string, string, number, Owner["type"], string, number, number, string];
+
+function toRecord(row: unknown): StreamRecord | undefined {
+  if (row === undefined) return undefined;
+  const [kind, id, version, type, ownerId, created, changed, state] = row as RecordCells;
+  return { kind, id, version, owner: { type, id: ownerId }, created, changed, state: JSON.parse(state) };
 }
 
 function toEvent(row: Columns): RecordedEvent {

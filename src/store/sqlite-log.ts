@@ -75,18 +75,14 @@ export function conditionsOf(instance: string, where: EventFilter): { scopes: Co
     values: [instance, id],
   });
   if (userIds) {
-    const own = `instance = ? AND kind = 'user' AND id IN ${list(userIds)}`;
-    const others = `instance = ? AND kind <> 'user' AND user_id IN ${list(userIds)}`;
-    const values = [instance, ...userIds, instance, ...userIds];
-    scopes = [[everywhere, { sql: `((${own}) OR (${others}))`, values }]];
+    scopes = [[everywhere, ofUsers(instance, userIds)]];
   } else if (organizations) {
     scopes = [...new Set(organizations)].map((id) => [everywhere, ofOrganization(id)]);
   } else if (actor !== undefined) {
     scopes = [[everywhere, ofActor(instance, actor)]];
   }
   if (userIds && organizations) rest.push({ sql: "owner_type = 'org'", values: [] }, among("+owner_id", organizations));
-  if ((userIds || organizations) && actor !== undefined)
-    rest.push({ sql: "json_extract(actor, '$.subject') IS ?", values: [actor] });
+  if ((userIds || organizations) && actor !== undefined) rest.push({ sql: "subject IS ?", values: [actor] });
   if (types) rest.push(among("type", types));
   if (since !== undefined) rest.push({ sql: "time >= ?", values: [since] });
   if (before !== undefined) rest.push({ sql: "time < ?", values: [before] });
@@ -95,5 +91,21 @@ export function conditionsOf(instance: string, where: EventFilter): { scopes: Co
 }
 
 function ofActor(instance: string, subject: string): Condition {
-  return { sql: "instance = ? AND json_extract(actor, '$.subject') = ?", values: [instance, subject] };
+  return { sql: "instance = ? AND subject = ?", values: [instance, subject] };
+}
+
+/** Their own events, by the chain of each that goes back from the last one, and those of their sessions. */
+function ofUsers(instance: string, ids: readonly string[]): Condition {
+  const list = `(${ids.map(() => "?").join(", ")})`;
+  return {
+    sql: `position IN (
+      WITH RECURSIVE own (position) AS (
+        SELECT last_event FROM streams WHERE instance = ? AND kind = 'user' AND id IN ${list}
+        UNION ALL
+        SELECT events.previous FROM own JOIN events USING (position) WHERE events.previous IS NOT NULL)
+      SELECT position FROM own
+      UNION ALL
+      SELECT position FROM events WHERE instance = ? AND kind <> 'user' AND user_id IN ${list})`,
+    values: [instance, ...ids, instance, ...ids],
+  };
 }

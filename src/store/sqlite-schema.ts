@@ -5,7 +5,8 @@ import { StoreRefused } from "./port.ts";
 /** Marks a file as userlock's (https://www.sqlite.org/pragma.html#pragma_application_id): "ulck". */
 const APPLICATION_ID = 0x756c636b;
 
-const STEPS: readonly SchemaStep[] = [
+/** From nothing to the newest schema. */
+export const STEPS: readonly SchemaStep[] = [
   `
   CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -77,6 +78,66 @@ const STEPS: readonly SchemaStep[] = [
   ) STRICT;
 
   CREATE INDEX receipts_by_expiry ON receipts (instance, expires);
+  `,
+  // A change writes no index but that of its actor: what a stream is found by has columns, which seldom change, and the
+  // events of a stream are a chain from the last one on. A key of events by stream would be written at a random place.
+  `
+  ALTER TABLE streams ADD COLUMN email ANY;
+  ALTER TABLE streams ADD COLUMN lock_until ANY;
+  ALTER TABLE streams ADD COLUMN subject ANY;
+  ALTER TABLE streams ADD COLUMN user_id ANY;
+  ALTER TABLE streams ADD COLUMN last_event INTEGER; -- position
+
+  DROP INDEX streams_by_email;
+  DROP INDEX streams_by_lock_end;
+  DROP INDEX streams_by_subject;
+  DROP INDEX streams_by_user;
+
+  UPDATE streams SET
+    email = json_extract(state, '$.email.address'),
+    lock_until = json_extract(state, '$.lock.until'),
+    subject = json_extract(state, '$.subject'),
+    user_id = json_extract(state, '$.userId'),
+    last_event = (
+      SELECT position FROM events
+      WHERE events.instance = streams.instance AND events.kind = streams.kind AND events.id = streams.id
+        AND events.version = streams.version);
+
+  CREATE INDEX streams_by_email ON streams (instance, kind, email, id);
+  CREATE INDEX streams_by_lock_end ON streams (instance, kind, lock_until, id) WHERE lock_until IS NOT NULL;
+  CREATE INDEX streams_by_subject ON streams (instance, kind, subject, id) WHERE subject IS NOT NULL;
+  CREATE INDEX streams_by_user ON streams (instance, kind, user_id, created, id) WHERE user_id IS NOT NULL;
+
+  CREATE TABLE log (
+    position   INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance   TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    type       TEXT NOT NULL,
+    time       INTEGER NOT NULL, -- microseconds since the Unix epoch
+    actor      TEXT NOT NULL,    -- JSON
+    subject    TEXT,             -- of the actor
+    data       TEXT NOT NULL,    -- JSON
+    owner_type TEXT NOT NULL,
+    owner_id   TEXT NOT NULL,
+    user_id    TEXT,
+    previous   INTEGER           -- position of the stream's event before this one
+  ) STRICT;
+
+  INSERT INTO log
+  SELECT position, instance, kind, id, version, type, time, actor, json_extract(actor, '$.subject'), data, owner_type, owner_id, user_id, (
+    SELECT position FROM events AS before
+    WHERE before.instance = events.instance AND before.kind = events.kind AND before.id = events.id
+      AND before.version = events.version - 1)
+  FROM events ORDER BY position;
+
+  DROP TABLE events;
+  ALTER TABLE log RENAME TO events;
+  CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
+  -- Those of the user himself are found from his last one on.
+  CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL AND kind <> 'user';
+  CREATE INDEX events_by_actor ON events (instance, subject, position);
   `,
 ];
 

@@ -1,4 +1,5 @@
 import type { Filter, Query, SortKey, TextMethod } from "./port.ts";
+import { KEY_COLUMNS } from "./sqlite-keys.ts";
 
 type Value = string | number;
 
@@ -42,7 +43,9 @@ function condition(filter: Filter, depth: number): Fragment {
   const field = column(filter.field, depth);
   if ("exists" in filter) return { sql: `(${field} IS NOT NULL)`, values: [] };
   if ("is" in filter) {
-    return { sql: `(${field} IS ?)`, values: [typeof filter.is === "boolean" ? Number(filter.is) : filter.is] };
+    // In this form, not by IS alone, an index that has no entry where the field is absent serves it.
+    const value = typeof filter.is === "boolean" ? Number(filter.is) : filter.is;
+    return { sql: `(${field} IS NOT NULL AND ${field} = ?)`, values: [value] };
   }
   if ("atMost" in filter) return number(field, "<=", filter.atMost);
   if ("after" in filter) return { sql: `(typeof(${field}) = 'text' AND ${field} > ?)`, values: [filter.after] };
@@ -83,14 +86,16 @@ function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
   return `(${balanced(parts.slice(0, half), operator)} ${operator} ${balanced(parts.slice(half), operator)})`;
 }
 
-function column(field: string, depth: number): string {
+/** The field as SQL. At depth 0 it is the stream's, elsewhere that of an element of an array. */
+export function column(field: string, depth: number): string {
   if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
+  if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field as keyof typeof KEY_COLUMNS];
   if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;
   return path(field).slice("$.".length).replace(".", "_");
 }
 
-/** The JSON path of a field, such as `$.email.address` for `state.email.address`. */
-function path(field: string): string {
+/** The JSON path of a field that the program names, such as `$.email.address` for `state.email.address`. */
+export function path(field: string): string {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return `$.${field.replace(/^(state|element)\./, "")}`;
 }

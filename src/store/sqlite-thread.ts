@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { type EventStore, StoreUnavailable } from "./port.ts";
-import type { Row, RowResult } from "./row.ts";
+import type { Batch, RowAnswer } from "./sqlite-batch.ts";
 
-type Method = "appendAll" | "search" | "read" | "keep" | "close";
+type Method = "appendAll" | "search" | "read" | "keep" | "checkpoint" | "close";
 
 export interface WorkerCall {
   number: number;
@@ -14,10 +14,11 @@ export type WorkerAnswer = { number: number; result: unknown } | { number: numbe
 
 /** A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. */
 export interface DatabaseThread {
-  appendAll(rows: readonly Row[]): Promise<RowResult[]>;
+  appendAll(batch: Batch): Promise<RowAnswer[]>;
   search: EventStore["search"];
   read: EventStore["read"];
   keep: EventStore["keep"];
+  checkpoint(fromPages: number): Promise<number>;
   /** Answers the calls before it, then ends the thread. */
   close(): Promise<void>;
 }
@@ -51,10 +52,11 @@ export function startDatabaseThread(file: string, instance: string): DatabaseThr
   }
 
   return {
-    appendAll: (rows) => call("appendAll", rows),
+    appendAll: (batch) => call("appendAll", batch),
     search: (query) => call("search", query),
     read: (query) => call("read", query),
     keep: (receipt, time) => call("keep", receipt, time),
+    checkpoint: (fromPages) => call("checkpoint", fromPages),
     close: async () => {
       if (!ended) await call("close");
     },

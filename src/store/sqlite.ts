@@ -2,12 +2,15 @@ import { existsSync } from "node:fs";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
-import { type Row, toResult, toRow } from "./row.ts";
+import { toResult } from "./row.ts";
+import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
+import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
-/** How many appends one commit takes at most. */
-const MAX_BATCH = 1_000;
+/** How many appends one commit takes at most, and how much text, UTF-16 code units, if it is more than one. */
+const COMMIT_ROWS = 1_000;
+const MAX_BATCH_LENGTH = 4_000_000;
 /** How many appends may wait; one more is refused, so that a stalled disk does not fill the memory. */
 const MAX_WAITING = 20_000;
 /** How often other processes' commits are looked for while somebody listens, milliseconds. */
@@ -15,54 +18,69 @@ const POLL_MS = 25;
 
 interface Waiting {
   append: Append;
-  row: Row;
+  row: KeyedRow;
   resolve(result: AppendResult): void;
   reject(error: unknown): void;
 }
 
 /**
  * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
- * one machine may share the file. One that `mustBeThere` is not made. Rejects with StoreRefused if the file cannot be
+ * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with StoreRefused if the file cannot be
  * used, or is not there.
  */
 export async function openSqliteStore(
   file: string,
   instance: string,
-  { mustBeThere = false } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
 ): Promise<EventStore> {
   if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
   if (file === IN_MEMORY) {
     const database = openDatabase(file, instance);
-    return createStore(database, {
-      appendAll: async (rows) => database.appendAll(rows),
-      search: async (query) => database.search(query),
-      read: async (query) => database.read(query),
-      keep: async (receipt, time) => database.keep(receipt, time),
-      close: async () => {},
-    });
+    return createStore(
+      database,
+      {
+        appendAll: async (batch) => database.appendAll(batch),
+        search: async (query) => database.search(query),
+        read: async (query) => database.read(query),
+        keep: async (receipt, time) => database.keep(receipt, time),
+        close: async () => {},
+      },
+      commitRows,
+    );
   }
   await prepareFile(file);
   const database = openDatabase(file, instance);
   const writer = startDatabaseThread(file, instance);
   const searcher = startDatabaseThread(file, instance);
+  const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
   // For auditors and watchers, behind whom no change shall wait.
   let reader: DatabaseThread | undefined;
-  return createStore(database, {
-    appendAll: writer.appendAll,
-    search: searcher.search,
-    read(query) {
-      reader ??= startDatabaseThread(file, instance);
-      return reader.read(query);
+  return createStore(
+    database,
+    {
+      async appendAll(batch) {
+        const answers = await writer.appendAll(batch);
+        hasCommitted(answers.length);
+        return answers;
+      },
+      search: searcher.search,
+      read(query) {
+        reader ??= startDatabaseThread(file, instance);
+        return reader.read(query);
+      },
+      keep: writer.keep,
+      close: async () => {
+        await Promise.all([writer.close(), searcher.close(), reader?.close()]);
+      },
     },
-    keep: writer.keep,
-    close: async () => {
-      await Promise.all([writer.close(), searcher.close(), reader?.close()]);
-    },
-  });
+    commitRows,
+  );
 }
 
+type SlowPart = Omit<DatabaseThread, "checkpoint">;
+
 /** `slow` does what may take long: where there is a file, in threads. */
-function createStore(database: Database, slow: DatabaseThread): EventStore {
+function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
   const listeners = new Set<() => void>();
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
@@ -73,17 +91,30 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
   async function commitWaiting(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, MAX_BATCH);
-      waiting = waiting.slice(MAX_BATCH);
+      const batch = nextBatch();
       try {
-        const results = await slow.appendAll(batch.map(({ row }) => row));
-        for (const [index, { append, resolve }] of batch.entries()) resolve(toResult(append, results[index]!));
+        const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
+        for (const [index, { append, resolve }] of batch.entries()) {
+          const answer = answers[index] as RowAnswer;
+          resolve(toResult(append, typeof answer === "number" ? { outcome: "appended", created: answer } : answer));
+        }
         notify();
       } catch (error) {
         for (const { reject } of batch) reject(unavailable(error));
       }
     }
     committing = undefined;
+  }
+
+  function nextBatch(): Waiting[] {
+    let count = 0;
+    for (let length = 0; count < Math.min(waiting.length, commitRows); count++) {
+      length += lengthOf((waiting[count] as Waiting).row);
+      if (count > 0 && length > MAX_BATCH_LENGTH) break;
+    }
+    const batch = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    return batch;
   }
 
   function notify(): void {
@@ -128,7 +159,7 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
     async append(append) {
       if (closing) throw new StoreUnavailable("the store is closed");
       if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
-      const row = toRow(append);
+      const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
         waiting.push({ append, row, resolve, reject });
         committing ??= commitWaiting();
@@ -136,6 +167,8 @@ function createStore(database: Database, slow: DatabaseThread): EventStore {
     },
     load: (kind, id) => ask(() => database.load(kind, id)),
     loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
+    loadByClaimWith: (claim, link) => ask(() => database.loadByClaimWith(claim, link)),
+    loadNaming: (link, id, limit) => ask(() => database.loadNaming(link, id, limit)),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
@@ -13,6 +14,78 @@ export function maxBytesOf(method: DescMethod): number {
 /** The error of a request that is larger than it may be. */
 export function tooLarge(limit: number): RpcError {
   return refusal("TOO_LARGE", `A message may have ${limit} bytes at most here, compressed or not.`);
+}
+
+/** The error of a request whose connection ended before it did. */
+export function cutShort(): RpcError {
+  return refusal("CANCELLED", "The connection ended before the request did.");
+}
+
+/** The error of a request that takes too long to arrive. */
+function late(): RpcError {
+  return refusal("DEADLINE_EXCEEDED", "The request did not arrive in time.");
+}
+
+/**
+ * Reads until the end, or until there are more than `limit` bytes: then the rest can still be read. Rejects with
+ * DEADLINE_EXCEEDED after `timeoutMs`, or with CANCELLED.
+ */
+export function readUpTo(
+  source: Readable,
+  limit: number,
+  timeoutMs: number,
+): Promise<{ bytes: Buffer; isWhole: boolean }> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const leave = () => {
+      clearTimeout(timer);
+      source.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
+    };
+    const settle = (isWhole: boolean) => {
+      leave();
+      resolve({ bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks), isWhole });
+    };
+    const fail = (error: RpcError) => {
+      leave();
+      source.pause();
+      reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.byteLength;
+      if (length <= limit) return;
+      source.pause();
+      settle(false);
+    };
+    const onCut = () => fail(cutShort());
+    // A stream of HTTP/2 ends when it is reset, too.
+    const onEnd = () => ((source as { aborted?: boolean }).aborted ? onCut() : settle(true));
+    // It holds up no stop.
+    const timer = setTimeout(() => fail(late()), timeoutMs).unref();
+    // Where there is nothing to read, Node may have told the end before anybody listened.
+    if (source.readableEnded) onEnd();
+    else if (source.destroyed) onCut();
+    else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+  });
+}
+
+/** What is not read yet, behind what is. Throws CANCELLED. */
+export async function* unreadBody(source: Readable, ...read: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* read;
+  try {
+    // Who destroys the request when it is not read to its end takes the connection from under the answer.
+    yield* source.iterator({ destroyOnReturn: false });
+  } catch {
+    throw cutShort();
+  }
+}
+
+/** All of it. Rejects with TOO_LARGE if it is more than `limit` bytes, with DEADLINE_EXCEEDED, or with CANCELLED. */
+export async function readWhole(source: Readable, limit: number, timeoutMs: number): Promise<Buffer> {
+  const { bytes, isWhole } = await readUpTo(source, limit, timeoutMs);
+  if (!isWhole) throw tooLarge(limit);
+  return bytes;
 }
 
 /** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
@@ -44,7 +117,7 @@ export async function* withBodyDeadline(
   milliseconds: () => number,
 ): AsyncGenerator<Uint8Array> {
   const stop = new AbortController();
-  const onTime = () => stop.abort(refusal("DEADLINE_EXCEEDED", "The request did not arrive in time."));
+  const onTime = () => stop.abort(late());
   // It holds up no stop: Connect lets go of a body that has one message too many without a word.
   const timer = setTimeout(onTime, milliseconds()).unref();
   try {

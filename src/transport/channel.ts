@@ -1,11 +1,10 @@
-import type { ServerResponse } from "node:http";
+import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Message } from "@bufbuild/protobuf";
-import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { Outlet } from "../rpc/invoke.ts";
+import type { Exchange, Fields } from "./exchange.ts";
 import type { Encode } from "./frames.ts";
 import type { Limits } from "./limits.ts";
-import type { NodeResponse } from "./listener.ts";
 
 /** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
 const MAX_HELD = 100;
@@ -18,11 +17,17 @@ export interface Channel extends Outlet {
   /** The first message, which goes no other way; undefined if the stream ends before it. */
   first(ended: Promise<void>): Promise<Message | undefined>;
   /** Sends what has come meanwhile, and from now on each message as it comes. */
-  open(response: NodeResponse, encode: Encode): void;
+  open(out: Writable, encode: Encode): void;
 }
 
-/** A response that has the messages of a channel between its first bytes and its last. */
-export interface LiveResponse extends UniversalServerResponse {
+/** A response that comes in pieces. */
+export interface Streamed {
+  status: number;
+  headers: Fields;
+  body: AsyncIterable<Uint8Array>;
+  /** Fields that follow the body, as they are once it has ended. */
+  trailers?: Headers | undefined;
+  /** What goes out between the first piece and the last. */
   live?: { channel: Channel; encode: Encode };
 }
 
@@ -71,11 +76,10 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
       return drains(target, watcherStallMs);
     },
     first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
-    open(response, encode) {
-      // Node's HTTP/2 response is a layer on its stream that this needs not.
-      target = ("stream" in response ? response.stream : response) as Writable;
+    open(out, encode) {
+      target = out;
       encodeFor = encode;
-      for (const message of held.splice(0)) write(target, encode(message));
+      for (const message of held.splice(0)) write(out, encode(message));
       opened.resolve(true);
     },
   };
@@ -105,36 +109,37 @@ function drains(out: Writable, stallMs: number): Promise<boolean> {
 
 /**
  * Writes the response, and between its first bytes and its last those of its channel. Nobody who does not read is waited
- * for longer than `streamEndMs`.
+ * for longer than `streamEndMs` once it is written. Rejects with what the body throws.
  */
-export async function writeLive(
-  { status, header, trailer, body, live }: LiveResponse,
-  nodeResponse: NodeResponse,
+export async function writeStreamed(
+  { status, headers, body, trailers, live }: Streamed,
+  exchange: Exchange,
   { streamEndMs }: Pick<Limits, "streamEndMs">,
 ): Promise<void> {
-  // HTTP/2's has the same methods, but TypeScript cannot call what the two declare differently.
-  const response = nodeResponse as ServerResponse;
+  const { out } = exchange;
+  const closed = Promise.withResolvers<void>();
   let cut: NodeJS.Timeout | undefined;
   let isClosed = false;
-  response.once("close", () => {
+  exchange.onClose(() => {
     isClosed = true;
     clearTimeout(cut);
+    closed.resolve();
   });
-  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const chunks = body[Symbol.asyncIterator]();
   try {
     let chunk = await chunks.next();
-    response.writeHead(status, Object.fromEntries(header ?? []));
-    if (!chunk.done) response.write(chunk.value);
-    live?.channel.open(nodeResponse, live.encode);
+    exchange.begin(status, headers, trailers !== undefined);
+    if (!chunk.done) out.write(chunk.value);
+    live?.channel.open(out, live.encode);
     while (!chunk.done) {
       chunk = await chunks.next();
-      if (!chunk.done && !isClosed) response.write(chunk.value);
+      if (chunk.done || isClosed) continue;
+      if (!out.write(chunk.value) && !live) await Promise.race([closed.promise, once(out, "drain")]);
     }
   } finally {
     void chunks.return?.().catch(() => {});
   }
-  if (isClosed) return;
-  cut = setTimeout(() => response.destroy(), streamEndMs);
-  if (trailer) response.addTrailers(Object.fromEntries(trailer));
-  response.end();
+  if (isClosed || exchange.isGone) return;
+  cut = setTimeout(() => exchange.cut(), streamEndMs);
+  exchange.end(trailers && Object.fromEntries(trailers));
 }

@@ -12,23 +12,25 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
-import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
-import { type Channel, type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
+import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
+import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf } from "./frames.ts";
 import type { Limits } from "./limits.ts";
-import { challengeOf, errorDetails, plainResponse } from "./status.ts";
+import type { Place } from "./place.ts";
+import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
+import { errorDetails, plainAnswer } from "./status.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
   /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
   find(path: string): UniversalHandler | undefined;
-  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<LiveResponse>;
+  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<Streamed>;
   /** What a caller of a path without a handler is told, if he speaks one of the three. */
-  refuse(request: UniversalServerRequest, call: Call): UniversalServerResponse | undefined;
+  refuse(exchange: Exchange, place: Place, call: Call): Answer | undefined;
 }
 
 /** One call on its way through Connect's handler. */
@@ -102,15 +104,14 @@ export function createConnectDoor(
       const bytes = request.body as AsyncIterable<Uint8Array>;
       const isEndless = handler.method.methodKind === "bidi_streaming";
       const body = isEndless ? bytes : timed(bytes, visit);
-      const response = withPlainMessage(await handler({ ...request, contextValues, header, body }));
+      const response = toStreamed(await handler({ ...request, contextValues, header, body }));
       if (!channel) return response;
       const isJson = /\+json\b/.test(header.get("content-type") ?? "");
       return { ...response, live: { channel, encode: isJson ? frames.json : frames.proto } };
     },
-    refuse(request, call) {
-      const { pathname } = new URL(request.url);
-      const error = refusal("NOT_SERVED", `There is no method ${pathname.slice(0, 200)}.`);
-      return inProtocolOf(request, () => toConnectError(pipeline.explain(error, call)));
+    refuse({ headers }, { path, query }, call) {
+      const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
+      return inProtocolOf(headers, query, () => toConnectError(pipeline.explain(error, call)));
     },
   };
 }
@@ -119,24 +120,18 @@ export function createConnectDoor(
  * An error in the protocol of a request, undefined if that is none of the three. Without it clients make up a code from
  * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
  */
-function inProtocolOf(
-  { header, url }: UniversalServerRequest,
-  error: () => ConnectError,
-): UniversalServerResponse | undefined {
-  const type = header.get("content-type") ?? "";
+function inProtocolOf(headers: Exchange["headers"], query: string, error: () => ConnectError): Answer | undefined {
+  const type = headers["content-type"] ?? "";
   const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/.exec(type) ?? [];
   if (protocol !== undefined) {
-    const status = new Headers();
-    setTrailerStatus(status, error());
-    unescapeMessage(status);
-    const answered = new Headers({ "content-type": type });
-    if (protocol === "grpc") return { status: 200, header: answered, trailer: status };
-    for (const [name, value] of status) answered.set(name, value);
-    return { status: 200, header: answered };
+    const status: Fields = Object.fromEntries(grpcStatusOf(error()));
+    if (protocol === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
+    return { status: 200, headers: { "content-type": type, ...status } };
   }
-  if (!header.has("connect-protocol-version") && new URL(url).searchParams.get("connect") !== "v1") return undefined;
-  const json = new Headers({ "content-type": "application/json" });
-  return plainResponse(404, json, errorToJsonBytes(error(), undefined));
+  const isConnect =
+    headerOf(headers, "connect-protocol-version") !== undefined || new URLSearchParams(query).get("connect") === "v1";
+  if (!isConnect) return undefined;
+  return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
 }
 
 /** Connect gives a deadline to setTimeout, which takes one of more than 24 days for one of no time at all. */
@@ -209,23 +204,13 @@ async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGener
   }
 }
 
-/**
- * Connect escapes all that encodeURIComponent does in grpc-message; the protocol asks it for "%" and what is not
- * printable ASCII, and @grpc/grpc-js shows its users the escapes of ":" and "," as they came.
- */
-function unescapeMessage(status: Headers): void {
-  const message = status.get("grpc-message");
-  if (message) status.set("grpc-message", encodeURI(decodeURIComponent(message)).replaceAll("%20", " "));
-}
-
-function withPlainMessage(response: UniversalServerResponse): UniversalServerResponse {
-  const { trailer, body } = response;
-  if (!trailer || !body) return response;
-  async function* rewritten(bytes: AsyncIterable<Uint8Array>, status: Headers) {
-    yield* bytes;
-    unescapeMessage(status);
+/** In gRPC the fields that tell of an error are there once the body has ended. */
+function toStreamed({ status, header, body, trailer }: UniversalServerResponse): Streamed {
+  async function* pieces() {
+    if (body) yield* body;
+    if (trailer) unescapeMessage(trailer);
   }
-  return { ...response, body: rewritten(body, trailer) };
+  return { status, headers: Object.fromEntries(header ?? []), body: pieces(), trailers: trailer };
 }
 
 /**
@@ -258,11 +243,4 @@ function ownError({ code, rawMessage }: ConnectError, { isRead, method }: Visit)
     default:
       return undefined;
   }
-}
-
-function toConnectError(error: unknown): ConnectError {
-  if (!(error instanceof RpcError)) return ConnectError.from(error);
-  const challenge = challengeOf(error);
-  const headers = challenge ? { "www-authenticate": challenge } : undefined;
-  return new ConnectError(error.message, error.code as number, headers, [...error.details], error);
 }

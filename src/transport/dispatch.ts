@@ -1,21 +1,24 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { RpcError, refusal } from "../rpc/errors.ts";
+import { refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
-import { maxBytesOf } from "./body.ts";
-import { type LiveResponse, writeLive } from "./channel.ts";
+import { maxBytesOf, unreadBody } from "./body.ts";
+import { type Streamed, writeStreamed } from "./channel.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
+import { type Answer, type Exchange, headerOf } from "./exchange.ts";
 import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
 import type { IntrospectionDoor } from "./introspection.ts";
 import type { Limits } from "./limits.ts";
-import type { NodeRequest, NodeResponse } from "./listener.ts";
+import { createPlaceOf, type Place } from "./place.ts";
 import type { RestDoor } from "./rest.ts";
-import { statusResponse, wrongVerb } from "./status.ts";
+import { statusAnswer, wrongVerb } from "./status.ts";
+import type { UnaryDoor } from "./unary.ts";
 import type { WebDoor } from "./web.ts";
 
 export interface Doors {
   pipeline: Pipeline;
+  /** Undefined if it is not to be used. */
+  unary: UnaryDoor | undefined;
   connect: ConnectDoor;
   rest: RestDoor;
   introspection: IntrospectionDoor;
@@ -28,62 +31,85 @@ export interface Doors {
 }
 
 /** Finds the door for a request and sends back what comes out of it. It never throws. */
-export function createDispatch(doors: Doors): (request: NodeRequest, response: NodeResponse) => void {
-  return (nodeRequest, nodeResponse) => {
-    const requestId = requestIdOf(nodeRequest, doors.newId);
-    // Both are met again where the bytes are read or written.
-    nodeRequest.on("error", () => {});
-    nodeResponse.on("error", () => {});
-    respond(nodeRequest, nodeResponse, requestId)
-      .then((response) =>
-        response.live && response.body
-          ? writeLive(response, nodeResponse, doors.limits)
-          : universalResponseToNodeResponse(response, nodeResponse),
-      )
+export function createDispatch(doors: Doors): (exchange: Exchange) => void {
+  const placeOf = createPlaceOf();
+
+  return (exchange) => {
+    const requestId = requestIdOf(exchange, doors.newId);
+    const gone = new AbortController();
+    let isAnswered = false;
+    exchange.onClose(() => {
+      if (!isAnswered) gone.abort();
+    });
+    respond(exchange, requestId, gone.signal)
+      .then(async (response) => {
+        if (isStreamed(response)) await writeStreamed(response, exchange, doors.limits);
+        else exchange.answer(response);
+        isAnswered = true;
+      })
       .catch((error) => {
-        if (!isGone(nodeRequest, nodeResponse)) doors.onFailure(error);
-        nodeResponse.destroy();
+        if (!exchange.isGone) doors.onFailure(error);
+        exchange.cut();
       });
   };
 
-  async function respond(
-    nodeRequest: NodeRequest,
-    nodeResponse: NodeResponse,
-    requestId: string,
-  ): Promise<LiveResponse> {
-    const request = toUniversal(nodeRequest, nodeResponse);
-    if (request instanceof RpcError) return withHeaders(statusResponse(request), { "x-request-id": requestId });
+  async function respond(exchange: Exchange, requestId: string, signal: AbortSignal): Promise<Answer | Streamed> {
+    const { verb, headers } = exchange;
+    const place = placeOf(exchange);
+    if (!place) {
+      const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
+      return statusAnswer(error, undefined, { "x-request-id": requestId });
+    }
     const call: Call = {
       requestId,
-      authorization: request.header.get("authorization") ?? undefined,
-      address: nodeRequest.socket.remoteAddress,
-      userAgent: request.header.get("user-agent") ?? undefined,
-      idempotencyKey: request.header.get("idempotency-key") ?? undefined,
+      authorization: headers.authorization,
+      address: exchange.address,
+      userAgent: headers["user-agent"],
+      idempotencyKey: headerOf(headers, "idempotency-key"),
       timeoutMs: undefined,
-      signal: request.signal,
+      signal,
     };
-    const response: LiveResponse = isPreflight(request)
-      ? { status: 204, header: new Headers() }
-      : await enter(request, call);
-    // Over HTTP/2, Node refuses to write one.
-    if (request.method === "HEAD") delete response.body;
-    return withHeaders(response, {
-      ...Object.fromEntries(corsHeaders(request, doors.corsOrigins)),
-      "x-request-id": requestId,
-      "cache-control": "no-store",
-    });
+    const response = isPreflight(exchange) ? { status: 204, headers: {} } : await enter(exchange, place, call);
+    const cors = corsHeaders(exchange, doors.corsOrigins);
+    const vary = [response.headers.vary, cors.vary].filter((value) => value !== undefined).join(", ");
+    return {
+      // Over HTTP/2, Node refuses to write the body of an answer to HEAD.
+      ...(verb === "HEAD" ? { status: response.status } : response),
+      headers: {
+        ...response.headers,
+        ...cors,
+        ...(vary && { vary }),
+        "x-request-id": requestId,
+        "cache-control": "no-store",
+      },
+    };
   }
 
-  async function enter(request: UniversalServerRequest, call: Call): Promise<LiveResponse> {
-    const handler = doors.connect.find(new URL(request.url).pathname);
-    if (!handler)
+  function enter(exchange: Exchange, place: Place, call: Call): Promise<Answer | Streamed> | Answer | Streamed {
+    const usual = place.query === "" ? doors.unary?.(exchange, place.path, call) : undefined;
+    if (usual) return usual.then((answer) => ("status" in answer ? answer : serve(exchange, place, call, answer.body)));
+    return serve(exchange, place, call, unreadBody(exchange.body));
+  }
+
+  async function serve(
+    exchange: Exchange,
+    place: Place,
+    call: Call,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<Answer | Streamed> {
+    const { verb } = exchange;
+    const { path } = place;
+    const handler = doors.connect.find(path);
+    if (!handler) {
       return (
-        doors.connect.refuse(request, call) ??
-        doors.web(request) ??
-        doors.introspection(request, call) ??
-        doors.rest(request, call)
+        doors.connect.refuse(exchange, place, call) ??
+        doors.web(verb, path) ??
+        doors.introspection(exchange, path, call) ??
+        doors.rest(exchange, place, call)
       );
-    if (!handler.allowedMethods.includes(request.method)) return wrongVerb(handler.allowedMethods);
+    }
+    if (!handler.allowedMethods.includes(verb)) return wrongVerb(handler.allowedMethods);
+    const request = toUniversal(exchange, body, call.signal);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request, maxBytesOf(handler.method)), call))
       : await doors.connect.serve(handler, request, call);
@@ -91,44 +117,25 @@ export function createDispatch(doors: Doors): (request: NodeRequest, response: N
     if (response.status !== 415) return response;
     const why =
       "The content type must be one of application/json, proto, grpc, grpc-web or grpc-web-text; of a stream connect+json or connect+proto.";
-    return statusResponse(refusal("INVALID_REQUEST", why), 415);
+    return statusAnswer(refusal("INVALID_REQUEST", why), 415);
   }
 }
 
-/** The request, or why it cannot be one: a Host that makes no URL is a caller's mistake and nobody else's trouble. */
-function toUniversal(request: NodeRequest, response: NodeResponse): UniversalServerRequest | RpcError {
-  try {
-    return { ...universalRequestFromNodeRequest(request, response, undefined, undefined), body: bodyOf(request) };
-  } catch {
-    return refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
+function isStreamed(response: Answer | Streamed): response is Streamed {
+  return typeof response.body === "object" && Symbol.asyncIterator in response.body;
+}
+
+/** The request as Connect's handlers take it. */
+function toUniversal(exchange: Exchange, body: AsyncIterable<Uint8Array>, signal: AbortSignal): UniversalServerRequest {
+  const { httpVersion, verb, target, scheme, authority } = exchange;
+  const header = new Headers();
+  for (const [name, value] of Object.entries(exchange.headers)) {
+    if (!name.startsWith(":")) for (const each of [value ?? []].flat()) header.append(name, each);
   }
+  return { httpVersion, method: verb, url: new URL(target, `${scheme}://${authority}`).href, header, body, signal };
 }
 
-async function* bodyOf(request: NodeRequest): AsyncGenerator<Uint8Array> {
-  try {
-    // Connect's own body destroys the request, and with it the connection, when it is not read to its end: the caller
-    // would not see why.
-    yield* request.iterator({ destroyOnReturn: false });
-  } catch {
-    throw refusal("CANCELLED", "The connection ended before the request did.");
-  }
-}
-
-/** Whether the caller left before he was answered, which is no failure. */
-function isGone(request: NodeRequest, response: NodeResponse): boolean {
-  return "stream" in request ? request.stream.destroyed : response.destroyed;
-}
-
-function requestIdOf({ headers }: NodeRequest, newId: () => string): string {
+function requestIdOf({ headers }: Exchange, newId: () => string): string {
   const given = headers["x-request-id"];
   return typeof given === "string" && /^[\w.:-]{1,100}$/.test(given) ? given : newId();
-}
-
-function withHeaders(response: LiveResponse, headers: Record<string, string>): LiveResponse {
-  const header = new Headers(response.header);
-  for (const [name, value] of Object.entries(headers)) {
-    if (name === "vary") header.append(name, value);
-    else header.set(name, value);
-  }
-  return { ...response, header };
 }

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf";
 import {
   EventSchema,
@@ -8,7 +9,7 @@ import {
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
-import { type ChannelLimits, createChannel, type LiveResponse } from "./channel.ts";
+import { type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import type { Encode } from "./frames.ts";
 import { statusJson } from "./status.ts";
 
@@ -27,7 +28,7 @@ export async function eventStream(
   request: Message,
   call: Call,
   limits: ChannelLimits,
-): Promise<LiveResponse> {
+): Promise<Streamed> {
   const channel = createChannel(limits);
   const ended = admitted(request, channel);
   ended.catch(() => {});
@@ -42,14 +43,14 @@ export async function eventStream(
     }
   }
   // The last one keeps nginx from waiting until it has a page of them.
-  const header = new Headers({ "content-type": "text/event-stream", "x-accel-buffering": "no" });
-  return { status: 200, header, body: body(), live: { channel, encode } };
+  const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
+  return { status: 200, headers, body: body(), live: { channel, encode } };
 }
 
 /** A browser that connects again repeats its URL, so the header says more than `after`. */
-export function resumeBehind(request: Message, header: Headers): void {
-  const id = header.get("last-event-id");
-  if (id) (request as WatchEventsRequest).after = id;
+export function resumeBehind(request: Message, headers: IncomingHttpHeaders): void {
+  const id = headers["last-event-id"];
+  if (typeof id === "string" && id !== "") (request as WatchEventsRequest).after = id;
 }
 
 /** Whether the method answers with a stream. */

@@ -17,11 +17,14 @@ export const inBase64: (encode: Encode) => Encode = oncePer((encode) =>
   oncePer((message) => Buffer.from(encode(message).toString("base64"), "latin1")),
 );
 
+/** A flag and four bytes of length stand before each message. */
+export const ENVELOPE_BYTES = 5;
+
 /** Flag 0: not compressed, which each message of a stream may be whatever was agreed on. */
-function envelope(data: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(5 + data.byteLength);
-  frame[0] = 0;
+export function envelope(data: Uint8Array, flag = 0): Buffer {
+  const frame = Buffer.allocUnsafe(ENVELOPE_BYTES + data.byteLength);
+  frame[0] = flag;
   frame.writeUInt32BE(data.byteLength, 1);
-  frame.set(data, 5);
+  frame.set(data, ENVELOPE_BYTES);
   return frame;
 }

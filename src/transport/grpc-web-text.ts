@@ -1,7 +1,7 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
 import { readAll } from "./body.ts";
-import type { LiveResponse } from "./channel.ts";
+import type { Streamed } from "./channel.ts";
 import { inBase64 } from "./frames.ts";
 
 const TEXT = "application/grpc-web-text";
@@ -26,16 +26,14 @@ export function toBinaryRequest(request: UniversalServerRequest, maxBytes: numbe
 }
 
 /** The response in base64, each piece for itself, so that nothing waits for the next. */
-export function toTextResponse(response: LiveResponse): LiveResponse {
-  const header = new Headers(response.header);
-  const type = header.get("content-type") ?? "";
+export function toTextResponse(response: Streamed): Streamed {
+  const type = response.headers["content-type"] ?? "";
   if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
-  header.set("content-type", type.replace(BINARY, TEXT));
   const { live } = response;
   return {
     ...response,
-    header,
-    body: encoded(response.body as AsyncIterable<Uint8Array>),
+    headers: { ...response.headers, "content-type": type.replace(BINARY, TEXT) },
+    body: encoded(response.body),
     ...(live && { live: { ...live, encode: inBase64(live.encode) } }),
   };
 }

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   IntrospectTokenRequestSchema,
   type IntrospectTokenResponse,
@@ -7,42 +6,37 @@ import {
 } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
-import { readAll, withBodyDeadline } from "./body.ts";
+import { MAX_MESSAGE_BYTES, readWhole } from "./body.ts";
+import type { Answer, Exchange } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
-import { plainResponse, statusResponse, wrongVerb } from "./status.ts";
+import { plainAnswer, statusAnswer, wrongVerb } from "./status.ts";
 
 /** Token introspection as other servers of the field do it: a form in, JSON out (RFC 7662). */
-export type IntrospectionDoor = (
-  request: UniversalServerRequest,
-  call: Call,
-) => Promise<UniversalServerResponse> | UniversalServerResponse | undefined;
+export type IntrospectionDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | Answer | undefined;
 
 const PATH = "/oauth/v2/introspect";
 const FORM = "application/x-www-form-urlencoded";
 
 export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): IntrospectionDoor {
-  async function answer({ header, body }: UniversalServerRequest, call: Call): Promise<UniversalServerResponse> {
+  async function answer({ headers, body }: Exchange, call: Call): Promise<Answer> {
     try {
       const admitted = await pipeline.admit(SessionService.method.introspectToken, call);
-      const type = header.get("content-type") ?? "(none)";
+      const type = headers["content-type"] ?? "(none)";
       if (type.split(";")[0]?.trim().toLowerCase() !== FORM) {
-        return statusResponse(
-          refusal("INVALID_REQUEST", `The body must be a form: send "Content-Type: ${FORM}".`),
-          415,
-        );
+        return statusAnswer(refusal("INVALID_REQUEST", `The body must be a form: send "Content-Type: ${FORM}".`), 415);
       }
-      const bytes = await readAll(withBodyDeadline(body as AsyncIterable<Uint8Array>, () => bodyMs));
-      const token = new URLSearchParams(Buffer.from(bytes).toString("utf8")).get("token") ?? "";
+      const bytes = await readWhole(body, MAX_MESSAGE_BYTES, bodyMs);
+      const token = new URLSearchParams(bytes.toString("utf8")).get("token") ?? "";
       const response = await admitted(create(IntrospectTokenRequestSchema, { token }));
-      return plainResponse(200, new Headers({ "content-type": "application/json" }), toJson(response as never));
+      return plainAnswer(200, { "content-type": "application/json" }, toJson(response as never));
     } catch (error) {
-      return statusResponse(pipeline.explain(error, call));
+      return statusAnswer(pipeline.explain(error, call));
     }
   }
 
-  return (request, call) => {
-    if (new URL(request.url).pathname !== PATH) return undefined;
-    return request.method === "POST" ? answer(request, call) : wrongVerb(["POST"]);
+  return (exchange, path, call) => {
+    if (path !== PATH) return undefined;
+    return exchange.verb === "POST" ? answer(exchange, call) : wrongVerb(["POST"]);
   };
 }
 

@@ -1,20 +1,9 @@
-import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import {
-  constants,
-  createServer as createHttp2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type ServerHttp2Session,
-} from "node:http2";
+import { createServer as createHttp1Server } from "node:http";
+import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
-
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
-
-/** How long what follows an answered request is read and thrown away, milliseconds. */
-const UNREAD_MS = 1_000;
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -38,9 +27,9 @@ export async function listen(options: {
   port: number;
   tls?: { cert: string; key: string } | undefined;
   limits: Limits;
-  onRequest(request: NodeRequest, response: NodeResponse): void;
+  onExchange(exchange: Exchange): void;
 }): Promise<Listener> {
-  const { host, port, tls, limits, onRequest } = options;
+  const { host, port, tls, limits, onExchange } = options;
   const sockets = new Set<Socket>();
   /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
   const waiting = new Set<Socket>();
@@ -69,24 +58,22 @@ export async function listen(options: {
         else if (!socket.destroyed) waiting.add(socket);
       });
       if (closing) response.setHeader("Connection", "close");
-      cutUnreadRequest(request, response);
-      onRequest(request, response);
+      onExchange(new Http1Exchange(request, response));
     },
   );
   // It never listens itself, and only the event starts the clock of its timeouts.
   http1.emit("listening");
 
-  const http2 = createHttp2Server(
-    {
-      settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
-      // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
-      maxSessionMemory: 64,
-    },
-    (request, response) => {
-      resetUnreadRequest(request);
-      onRequest(request, response);
-    },
-  );
+  const http2 = createHttp2Server({
+    settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
+    // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
+    maxSessionMemory: 64,
+  });
+  http2.on("stream", (stream, headers) => {
+    // RFC 9110, section 10.1.1; over HTTP/1.1 Node says so itself.
+    if (headers.expect?.toLowerCase() === "100-continue") stream.additionalHeaders({ ":status": 100 });
+    onExchange(new Http2Exchange(stream, headers));
+  });
   http2.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
@@ -190,36 +177,6 @@ function tellApart(
   socket.on("readable", onReadable);
   socket.on("end", onEnd);
   socket.on("close", () => clearTimeout(timer));
-}
-
-/** A request that was answered before it was read is not read on for ever. */
-function cutUnreadRequest(request: IncomingMessage, response: ServerResponse): void {
-  const { socket } = request;
-  response.on("finish", () => {
-    if (request.complete) return;
-    // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
-    // Whoever still waits to read it would keep it from flowing.
-    request.removeAllListeners("readable");
-    request.resume();
-    setTimeout(() => {
-      // If it came, the connection may be busy with the next request.
-      if (!request.complete) socket.destroy();
-    }, UNREAD_MS).unref();
-  });
-}
-
-/**
- * The same for a stream, which is reset (RFC 9113, section 8.1). Not at once: a client that is reset while it sends may
- * drop the answer that it has already, as curl 7.88 does.
- */
-function resetUnreadRequest({ stream }: Http2ServerRequest): void {
-  // Not "finish": it is too late, for Node resets by itself what nobody has begun to read by then.
-  stream.once("prefinish", () => {
-    if (stream.readableEnded || stream.destroyed) return;
-    stream.resume();
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), UNREAD_MS).unref();
-    stream.on("close", () => clearTimeout(timer));
-  });
 }
 
 /** Says GOAWAY to a connection that had no open stream for a while. */

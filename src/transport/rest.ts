@@ -1,35 +1,36 @@
 import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
-import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { bindRequest } from "./bind.ts";
-import { maxBytesOf, readAll, tooLarge, withBodyDeadline } from "./body.ts";
-import type { ChannelLimits, LiveResponse } from "./channel.ts";
+import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
+import type { ChannelLimits, Streamed } from "./channel.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
+import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
-import { errorDetails, plainResponse, statusResponse } from "./status.ts";
+import type { Place } from "./place.ts";
+import { errorDetails, plainAnswer, statusAnswer } from "./status.ts";
 
 /** Answers shorter than this, in bytes, are not compressed. */
 const COMPRESS_FROM_BYTES = 1_024;
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
-export type RestDoor = (request: UniversalServerRequest, call: Call) => Promise<LiveResponse>;
+export type RestDoor = (exchange: Exchange, place: Place, call: Call) => Promise<Answer | Streamed>;
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
 class HttpRefusal extends Error {
   readonly status: number;
   readonly error: RpcError;
-  readonly header: Record<string, string>;
+  readonly headers: Fields;
 
-  constructor(status: number, error: RpcError, header: Record<string, string> = {}) {
+  constructor(status: number, error: RpcError, headers: Fields = {}) {
     super(error.message);
     this.status = status;
     this.error = error;
-    this.header = header;
+    this.headers = headers;
   }
 }
 
@@ -40,77 +41,68 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
 
-  async function answer(request: UniversalServerRequest, call: Call): Promise<LiveResponse> {
-    const url = new URL(request.url);
-    const match = router.match(request.method, url.pathname);
-    if ("allowed" in match) throw noRoute(request, match.allowed);
+  async function answer(exchange: Exchange, { path, query }: Place, call: Call): Promise<Answer | Streamed> {
+    const { verb, headers } = exchange;
+    const match = router.match(verb, path);
+    if ("allowed" in match) throw noRoute(verb, path, match.allowed);
     const { method } = match.route;
 
-    const timeoutMs = timeoutOf(request);
+    const timeoutMs = timeoutOf(headers);
     const message = async (): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
-      const body = await readBody(request, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
-      return bindRequest(match, url.searchParams, body);
+      const body = await readBody(exchange, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
+      return bindRequest(match, new URLSearchParams(query), body);
     };
     if (isStreaming(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
       const asked = await message();
-      resumeBehind(asked, request.header);
+      resumeBehind(asked, headers);
       return eventStream(pipeline, admitted, asked, call, limits);
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
     const response = await admitted(await message());
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
-    return success(method, `${json}\n`, request.header.get("accept-encoding"));
+    return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
   }
 
-  return async (request, call) => {
+  return async (exchange, place, call) => {
     try {
-      return await answer(request, call);
+      return await answer(exchange, place, call);
     } catch (error) {
-      if (!(error instanceof HttpRefusal)) return statusResponse(pipeline.explain(error, call));
-      const response = statusResponse(pipeline.explain(error.error, call), error.status);
-      for (const [name, value] of Object.entries(error.header)) response.header?.set(name, value);
-      return response;
+      if (!(error instanceof HttpRefusal)) return statusAnswer(pipeline.explain(error, call));
+      return statusAnswer(pipeline.explain(error.error, call), error.status, error.headers);
     }
   };
 }
 
 /** The deadline, in the header that Connect has for it; NaN if it is none. */
-function timeoutOf({ header }: UniversalServerRequest): number | undefined {
-  const value = header.get("connect-timeout-ms");
-  if (value === null) return undefined;
+function timeoutOf(headers: Exchange["headers"]): number | undefined {
+  const value = headerOf(headers, "connect-timeout-ms");
+  if (value === undefined) return undefined;
   return /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
 }
 
-function noRoute({ method, url }: UniversalServerRequest, allowed: string[]): HttpRefusal {
-  const path = new URL(url).pathname.slice(0, 200);
+function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
+  const at = path.slice(0, 200);
   if (allowed.length === 0) {
-    return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${path}.`));
+    return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.`));
   }
   const allow = allowed.join(", ");
-  const error = refusal("NOT_SERVED", `${path} does not take ${method}, only ${allow}.`);
+  const error = refusal("NOT_SERVED", `${at} does not take ${verb}, only ${allow}.`);
   return new HttpRefusal(405, error, { allow });
 }
 
 /** The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than `timeoutMs`. */
-async function readBody(
-  { header, body }: UniversalServerRequest,
-  limit: number,
-  timeoutMs: number,
-): Promise<Uint8Array> {
-  if (Number(header.get("content-length") ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readAll(
-    withBodyDeadline(body as AsyncIterable<Uint8Array>, () => timeoutMs),
-    limit,
-  );
+async function readBody({ headers, body }: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+  if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
+  const bytes = await readWhole(body, limit, timeoutMs);
   if (bytes.byteLength === 0) return bytes;
-  const type = header.get("content-type") ?? "(none)";
+  const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {
     const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
     throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
   }
-  const encoding = header.get("content-encoding") ?? "identity";
+  const encoding = headers["content-encoding"] ?? "identity";
   if (encoding === "identity") return bytes;
   if (encoding !== compressionGzip.name) {
     const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
@@ -124,13 +116,12 @@ async function readBody(
   }
 }
 
-async function success(method: DescMethod, json: string, accepted: string | null): Promise<UniversalServerResponse> {
-  const header = new Headers({ "content-type": "application/json", vary: "accept-encoding" });
-  let bytes: Uint8Array = new TextEncoder().encode(json);
-  const wantsGzip = /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted ?? "");
-  if (wantsGzip && bytes.byteLength >= COMPRESS_FROM_BYTES) {
-    bytes = await compressionGzip.compress(bytes);
-    header.set("content-encoding", compressionGzip.name);
-  }
-  return plainResponse(getOption(method, policy).httpStatus || 200, header, bytes);
+async function success(method: DescMethod, json: Uint8Array, accepted = ""): Promise<Answer> {
+  const status = getOption(method, policy).httpStatus || 200;
+  const headers = { "content-type": "application/json", vary: "accept-encoding" };
+  const wantsGzip =
+    json.byteLength >= COMPRESS_FROM_BYTES && /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted);
+  if (!wantsGzip) return plainAnswer(status, headers, json);
+  const compressed = await compressionGzip.compress(json as Uint8Array<ArrayBuffer>);
+  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, compressed);
 }

@@ -1,22 +1,21 @@
-import type { UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { plainResponse, wrongVerb } from "./status.ts";
+import type { Answer } from "./exchange.ts";
+import { plainAnswer, wrongVerb } from "./status.ts";
 
 /** The probes of orchestrators and balancers, open to anybody: `/healthz` (alive) and `/readyz` (can serve). */
-export type WebDoor = (request: UniversalServerRequest) => Promise<UniversalServerResponse> | undefined;
+export type WebDoor = (verb: string, path: string) => Promise<Answer> | undefined;
 
 const PROBE_VERBS = ["GET", "HEAD"];
 
 export function createWebDoor(isReady: () => Promise<boolean>): WebDoor {
   const probes: Record<string, () => Promise<boolean>> = { "/healthz": async () => true, "/readyz": isReady };
-  return (request) => {
-    const probe = probes[new URL(request.url).pathname];
+  return (verb, path) => {
+    const probe = probes[path];
     if (!probe) return undefined;
-    return PROBE_VERBS.includes(request.method) ? answer(probe) : Promise.resolve(wrongVerb(PROBE_VERBS));
+    return PROBE_VERBS.includes(verb) ? answer(probe) : Promise.resolve(wrongVerb(PROBE_VERBS));
   };
 }
 
-async function answer(probe: () => Promise<boolean>): Promise<UniversalServerResponse> {
+async function answer(probe: () => Promise<boolean>): Promise<Answer> {
   const good = await probe();
-  const header = new Headers({ "content-type": "text/plain; charset=utf-8" });
-  return plainResponse(good ? 200 : 503, header, good ? "ok\n" : "not ready\n");
+  return plainAnswer(good ? 200 : 503, { "content-type": "text/plain; charset=utf-8" }, good ? "ok\n" : "not ready\n");
 }

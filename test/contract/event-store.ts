@@ -1,5 +1,6 @@
 import type { EventStore } from "../../src/store/port.ts";
 import { describeAppend, describeClaims, describeRequires } from "./append.ts";
+import { describeLinks } from "./links.ts";
 import { describeClose, describeLog } from "./log.ts";
 import { describeReceipts } from "./receipts.ts";
 import { describeSearch } from "./search.ts";
@@ -43,6 +44,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       const another = (instance?: string) => open(place, opened, instance);
       describeAppend(() => store);
       describeClaims(() => store);
+      describeLinks(() => store);
       describeRequires(() => store);
       describeReceipts(() => store);
       describeLog(() => store);

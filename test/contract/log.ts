@@ -257,6 +257,7 @@ export function describeClose(current: () => EventStore, reopen: (() => Promise<
         () => store.append(change("u2")),
         () => store.load("user", "u1"),
         () => store.loadByClaim("name:ann"),
+        () => store.loadByClaimWith("name:ann", { kind: "user", field: "state.id" }),
         () => store.search({ kind: "user", where: { all: [] }, ...page }),
         () => store.read({ limit: 10 }),
         () => store.head(),

@@ -55,7 +55,7 @@ async function appendIn(client: Client, id: string, expected: number): Promise<v
     removes: [],
     requires: [],
   };
-  await client.query("SELECT userlock_append_1('default', $1)", [JSON.stringify([row])]);
+  await client.query("SELECT userlock_append_2('default', $1)", [JSON.stringify([row])]);
 }
 
 describe("transactions that end in another order than they began", () => {

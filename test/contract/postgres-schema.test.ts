@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { Client } from "pg";
-import { type EventStore, StoreRefused } from "../../src/store/port.ts";
+import { type EventStore, type Filter, StoreRefused } from "../../src/store/port.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import { searchStatement } from "../../src/store/postgres-search.ts";
-import { change, inShort, NOW, readAll } from "../support/appends.ts";
+import { STEPS } from "../../src/store/postgres-steps.ts";
+import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
 import { type Database, newDatabase, query } from "../support/postgres.ts";
 import { startStoreProcess } from "../support/store-process.ts";
 
@@ -238,4 +240,78 @@ describe("every statement", () => {
     const plan = await query<Record<string, string>>(database.url, `EXPLAIN ${text}`, values);
     expect(plan.map((line) => line["QUERY PLAN"]).join("\n")).toMatch(`streams_by_${name}`);
   });
+});
+
+describe("a store whose searches had no columns of their own (version 1)", () => {
+  const states = {
+    mail: { email: { address: "änne@example.com" } },
+    token: { subject: "änne" },
+    session: { userId: "änne" },
+    lock: { lock: { until: NOW } },
+    odd: { email: { address: 1 }, subject: null, userId: { id: "änne" }, lock: { until: String(NOW) } },
+    bare: {},
+  };
+  const searches: [id: string, where: Filter][] = [
+    ["mail", { field: "state.email.address", is: "änne@example.com" }],
+    ["mail", { field: "state.email.address", text: "contains", value: "@" }],
+    ["token", { field: "state.subject", is: "änne" }],
+    ["session", { field: "state.userId", is: "änne" }],
+    ["lock", { field: "state.lock.until", atMost: NOW }],
+    ["lock", { field: "state.lock.until", atLeast: NOW }],
+  ];
+
+  /** Appends as a server of that version does. */
+  async function appendAsBefore(prefix: string, expected = 0): Promise<void> {
+    const rows = Object.entries(states).map(([id, state], place) => ({
+      ...{ place, append: randomUUID(), kind: "user", id: `${prefix}${id}`, expected, time: NOW, state },
+      ...{ owner_type: "instance", owner_id: "default", actor: { subject: "operator" }, adds: [], removes: [] },
+      ...{ events: [{ type: "user.created", data: {} }], requires: [] },
+    }));
+    const [answer] = await database.query<{ results: { outcome: string }[] }>(
+      "SELECT userlock_append_1('default', $1) AS results",
+      [JSON.stringify(rows)],
+    );
+    expect(answer?.results.map(({ outcome }) => outcome)).toEqual(rows.map(() => "appended"));
+  }
+
+  async function foundIn(store: EventStore, where: Filter): Promise<string[]> {
+    const order = { keys: [], descending: false };
+    const { records } = await store.search({ kind: "user", where, order, offset: 0, limit: 10 });
+    return records.map(({ id }) => id);
+  }
+
+  test("finds what was there, and what servers append that are still of that version", async () => {
+    await database.query("CREATE TABLE userlock_schema (version integer NOT NULL)");
+    await database.query(STEPS[0] as string);
+    await database.query("INSERT INTO userlock_schema VALUES (1)");
+    await database.query("INSERT INTO log_offsets VALUES ('default', 0)");
+    await appendAsBefore("old ");
+
+    const store = await open();
+    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`]);
+    await appendAsBefore("young ");
+    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`, `young ${id}`]);
+    await outcomesOf(
+      Object.keys(states).map((id) => store.append(change(`old ${id}`, { expectedVersion: 1, state: states.bare }))),
+    );
+    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`young ${id}`]);
+    await appendAsBefore("old ", 2);
+    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`, `young ${id}`]);
+  });
+});
+
+test("a change of what no search looks for leaves the indexes of streams alone", async () => {
+  const store = await open();
+  const state = (locks: number) => ({ email: { address: "änne@example.com" }, locks });
+  for (let version = 0; version < 50; version++) {
+    await store.append(change("u1", { expectedVersion: version, state: state(version) }));
+  }
+  const counts =
+    "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS bare FROM pg_stat_user_tables WHERE relname = 'streams'";
+  let updates = { all: 0, bare: 0 };
+  await until(async () => {
+    [updates] = (await database.query(counts)) as [typeof updates];
+    return updates.all === 49;
+  });
+  expect(updates.bare).toBe(updates.all);
 });

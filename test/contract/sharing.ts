@@ -89,6 +89,12 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       const { records, total } = await other.search({ kind: "user", ...everything });
       expect(records.map(({ state }) => state)).toEqual([{ of: "other" }]);
       expect(total).toBe(1);
+
+      await other.append({ ...claiming("badge", ["badge:1"]), kind: "badge", state: { user: "u2" } });
+      await one.append(change("u2"));
+      const link = { kind: "user", field: "state.user" };
+      expect((await other.loadByClaimWith("badge:1", link))?.other).toBeUndefined();
+      expect(await one.loadByClaimWith("badge:1", link)).toBeUndefined();
     });
   });
 }

@@ -103,10 +103,17 @@ describe("what is on disk when an append is answered", () => {
     expect({ writeVersion, readVersion }).toEqual({ writeVersion: 2, readVersion: 2 });
   });
 
-  test("appends that arrive together share one commit", async () => {
-    const streams = Array.from({ length: 500 }, (_, index) => ({ id: `u${index}` }));
-    const reports = await reportsOf({ file, streams, atOnce: true });
-    expect(reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker")).toHaveLength(1);
+  const COMMITS: [what: string, order: { bytes?: number; commitRows?: number; count: number }, commits: number][] = [
+    ["share one commit", { count: 500 }, 1],
+    ["but no more than 1,000 of them", { count: 2_001 }, 3],
+    ["nor more than the store was opened for", { count: 10, commitRows: 1 }, 10],
+    ["nor more than 4,000,000 characters of them", { count: 5, bytes: 1_500_000 }, 3],
+    ["unless it is one that is longer", { count: 3, bytes: 5_000_000 }, 3],
+  ];
+  test.each(COMMITS)("appends that arrive together %s", async (_, { count, bytes, ...bounds }, commits) => {
+    const streams = Array.from({ length: count }, (_, index) => ({ id: `u${index}`, ...(bytes && { bytes }) }));
+    const reports = await reportsOf({ file, streams, atOnce: true, ...bounds });
+    expect(reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker")).toHaveLength(commits);
   });
 });
 
@@ -240,6 +247,45 @@ describe("a file that is no store", () => {
     }
     expect(readdirSync(folder.file("closed"))).toEqual(["readable.db"]);
   });
+});
+
+describe("the WAL", () => {
+  const pagesOf = () => statSync(`${file}-wal`).size / 4_120;
+
+  test("stays within bounds while changes go on", async () => {
+    const store = await open();
+    for (let round = 0; round < 40; round++) {
+      const state = { filling: "x".repeat(3_000) };
+      const appends = Array.from({ length: 1_000 }, (_, n) => change(`u${round} ${n}`, { state }));
+      expect(new Set(await outcomesOf(appends.map(store.append)))).toEqual(new Set(["appended"]));
+    }
+    // 40,000 changes, each of which wrote more than a page.
+    expect(pagesOf()).toBeLessThan(20_000);
+  }, 60_000);
+
+  test("which a reader has kept from being emptied is emptied and short again, once he has gone", async () => {
+    const store = await open();
+    const other = new DatabaseSync(file);
+    const fill = async (name: string) => {
+      for (let round = 0; round < 5; round++) {
+        const state = { filling: "x".repeat(20_000) };
+        await Promise.all(
+          Array.from({ length: 1_000 }, (_, n) => store.append(change(`${name}${round} ${n}`, { state }))),
+        );
+      }
+    };
+    try {
+      other.exec("BEGIN");
+      other.prepare("SELECT count(*) FROM events").get();
+      await fill("while he reads ");
+      expect(pagesOf()).toBeGreaterThan(25_000);
+      other.exec("COMMIT");
+    } finally {
+      other.close();
+    }
+    await fill("later ");
+    expect(pagesOf()).toBeLessThan(25_000);
+  }, 60_000);
 });
 
 describe("a store without room", () => {

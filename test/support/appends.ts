@@ -85,7 +85,7 @@ export async function readWhile(
 }
 
 /** Waits until the condition holds, and fails after 5 seconds. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; !condition() && waited < 5_000; waited += 5) await sleep(5);
-  expect(condition()).toBe(true);
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let waited = 0; !(await condition()) && waited < 5_000; waited += 5) await sleep(5);
+  expect(await condition()).toBe(true);
 }

@@ -8,6 +8,8 @@ export type Order = ({ file: string } | { url: string }) & {
   streams: { id: string; bytes?: number }[];
   /** Whether all are created at once, or one after another. */
   atOnce?: boolean;
+  /** How many appends one commit takes at most. */
+  commitRows?: number;
 };
 
 /** What came of it, as a line of JSON on stdout. */
@@ -21,11 +23,11 @@ export interface Outcome {
 // Not before the program is loaded, which may lie where nobody else can read.
 if (process.argv.includes("--as-nobody") && process.getuid?.() === 0) process.seteuid?.(65_534);
 
-async function carryOut({ streams, atOnce = false, ...place }: Order): Promise<Outcome> {
+async function carryOut({ streams, atOnce = false, commitRows, ...place }: Order): Promise<Outcome> {
   try {
     const settings =
       "url" in place ? ({ kind: "postgres", ...place } as const) : ({ kind: "sqlite", ...place } as const);
-    const store = await openStore(settings, "default");
+    const store = await openStore(settings, "default", commitRows === undefined ? {} : { commitRows });
     const outcomes: Promise<string>[] = [];
     for (const { id, bytes = 1 } of streams) {
       const append = store.append(change(id, { state: { filling: "x".repeat(bytes) } })).then(

@@ -6,6 +6,9 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { Limits } from "../../src/transport/limits.ts";
 
+/** Set by jest: protocols and clients are tested with the door for unary calls and without it. */
+declare const UNARY_DOOR: "on" | "off";
+
 export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 
 /** A userlock in a process of its own, as people run it. */
@@ -34,6 +37,7 @@ export async function startServer(
       USERLOCK_LISTEN: "127.0.0.1:0",
       USERLOCK_STORE: "sqlite::memory:",
       USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
+      USERLOCK_UNARY_DOOR: UNARY_DOOR,
       ...environment,
     },
     stdio: ["ignore", "pipe", "pipe"],

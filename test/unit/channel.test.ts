@@ -12,7 +12,6 @@ import { eventMethods } from "../../src/rpc/events.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { createChannel } from "../../src/transport/channel.ts";
 import { type Encode, framesOf, inBase64 } from "../../src/transport/frames.ts";
-import type { NodeResponse } from "../../src/transport/listener.ts";
 import { until } from "../support/appends.ts";
 import { happen, VIEWER } from "../support/watching.ts";
 
@@ -33,8 +32,7 @@ function response() {
     },
   });
   return {
-    out: out as unknown as NodeResponse,
-    stream: out,
+    out,
     chunks,
     stop() {
       isTaking = false;
@@ -83,13 +81,13 @@ describe("a channel", () => {
 
   test("holds no more than its bound of what is not taken", async () => {
     const channel = createChannel(LIMITS);
-    const { out, stream, stop, take } = response();
+    const { out, stop, take } = response();
     channel.send(message("0"));
     channel.open(out, frames.proto);
     stop();
     let sent = 0;
     while (channel.send(message("x".repeat(90)))) sent++;
-    expect(stream.writableLength).toBeLessThanOrEqual(LIMITS.watcherBytes);
+    expect(out.writableLength).toBeLessThanOrEqual(LIMITS.watcherBytes);
     expect(sent).toBe(Math.floor(LIMITS.watcherBytes / (5 + 92)));
     const ready = channel.ready();
     take();
@@ -122,13 +120,13 @@ describe("a channel", () => {
 
   test("does not wait for somebody who is gone", async () => {
     const channel = createChannel(LIMITS);
-    const { out, stream, stop } = response();
+    const { out, stop } = response();
     channel.send(message("0"));
     channel.open(out, frames.proto);
     stop();
     for (let sent = 0; sent < 9; sent++) channel.send(message("x".repeat(90)));
     const ready = channel.ready();
-    stream.destroy();
+    out.destroy();
     expect(await ready).toBe(true);
     expect(channel.ready()).toBeUndefined();
     expect(channel.send(message("1"))).toBe(true);
@@ -184,7 +182,7 @@ test("an event is encoded once for all who watch, however many they are", async 
         done();
       },
     });
-    channel.open(out as unknown as NodeResponse, encodes[kind]!);
+    channel.open(out, encodes[kind]!);
     return ended;
   });
   await sleep(100);

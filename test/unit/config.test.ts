@@ -32,7 +32,9 @@ test("without any setting, the defaults", () => {
     secretKey: undefined,
     argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
     sessionLifetime: 12 * 3_600 * 1_000_000,
+    cacheBytes: 64 * 2 ** 20,
     logLevel: "info",
+    unaryDoor: true,
   });
 });
 
@@ -59,7 +61,9 @@ test("every setting", () => {
       USERLOCK_SECRET_KEY: KEY.toString("base64"),
       USERLOCK_ARGON2: "m=65536,t=3,p=4",
       USERLOCK_SESSION_LIFETIME: "30m",
+      USERLOCK_CACHE_BYTES: "2GiB",
       USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_UNARY_DOOR: "off",
     }),
   ).toEqual({
     host: "::1",
@@ -78,7 +82,9 @@ test("every setting", () => {
     secretKey: KEY,
     argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
     sessionLifetime: 30 * 60 * 1_000_000,
+    cacheBytes: 2 * 2 ** 30,
     logLevel: "debug",
+    unaryDoor: false,
   });
 });
 
@@ -111,6 +117,8 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_UNARY_DOOR: "on" }, []],
+  [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
   [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "0h" }, ["USERLOCK_SESSION_LIFETIME"]],
@@ -118,6 +126,14 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SESSION_LIFETIME: "1.5h" }, ["USERLOCK_SESSION_LIFETIME"]],
   [{ USERLOCK_SESSION_LIFETIME: "-1h" }, ["USERLOCK_SESSION_LIFETIME"]],
   [{ USERLOCK_SESSION_LIFETIME: "1 h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_CACHE_BYTES: "0" }, []],
+  [{ USERLOCK_CACHE_BYTES: "1MiB" }, []],
+  [{ USERLOCK_CACHE_BYTES: "4096MiB" }, []],
+  [{ USERLOCK_CACHE_BYTES: "4097MiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "5GiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "0MiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "64" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "64MB" }, ["USERLOCK_CACHE_BYTES"]],
   [{ USERLOCK_ARGON2: "m=8,t=1,p=1" }, []],
   [{ USERLOCK_ARGON2: "m=7,t=1,p=1" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_ARGON2: "m=15,t=1,p=2" }, ["USERLOCK_ARGON2"]],

@@ -1,0 +1,238 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Readable, Writable } from "node:stream";
+import type { TLSSocket } from "node:tls";
+
+/** How long what follows an answered request is read and thrown away, milliseconds. */
+const UNREAD_MS = 1_000;
+
+/** Names in lower case, and their values. */
+export type Fields = Record<string, string>;
+
+/** A response that is there whole. */
+export interface Answer {
+  status: number;
+  headers: Fields;
+  body?: Uint8Array | string;
+  /** Fields that follow the body (RFC 9110, section 6.5). */
+  trailers?: Fields;
+}
+
+/**
+ * A request and its response, alike over HTTP/1.1 and HTTP/2, with nothing between them and Node's streams. The response
+ * is written either by `answer`, or by `begin`, `out` and `end`.
+ */
+export interface Exchange {
+  readonly httpVersion: "1.1" | "2.0";
+  readonly verb: string;
+  /** Path and query as they came. */
+  readonly target: string;
+  /** Host and port as the client names them, if he does. */
+  readonly authority: string | undefined;
+  readonly scheme: "http" | "https";
+  readonly headers: IncomingHttpHeaders;
+  /** Network address of the client. */
+  readonly address: string | undefined;
+  /** The request's content. */
+  readonly body: Readable;
+  /** Where the response's content goes. */
+  readonly out: Writable;
+  /** Whether nobody is there any more to take a response. */
+  readonly isGone: boolean;
+  /** Calls the listener once no more can be written, be it that all of it was. */
+  onClose(listener: () => void): void;
+  answer(answer: Answer): void;
+  begin(status: number, headers: Fields, hasTrailers: boolean): void;
+  end(trailers: Fields | undefined): void;
+  /** Cuts the response off: the connection of HTTP/1.1, the stream of HTTP/2. */
+  cut(): void;
+}
+
+/** The value of a header of a request; the values of one that came more than once stand in one text. */
+export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+export class Http1Exchange implements Exchange {
+  readonly httpVersion = "1.1";
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request;
+    this.#response = response;
+    // What goes wrong is met where the bytes are read or written.
+    request.on("error", ignore);
+    response.on("error", ignore);
+  }
+
+  get verb(): string {
+    return this.#request.method as string;
+  }
+
+  get target(): string {
+    return this.#request.url as string;
+  }
+
+  get authority(): string | undefined {
+    return this.#request.headers.host;
+  }
+
+  get scheme(): "http" | "https" {
+    return (this.#request.socket as TLSSocket).encrypted ? "https" : "http";
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.#request.headers;
+  }
+
+  get address(): string | undefined {
+    return this.#request.socket.remoteAddress;
+  }
+
+  get body(): Readable {
+    return this.#request;
+  }
+
+  get out(): Writable {
+    return this.#response;
+  }
+
+  get isGone(): boolean {
+    return this.#response.destroyed;
+  }
+
+  onClose(listener: () => void): void {
+    this.#response.once("close", listener);
+  }
+
+  answer({ status, headers, body, trailers }: Answer): void {
+    const isChunked = trailers !== undefined || body === undefined;
+    this.begin(status, isChunked ? headers : { "content-length": String(Buffer.byteLength(body)), ...headers });
+    if (trailers) this.#response.addTrailers(trailers);
+    this.#response.end(body);
+  }
+
+  begin(status: number, headers: Fields): void {
+    this.#cutUnread();
+    this.#response.writeHead(status, headers);
+  }
+
+  end(trailers: Fields | undefined): void {
+    if (trailers) this.#response.addTrailers(trailers);
+    this.#response.end();
+  }
+
+  cut(): void {
+    this.#response.destroy();
+  }
+
+  /** A request that is answered before it was read is not read on for ever. */
+  #cutUnread(): void {
+    const request = this.#request;
+    if (request.complete) return;
+    this.#response.once("finish", () => {
+      if (request.complete) return;
+      // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
+      // Whoever still waits to read it would keep it from flowing.
+      request.removeAllListeners("readable");
+      request.resume();
+      setTimeout(() => {
+        // If it came, the connection may be busy with the next request.
+        if (!request.complete) request.socket.destroy();
+      }, UNREAD_MS).unref();
+    });
+  }
+}
+
+export class Http2Exchange implements Exchange {
+  readonly httpVersion = "2.0";
+  readonly headers: IncomingHttpHeaders;
+  readonly #stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+    this.headers = headers;
+    this.#stream = stream;
+    stream.on("error", ignore);
+  }
+
+  get verb(): string {
+    return this.headers[":method"] as string;
+  }
+
+  get target(): string {
+    return (this.headers[":path"] as string | undefined) ?? "";
+  }
+
+  get authority(): string | undefined {
+    // RFC 9113, section 8.3.1: a request that was HTTP/1.1 once may have only the other.
+    return (this.headers[":authority"] as string | undefined) ?? this.headers.host;
+  }
+
+  get scheme(): "http" | "https" {
+    return this.#stream.session?.encrypted ? "https" : "http";
+  }
+
+  get address(): string | undefined {
+    return this.#stream.session?.socket.remoteAddress;
+  }
+
+  get body(): Readable {
+    return this.#stream;
+  }
+
+  get out(): Writable {
+    return this.#stream;
+  }
+
+  get isGone(): boolean {
+    return this.#stream.destroyed;
+  }
+
+  onClose(listener: () => void): void {
+    this.#stream.once("close", listener);
+  }
+
+  answer({ status, headers, body, trailers }: Answer): void {
+    if (this.isGone) return;
+    this.begin(status, headers, trailers !== undefined, body === undefined && trailers === undefined);
+    if (body === undefined && trailers === undefined) return;
+    if (trailers) this.#stream.once("wantTrailers", () => this.#stream.sendTrailers(trailers));
+    this.#stream.end(body);
+  }
+
+  begin(status: number, headers: Fields, hasTrailers: boolean, isAll = false): void {
+    if (this.isGone) return;
+    this.#resetUnread();
+    this.#stream.respond({ ":status": status, ...headers }, { waitForTrailers: hasTrailers, endStream: isAll });
+  }
+
+  end(trailers: Fields | undefined): void {
+    if (this.isGone) return;
+    if (trailers) this.#stream.once("wantTrailers", () => this.#stream.sendTrailers(trailers));
+    this.#stream.end();
+  }
+
+  cut(): void {
+    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  /**
+   * A stream that is answered before it was read is reset (RFC 9113, section 8.1). Not at once: a client that is reset
+   * while it sends may drop the answer that it has already, as curl 7.88 does.
+   */
+  #resetUnread(): void {
+    const stream = this.#stream;
+    if (stream.readableEnded) return;
+    // Not "finish": it is too late, for Node resets by itself what nobody has begun to read by then.
+    stream.once("prefinish", () => {
+      if (stream.readableEnded || stream.destroyed) return;
+      stream.resume();
+      const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), UNREAD_MS).unref();
+      stream.on("close", () => clearTimeout(timer));
+    });
+  }
+}
+
+function ignore(): void {}
