@@ -5,7 +5,8 @@
  *   npm run bench:lone-call
  */
 import type { Append, StreamRecord } from "../src/store/port.ts";
-import { toResult, toRow } from "../src/store/row.ts";
+import { toResult } from "../src/store/row.ts";
+import { toBatch, toKeyedRow } from "../src/store/sqlite-batch.ts";
 import { openDatabase, prepareFile } from "../src/store/sqlite-database.ts";
 import { toCreate, toLock } from "./support/appends.ts";
 import { temporaryFolder } from "./support/files.ts";
@@ -32,8 +33,9 @@ async function timeOfCall(contender: Contender): Promise<number> {
 
 /** In one commit. */
 function commit(appends: readonly Append[]): StreamRecord[] {
-  return database.appendAll(appends.map(toRow)).map((answer, index) => {
-    const result = toResult(appends[index] as Append, answer);
+  return database.appendAll(toBatch(appends.map(toKeyedRow))).map((answer, index) => {
+    const outcome = typeof answer === "number" ? ({ outcome: "appended", created: answer } as const) : answer;
+    const result = toResult(appends[index] as Append, outcome);
     if (result.outcome !== "appended") throw new Error(`an append was refused: ${result.outcome}`);
     return result.record;
   });
