@@ -19,6 +19,7 @@ const FIGURES = [
   ["lone-call"],
   ["watchers"],
   ["bulk"],
+  ["cache-memory"],
   ["idle-memory"],
   ["start"],
   ["big-store"],

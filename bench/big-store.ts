@@ -4,7 +4,7 @@
  *
  *   npm run bench:big-store
  */
-import { temporaryFile } from "./support/files.ts";
+import { temporaryFolder } from "./support/files.ts";
 import { lockByGrpc } from "./support/lock-calls.ts";
 import { CALLS, type Contender, lockingOf } from "./support/lock-rate.ts";
 import { makeStore } from "./support/multiply.ts";
@@ -19,7 +19,7 @@ const FEW = MANY / 1_000;
 const how = { connections: 4, inFlight: 64, count: Math.min(CALLS, Math.floor(FEW / 2)) };
 
 async function startWith(users: number, events: number): Promise<Contender> {
-  const file = temporaryFile("events.db");
+  const file = temporaryFolder().file("events.db");
   await makeStore(file, { users, events });
   const server = await startBenchServer({ store: `sqlite:${file}` });
   return lockingOf(lockByGrpc, server, await usersOf(server, users));

@@ -11,6 +11,7 @@ import { createStateCache } from "../src/app/state-cache.ts";
 import { type UserCommand, user } from "../src/domain/user.ts";
 import type { User } from "../src/domain/user-state.ts";
 import type { StreamRecord } from "../src/store/port.ts";
+import { measure, type Round } from "./support/rounds.ts";
 
 const USERS = Number(process.env.BENCH_USERS ?? 1_000_000);
 const START = 1_764_000_000_000_000;
@@ -21,9 +22,9 @@ type More = Partial<Extract<UserCommand, { type: "create" }>>;
 
 /** Kinds of users, the size of their cache in MiB for 1,000,000 of them, and what they are created with. */
 const KINDS: Record<string, { mebibytes: number; more(index: number, newId: () => string): More }> = {
-  "a locked user": { mebibytes: 64, more: () => ({}) },
-  "with a user name": { mebibytes: 72, more: (index, newId) => ({ usernames: [nameOf(index, newId())] }) },
-  "with a user name, an address and a password": {
+  locked: { mebibytes: 64, more: () => ({}) },
+  "locked, with a user name": { mebibytes: 72, more: (index, newId) => ({ usernames: [nameOf(index, newId())] }) },
+  "locked, with a user name, an address and a password": {
     mebibytes: 168,
     more: (index, newId) => ({
       usernames: [nameOf(index, newId())],
@@ -89,18 +90,25 @@ async function fill(
   return { idle, full, found };
 }
 
+/** Bytes a user, from a process of its own. */
+async function round(one: string): Promise<Round> {
+  const flags = ["--expose-gc", "--max-semi-space-size=1"];
+  const line = execFileSync(process.execPath, [...flags, "bench/cache-memory.ts", one], { encoding: "utf8" }).trim();
+  return { value: Number.parseFloat(line), line };
+}
+
 const [kind] = process.argv.slice(2);
 if (kind === undefined) {
-  const flags = ["--expose-gc", "--max-semi-space-size=1"];
   for (const one of Object.keys(KINDS)) {
-    console.log(execFileSync(process.execPath, [...flags, "bench/cache-memory.ts", one], { encoding: "utf8" }).trim());
+    const name = `memory of a cached user, ${USERS.toLocaleString("en")} of them: ${one}`;
+    await measure({ name, bound: 150, aim: 64, isLessBetter: true, unit: " B" }, () => round(one));
   }
 } else {
   const bytes = Math.max(((KINDS[kind]?.mebibytes ?? 0) * 2 ** 20 * USERS) / 1_000_000, 2 ** 20);
   await fill(kind, SETTLING, 2 ** 22);
   const { idle, full, found } = await fill(kind, USERS, bytes);
   console.log(
-    `${kind}: ${(full / found).toFixed(1)} B each, ${found} of ${USERS} are found; ` +
+    `${(full / found).toFixed(1)} B each, ${found} of ${USERS} are found; ` +
       `a cache of ${Math.round(bytes / 2 ** 20)} MiB took ${(idle / 1024).toFixed(0)} KiB before the first`,
   );
 }

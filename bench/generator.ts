@@ -7,7 +7,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { temporaryFile } from "./support/files.ts";
+import { temporaryFolder } from "./support/files.ts";
 import { grpcWires } from "./support/http2-wire.ts";
 import { lockCallsByGrpc } from "./support/lock-calls.ts";
 import { CALLS, loadOf } from "./support/lock-rate.ts";
@@ -23,7 +23,7 @@ pinGenerator();
 const peer = await startPeer("http2");
 const calls = lockCallsByGrpc({ url: peer.url, token: TOKEN }, idOf);
 const open = await grpcWires(calls, 0);
-const body = temporaryFile("body");
+const body = temporaryFolder().file("body");
 writeFileSync(body, calls.body(0));
 
 /** Calls a second. It inherits the core. */

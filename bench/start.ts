@@ -4,7 +4,7 @@
  *
  *   npm run bench:start
  */
-import { temporaryFile } from "./support/files.ts";
+import { temporaryFolder } from "./support/files.ts";
 import { lockByGrpc } from "./support/lock-calls.ts";
 import { makeStore } from "./support/multiply.ts";
 import { pinGenerator } from "./support/program.ts";
@@ -22,7 +22,7 @@ interface Store {
 }
 
 async function storeOf(users: number): Promise<Store> {
-  const file = temporaryFile(`${users}.db`);
+  const file = temporaryFolder().file(`${users}.db`);
   await makeStore(file, { users, events: 1 });
   return { file, starts: 0 };
 }

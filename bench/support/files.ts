@@ -2,9 +2,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Where a file of this name can be, in a folder that goes with this process. */
-export function temporaryFile(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, name);
+/** A folder that goes with this process, if not before. */
+export interface Folder {
+  file(name: string): string;
+  remove(): void;
 }
+
+export function temporaryFolder(): Folder {
+  const path = mkdtempSync(join(tmpdir(), "userlock-bench-"));
+  const remove = () => {
+    process.off("exit", remove);
+    rmSync(path, { recursive: true, force: true });
+  };
+  process.once("exit", remove);
+  return { file: (name) => join(path, name), remove };
+}
+
+// Whoever interrupts a benchmark is not left with its servers and gigabytes.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));

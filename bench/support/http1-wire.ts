@@ -101,7 +101,7 @@ async function openHttp1Wire(calls: Calls, checkBody: CheckBody, { onAnswer, onE
   });
 
   return {
-    free: () => (running === undefined ? 1 : 0),
+    isFree: () => running === undefined,
     begin(call) {
       running = call;
       const body = calls.body(call);

@@ -22,6 +22,8 @@ import type { Calls, Listener, OpenWire, Wire } from "./wire.ts";
 const [TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW] = [1, 2, 3, 4];
 /** What a peer may send before it is told to go on, bytes: more than a run needs is given back halfway. */
 const WINDOW = 2 ** 30;
+/** What a call's message may have, bytes. */
+const MAX_BODY = 1_024;
 /** What a peer may be sent before it says more (RFC 9113, section 6.9.2). */
 const FIRST_WINDOW = 65_535;
 
@@ -193,8 +195,8 @@ async function openGrpcWire(calls: Calls, okTrailers: Buffer, { onAnswer, onEnd 
   await greeted;
 
   return {
-    // A kilobyte for each: a window that is used up is waited for, not overrun.
-    free: () => Math.min((maxStreams as number) - running.size, Math.floor(sendWindow / 1_024)),
+    // A window that is used up is waited for, not overrun.
+    isFree: () => running.size < (maxStreams as number) && sendWindow >= MAX_BODY,
     begin(call) {
       const body = calls.body(call);
       const bytes = Buffer.allocUnsafe(2 * HEAD_BYTES + block.length + body.length);

@@ -39,6 +39,9 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     fail = reject;
   });
 
+  // It may be so before anybody waits for it.
+  finished.catch(() => {});
+
   const running = new Array<number>(connections).fill(0);
 
   /** Begins the next call on this connection. Its time is kept as it began until it is answered. */
@@ -48,7 +51,7 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     (wires[index] as Wire).begin(from + begun++);
   }
 
-  const isFree = (index: number) => running[index]! < share && (wires[index] as Wire).free() > 0;
+  const isFree = (index: number) => running[index]! < share && (wires[index] as Wire).isFree();
 
   function leastBusy(): number | undefined {
     let found: number | undefined;
@@ -94,6 +97,8 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     if (problems.size > 0) throw new Error(`not every answer was OK: ${describe(problems)} of ${count}`);
     return { calls: count, rate: (1_000 * count) / milliseconds, times, ownCpu: (user + system) / count };
   } finally {
+    // Nothing is due any more.
+    begun = count;
     for (const wire of wires) wire.close();
   }
 }

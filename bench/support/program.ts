@@ -1,13 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** The core that a server has for itself, and that of who calls it. */
 const SERVER_CORE = 0;
 const GENERATOR_CORE = 1;
 
-/** What `/proc` counts CPU time in, milliseconds. */
-const TICK_MS = 10;
 /** How long a server may take to end, milliseconds. */
 const STOP_MS = 12_000;
 
@@ -18,7 +16,7 @@ const PROFILE = PROFILES ? ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`] : [];
 /** A server in a process of its own. */
 export interface Program {
   url: string;
-  /** CPU that it has used, milliseconds. */
+  /** CPU time of all its threads, milliseconds. */
   cpu(): number;
   /** What it holds in memory, bytes. */
   memory(): number;
@@ -63,9 +61,10 @@ export async function startProgram(
   return {
     url,
     cpu() {
-      // Behind the name, which stands in brackets; user and system time are the 14th and 15th field in all (proc(5)).
-      const fields = proc("stat").split(") ")[1]!.split(" ");
-      return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+      const threads = readdirSync(`/proc/${child.pid}/task`);
+      // Nanoseconds on a core come first (Documentation/scheduler/sched-stats.rst of Linux).
+      const times = threads.map((thread) => Number(proc(`task/${thread}/schedstat`).split(" ")[0]));
+      return times.reduce((sum, time) => sum + time, 0) / 1_000_000;
     },
     memory: () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(proc("status"))?.[1]) * 1_024,
     async stop() {

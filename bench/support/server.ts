@@ -1,6 +1,5 @@
-import { mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { openSync, readFileSync } from "node:fs";
+import { temporaryFolder } from "./files.ts";
 import { type Program, type Start, startProgram } from "./program.ts";
 
 export const TOKEN = "token-of-the-benchmark";
@@ -31,14 +30,14 @@ export interface ServerOptions extends Start {
 }
 
 export async function startBenchServer({ store: given, limits, ...start }: ServerOptions = {}): Promise<BenchServer> {
-  const folder = mkdtempSync(join(tmpdir(), "userlock-bench-"));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  process.once("exit", remove);
-  const file = (name: string) => join(folder, name);
+  const { file, remove } = temporaryFolder();
   const store = given ?? `sqlite:${file("bench.db")}`;
   const env = { ...process.env, ...start.env, ...settingsOf(store) };
   const args = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
-  const program = await startProgram(args, { ...start, env, stderr: openSync(file("log"), "a") });
+  const log = file("log");
+  const program = await startProgram(args, { ...start, env, stderr: openSync(log, "a") }).catch((cause) => {
+    throw new Error(readFileSync(log, "utf8"), { cause });
+  });
   return {
     ...program,
     token: TOKEN,
@@ -47,7 +46,6 @@ export async function startBenchServer({ store: given, limits, ...start }: Serve
     file,
     async stop() {
       await program.stop();
-      process.off("exit", remove);
       remove();
     },
   };

@@ -24,8 +24,8 @@ export interface Listener {
  * one who makes it little beside what it costs the server.
  */
 export interface Wire {
-  /** How many calls may be begun now. */
-  free(): number;
+  /** Whether one more call may be begun now. */
+  isFree(): boolean;
   /** Begins a call. It is sent with the next flush; a wire flushes by itself after answers. */
   begin(call: number): void;
   flush(): void;
