@@ -67,6 +67,21 @@ export function describeLinks(current: () => EventStore): void {
       expect(missing).toBeUndefined();
     });
 
+    test("is found as it is now, however often the two were looked up before", async () => {
+      const store = current();
+      await outcomesOf([named({ holder: { id: "u1" } }), other("u1")].map(store.append));
+      const versions = () =>
+        Promise.all(
+          Array.from({ length: 3 }, async () => (await store.loadByClaimWith("badge:1", HOLDER))?.other?.version),
+        );
+      for (let version = 1; version <= 20; version++) {
+        expect(await versions()).toEqual([version, version, version]);
+        await store.append(change("u1", { expectedVersion: version }));
+      }
+      await store.append({ ...claiming("badge", [], ["badge:1"], 1), kind: "badge" });
+      expect(await versions()).toEqual([undefined, undefined, undefined]);
+    });
+
     test("both are seen as soon as their appends are answered", async () => {
       const store = current();
       const seen = Array.from({ length: 50 }, async (_, n) => {
