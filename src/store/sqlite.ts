@@ -12,6 +12,8 @@ import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 /** How many appends one commit takes at most, and how much text, UTF-16 code units, if it is more than one. */
 const COMMIT_ROWS = 1_000;
 const MAX_BATCH_LENGTH = 4_000_000;
+/** How long a commit waits at most while more and more come, milliseconds. */
+const MAX_GATHER_MS = 2;
 /** How many appends may wait; one more is refused, so that a stalled disk does not fill the memory. */
 const MAX_WAITING = 20_000;
 /** How often other processes' commits are looked for while somebody listens, milliseconds. */
@@ -95,8 +97,8 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
 
   /** Commits what waits, batch after batch, until nothing waits. */
   async function commitWaiting(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
+      await untilNoneComes();
       const batch = nextBatch();
       try {
         const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
@@ -110,6 +112,15 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
       }
     }
     committing = undefined;
+  }
+
+  /** Who is alone waits for one turn of the event loop; where each turn brings more, what comes together goes together. */
+  async function untilNoneComes(): Promise<void> {
+    const end = performance.now() + MAX_GATHER_MS;
+    for (let seen = 0; seen < waiting.length && seen < commitRows && performance.now() < end; ) {
+      seen = waiting.length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   function nextBatch(): Waiting[] {

@@ -2,14 +2,15 @@ import type { Readable } from "node:stream";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
+import { oncePer } from "../rpc/once-per.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 
 /** Bytes that a request of the method may have, compressed or not. */
-export function maxBytesOf(method: DescMethod): number {
-  return getOption(method, policy).maxRequestBytes || MAX_MESSAGE_BYTES;
-}
+export const maxBytesOf = oncePer(
+  (method: DescMethod): number => getOption(method, policy).maxRequestBytes || MAX_MESSAGE_BYTES,
+);
 
 /** The error of a request that is larger than it may be. */
 export function tooLarge(limit: number): RpcError {

@@ -110,8 +110,10 @@ export function createConnectDoor(
       return { ...response, live: { channel, encode: isJson ? frames.json : frames.proto } };
     },
     refuse({ headers }, { path, query }, call) {
-      const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
-      return inProtocolOf(headers, query, () => toConnectError(pipeline.explain(error, call)));
+      return inProtocolOf(headers, query, () => {
+        const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
+        return toConnectError(pipeline.explain(error, call));
+      });
     },
   };
 }

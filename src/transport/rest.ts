@@ -4,6 +4,7 @@ import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
+import { oncePer } from "../rpc/once-per.ts";
 import { bindRequest } from "./bind.ts";
 import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
@@ -116,8 +117,10 @@ async function readBody({ headers, body }: Exchange, limit: number, timeoutMs: n
   }
 }
 
+const statusOf = oncePer((method: DescMethod): number => getOption(method, policy).httpStatus || 200);
+
 async function success(method: DescMethod, json: Uint8Array, accepted = ""): Promise<Answer> {
-  const status = getOption(method, policy).httpStatus || 200;
+  const status = statusOf(method);
   const headers = { "content-type": "application/json", vary: "accept-encoding" };
   const wantsGzip =
     json.byteLength >= COMPRESS_FROM_BYTES && /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted);
