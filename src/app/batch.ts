@@ -3,8 +3,8 @@ import { authoriseOrganization, type Permission } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { endOf, type UserCommand, user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
-import type { Caller, Execute, Stored } from "./execute.ts";
-import type { HoldsOwner, OtherOwner } from "./last-owner.ts";
+import type { Caller, Execute, Guard, Stored } from "./execute.ts";
+import { type HoldsOwner, type OtherOwner, tokenOf } from "./last-owner.ts";
 import type { CallReceipts } from "./receipts.ts";
 import type { Search, UserFilter } from "./search.ts";
 
@@ -90,7 +90,7 @@ export function createBatch(parts: {
       const own = repeatable && { ...repeatable, receipts: repeatable.receipts.part(id) };
       const receipt = own && { of: (stored: Stored<User>) => own.receipts.of(own.toAnswer(stored)) };
       try {
-        const change = { ...shared, id, receipt, ...(guard && { guard: () => guard(id) }) };
+        const change = { ...shared, id, receipt, ...(guard && { guard: guard(id) }) };
         outcomes.set(id, { id, stored: await execute(user, change, caller) });
       } catch (error) {
         caller.signal.throwIfAborted();
@@ -115,12 +115,12 @@ export function createBatch(parts: {
   }
 
   /** The rule of the last owner, asked only for the few who hold the role. */
-  function ownerGuard(isDryRun: boolean) {
+  function ownerGuard(isDryRun: boolean): (id: string) => Guard {
+    if (!isDryRun) return (id) => ({ unless: tokenOf(id), ask: () => otherOwner(id) });
     const gone = new Set<string>();
     let turn: Promise<unknown> = Promise.resolve();
-    return async (id: string) => {
+    const ask = async (id: string) => {
       if (!(await holdsOwner(id))) return [];
-      if (!isDryRun) return otherOwner(id);
       // Nothing will show that an owner before him in this batch would be gone, so it is kept in mind.
       const mine = turn.then(() => otherOwner(id, gone));
       turn = mine.then(
@@ -129,6 +129,7 @@ export function createBatch(parts: {
       );
       return mine;
     };
+    return (id) => ({ ask: () => ask(id) });
   }
 
   return {

@@ -32,11 +32,7 @@ export interface Change<Command, State = never> {
   isAuthorised?: true;
   /** Everything but the change itself: what comes back is the object as it is. */
   isDryRun?: boolean;
-  /**
-   * A rule about other objects, asked once the object's own rules allow the change: it throws, or names the objects that
-   * must be as it saw them when the change is made.
-   */
-  guard?(): Promise<readonly { kind: string; id: string; version: number }[]>;
+  guard?: Guard;
   /** The answer to the call, to be stored with the change. */
   receipt?:
     | {
@@ -46,6 +42,14 @@ export interface Change<Command, State = never> {
         onKept?(): void;
       }
     | undefined;
+}
+
+/** A rule about other objects, which is minded once the object's own rules allow the change. */
+export interface Guard {
+  /** Where no object of this kind has this subject, the rule has nothing to say: then it is not asked. */
+  unless?: { kind: string; subject: string };
+  /** Rejects, or names the objects that must be as it saw them when the change is made. */
+  ask(): Promise<readonly { kind: string; id: string; version: number }[]>;
 }
 
 /** A stored object after a change, and the types of the events that the change led to. */
@@ -80,7 +84,10 @@ export function createExecute(parts: {
     const { kind } = aggregate;
     const { id, isDryRun, receipt } = change;
     const cache = kind === parts.cache?.kind && !isDryRun ? parts.cache : undefined;
-    const decideOn = (record: Stored<State> | undefined) => decide(aggregate, change, caller, { record, clock });
+    /** The guard is asked only where it may have something to say, which the store knows when it takes the change. */
+    let isAsked = isDryRun === true || !change.guard?.unless;
+    const decideOn = (record: Stored<State> | undefined) =>
+      decide(aggregate, change, caller, { record, clock, isAsked });
     const changed = (record: StreamRecord, events: readonly string[]): Changed<State> => {
       cache?.put(record);
       receipt?.onKept?.();
@@ -95,6 +102,7 @@ export function createExecute(parts: {
         if (result.outcome === "appended") return changed(result.record, decision.events);
       }
       cache?.forget(id, remembered.version);
+      isAsked = true;
     }
 
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -107,6 +115,7 @@ export function createExecute(parts: {
       if (result.outcome === "claimed") {
         throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
       }
+      isAsked = true;
     }
     throw new DomainError("CONCURRENT_CHANGE", "The object is being changed by many callers at once: try again.");
   };
@@ -120,7 +129,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
   change: Change<Command, State>,
   { principal, actor, signal }: Caller,
-  { record, clock }: { record: Stored<State> | undefined; clock: () => number },
+  { record, clock, isAsked }: { record: Stored<State> | undefined; clock: () => number; isAsked: boolean },
 ): Promise<{ events: string[]; append?: Append }> {
   const { kind, notFound, toSee } = aggregate;
   const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
@@ -141,7 +150,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   const before = record ? aggregate.claims(record.state) : [];
   const after = aggregate.claims(next);
 
-  const requires = guard ? await guard() : [];
+  const requires = guard && isAsked ? await guard.ask() : [];
   signal.throwIfAborted();
   const types = events.map(({ type }) => type);
   if (isDryRun && record) return { events: types };
@@ -171,6 +180,7 @@ async function decide<State, Command, Event extends DomainEvent>(
       remove: before.filter((claim) => !after.includes(claim)),
     },
     requires,
+    absent: isAsked ? undefined : guard?.unless,
     receipt: receipt?.of(stored),
   };
   return { events: types, append };

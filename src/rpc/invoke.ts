@@ -275,37 +275,48 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
 type End = readonly [signal: AbortSignal, reason: () => unknown];
 
 /** Rejects at the deadline, if there is one, or at one of the ends, whether or not the work heeds its signal. */
-async function withDeadline<Result>(
+function withDeadline<Result>(
   timeoutMs: number | undefined,
   ends: readonly End[],
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const onDeadline = () =>
-    controller.abort(
-      new DomainError(
-        "DEADLINE_EXCEEDED",
-        "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
-      ),
-    );
-  const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
-  const timer = isSet ? setTimeout(onDeadline, Math.max(timeoutMs, 0)) : undefined;
-  if (isSet && timeoutMs <= 0) onDeadline();
-  const listeners = ends.map(([end, reason]) => {
-    const onEnd = () => controller.abort(reason());
-    if (end.aborted) onEnd();
-    end.addEventListener("abort", onEnd, { once: true });
-    return () => end.removeEventListener("abort", onEnd);
-  });
-  try {
-    const aborted = new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason);
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
+    const timer = isSet ? setTimeout(() => end(timeIsUp()), Math.max(timeoutMs, 0)) : undefined;
+    const listeners = ends.map(([signal, reason]) => {
+      const onEnd = () => end(reason());
+      signal.addEventListener("abort", onEnd);
+      return () => signal.removeEventListener("abort", onEnd);
     });
-    return await Promise.race([aborted, work(signal)]);
-  } finally {
-    clearTimeout(timer);
-    for (const forget of listeners) forget();
-  }
+    const forget = () => {
+      clearTimeout(timer);
+      for (const forgetEnd of listeners) forgetEnd();
+    };
+    const end = (reason: unknown) => {
+      forget();
+      controller.abort(reason);
+      reject(reason);
+    };
+    const ended = ends.find(([signal]) => signal.aborted);
+    if (isSet && timeoutMs <= 0) return end(timeIsUp());
+    if (ended) return end(ended[1]());
+    work(controller.signal).then(
+      (result) => {
+        forget();
+        resolve(result);
+      },
+      (error) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
+}
+
+function timeIsUp(): DomainError {
+  return new DomainError(
+    "DEADLINE_EXCEEDED",
+    "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
+  );
 }

@@ -10,7 +10,7 @@ import {
 } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Batch } from "../app/batch.ts";
 import type { Execute, Stored } from "../app/execute.ts";
-import type { OtherOwner } from "../app/last-owner.ts";
+import { type OtherOwner, tokenOf } from "../app/last-owner.ts";
 import type { Login, PasswordHasher } from "../app/login.ts";
 import type { Search } from "../app/search.ts";
 import { isSupportedHash } from "../auth/password.ts";
@@ -72,7 +72,7 @@ export function userMethods(parts: {
         command: toCommand(request),
         permission: caller.permission,
         organization: fromOrganization(request.organization),
-        ...(isGuarded && { guard: () => otherOwner(request.id) }),
+        ...(isGuarded && { guard: { unless: tokenOf(request.id), ask: () => otherOwner(request.id) } }),
         receipt: caller.receiptFor?.(toDetailsAnswer),
       };
       return toDetailsAnswer(await execute(user, change, caller));

@@ -27,11 +27,6 @@ export interface EventStore {
   /** The same, and with it the stream that its state names: both as of one moment, in one look-up. */
   loadByClaimWith(claim: string, link: Link): Promise<LinkedRecord | undefined>;
 
-  /**
-   * The streams of the link's kind whose states name the id at its field, `limit` at most, in any order. Sees every append that was answered before the call.
-   */
-  loadNaming(link: Link, id: string, limit: number): Promise<StreamRecord[]>;
-
   /** A page of streams by their states, and how many pass in all, both as of one moment. */
   search(query: Query): Promise<SearchResult>;
 
@@ -161,13 +156,18 @@ export interface Append {
   claims: { add: readonly string[]; remove: readonly string[] };
   /** Other streams on which the decision rests: they must be there and still have these versions, else it is a conflict. */
   requires: readonly { kind: string; id: string; version: number }[];
+  /**
+   * What must not be there, else it is a conflict: streams of a kind that have this text as `subject` in their states.
+   * Those are seen whose appends were answered before this call.
+   */
+  absent?: { kind: string; subject: string } | undefined;
   /** Kept with the events, or not at all. */
   receipt?: Receipt | undefined;
 }
 
 export type AppendResult =
   | { outcome: "appended"; record: StreamRecord }
-  /** The stream, or one that was required, had another version. */
+  /** The stream, or one that was required, had another version; or there was what must not be there. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */
   | { outcome: "claimed"; claim: string }

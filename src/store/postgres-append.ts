@@ -222,7 +222,19 @@ function searchColumns(state: unknown): object {
 
 /** The row as the function in the database takes it, without the first brace, after which its place comes. */
 function toJson(row: Row, state: unknown, append: string): string {
-  const { kind, id, expectedVersion: expected, time, ownerType, ownerId, userId, claims, requires, receipt } = row;
+  const {
+    kind,
+    id,
+    expectedVersion: expected,
+    time,
+    ownerType,
+    ownerId,
+    userId,
+    claims,
+    requires,
+    absent,
+    receipt,
+  } = row;
   const plain = JSON.stringify({
     kind,
     id,
@@ -235,6 +247,7 @@ function toJson(row: Row, state: unknown, append: string): string {
     adds: claims.add,
     removes: claims.remove,
     requires: requires.length > 0 ? requires : undefined,
+    absent,
     ...searchColumns(state),
     receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
   });

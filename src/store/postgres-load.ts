@@ -1,7 +1,7 @@
 import type { Link, LinkedRecord, Receipt, StreamRecord } from "./port.ts";
 import type { Connections } from "./postgres-connection.ts";
 import { gather } from "./postgres-gather.ts";
-import { fieldOf, steps } from "./postgres-search.ts";
+import { steps } from "./postgres-search.ts";
 
 /** A row of the table of streams. */
 export interface StreamRow {
@@ -22,7 +22,6 @@ const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).j
 export interface Loads {
   byId(key: { kind: string; id: string }): Promise<StreamRecord | undefined>;
   byClaim(claim: string, link?: Link): Promise<LinkedRecord | undefined>;
-  naming(link: Link, id: string, limit: number): Promise<StreamRecord[]>;
   receipt(key: string): Promise<Receipt | undefined>;
 }
 
@@ -32,8 +31,6 @@ export interface Loads {
  */
 export function createLoads(connections: Connections, instance: string): Loads {
   const byClaim = gatherClaims(connections, instance);
-  /** The statements for the fields of links, which are few. */
-  const naming = new Map<string, ReturnType<typeof gatherNaming>>();
   return {
     byId: gather(
       async (keys) => {
@@ -50,11 +47,6 @@ export function createLoads(connections: Connections, instance: string): Loads {
       ({ kind, id }) => `${kind}\0${id}`,
     ),
     byClaim: (claim, link) => byClaim({ claim, kind: link?.kind ?? null, path: link ? pathOf(link.field) : null }),
-    async naming({ kind, field }, id, limit) {
-      const ask = naming.get(field) ?? gatherNaming(connections, instance, field);
-      naming.set(field, ask);
-      return (await ask({ kind, id, limit })) ?? [];
-    },
     receipt: gather(
       async (keys) => {
         const rows = await connections.ask<Receipt & { place: number }>({
@@ -104,27 +96,6 @@ function gatherClaims(connections: Connections, instance: string) {
       return found;
     },
     ({ claim, kind, path }) => [claim, kind, path].join("\0"),
-  );
-}
-
-function gatherNaming(connections: Connections, instance: string, field: string) {
-  return gather(
-    async (keys: { kind: string; id: string; limit: number }[]) => {
-      const rows = await connections.ask<StreamRow & { place: number }>({
-        name: `load naming at ${field}`,
-        text: `SELECT key.place, ${columnsOf("s")}
-          FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS key(kind, id, many, place)
-          CROSS JOIN LATERAL (
-            SELECT * FROM streams WHERE instance = $1 AND kind = key.kind AND ${fieldOf(field, 0).text} = key.id
-            LIMIT key.many
-          ) AS s`,
-        values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id), keys.map(({ limit }) => limit)],
-      });
-      const found = new Map<number, StreamRecord[]>();
-      for (const row of rows) found.set(row.place, [...(found.get(row.place) ?? []), toRecord(row)]);
-      return found;
-    },
-    ({ kind, id, limit }) => [kind, id, limit].join("\0"),
   );
 }
 

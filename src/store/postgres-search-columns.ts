@@ -8,15 +8,6 @@ export const SEARCH_COLUMNS: SchemaStep = `
   DROP INDEX streams_by_created, streams_by_email, streams_by_subject, streams_by_user, streams_by_lock_end;
   DROP STATISTICS streams_emails, streams_subjects, streams_users, streams_lock_ends;
 
-  -- Room for new versions of the rows beside the old ones.
-  ALTER TABLE streams SET (fillfactor = 80);
-  -- Each is what the state has as a text (lock_end: a number) at email.address, subject, userId, lock.until.
-  ALTER TABLE streams
-    ADD COLUMN email    text COLLATE "C",
-    ADD COLUMN subject  text COLLATE "C",
-    ADD COLUMN user_id  text COLLATE "C",
-    ADD COLUMN lock_end float8;
-
   CREATE FUNCTION userlock_text_at(state json, path text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $function$
     SELECT CASE json_typeof(state #> path) WHEN 'string' THEN state #>> path END
   $function$;
@@ -24,11 +15,19 @@ export const SEARCH_COLUMNS: SchemaStep = `
     SELECT CASE json_typeof(state #> path) WHEN 'number' THEN (state #>> path)::float8 END
   $function$;
 
-  UPDATE streams SET
-    email = userlock_text_at(state, '{email,address}'),
-    subject = userlock_text_at(state, '{subject}'),
-    user_id = userlock_text_at(state, '{userId}'),
-    lock_end = userlock_number_at(state, '{lock,until}');
+  -- Room for new versions of the rows beside the old ones.
+  ALTER TABLE streams SET (fillfactor = 80);
+  -- Each is what the state has as a text (lock_end: a number) there. Generated in one go, then as they are given.
+  ALTER TABLE streams
+    ADD COLUMN email    text COLLATE "C" GENERATED ALWAYS AS (userlock_text_at(state, '{email,address}')) STORED,
+    ADD COLUMN subject  text COLLATE "C" GENERATED ALWAYS AS (userlock_text_at(state, '{subject}')) STORED,
+    ADD COLUMN user_id  text COLLATE "C" GENERATED ALWAYS AS (userlock_text_at(state, '{userId}')) STORED,
+    ADD COLUMN lock_end float8 GENERATED ALWAYS AS (userlock_number_at(state, '{lock,until}')) STORED;
+  ALTER TABLE streams
+    ALTER COLUMN email DROP EXPRESSION,
+    ALTER COLUMN subject DROP EXPRESSION,
+    ALTER COLUMN user_id DROP EXPRESSION,
+    ALTER COLUMN lock_end DROP EXPRESSION;
 
   -- Every stream was created after 0, but only questions say so. (The version was said before, which changes.)
   CREATE INDEX streams_by_created ON streams (instance, kind, created, id) WHERE created > 0;
@@ -53,6 +52,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
     adds       text[],
     removes    text[],
     requires   json,                       -- [{kind, id, version}]; absent if there are none
+    absent     json,                       -- {kind, subject}; absent if nothing must be
     receipt    json,                       -- {key, fingerprint, answer in base64, expires}
     email      text,                       -- for the columns of searches, as the next ones; absent if they are empty
     subject    text,
@@ -109,6 +109,9 @@ export const SEARCH_COLUMNS: SchemaStep = `
             WHERE q.version <> coalesce((
               SELECT o.version FROM streams o WHERE o.instance = of_instance AND o.kind = q.kind AND o.id = q.id
             ), 0)
+          ) OR EXISTS (
+            SELECT FROM streams o
+            WHERE o.instance = of_instance AND o.kind = r.absent ->> 'kind' AND o.subject = r.absent ->> 'subject'
           ) THEN 'conflict'
           WHEN taken.name IS NOT NULL THEN 'claimed'
           ELSE 'appended'

@@ -121,8 +121,7 @@ function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number,
   return `(${filters.map((filter) => condition(filter, depth, bind)).join(` ${operator} `)})`;
 }
 
-/** At depth 0 it is the stream's, elsewhere that of an element of an array. */
-export function fieldOf(field: string, depth: number): Field {
+function fieldOf(field: string, depth: number): Field {
   if (field.startsWith("state.") || field.startsWith("element.")) return jsonField(field, depth);
   const column = steps(field).join("_");
   const isText = column !== "created" && column !== "changed";

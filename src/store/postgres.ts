@@ -73,7 +73,6 @@ export async function openPostgresStore(
     load: (kind, id) => ask(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
     loadByClaim: (claim) => ask(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
     loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
-    loadNaming: (link, id, limit) => ask(async () => (isText(id) ? loads.naming(link, id, limit) : [])),
     search: (query) =>
       ask(async () => {
         const rows = await searches.ask<StreamRow & { total: number; place: number | null }>(

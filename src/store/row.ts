@@ -14,6 +14,7 @@ export interface Row {
   state: string;
   claims: { add: readonly string[]; remove: readonly string[] };
   requires: readonly { kind: string; id: string; version: number }[];
+  absent: { kind: string; subject: string } | undefined;
   receipt: Receipt | undefined;
 }
 
@@ -22,11 +23,12 @@ export type RowResult = { outcome: "appended"; created: number } | Exclude<Appen
 
 /** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
 export function toRow(append: Append): Row {
-  const { kind, id, expectedVersion, userId, time, owner, claims, requires, receipt } = append;
+  const { kind, id, expectedVersion, userId, time, owner, claims, requires, absent, receipt } = append;
   checkTexts([kind, id, owner.type, owner.id, userId ?? ""]);
   checkTexts(claims.add);
   checkTexts(claims.remove);
   for (const other of requires) checkTexts([other.kind, other.id]);
+  if (absent) checkTexts([absent.kind, absent.subject]);
   if (receipt) checkTexts([receipt.key, receipt.fingerprint]);
   return {
     kind,
@@ -41,6 +43,7 @@ export function toRow(append: Append): Row {
     state: toJson(append.state),
     claims,
     requires,
+    absent,
     receipt,
   };
 }

@@ -36,6 +36,9 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     `${SET}, email = ?, lock_until = ?, subject = ?, user_id = ? WHERE rowid = ?`,
   );
   const version = connection.prepare("SELECT version FROM streams WHERE instance = ? AND kind = ? AND id = ?");
+  const withSubject = connection.prepare(
+    "SELECT 1 FROM streams WHERE instance = ? AND kind = ? AND subject = ? LIMIT 1",
+  );
   const otherHolder = connection.prepare(
     "SELECT 1 FROM claims WHERE instance = ? AND name = ? AND NOT (kind = ? AND id = ?)",
   );
@@ -78,12 +81,13 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
   }
 
   function append(row: KeyedRow): RowAnswer {
-    const { kind, id, expectedVersion, ownerType, ownerId, time, state, keys, receipt } = row;
+    const { kind, id, expectedVersion, ownerType, ownerId, time, state, keys, absent, receipt } = row;
     if (receipt && receiptAt.get(instance, receipt.key, time)) return { outcome: "repeated" };
     const found = place.get(...keys, instance, kind, id) as unknown as Place | undefined;
     const isThere = (other: (typeof row.requires)[0]) =>
       (version.get(instance, other.kind, other.id)?.version ?? 0) === other.version;
     if ((found?.[1] ?? 0) !== expectedVersion || !row.requires.every(isThere)) return { outcome: "conflict" };
+    if (absent && withSubject.get(instance, absent.kind, absent.subject)) return { outcome: "conflict" };
     const claim = row.claims.add.find((name) => otherHolder.get(instance, name, kind, id) !== undefined);
     if (claim !== undefined) return { outcome: "claimed", claim };
     for (const name of row.claims.remove) removeClaim.run(instance, name, kind, id);

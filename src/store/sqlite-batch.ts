@@ -44,17 +44,18 @@ export function toBatch(rows: readonly KeyedRow[]): Batch {
     const { kind, id, expectedVersion, userId, time, actor, subject, ownerType, ownerId, state, keys } = row;
     const [first, ...events] = row.events as [Row["events"][0], ...Row["events"]];
     batch.push(kind, id, expectedVersion, userId, time, actor, subject, ownerType, ownerId, state, ...keys);
-    batch.push(first.type, first.data, restOf(row, events));
+    batch.push(first.type, first.data, row.absent?.kind, row.absent?.subject, restOf(row, events));
   }
   return batch;
 }
 
-const CELLS_A_ROW = 17;
+const CELLS_A_ROW = 19;
 
 export function fromBatch(batch: Batch): KeyedRow[] {
   const rows: KeyedRow[] = [];
   for (let at = 0; at < batch.length; at += CELLS_A_ROW) {
-    const rest = (batch[at + 16] as Rest | undefined) ?? NO_REST;
+    const rest = (batch[at + 18] as Rest | undefined) ?? NO_REST;
+    const [absentKind, absentSubject] = batch.slice(at + 16, at + 18) as (string | undefined)[];
     const first = { type: batch[at + 14] as string, data: batch[at + 15] as string };
     rows.push({
       kind: batch[at] as string,
@@ -71,6 +72,7 @@ export function fromBatch(batch: Batch): KeyedRow[] {
       events: rest.events.length === 0 ? [first] : [first, ...rest.events],
       claims: rest.claims,
       requires: rest.requires,
+      absent: absentKind === undefined ? undefined : { kind: absentKind, subject: absentSubject as string },
       receipt: rest.receipt,
     });
   }

@@ -1,6 +1,6 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../domain/access.ts";
 import { toCursor } from "./cursor.ts";
@@ -21,7 +21,7 @@ import { prepareAppends } from "./sqlite-append.ts";
 import { type Batch, fromBatch, type RowAnswer } from "./sqlite-batch.ts";
 import { findEvents } from "./sqlite-log.ts";
 import { migrate } from "./sqlite-schema.ts";
-import { column, path, searchClauses } from "./sqlite-search.ts";
+import { path, searchClauses } from "./sqlite-search.ts";
 
 export const IN_MEMORY = ":memory:";
 
@@ -36,7 +36,6 @@ export interface Database {
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
-  loadNaming(link: Link, id: string, limit: number): StreamRecord[];
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
@@ -121,8 +120,6 @@ export function openDatabase(file: string, instance: string): Database {
       AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
     WHERE claims.instance = ? AND claims.name = ?`);
   for (const statement of [stream, streamByClaim, streamByClaimWith]) statement.setReturnArrays(true);
-  /** The statements for the fields of links, which are few. */
-  const naming = new Map<string, StatementSync>();
   const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
   const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
   const walState = connection.prepare("PRAGMA wal_checkpoint(NOOP)");
@@ -141,17 +138,6 @@ export function openDatabase(file: string, instance: string): Database {
     }
   }
 
-  function namingAt(field: string): StatementSync {
-    const known = naming.get(field);
-    if (known) return known;
-    const found = connection.prepare(
-      `SELECT ${RECORD} FROM streams WHERE instance = ? AND kind = ? AND ${column(field, 0)} = ? LIMIT ?`,
-    );
-    found.setReturnArrays(true);
-    naming.set(field, found);
-    return found;
-  }
-
   function head(): Cursor {
     const position = lastPosition.get()?.position as number | null;
     return position === null ? LOG_START : toCursor(position);
@@ -166,10 +152,6 @@ export function openDatabase(file: string, instance: string): Database {
       const row = streamByClaimWith.get(kind, at, at, instance, claim) as unknown[] | undefined;
       const other = row?.slice(CELLS);
       return row && { record: toRecord(row) as StreamRecord, other: other?.[0] === null ? undefined : toRecord(other) };
-    },
-    loadNaming: ({ kind, field }, id, limit) => {
-      const rows = namingAt(field).all(instance, kind, id, limit);
-      return rows.map((row) => toRecord(row) as StreamRecord);
     },
     search: (query) => {
       const { where, order } = searchClauses(instance, query);

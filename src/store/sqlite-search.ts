@@ -86,8 +86,7 @@ function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
   return `(${balanced(parts.slice(0, half), operator)} ${operator} ${balanced(parts.slice(half), operator)})`;
 }
 
-/** The field as SQL. At depth 0 it is the stream's, elsewhere that of an element of an array. */
-export function column(field: string, depth: number): string {
+function column(field: string, depth: number): string {
   if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
   if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field as keyof typeof KEY_COLUMNS];
   if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;

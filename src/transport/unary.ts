@@ -124,7 +124,8 @@ function timeoutOf(header: string | undefined, { timeout }: Protocol): number | 
 
 /** [G] Message-Accept-Encoding, [C] Accept-Encoding. Who names none may be sent what he sent, which was not compressed. */
 function acceptsGzip(accepted: string | undefined): boolean {
-  return accepted?.split(",").some((name) => name.trim() === compressionGzip.name) ?? false;
+  if (!accepted?.includes(compressionGzip.name)) return false;
+  return accepted.split(",").some((name) => name.trim() === compressionGzip.name);
 }
 
 function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: number): Message | undefined {

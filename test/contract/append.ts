@@ -166,6 +166,49 @@ export function describeAppend(current: () => EventStore): void {
 }
 
 export function describeRequires(current: () => EventStore): void {
+  describe("a stream that must not be there", () => {
+    const absent = { kind: "token", subject: "u1" };
+    const token = (id: string, state: unknown, kind = "token") => change(id, { kind, state });
+
+    test.each<[string, Append, string]>([
+      ["has the subject", token("t1", { subject: "u1" }), "conflict"],
+      ["has another subject", token("t1", { subject: "u2" }), "appended"],
+      ["has it as another type", token("t1", { subject: ["u1"] }), "appended"],
+      ["has it elsewhere", token("u1", { userId: "u1", inner: { subject: "u1" } }), "appended"],
+      ["is of another kind", token("t1", { subject: "u1" }, "badge"), "appended"],
+    ])("one that %s", async (_, other, outcome) => {
+      const store = current();
+      await store.append(other);
+      expect(outcomeOf(await store.append(change("u1", { absent })))).toBe(outcome);
+      expect(await versionOf(store, "u1")).toBe(outcome === "appended" ? 1 : undefined);
+    });
+
+    test("one that gets the subject, and loses it again, is there meanwhile", async () => {
+      const store = current();
+      await store.append(token("t1", { subject: "nobody" }));
+      await store.append({ ...token("t1", { subject: "u1" }), expectedVersion: 1 });
+      expect(outcomeOf(await store.append(change("u1", { absent })))).toBe("conflict");
+      await store.append({ ...token("t1", {}), expectedVersion: 2 });
+      expect(outcomeOf(await store.append(change("u1", { absent })))).toBe("appended");
+    });
+
+    test("each of many is seen, or not, in the same moment", async () => {
+      const store = current();
+      await outcomesOf(Array.from({ length: 10 }, (_, n) => store.append(token(`t${n}`, { subject: `u${2 * n}` }))));
+      const outcomes = await outcomesOf(
+        Array.from({ length: 20 }, (_, n) =>
+          store.append(change(`u${n}`, { absent: { kind: "token", subject: `u${n}` } })),
+        ),
+      );
+      expect(outcomes).toEqual(outcomes.map((_, n) => (n % 2 === 0 ? "conflict" : "appended")));
+    });
+
+    test("text that no store can keep is refused", async () => {
+      const refused = current().append(change("u1", { absent: { kind: "token", subject: "\u0000" } }));
+      await expect(refused).rejects.toThrow(TypeError);
+    });
+  });
+
   describe("other streams on which a change rests", () => {
     const requiring = (id: string, version: number, more: Partial<Append> = {}) =>
       change("u1", { requires: [{ kind: "user", id, version }], ...more });

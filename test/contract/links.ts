@@ -67,6 +67,21 @@ export function describeLinks(current: () => EventStore): void {
       expect(missing).toBeUndefined();
     });
 
+    test("is found as it is now, however often the two were looked up before", async () => {
+      const store = current();
+      await outcomesOf([named({ holder: { id: "u1" } }), other("u1")].map(store.append));
+      const versions = () =>
+        Promise.all(
+          Array.from({ length: 3 }, async () => (await store.loadByClaimWith("badge:1", HOLDER))?.other?.version),
+        );
+      for (let version = 1; version <= 20; version++) {
+        expect(await versions()).toEqual([version, version, version]);
+        await store.append(change("u1", { expectedVersion: version }));
+      }
+      await store.append({ ...claiming("badge", [], ["badge:1"], 1), kind: "badge" });
+      expect(await versions()).toEqual([undefined, undefined, undefined]);
+    });
+
     test("both are seen as soon as their appends are answered", async () => {
       const store = current();
       const seen = Array.from({ length: 50 }, async (_, n) => {
@@ -80,44 +95,6 @@ export function describeLinks(current: () => EventStore): void {
         return (await store.loadByClaimWith(`badge:${n}`, HOLDER))?.other?.version;
       });
       expect(await Promise.all(seen)).toEqual(seen.map(() => 2));
-    });
-  });
-
-  describe("the streams that name another one", () => {
-    const badge = (id: string, holder: unknown) => change(id, { kind: "badge", state: { holder: { id: holder } } });
-    const NAMING = { kind: "badge", field: "state.holder.id" };
-    const idsNaming = async (store: EventStore, id: string, limit = 10) =>
-      (await store.loadNaming(NAMING, id, limit)).map((record) => record.id).sort();
-
-    test("are found, each as it is loaded by itself, and no others", async () => {
-      const store = current();
-      const others = [
-        badge("number", 42),
-        badge("null", null),
-        badge("text", "43"),
-        change("user", { state: { holder: { id: "42" } } }),
-      ];
-      await outcomesOf([badge("b1", "42"), badge("b2", "42"), ...others].map(store.append));
-      expect(await idsNaming(store, "42")).toEqual(["b1", "b2"]);
-      expect(await store.loadNaming(NAMING, "43", 10)).toEqual([await store.load("badge", "text")]);
-      for (const id of ["nobody", "", "null", "\u0000", "\ud800"]) expect(await idsNaming(store, id)).toEqual([]);
-    });
-
-    test("are no more than were asked for", async () => {
-      const store = current();
-      await outcomesOf(Array.from({ length: 5 }, (_, n) => store.append(badge(`b${n}`, "42"))));
-      expect(await idsNaming(store, "42", 3)).toHaveLength(3);
-    });
-
-    test("are seen as soon as their appends are answered, and no longer when they name another", async () => {
-      const store = current();
-      const seen = Array.from({ length: 50 }, async (_, n) => {
-        await store.append(badge(`b${n}`, `u${n}`));
-        const before = await idsNaming(store, `u${n}`);
-        await store.append({ ...badge(`b${n}`, "another"), expectedVersion: 1 });
-        return [before, await idsNaming(store, `u${n}`)];
-      });
-      expect(await Promise.all(seen)).toEqual(seen.map((_, n) => [[`b${n}`], []]));
     });
   });
 }

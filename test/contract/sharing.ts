@@ -96,5 +96,16 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       expect((await other.loadByClaimWith("badge:1", link))?.other).toBeUndefined();
       expect(await one.loadByClaimWith("badge:1", link)).toBeUndefined();
     });
+
+    test("what was looked up through one is looked up anew once the other has changed it", async () => {
+      const [one, other] = [current(), await open()];
+      await one.append({ ...claiming("badge", ["badge:1"]), kind: "badge", state: { user: "u1" } });
+      const version = async () =>
+        (await one.loadByClaimWith("badge:1", { kind: "user", field: "state.user" }))?.other?.version;
+      for (let expectedVersion = 0; expectedVersion < 20; expectedVersion++) {
+        await other.append(change("u1", { expectedVersion }));
+        expect(await version()).toBe(expectedVersion + 1);
+      }
+    });
   });
 }
