@@ -30,6 +30,7 @@ const FIGURES = [
 
 let output = "";
 for (const [name, ...args] of FIGURES) {
+  console.log(`\nnpm run bench:${[name, ...args].join(" -- ")}`);
   const child = spawn(process.execPath, [`bench/${name}.ts`, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   child.stdout.setEncoding("utf8").on("data", (text) => {
     process.stdout.write(text);

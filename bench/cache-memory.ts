@@ -15,7 +15,7 @@ import { measure, type Round } from "./support/rounds.ts";
 
 const USERS = Number(process.env.BENCH_USERS ?? 1_000_000);
 const START = 1_764_000_000_000_000;
-const SETTLING = 200_000;
+const SETTLING = Math.min(200_000, USERS);
 const OWNER = { type: "org", id: "acme" } as const;
 
 type More = Partial<Extract<UserCommand, { type: "create" }>>;
