@@ -36,6 +36,8 @@ export interface Database {
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
+  /** All that it reads is as of one moment. */
+  inOneTransaction(read: () => void): void;
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
@@ -145,6 +147,7 @@ export function openDatabase(file: string, instance: string): Database {
 
   return {
     appendAll: (batch) => transaction("BEGIN IMMEDIATE", () => fromBatch(batch).map(appender.append)),
+    inOneTransaction: (read) => transaction("BEGIN", read),
     load: (kind, id) => toRecord(stream.get(instance, kind, id)),
     loadByClaim: (claim) => toRecord(streamByClaim.get(instance, claim)),
     loadByClaimWith: (claim, { kind, field }) => {

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
-import { type Append, type AppendResult, type EventStore, type Link, StoreUnavailable } from "./port.ts";
+import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
 import { toResult } from "./row.ts";
 import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
 import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
-import { createMemo } from "./sqlite-memo.ts";
+import { createReads } from "./sqlite-reads.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
 /** How many appends one commit takes at most, and how much text, UTF-16 code units, if it is more than one. */
@@ -58,13 +58,8 @@ export async function openSqliteStore(
   const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
   // For auditors and watchers, behind whom no change shall wait.
   let reader: DatabaseThread | undefined;
-  const loadByClaimWith = createMemo({
-    find: ([claim, link]: [string, Link]) => database.loadByClaimWith(claim, link),
-    textOf: ([claim, { kind, field }]) => [claim, kind, field].join("\0"),
-    dataVersion: database.dataVersion,
-  });
   return createStore(
-    { ...database, loadByClaimWith: (claim, link) => loadByClaimWith([claim, link]) },
+    database,
     {
       async appendAll(batch) {
         const answers = await writer.appendAll(batch);
@@ -90,6 +85,7 @@ type SlowPart = Omit<DatabaseThread, "checkpoint">;
 /** `slow` does what may take long: where there is a file, in threads. */
 function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
   const listeners = new Set<() => void>();
+  const together = createReads(database.inOneTransaction);
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
@@ -182,9 +178,10 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
         committing ??= commitWaiting();
       });
     },
-    load: (kind, id) => ask(() => database.load(kind, id)),
-    loadByClaim: (claim) => ask(() => database.loadByClaim(claim)),
-    loadByClaimWith: (claim, link) => ask(() => database.loadByClaimWith(claim, link)),
+    load: (kind, id) => ask(() => together(`id\0${kind}\0${id}`, () => database.load(kind, id))),
+    loadByClaim: (claim) => ask(() => together(`claim\0${claim}`, () => database.loadByClaim(claim))),
+    loadByClaimWith: (claim, link) =>
+      ask(() => together(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link))),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.
