@@ -68,8 +68,10 @@ export type Execute = <State, Command, Event extends DomainEvent>(
  * where another change came first, so that every answer is made from what is in the store. Rejects with a
  * DomainError: what the rules say, CONCURRENT_CHANGE when the attempts are used up, STORE_UNAVAILABLE.
  *
- * An object that is in the cache is not loaded at first: if the store takes what is appended, it was as it was remembered,
- * for the store compares the versions. Whatever else comes of it is told to nobody, and decided anew from the store.
+ * What is appended names the version that it was decided on, and when that was made: the number alone may be another
+ * one's, in a store that went on without its last commits. So an object that is in the cache is not loaded at first: if
+ * the store takes what is appended, it was as it was remembered. Whatever else comes of it is told to nobody, and
+ * decided anew from the store.
  */
 export function createExecute(parts: {
   store: EventStore;
@@ -122,8 +124,8 @@ export function createExecute(parts: {
 }
 
 /**
- * What the change makes of the object as it is in the record: the types of the events that it leads to, and what is to be
- * appended, if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
+ * What the change makes of the object as it is in the record: the types of the events that it leads to, and what is to
+ * be appended, if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
  */
 async function decide<State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
@@ -169,6 +171,7 @@ async function decide<State, Command, Event extends DomainEvent>(
     kind,
     id,
     expectedVersion: version,
+    expectedChanged: record?.changed,
     events: aggregate.logged ? events.map(aggregate.logged) : events,
     userId: aggregate.userId?.(next),
     time: occasion.time,

@@ -13,15 +13,15 @@ export const tokenOf = (userId: string) => ({ kind: accessToken.kind, subject: u
 
 /**
  * Another user who holds INSTANCE_OWNER by a token and can act: not locked, inactive or deleted. He is what a change
- * that takes such a user out of the way rests on, with his token. None if the user himself holds no such token, for then nothing hangs
- * on him. Rejects with LAST_OWNER if there is nobody else; those in `except` are no others.
+ * that takes such a user out of the way rests on, with his token. None if the user himself holds no such token, for
+ * then nothing hangs on him. Rejects with LAST_OWNER if there is nobody else; those in `except` are no others.
  */
 export type OtherOwner = (
   userId: string,
   except?: ReadonlySet<string>,
 ) => Promise<{ kind: string; id: string; version: number }[]>;
 
-/** Whether the user holds INSTANCE_OWNER by a token. Those who ask at about the same time share one look at the tokens. */
+/** Whether the user holds INSTANCE_OWNER by a token. Who ask at about the same time share a look at the tokens. */
 export type HoldsOwner = (userId: string) => Promise<boolean>;
 
 interface Parts {

@@ -13,7 +13,10 @@ const MAX_PROBES = 32;
 /** Instead of a version: what was known is not true any more. */
 const FORGOTTEN = 0;
 
-/** The last known states of streams of one kind. Only the store knows whether they still are. */
+/**
+ * The last known states of streams of one kind. Whether they still are only the store knows, which is told the version
+ * and the time of the one that a change was decided on.
+ */
 export interface StateCache {
   readonly kind: string;
   get(id: string): StreamRecord | undefined;
@@ -37,11 +40,11 @@ interface Generation {
 }
 
 /**
- * Keeps to so many bytes, 1 MiB to 4 GiB, and takes them only as they fill. They are halved between two generations: what
- * is put goes into the younger one, and when that is full the older one is thrown away, to begin anew as the younger. So
- * of what was put last as much stays as one of them holds, at least, and a record needs no more than its own few bytes and
- * a slot: no object, no list. To read it does not make it younger: whoever changes an object by it puts the next version,
- * and who does not was served by the store. Earlier versions are waste until their generation goes.
+ * Keeps to so many bytes, 1 MiB to 4 GiB, and takes them only as they fill. They are halved between two generations:
+ * what is put goes into the younger one, and when that is full the older one is thrown away, to begin anew as the
+ * younger. So of what was put last as much stays as one of them holds, at least, and a record needs no more than its
+ * own few bytes and a slot: no object, no list. To read it does not make it younger: whoever changes an object by it puts
+ * the next version, and who does not was served by the store. Earlier versions are waste until their generation goes.
  */
 export function createStateCache({ kind, bytes }: { kind: string; bytes: number }): StateCache {
   // Ids are chosen by callers, who shall not know which ones meet in a slot.

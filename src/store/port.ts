@@ -56,8 +56,8 @@ export interface EventStore {
 }
 
 /**
- * A place in the log: opaque, but for its order. Of two cursors of one log the one that is less as text comes first, and
- * LOG_START before all.
+ * A place in the log: opaque, but for its order. Of two cursors of one log the one that is less as text comes first,
+ * and LOG_START before all.
  */
 export type Cursor = string;
 
@@ -144,6 +144,11 @@ export interface Append {
   id: string;
   /** The version that the stream must have; 0 for a new one. */
   expectedVersion: number;
+  /**
+   * The stream's `changed`, which it must have as well; absent for a new one, and where the version is enough. A store
+   * that goes on without its last commits, after a failover or from a backup, makes other versions of the same numbers.
+   */
+  expectedChanged?: number | undefined;
   /** At least one. */
   events: readonly DomainEvent[];
   /** Whom the events are about, if it is a user. */
@@ -154,7 +159,7 @@ export interface Append {
   owner: Owner;
   state: unknown;
   claims: { add: readonly string[]; remove: readonly string[] };
-  /** Other streams on which the decision rests: they must be there and still have these versions, else it is a conflict. */
+  /** Streams on which the decision rests: they must be there and still have these versions, else it is a conflict. */
   requires: readonly { kind: string; id: string; version: number }[];
   /**
    * What must not be there, else it is a conflict: streams of a kind that have this text as `subject` in their states.
@@ -167,7 +172,7 @@ export interface Append {
 
 export type AppendResult =
   | { outcome: "appended"; record: StreamRecord }
-  /** The stream, or one that was required, had another version; or there was what must not be there. */
+  /** The stream was not as expected, or one that was required had another version; or there was what must not be. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */
   | { outcome: "claimed"; claim: string }

@@ -24,7 +24,8 @@ const CHECK_TROUBLE_MS = 1_000;
 /**
  * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
  * may share it. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with
- * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the password of the address.
+ * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the
+ * password of the address.
  */
 export async function openPostgresStore(
   url: string,

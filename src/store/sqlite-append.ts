@@ -9,19 +9,19 @@ export interface Appender {
   keep(receipt: Receipt, time: number): boolean;
 }
 
-/** Where a stream stands, as the statement `place` below finds it. */
-type Place = [row: number, version: number, created: number, lastEvent: number, hasKeys: 0 | 1];
+/** What a stream's next change needs of it, as the statement `streamRow` below finds it. */
+type StreamRow = [row: number, version: number, created: number, changed: number, lastEvent: number, hasKeys: 0 | 1];
 
 /**
  * Prepares three statements a change: where is the stream, its event, its new state. None of them has a RETURNING,
  * for which SQLite makes and drops a table each time.
  */
 export function prepareAppends(connection: DatabaseSync, instance: string): Appender {
-  const place = connection.prepare(`
-    SELECT rowid, version, created, last_event,
+  const streamRow = connection.prepare(`
+    SELECT rowid, version, created, changed, last_event,
       email IS ? AND lock_until IS ? AND subject IS ? AND user_id IS ?
     FROM streams WHERE instance = ? AND kind = ? AND id = ?`);
-  place.setReturnArrays(true);
+  streamRow.setReturnArrays(true);
   const insertEvent = connection.prepare(`
     INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, subject, data,
       previous)
@@ -81,12 +81,13 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
   }
 
   function append(row: KeyedRow): RowAnswer {
-    const { kind, id, expectedVersion, ownerType, ownerId, time, state, keys, absent, receipt } = row;
+    const { kind, id, expectedVersion, expectedChanged, ownerType, ownerId, time, state, keys, absent, receipt } = row;
     if (receipt && receiptAt.get(instance, receipt.key, time)) return { outcome: "repeated" };
-    const found = place.get(...keys, instance, kind, id) as unknown as Place | undefined;
+    const found = streamRow.get(...keys, instance, kind, id) as unknown as StreamRow | undefined;
     const isThere = (other: (typeof row.requires)[0]) =>
       (version.get(instance, other.kind, other.id)?.version ?? 0) === other.version;
     if ((found?.[1] ?? 0) !== expectedVersion || !row.requires.every(isThere)) return { outcome: "conflict" };
+    if (found && expectedChanged !== undefined && found[3] !== expectedChanged) return { outcome: "conflict" };
     if (absent && withSubject.get(instance, absent.kind, absent.subject)) return { outcome: "conflict" };
     const claim = row.claims.add.find((name) => otherHolder.get(instance, name, kind, id) !== undefined);
     if (claim !== undefined) return { outcome: "claimed", claim };
@@ -94,7 +95,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     for (const name of row.claims.add) addClaim.run(instance, name, kind, id);
 
     let next = expectedVersion;
-    let last = found ? found[3] : null;
+    let last = found ? found[4] : null;
     for (const { type, data } of row.events) {
       next++;
       last = addEvent(row, next, type, data, last);
@@ -104,7 +105,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
       insertStream.run(instance, kind, id, time, next, ownerType, ownerId, time, state, last, ...keys);
       return time;
     }
-    const [rowid, , created, , hasKeys] = found;
+    const [rowid, , created, , , hasKeys] = found;
     if (hasKeys) updateStream.run(next, ownerType, ownerId, time, state, last, rowid);
     else updateWithKeys.run(next, ownerType, ownerId, time, state, last, ...keys, rowid);
     return created;

@@ -28,8 +28,8 @@ interface Waiting {
 
 /**
  * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
- * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with StoreRefused if the file cannot be
- * used, or is not there.
+ * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends.
+ * Rejects with StoreRefused if the file cannot be used, or is not there.
  */
 export async function openSqliteStore(
   file: string,
@@ -110,7 +110,7 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     committing = undefined;
   }
 
-  /** Who is alone waits for one turn of the event loop; where each turn brings more, what comes together goes together. */
+  /** Who is alone waits for one turn of the event loop; where each turn brings more, these go together. */
   async function untilNoneComes(): Promise<void> {
     const end = performance.now() + MAX_GATHER_MS;
     for (let seen = 0; seen < waiting.length && seen < commitRows && performance.now() < end; ) {

@@ -266,6 +266,38 @@ describe("a user who is remembered as he was", () => {
   });
 });
 
+/** What happened to Ann before the store lost it, and what happened instead: as many events. */
+const LOST: [name: string, lost: UserCommand, instead: UserCommand, tried: UserCommand, outcome: string][] = [
+  ["a lock, he is not unlocked", LOCK, ADD_NAME, UNLOCK, "USER_NOT_LOCKED"],
+  ["a name, he keeps his lock", ADD_NAME, LOCK, LOCK, "USER_ALREADY_LOCKED"],
+];
+
+describe("on a store that goes on without its last commits, where the same number is another version", () => {
+  /** The store as it was, and as it is: each with a second version of Ann. */
+  async function twoHistories(lost: UserCommand, instead: UserCommand) {
+    const { store: before, server } = await serversWithAnn();
+    const { store: after, elsewhere } = await serversWithAnn();
+    clock.set(timeAt(60));
+    await server.do("ann", lost);
+    clock.set(timeAt(61));
+    await elsewhere.do("ann", instead);
+    return { before, after, server };
+  }
+
+  test.each(LOST)("without %s: who remembers him", async (_, lost, instead, tried, outcome) => {
+    const { after, server } = await twoHistories(lost, instead);
+    expect(await serverOn(after, server).try("ann", tried)).toEqual({ outcome, loads: 1 });
+  });
+
+  test.each(LOST)("without %s: who has just loaded him", async (_, lost, instead, tried, outcome) => {
+    const { before, after } = await twoHistories(lost, instead);
+    let loads = 0;
+    const store: EventStore = { ...after, load: (...key) => (loads++ === 0 ? before : after).load(...key) };
+    const server = serverOn(store, {});
+    expect(await server.try("ann", tried)).toEqual({ outcome, loads: 2 });
+  });
+});
+
 const COMMANDS: UserCommand[] = [
   ...[LOCK, UNLOCK, ADD_NAME, { type: "remove_username", usernameId: "n1" } as const],
   ...([
