@@ -28,6 +28,8 @@ export async function migrate(client: ClientBase, instance: string, mustBeThere:
       `SET LOCAL lock_timeout = ${START_TIMEOUT_MS}; SET LOCAL statement_timeout = ${START_TIMEOUT_MS}`,
     );
     await client.query("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
+    // Its turn has come: what a step takes depends on how much there is.
+    await client.query("SET LOCAL statement_timeout = 0");
     await expectFit(client);
     const schema = await enterSchema(client);
     const version = await versionOf(client);

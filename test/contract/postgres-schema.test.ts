@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Client } from "pg";
-import { type EventStore, type Filter, StoreRefused } from "../../src/store/port.ts";
+import { type Append, type EventStore, type Filter, StoreRefused } from "../../src/store/port.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import { searchStatement } from "../../src/store/postgres-search.ts";
 import { STEPS } from "../../src/store/postgres-steps.ts";
@@ -109,6 +109,17 @@ describe("a start", () => {
     await store.append(change("u1"));
     expect(inShort(await readAll(store))).toEqual(["u1 1"]);
   });
+});
+
+test("a step of the schema may take as long as it does, however many rows there are", async () => {
+  await database.query(`
+    CREATE TABLE timeouts (bound text);
+    CREATE FUNCTION note_timeout() RETURNS event_trigger LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO timeouts VALUES (current_setting('statement_timeout')); END
+    $$;
+    CREATE EVENT TRIGGER note_timeout ON ddl_command_start EXECUTE FUNCTION note_timeout()`);
+  await open();
+  expect(await database.query("SELECT DISTINCT bound FROM timeouts")).toEqual([{ bound: "0" }]);
 });
 
 describe("a store that must be there already", () => {
@@ -314,4 +325,35 @@ test("a change of what no search looks for leaves the indexes of streams alone",
     return updates.all === 49;
   });
   expect(updates.bare).toBe(updates.all);
+});
+
+test("a store that was opened empty looks up what must not be there by its index, also once there is much", async () => {
+  const absent = { kind: "token", subject: "nobody" };
+  const many = (count: number, name: string, more: Partial<Append>) =>
+    Array.from({ length: count }, (_, n) => change(`${name} ${n}`, { state: { subject: `s${n}` }, ...more }));
+  /** So that each connection has its turn. */
+  const oneByOne = async (store: EventStore, appends: Append[]) => {
+    for (const append of appends) expect((await store.append(append)).outcome).toBe("appended");
+  };
+  /** Rows of streams that were read until so many were written: a connection tells it by when it is closed. */
+  const readUntil = async (written: number) => {
+    let told = { written: 0, read: 0 };
+    await until(async () => {
+      [told] = (await database.query(
+        `SELECT n_tup_ins::int AS written, (seq_tup_read + idx_tup_fetch)::int AS read
+        FROM pg_stat_user_tables WHERE relname = 'streams'`,
+      )) as [typeof told];
+      return told.written === written;
+    });
+    return told.read;
+  };
+
+  const [early, other] = [await open(), await open()];
+  await oneByOne(early, many(10, "before", { absent }));
+  await Promise.all(many(3_000, "token", { kind: "token" }).map(other.append));
+  await oneByOne(early, many(20, "after", { absent }));
+  const late = change("late", { absent: { kind: "token", subject: "s2999" } });
+  expect(await early.append(late)).toEqual({ outcome: "conflict" });
+  for (const store of [other, early]) await store.close();
+  expect(await readUntil(3_030)).toBeLessThan(100);
 });
