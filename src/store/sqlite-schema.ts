@@ -81,6 +81,7 @@ export const STEPS: readonly SchemaStep[] = [
   `,
   // A change writes no index but that of its actor: what a stream is found by has columns, which seldom change, and the
   // events of a stream are a chain from the last one on. A key of events by stream would be written at a random place.
+  // What an older userlock still writes would be in neither: every event has a subject now, so that it is refused.
   `
   ALTER TABLE streams ADD COLUMN email ANY;
   ALTER TABLE streams ADD COLUMN lock_until ANY;
@@ -117,7 +118,7 @@ export const STEPS: readonly SchemaStep[] = [
     type       TEXT NOT NULL,
     time       INTEGER NOT NULL, -- microseconds since the Unix epoch
     actor      TEXT NOT NULL,    -- JSON
-    subject    TEXT,             -- of the actor
+    subject    TEXT NOT NULL,    -- of the actor
     data       TEXT NOT NULL,    -- JSON
     owner_type TEXT NOT NULL,
     owner_id   TEXT NOT NULL,
@@ -126,16 +127,18 @@ export const STEPS: readonly SchemaStep[] = [
   ) STRICT;
 
   INSERT INTO log
-  SELECT position, instance, kind, id, version, type, time, actor, json_extract(actor, '$.subject'), data, owner_type, owner_id, user_id, (
-    SELECT position FROM events AS before
-    WHERE before.instance = events.instance AND before.kind = events.kind AND before.id = events.id
-      AND before.version = events.version - 1)
+  SELECT position, instance, kind, id, version, type, time, actor, coalesce(json_extract(actor, '$.subject'), ''), data,
+    owner_type, owner_id, user_id, (
+      SELECT position FROM events AS before
+      WHERE before.instance = events.instance AND before.kind = events.kind AND before.id = events.id
+        AND before.version = events.version - 1)
   FROM events ORDER BY position;
 
   DROP TABLE events;
   ALTER TABLE log RENAME TO events;
   CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
-  -- Those of the user himself are found from his last one on.
+  -- Those of the user himself are found from his last one on, or from one of every 64.
+  CREATE INDEX events_by_milestone ON events (instance, id, position) WHERE kind = 'user' AND version % 64 = 0;
   CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL AND kind <> 'user';
   CREATE INDEX events_by_actor ON events (instance, subject, position);
   `,

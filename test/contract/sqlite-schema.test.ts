@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import type { EventStore, Filter, Query } from "../../src/store/port.ts";
+import type { Append, EventStore, Filter, Query } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { STEPS } from "../../src/store/sqlite-schema.ts";
 import { searchClauses } from "../../src/store/sqlite-search.ts";
@@ -49,6 +49,13 @@ function writeOld(version: number): void {
   const old = new DatabaseSync(file);
   for (const step of STEPS.slice(0, version)) old.exec(step);
   old.exec(`PRAGMA application_id = ${0x756c636b}; PRAGMA user_version = ${version}`);
+  const write = prepareOld(old, version);
+  for (const append of APPENDS) write(append);
+  old.close();
+}
+
+/** Writes as a userlock of that version does, also when the file has a newer schema meanwhile. */
+function prepareOld(old: DatabaseSync, version: number): (append: Append) => void {
   const knowsOwner = version >= 3;
   const event = old.prepare(`
     INSERT INTO events (instance, kind, id, version, type, time, actor, data
@@ -58,7 +65,7 @@ function writeOld(version: number): void {
     INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state)
     VALUES ('default', ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET version = excluded.version, changed = excluded.changed, state = excluded.state`);
-  for (const { kind, id, expectedVersion, events, time, actor, owner, userId, state } of APPENDS) {
+  return ({ kind, id, expectedVersion, events, time, actor, owner, userId, state }) => {
     const owned = knowsOwner ? [owner.type, owner.id, userId ?? null] : [];
     for (const [index, { type, data }] of events.entries()) {
       const next = expectedVersion + index + 1;
@@ -66,8 +73,7 @@ function writeOld(version: number): void {
     }
     const next = expectedVersion + events.length;
     stream.run(kind, id, next, owner.type, owner.id, time, time, JSON.stringify(state));
-  }
-  old.close();
+  };
 }
 
 const PAGE = { order: { keys: [], descending: false }, offset: 0, limit: 10 } as const;
@@ -115,6 +121,24 @@ test.each([1, 2, 3])(
     await fresh.close();
   },
 );
+
+test.each([1, 2, 3])("who wrote to the file of schema %i and has it open still can write no more", async (version) => {
+  writeOld(version);
+  database = new DatabaseSync(file);
+  const write = prepareOld(database, version);
+  const more = change("alice", { owner: ORG, userId: "alice", expectedVersion: 3, time: NOW + 3 });
+  database.exec("BEGIN");
+  write(more);
+  database.exec("ROLLBACK");
+
+  const store = await openSqliteStore(file, "default");
+  const before = await everything(store);
+  for (const append of [more, change("newcomer", { userId: "newcomer" })]) {
+    expect(() => write(append)).toThrow("NOT NULL constraint failed: events.subject");
+  }
+  expect(await everything(store)).toEqual(before);
+  await store.close();
+});
 
 describe("what is asked often is found by an index", () => {
   const byId = { keys: [], descending: false } as const;
