@@ -1,11 +1,15 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { fromCursor } from "./cursor.ts";
 import type { EventFilter, LogQuery } from "./port.ts";
+import { eventsOfUsers } from "./sqlite-user-log.ts";
 
 /** How many events are looked at in one go where not all of them pass. */
 export const MAX_SCANNED = 20_000;
 
 type Row = Record<string, SQLOutputValue>;
+
+/** Conditions that name no users. */
+type Elsewhere = Omit<EventFilter, "userIds">;
 
 interface Condition {
   sql: string;
@@ -20,23 +24,22 @@ interface Found {
   bound: number | undefined;
 }
 
-/**
- * Finds a page of the log: in the order of the log, or by an index in each of the scopes in which all must be that
- * passes. Nothing else may commit meanwhile.
- */
+/** Finds a page of the log. Nothing else may commit meanwhile. */
 export function findEvents(connection: DatabaseSync, instance: string, query: LogQuery): Found {
-  const { from, descending = false, limit, where = {} } = query;
+  const { userIds, ...where } = query.where ?? {};
+  return userIds
+    ? findOfUsers(connection, instance, { ...query, where }, userIds)
+    : findInOrder(connection, instance, { ...query, where });
+}
+
+/** In the order of the log, or by an index in each of the scopes in which all must be that passes. */
+function findInOrder(connection: DatabaseSync, instance: string, query: LogQuery & { where: Elsewhere }): Found {
+  const { from, descending = false, limit, where } = query;
   const { scopes, rest } = conditionsOf(instance, where);
-  const direction = descending ? "DESC" : "ASC";
   const behind =
     from === undefined ? [] : [{ sql: `position ${descending ? "<" : ">"} ?`, values: fromCursor(from, 1) }];
-  const select = (columns: string, conditions: Condition[], tail: Condition): Row[] =>
-    connection
-      .prepare(
-        `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
-        ORDER BY position ${direction} ${tail.sql}`,
-      )
-      .all(...conditions.flatMap(({ values }) => values), ...tail.values);
+  const select = (columns: string, conditions: Condition[], tail: Condition) =>
+    selectEvents(connection, { columns, conditions, descending, tail });
   const nearest = (positions: number[]) => (descending ? Math.max(...positions) : Math.min(...positions));
 
   let bound: number | undefined;
@@ -57,55 +60,70 @@ export function findEvents(connection: DatabaseSync, instance: string, query: Lo
   return { rows: rows.slice(0, limit + 1), bound };
 }
 
-/** Scopes that an index finds, of which an event must be in one; and what else it must pass. */
-export function conditionsOf(instance: string, where: EventFilter): { scopes: Condition[][]; rest: Condition[] } {
-  const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
-  const list = (items: readonly string[]) => `(${items.map(() => "?").join(", ")})`;
-  const among = (column: string, items: readonly string[]) => ({
-    sql: `${column} IN ${list(items)}`,
-    values: [...items],
-  });
+/** Looks at as many as would do if all of them passed, and only if they did not, at more. */
+function findOfUsers(
+  connection: DatabaseSync,
+  instance: string,
+  { from, descending = false, limit, where }: LogQuery & { where: Elsewhere },
+  userIds: readonly string[],
+): Found {
+  const behind = from === undefined ? undefined : fromCursor(from, 1)[0];
+  const conditions = conditionsWithin(where);
+  const tail = { sql: "LIMIT ?", values: [limit + 1] };
+  const lookAt = (count: number): Found => {
+    const positions = eventsOfUsers(connection, instance, { userIds, behind, descending, count });
+    const these = { sql: "position IN (SELECT value FROM json_each(?))", values: [JSON.stringify(positions)] };
+    const rows = selectEvents(connection, { columns: "*", conditions: [these, ...conditions], descending, tail });
+    return { rows, bound: positions.length < count ? undefined : positions.at(-1) };
+  };
+  const found = lookAt(limit + 1);
+  return found.rows.length > limit || found.bound === undefined ? found : lookAt(Math.max(MAX_SCANNED, limit + 1));
+}
 
-  const rest: Condition[] = [];
+function selectEvents(
+  connection: DatabaseSync,
+  query: { columns: string; conditions: Condition[]; descending: boolean; tail: Condition },
+): Row[] {
+  const { columns, conditions, descending, tail } = query;
+  return connection
+    .prepare(
+      `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
+      ORDER BY position ${descending ? "DESC" : "ASC"} ${tail.sql}`,
+    )
+    .all(...conditions.flatMap(({ values }) => values), ...tail.values);
+}
+
+/** Scopes that an index finds, of which an event must be in one; and what else it must pass. */
+export function conditionsOf(instance: string, where: Elsewhere): { scopes: Condition[][]; rest: Condition[] } {
+  const { ownerTypes, organizations, actor, ...others } = where;
   // The plus keeps SQLite from an index that knows no more than the instance: the log is in order already.
   const everywhere: Condition = { sql: "+instance = ?", values: [instance] };
   let scopes: Condition[][] = [[everywhere]];
-  const ofOrganization = (id: string): Condition => ({
-    sql: "instance = ? AND owner_type = 'org' AND owner_id = ?",
-    values: [instance, id],
-  });
-  if (userIds) {
-    scopes = [[everywhere, ofUsers(instance, userIds)]];
-  } else if (organizations) {
-    scopes = [...new Set(organizations)].map((id) => [everywhere, ofOrganization(id)]);
+  if (organizations) {
+    scopes = [...new Set(organizations)].map((id) => [
+      everywhere,
+      { sql: "instance = ? AND owner_type = 'org' AND owner_id = ?", values: [instance, id] },
+    ]);
   } else if (actor !== undefined) {
-    scopes = [[everywhere, ofActor(instance, actor)]];
+    scopes = [[everywhere, { sql: "instance = ? AND subject = ?", values: [instance, actor] }]];
   }
-  if (userIds && organizations) rest.push({ sql: "owner_type = 'org'", values: [] }, among("+owner_id", organizations));
-  if ((userIds || organizations) && actor !== undefined) rest.push({ sql: "subject IS ?", values: [actor] });
-  if (types) rest.push(among("type", types));
-  if (since !== undefined) rest.push({ sql: "time >= ?", values: [since] });
-  if (before !== undefined) rest.push({ sql: "time < ?", values: [before] });
   if (ownerTypes) scopes = scopes.map((scope) => [...scope, among("owner_type", ownerTypes)]);
-  return { scopes, rest };
+  return { scopes, rest: conditionsWithin({ ...others, ...(organizations && { actor }) }) };
 }
 
-function ofActor(instance: string, subject: string): Condition {
-  return { sql: "instance = ? AND subject = ?", values: [instance, subject] };
+/** What an event must pass, where no index is of use. */
+function conditionsWithin(where: Elsewhere): Condition[] {
+  const { ownerTypes, organizations, types, actor, since, before } = where;
+  const conditions: Condition[] = [];
+  if (ownerTypes) conditions.push(among("owner_type", ownerTypes));
+  if (organizations) conditions.push({ sql: "owner_type = 'org'", values: [] }, among("+owner_id", organizations));
+  if (actor !== undefined) conditions.push({ sql: "+subject = ?", values: [actor] });
+  if (types) conditions.push(among("type", types));
+  if (since !== undefined) conditions.push({ sql: "time >= ?", values: [since] });
+  if (before !== undefined) conditions.push({ sql: "time < ?", values: [before] });
+  return conditions;
 }
 
-/** Their own events, by the chain of each that goes back from the last one, and those of their sessions. */
-function ofUsers(instance: string, ids: readonly string[]): Condition {
-  const list = `(${ids.map(() => "?").join(", ")})`;
-  return {
-    sql: `position IN (
-      WITH RECURSIVE own (position) AS (
-        SELECT last_event FROM streams WHERE instance = ? AND kind = 'user' AND id IN ${list}
-        UNION ALL
-        SELECT events.previous FROM own JOIN events USING (position) WHERE events.previous IS NOT NULL)
-      SELECT position FROM own
-      UNION ALL
-      SELECT position FROM events WHERE instance = ? AND kind <> 'user' AND user_id IN ${list})`,
-    values: [instance, ...ids, instance, ...ids],
-  };
+function among(column: string, items: readonly string[]): Condition {
+  return { sql: `${column} IN (${items.map(() => "?").join(", ")})`, values: [...items] };
 }

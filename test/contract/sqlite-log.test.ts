@@ -1,8 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
-import type { EventFilter } from "../../src/store/port.ts";
+import type { EventFilter, EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { conditionsOf } from "../../src/store/sqlite-log.ts";
-import { change } from "../support/appends.ts";
+import { conditionsOf, MAX_SCANNED } from "../../src/store/sqlite-log.ts";
+import { change, outcomesOf, readAll } from "../support/appends.ts";
 import { temporaryFolder } from "../support/server-process.ts";
 
 const folder = temporaryFolder();
@@ -16,19 +16,14 @@ describe("what is asked of the log is found by a key or an index, or in the orde
     ["all", {}, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
     ["types", { ...AUDITOR, types: ["user.locked"] }, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
     [
-      "a user",
-      { ...AUDITOR, userIds: ["alice"] },
-      /^SEARCH events USING INTEGER PRIMARY KEY \(rowid=\?\).*SEARCH streams USING INDEX .*kind=\? AND id=\?.*SCAN own.*INTEGER PRIMARY KEY \(rowid=\?\).*events_by_user \(instance=\? AND user_id=\?\)$/s,
-    ],
-    [
       "organizations",
       { organizations: ["acme", "other"] },
       /events_by_organization \(.*owner_id=\? AND position>\?\)$/,
     ],
     [
-      "a user of an organization",
-      { organizations: ["acme"], userIds: ["alice"] },
-      /^SEARCH events USING INTEGER PRIMARY KEY \(rowid=\?\)/,
+      "an actor in an organization",
+      { organizations: ["acme"], actor: "x" },
+      /events_by_organization \(.*owner_id=\? AND position>\?\)$/,
     ],
     ["an actor", { ...AUDITOR, actor: "x" }, /events_by_actor \(instance=\? AND subject=\? AND position>\?\)$/],
   ])("%s", (_, where, plan) => {
@@ -45,6 +40,101 @@ describe("what is asked of the log is found by a key or an index, or in the orde
       expect(steps.map(({ detail }) => detail).join("\n")).toMatch(plan);
     }
     database.close();
+  });
+});
+
+describe("what is asked about users costs what is shown of it, however many events they have", () => {
+  /** Events that a user has himself, and as many of sessions of his. */
+  const COUNTS = { busy: 25_000, quiet: 300, bob: 130 };
+  let store: EventStore;
+  let all: RecordedEvent[];
+
+  beforeAll(async () => {
+    store = await openSqliteStore(folder.file("users.db"), "default");
+    const org = { type: "org", id: "acme" } as const;
+    const failed = { type: "user.login_failed", data: {} };
+    // By small steps and large ones, those of one among those of the others.
+    const steps = Object.entries(COUNTS).flatMap(([id, count]) => {
+      const size = Math.max(Math.floor(count / 100), 3);
+      return Array.from({ length: Math.ceil(count / size) }, (_, n) => {
+        const events = Array.from({ length: Math.min(size, count - n * size) }, (_, m) =>
+          (n + m) % 1_000 === 0 ? { type: "user.locked", data: {} } : failed,
+        );
+        const more = {
+          userId: id,
+          expectedVersion: n * size,
+          events,
+          ...(id === "bob" && n % 2 === 0 && { owner: org }),
+        };
+        return [n, change(id, more), change(`of ${id}`, { kind: "session", ...more })] as const;
+      });
+    });
+    const order = steps.toSorted(([one], [other]) => one - other);
+    const outcomes = await outcomesOf(order.flatMap(([, own, other]) => [store.append(own), store.append(other)]));
+    expect(new Set(outcomes)).toEqual(new Set(["appended"]));
+    all = await readAll(store);
+  }, 60_000);
+  afterAll(() => store.close());
+
+  async function pages(where: EventFilter, descending: boolean, limit: number) {
+    const seen: RecordedEvent[] = [];
+    let reads = 0;
+    for (let from: string | undefined; ; ) {
+      const { events, cursor, hasMore } = await store.read({ from, limit, descending, where });
+      reads++;
+      seen.push(...events);
+      if (!hasMore) return { seen, reads };
+      from = cursor;
+    }
+  }
+
+  test.each<[where: EventFilter & { userIds: string[] }, limit: number]>([
+    [{ userIds: ["busy"] }, 1_000],
+    [{ userIds: ["quiet"] }, 7],
+    [{ userIds: ["quiet", "bob", "nobody", "bob"] }, 7],
+    [{ userIds: ["busy", "quiet", "bob"] }, 640],
+    [{ userIds: ["bob"], ownerTypes: ["org"] }, 5],
+    [{ userIds: ["bob", "quiet"], organizations: ["acme"] }, 64],
+    [{ userIds: ["busy"], ownerTypes: ["system"] }, 10],
+    [{ userIds: ["busy", "bob"], types: ["user.locked"] }, 10],
+    [{ userIds: [] }, 10],
+  ])("%j, %i a page: all of it, once, in both orders", async (where, limit) => {
+    const { userIds, ownerTypes, organizations, types } = where;
+    const expected = all.filter(
+      ({ userId, owner, type }) =>
+        userIds.includes(userId as string) &&
+        (ownerTypes?.includes(owner.type) ?? true) &&
+        (organizations?.includes(owner.id) ?? true) &&
+        (types?.includes(type) ?? true),
+    );
+    for (const descending of [false, true]) {
+      const { seen, reads } = await pages(where, descending, limit);
+      expect(seen.map(({ cursor }) => cursor)).toEqual(
+        (descending ? expected.toReversed() : expected).map(({ cursor }) => cursor),
+      );
+      expect(reads).toBeLessThanOrEqual(1 + expected.length / limit + all.length / MAX_SCANNED);
+    }
+  });
+
+  test.each([
+    ["from the beginning", 0, false],
+    ["from the middle on", 25_000, false],
+    ["from the end back", 50_000, true],
+    ["from the middle back", 25_000, true],
+  ])("a page %s takes no longer than of one who has few", async (_, place, descending) => {
+    const pageOf = async (userId: keyof typeof COUNTS, share: number) => {
+      const events = all.filter((event) => event.userId === userId);
+      const from = events[Math.round(share * events.length)]?.cursor;
+      const begin = performance.now();
+      await store.read({ from, limit: 20, descending, where: { userIds: [userId] } });
+      return performance.now() - begin;
+    };
+    let [busy, quiet] = [Infinity, Infinity];
+    for (let round = 0; round < 30; round++) {
+      quiet = Math.min(quiet, await pageOf("quiet", place / 50_000));
+      busy = Math.min(busy, await pageOf("busy", place / 50_000));
+    }
+    expect(busy).toBeLessThan(4 * quiet);
   });
 });
 
