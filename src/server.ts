@@ -75,16 +75,20 @@ export interface Server {
 }
 
 /**
- * Puts the parts together and serves. Rejects, with nothing left open, if a part cannot start: StoreRefused, or an
- * error of the network or the file system.
+ * Puts the parts together and serves. A commit takes up to `commitRows` changes, or as many as is usual. Rejects, with
+ * nothing left open, if a part cannot start: StoreRefused, or an error of the network or the file system.
  */
-export async function start(config: Config, log: Logger, changedLimits: Partial<Limits> = {}): Promise<Server> {
+export async function start(
+  config: Config,
+  log: Logger,
+  { commitRows, ...changedLimits }: Partial<Limits> & { commitRows?: number } = {},
+): Promise<Server> {
   const limits = { ...LIMITS, ...changedLimits };
   const { instance, store: settings } = config;
   const clock = systemClock();
   const newId = idGenerator(clock);
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
-  const store = await openStore(settings, instance.id, { commitRows: limits.commitRows });
+  const store = await openStore(settings, instance.id, { commitRows });
 
   try {
     // Of users only: a session or a token is changed once, and would only take another one's place.

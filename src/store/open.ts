@@ -8,13 +8,13 @@ export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres
 
 /**
  * Opens the store that the settings name, for one instance, and makes it if it is not there, unless it `mustBeThere`.
- * One commit takes up to `commitRows` appends, by default 1,000.
- * Rejects with StoreRefused if it cannot be used, or is not there and must be.
+ * One commit takes up to `commitRows` appends, or as many as is usual. Rejects with StoreRefused if the store cannot be
+ * used, or is not there and must be.
  */
 export function openStore(
   settings: StoreSettings,
   instance: string,
-  options: { mustBeThere?: boolean; commitRows?: number } = {},
+  options: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
 ): Promise<EventStore> {
   return settings.kind === "sqlite"
     ? openSqliteStore(settings.file, instance, options)

@@ -1,16 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MAX_BATCH_LENGTH, MAX_WAITING } from "./batch-limits.ts";
 import { type Append, type AppendResult, StoreUnavailable } from "./port.ts";
 import { backOff, type Connections, troubleOf } from "./postgres-connection.ts";
 import { type Row, type RowResult, toResult, toRow } from "./row.ts";
 
-/** How many appends, and how many characters of JSON, one statement takes at most; one append may be longer. */
-export const COMMIT_ROWS = 1_000;
-const MAX_BATCH_LENGTH = 4_000_000;
 /** While the one is committed, the next is judged. More would only make the batches smaller. */
 const MAX_IN_FLIGHT = 2;
-/** How many appends may wait; one more is refused, so that a stalled server does not fill the memory. */
-const MAX_WAITING = 20_000;
 /** How long a batch is tried again whose answer did not come, or that met others, milliseconds. */
 const TROUBLE_MS = 10_000;
 

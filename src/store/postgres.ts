@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "pg";
+import { COMMIT_ROWS } from "./batch-limits.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "./port.ts";
-import { COMMIT_ROWS, createWriter } from "./postgres-append.ts";
+import { createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
 import { createHints } from "./postgres-hints.ts";
 import { createLoads, type StreamRow, toRecord } from "./postgres-load.ts";
@@ -30,7 +31,7 @@ const CHECK_TROUBLE_MS = 1_000;
 export async function openPostgresStore(
   url: string,
   instance: string,
-  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
 ): Promise<EventStore> {
   const schema = await prepareDatabase(url, instance, mustBeThere);
 

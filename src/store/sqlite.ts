@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING } from "./batch-limits.ts";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
@@ -9,13 +10,8 @@ import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-da
 import { createReads } from "./sqlite-reads.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
-/** How many appends one commit takes at most, and how much text, UTF-16 code units, if it is more than one. */
-const COMMIT_ROWS = 1_000;
-const MAX_BATCH_LENGTH = 4_000_000;
 /** How long a commit waits at most while more and more come, milliseconds. */
 const MAX_GATHER_MS = 2;
-/** How many appends may wait; one more is refused, so that a stalled disk does not fill the memory. */
-const MAX_WAITING = 20_000;
 /** How often other processes' commits are looked for while somebody listens, milliseconds. */
 const POLL_MS = 25;
 
@@ -34,7 +30,7 @@ interface Waiting {
 export async function openSqliteStore(
   file: string,
   instance: string,
-  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number } = {},
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
 ): Promise<EventStore> {
   if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
   if (file === IN_MEMORY) {

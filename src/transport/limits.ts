@@ -1,4 +1,4 @@
-/** What connections, requests, calls and commits may use. Times are milliseconds. */
+/** What connections, requests and calls may use. Times are milliseconds. */
 export interface Limits {
   connections: number;
   /** Until the first bytes tell HTTP/1.1 from HTTP/2, and until the TLS handshake is done. */
@@ -30,8 +30,6 @@ export interface Limits {
   heartbeatMs: number;
   /** How long the end of a stream waits for a client who does not read. */
   streamEndMs: number;
-  /** Changes that one commit takes at most, of those that wait for one. */
-  commitRows: number;
 }
 
 export const LIMITS: Limits = {
@@ -51,5 +49,4 @@ export const LIMITS: Limits = {
   watcherStallMs: 5_000,
   heartbeatMs: 15_000,
   streamEndMs: 10_000,
-  commitRows: 1_000,
 };
