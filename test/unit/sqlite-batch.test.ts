@@ -41,6 +41,8 @@ test("keys are what SQLite finds in the JSON of the state, which it took them fr
   fc.assert(
     fc.property(fc.oneof(state, fc.jsonValue()), (state) => {
       const json = JSON.stringify(state);
+      // Whole numbers beyond 2^53, which no state has: JSON writes them otherwise than JavaScript has them.
+      fc.pre(!/\d{16}/.test(json));
       for (const [index, key] of keysOf(state).entries()) {
         expect({ key, same: compare[index]?.get(json, key)?.same }).toEqual({ key, same: 1 });
       }
