@@ -47,8 +47,11 @@ export async function createJwtVerifier(settings: JwtSettings, clock: () => numb
   async function verifyAnew(token: string): Promise<Verified> {
     let edition: string | undefined;
     const find: JWTVerifyGetKey = async (header, jws) => {
+      const before = keySet.edition();
       const key = await keySet.find(header, jws);
-      edition = keySet.edition();
+      const after = keySet.edition();
+      // If the set became another one meanwhile, the key may be of either, and the token is not remembered.
+      if (before === undefined || before === after) edition = after;
       return key;
     };
     const payload = await verify(token, find, {

@@ -38,14 +38,14 @@ test("keys are what SQLite finds in the JSON of the state, which it took them fr
   const state = fc.record({ email: value, lock: value, subject: value, userId: value }, { requiredKeys: [] });
   const database = new DatabaseSync(":memory:");
   const paths = Object.keys(KEY_COLUMNS).map((field) => field.replace("state.", "$."));
-  const extract = database.prepare(`SELECT ${paths.map((path) => `json_extract(?1, '${path}')`).join(", ")}`);
-  extract.setReturnArrays(true);
-  const compare = database.prepare("SELECT ? IS ? AS same");
+  const compare = paths.map((path) => database.prepare(`SELECT json_extract(?, '${path}') IS ? AS same`));
   fc.assert(
     fc.property(fc.oneof(state, fc.jsonValue()), (state) => {
-      const found = extract.get(JSON.stringify(state)) as unknown as (string | number | null)[];
+      const json = JSON.stringify(state);
+      // Whole numbers beyond 2^53, which no state has: JSON writes them otherwise than JavaScript has them.
+      fc.pre(!/\d{16}/.test(json));
       for (const [index, key] of keysOf(state).entries()) {
-        expect({ key, same: compare.get(key, found[index] ?? null)?.same }).toEqual({ key, same: 1 });
+        expect({ key, same: compare[index]?.get(json, key)?.same }).toEqual({ key, same: 1 });
       }
     }),
     { numRuns: 500 },
