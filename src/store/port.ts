@@ -7,8 +7,8 @@ import { DomainError } from "../domain/errors.ts";
  * event. An adapter holds what is said here; what its contract suite does not test, it does not promise.
  *
  * All methods reject with StoreUnavailable if the store cannot be reached or is closed. All that is stored and found
- * belongs to the one instance that the adapter was opened for. All text is Unicode without U+0000: an append with
- * other text rejects, and touches no other one.
+ * belongs to the one instance that the adapter was opened for. All text is Unicode without U+0000: an append with other
+ * text rejects, and touches no other one. A record may be given to several who ask, so nobody changes it.
  */
 export interface EventStore {
   /**

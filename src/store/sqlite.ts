@@ -7,7 +7,7 @@ import { toResult } from "./row.ts";
 import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
 import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
-import { createReads } from "./sqlite-reads.ts";
+import { type Ask, createReads } from "./sqlite-reads.ts";
 import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
 
 /** How long a commit waits at most while more and more come, milliseconds. */
@@ -81,7 +81,7 @@ type SlowPart = Omit<DatabaseThread, "checkpoint">;
 /** `slow` does what may take long: where there is a file, in threads. */
 function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
   const listeners = new Set<() => void>();
-  const together = createReads(database.inOneTransaction);
+  const together = createReads({ inOneTransaction: database.inOneTransaction, toError: unavailable });
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
@@ -149,13 +149,16 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
 
   /** Runs a read, unless the store is closed. */
   async function ask<Result>(run: () => Result | Promise<Result>): Promise<Result> {
-    if (closing) throw new StoreUnavailable("the store is closed");
+    if (closing) throw isClosed();
     try {
       return await run();
     } catch (error) {
       throw unavailable(error);
     }
   }
+
+  /** A look-up, unless the store is closed. */
+  const look: Ask = (text, find) => (closing ? Promise.reject(isClosed()) : together(text, find));
 
   async function close(): Promise<void> {
     clearInterval(poll);
@@ -166,7 +169,7 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
 
   return {
     async append(append) {
-      if (closing) throw new StoreUnavailable("the store is closed");
+      if (closing) throw isClosed();
       if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
       const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
@@ -174,10 +177,10 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
         committing ??= commitWaiting();
       });
     },
-    load: (kind, id) => ask(() => together(`id\0${kind}\0${id}`, () => database.load(kind, id))),
-    loadByClaim: (claim) => ask(() => together(`claim\0${claim}`, () => database.loadByClaim(claim))),
+    load: (kind, id) => look(`id\0${kind}\0${id}`, () => database.load(kind, id)),
+    loadByClaim: (claim) => look(`claim\0${claim}`, () => database.loadByClaim(claim)),
     loadByClaimWith: (claim, link) =>
-      ask(() => together(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link))),
+      look(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link)),
     async read(query) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.
@@ -208,6 +211,8 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     },
   };
 }
+
+const isClosed = () => new StoreUnavailable("the store is closed");
 
 function unavailable(error: unknown): StoreUnavailable {
   if (error instanceof StoreUnavailable) return error;
