@@ -20,6 +20,7 @@ const FIGURES = [
   ["watchers"],
   ["bulk"],
   ["cache-memory"],
+  ["cache-memory"],
   ["idle-memory"],
   ["start"],
   ["big-store"],

@@ -1,6 +1,6 @@
 /**
- * What a LockUser by gRPC takes of a busy server with 10,000,000 events in the store, as a ratio to one with 10,000. The
- * events are those of 1,000,000 users and of 10,000.
+ * What a LockUser by gRPC takes of a busy server with 10,000,000 events in the store, as a ratio to one with 10,000.
+ * The events are those of 1,000,000 users and of 10,000.
  *
  *   npm run bench:big-store
  */

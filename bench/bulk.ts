@@ -1,6 +1,6 @@
 /**
- * Locks many users through a server on an SQLite file: by filters in pages of 1,000, and by ids, 10,000 a call. Each as a
- * ratio to the store's bare batch insert, which is the same events of as many users, decided beforehand and appended
+ * Locks many users through a server on an SQLite file: by filters in pages of 1,000, and by ids, 10,000 a call. Each as
+ * a ratio to the store's bare batch insert, which is the same events of as many users, decided beforehand and appended
  * straight through the store. The slower way is the figure. Here the server has both cores, as the insert has.
  *
  *   npm run bench:bulk

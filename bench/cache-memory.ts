@@ -1,7 +1,7 @@
 /**
- * What a user takes in the cache: of 1,000,000 users, the growth of the process (resident memory) divided by the users that
- * are found again. All is in it: ids, index, states, and the pages of the index that are touched. Each kind of user has a
- * process of its own, whose heap has settled before, with a cache of about the size that they need.
+ * What a user takes in the cache: of 1,000,000 users, the growth of the process (resident memory) divided by the users
+ * that are found again. All is in it: ids, index, states, and the pages of the index that are touched. Each kind of
+ * user has a process of its own, whose heap has settled before, with a cache of about the size that they need.
  *
  *   npm run bench:cache-memory
  */
@@ -44,7 +44,10 @@ function hashOf(index: number): string {
   return `$argon2id$v=19$m=19456,t=2,p=1$${text(bytes(0, 16))}$${text(bytes(16, 32))}`;
 }
 
-/** Users one after the other, with ids as the server makes them, each created at another time and locked after up to three weeks. */
+/**
+ * Users one after the other, with ids as the server makes them, each created at another time and locked after up to
+ * three weeks.
+ */
 function* users(kind: string, count: number): Generator<StreamRecord> {
   for (let index = 0; index < count; index++) {
     const created = START + index * 1_117_333;

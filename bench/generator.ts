@@ -1,7 +1,7 @@
 /**
  * Whether the generator of the load is in the way: the rate that it gets out of a server on bare node:http2 that does
- * nothing, as a ratio to what h2load (Debian's nghttp2-client) gets, which is written in C++ and sends the same body with
- * every call.
+ * nothing, as a ratio to what h2load (Debian's nghttp2-client) gets, which is written in C++ and sends the same body
+ * with every call.
  *
  *   npm run bench:generator
  */

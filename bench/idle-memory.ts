@@ -1,6 +1,6 @@
 /**
- * What userlock holds in memory while nobody calls, as a ratio to a server on @connectrpc/connect-node that does nothing:
- * after its start, and after a hundred locks by gRPC. The greater ratio of the two is the figure.
+ * What userlock holds in memory while nobody calls, as a ratio to a server on @connectrpc/connect-node that does
+ * nothing: after its start, and after a hundred locks by gRPC. The greater ratio of the two is the figure.
  *
  *   npm run bench:idle-memory
  */

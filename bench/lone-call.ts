@@ -1,6 +1,6 @@
 /**
- * What one LockUser by gRPC takes when nothing else is under way, as a ratio to what a call takes that does nothing and a
- * commit of one lock, together. The commit is SQLite's alone, without a thread between.
+ * What one LockUser by gRPC takes when nothing else is under way, as a ratio to what a call takes that does nothing and
+ * a commit of one lock, together. The commit is SQLite's alone, without a thread between.
  *
  *   npm run bench:lone-call
  */

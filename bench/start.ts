@@ -1,6 +1,6 @@
 /**
- * How long it takes from the start of userlock to its first answer, a lock by gRPC, with 1,000,000 users in the store, as
- * a ratio to the same with 1,000.
+ * How long it takes from the start of userlock to its first answer, a lock by gRPC, with 1,000,000 users in the store,
+ * as a ratio to the same with 1,000.
  *
  *   npm run bench:start
  */

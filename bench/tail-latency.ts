@@ -1,6 +1,6 @@
 /**
- * The 99th percentile of LockUser's time by gRPC as a ratio to that of a server on @grpc/grpc-js that does nothing, each
- * called at 70 % of its own highest rate. Calls come when they are due, and their time counts from then.
+ * The 99th percentile of LockUser's time by gRPC as a ratio to that of a server on @grpc/grpc-js that does nothing,
+ * each called at 70 % of its own highest rate. Calls come when they are due, and their time counts from then.
  *
  *   npm run bench:tail-latency
  */

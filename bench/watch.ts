@@ -1,7 +1,8 @@
 /**
- * How long it takes until a lock has reached everybody who watches: from LockUser's answer to the last of 1,000 watchers
- * over gRPC, for one lock and for 100 at once, each as a ratio to the time in which the bare store makes the same events
- * durable. Both are measured in turn, in one run; the watchers share this process, and the server has its own.
+ * How long it takes until a lock has reached everybody who watches: from LockUser's answer to the last of 1,000
+ * watchers over gRPC, for one lock and for 100 at once, each as a ratio to the time in which the bare store makes the
+ * same events durable. Both are measured in turn, in one run; the watchers share this process, and the server has its
+ * own.
  *
  *   npm run bench:watch
  */

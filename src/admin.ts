@@ -32,7 +32,9 @@ export interface Admin {
 
 const PAGE = 1_000;
 
-/** Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to. */
+/**
+ * Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to.
+ */
 export async function openAdmin({ store: settings, instance }: Config): Promise<Admin> {
   const clock = systemClock();
   const newId = idGenerator(clock);

@@ -151,7 +151,9 @@ async function demo(): Promise<number> {
   return EX_OK;
 }
 
-/** Lines to paste, with the address and the token as they are; where the token is not known here, how to come by one. */
+/**
+ * Lines to paste, with the address and the token as they are; where the token is not known here, how to come by one.
+ */
 function firstSteps({ url, tokenFile }: Server): string {
   const given = process.env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
   const token = tokenFile === undefined ? (given ?? "$USERLOCK_TOKEN") : `$(cat ${tokenFile})`;

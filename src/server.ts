@@ -68,7 +68,9 @@ const DATA_FOLDER = "data";
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   url: string;
-  /** File with the first token; undefined if the token was given, or if the file is not there, on another machine say. */
+  /**
+   * File with the first token; undefined if the token was given, or if the file is not there, on another machine say.
+   */
   tokenFile: string | undefined;
   /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, closes the store. */
   close(): Promise<void>;

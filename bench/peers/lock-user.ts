@@ -22,7 +22,9 @@ export function answerTo(id: string): Answer {
   return { details: { id, created: now, changed: now, owner: OWNER } };
 }
 
-/** The method with the codecs of protobufjs, which are the faster ones here, from the contract that we generate from. */
+/**
+ * The method with the codecs of protobufjs, which are the faster ones here, from the contract that we generate from.
+ */
 export function lockUserMethod(): MethodDefinition<{ id: string }, Answer> {
   const files = new Set<DescFile>();
   (function add(file: DescFile): void {

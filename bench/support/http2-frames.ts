@@ -58,8 +58,8 @@ export function settings(values: Record<number, number>): Buffer {
 const STATIC: Record<string, number> = { ":method POST": 3, ":scheme http": 6, ":authority": 1, ":path": 4 };
 
 /**
- * The headers of a connection's first request, which put what is not in the static table into the dynamic one, and those
- * of all later ones, which only point there: as gRPC's clients send them.
+ * The headers of a connection's first request, which put what is not in the static table into the dynamic one, and
+ * those of all later ones, which only point there: as gRPC's clients send them.
  */
 export function headerBlocks(headers: Record<string, string>): { first: Buffer; later: Buffer } {
   const fields = Object.entries(headers);

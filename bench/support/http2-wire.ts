@@ -39,8 +39,8 @@ function headersOf({ url, path, headers }: Calls): Record<string, string> {
 }
 
 /**
- * The bytes of the trailers after which a call has succeeded: those that Node's own client has read as `grpc-status: 0`.
- * A client that allows no dynamic table is sent the same bytes for the same trailers on every stream (RFC 7541).
+ * The bytes of the trailers after which a call has succeeded: those that Node's own client has read as `grpc-status:
+ * 0`. A client that allows no dynamic table is sent the same bytes for the same trailers on every stream (RFC 7541).
  */
 async function learnTrailers(calls: Calls, call: number): Promise<Buffer> {
   let trailers: Buffer | undefined;

@@ -18,8 +18,8 @@ const STORY: UserCommand[] = [
 ];
 
 /**
- * Makes an SQLite file with so many users, each with so many events (10 at most). The first one's are made by the store,
- * and those of the others are copies with their ids, made by SQL, which takes a fraction of the time.
+ * Makes an SQLite file with so many users, each with so many events (10 at most). The first one's are made by the
+ * store, and those of the others are copies with their ids, made by SQL, which takes a fraction of the time.
  */
 export async function makeStore(file: string, { users, events }: { users: number; events: number }): Promise<void> {
   // It makes the schema, and the first token of an empty store.

@@ -6,7 +6,9 @@ export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 export interface Figure {
   /** What is measured, as "ours ÷ theirs". */
   name: string;
-  /** What it should be at least, and what we aim at; at most, where less is better. Left out if it only shows something. */
+  /**
+   * What it should be at least, and what we aim at; at most, where less is better. Left out if it only shows something.
+   */
   bound?: number;
   aim?: number;
   isLessBetter?: boolean;

@@ -17,7 +17,9 @@ const COUNT = "SELECT count(*) AS count FROM events WHERE type = 'user.locked'";
 
 export const idOf = (number: number) => `user-${String(number).padStart(7, "0")}`;
 
-/** Users in a server's store, each of whom can be locked by one call, in an order that is shuffled and always the same. */
+/**
+ * Users in a server's store, each of whom can be locked by one call, in an order that is shuffled and always the same.
+ */
 export interface Users {
   /** Who is locked by call number `n`. */
   user(call: number): string;

@@ -30,8 +30,8 @@ export type Outcome = { id: string } & ({ stored: Stored<User> } | { answer: Uin
 
 /**
  * Changes many users, each by himself: he is changed or not, whatever becomes of the others. Rejects with a DomainError
- * if the call as a whole is wrong, if the store could be reached for nobody, or with the signal's reason if the call ends
- * before it is done; what was done by then stays done.
+ * if the call as a whole is wrong, if the store could be reached for nobody, or with the signal's reason if the call
+ * ends before it is done; what was done by then stays done.
  */
 export interface Batch {
   /** In the order of the ids; an id that is given twice has one outcome, in both places. */

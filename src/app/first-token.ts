@@ -8,9 +8,9 @@ const FIRST_TOKEN_ID = "admin";
 const SUBJECT = "admin";
 
 /**
- * Gives a store that never had one its first token, an INSTANCE_OWNER's. `hashOfSecret` is asked for only then. Resolves
- * with the hash of the token that is there, which another server may have made; undefined if it was revoked. Rejects
- * with STORE_UNAVAILABLE.
+ * Gives a store that never had one its first token, an INSTANCE_OWNER's. `hashOfSecret` is asked for only then.
+ * Resolves with the hash of the token that is there, which another server may have made; undefined if it was revoked.
+ * Rejects with STORE_UNAVAILABLE.
  */
 export async function ensureFirstToken(parts: {
   store: EventStore;

@@ -46,8 +46,8 @@ export interface Packer {
   /** The id, as a packed record begins. How many bytes it takes; 0 if it cannot be packed. */
   packId(id: string): number;
   /**
-   * The record, and what is new in it into the vocabulary, without which it cannot be read. How many bytes it takes; 0 if
-   * it cannot be packed: it is too large, nested too deep, or no JSON.
+   * The record, and what is new in it into the vocabulary, without which it cannot be read. How many bytes it takes; 0
+   * if it cannot be packed: it is too large, nested too deep, or no JSON.
    */
   pack(record: StreamRecord, vocabulary: Vocabulary): number;
 }

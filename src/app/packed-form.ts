@@ -1,8 +1,8 @@
 /**
- * How a record is written as few bytes: its id, its version, when it was created, how long after that it was changed, its
- * owner, its state. The first byte of a value says what it is; a number that goes with that, such as a length, is in the
- * same byte where the range has room, and in those that follow where it has not. Keys, and texts that come again and again,
- * stand as numbers of a vocabulary.
+ * How a record is written as few bytes: its id, its version, when it was created, how long after that it was changed,
+ * its owner, its state. The first byte of a value says what it is; a number that goes with that, such as a length, is
+ * in the same byte where the range has room, and in those that follow where it has not. Keys, and texts that come again
+ * and again, stand as numbers of a vocabulary.
  */
 
 /** Bytes that one record may take: in the place of a larger one, many others can be kept. */

@@ -43,8 +43,9 @@ interface Generation {
  * Keeps to so many bytes, 1 MiB to 4 GiB, and takes them only as they fill. They are halved between two generations:
  * what is put goes into the younger one, and when that is full the older one is thrown away, to begin anew as the
  * younger. So of what was put last as much stays as one of them holds, at least, and a record needs no more than its
- * own few bytes and a slot: no object, no list. To read it does not make it younger: whoever changes an object by it puts
- * the next version, and who does not was served by the store. Earlier versions are waste until their generation goes.
+ * own few bytes and a slot: no object, no list. To read it does not make it younger: whoever changes an object by it
+ * puts the next version, and who does not was served by the store. Earlier versions are waste until their generation
+ * goes.
  */
 export function createStateCache({ kind, bytes }: { kind: string; bytes: number }): StateCache {
   // Ids are chosen by callers, who shall not know which ones meet in a slot.

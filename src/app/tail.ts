@@ -44,8 +44,8 @@ interface Run {
 
 /**
  * The log is read while somebody follows, by one read at a time however many they are. Faults of the store are told to
- * `onError` and tried again, and end nothing. `onRead` is told what is read before those who follow are, without being a
- * reason to read.
+ * `onError` and tried again, and end nothing. `onRead` is told what is read before those who follow are, without being
+ * a reason to read.
  */
 export function createTail({
   store,

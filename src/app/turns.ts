@@ -1,4 +1,7 @@
-/** Runs work so much at a time, and the rest in the order of its coming. What its signal aborts before its turn is not run. */
+/**
+ * Runs work so much at a time, and the rest in the order of its coming. What its signal aborts before its turn is not
+ * run.
+ */
 export function inTurns<Arg, Result>(
   atOnce: number,
   work: (arg: Arg) => Promise<Result>,

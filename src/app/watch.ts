@@ -28,8 +28,8 @@ export interface Watcher {
   /** Hands him an event, or only the place up to which he has seen all. False if he has too much unread to take it. */
   send(cursor: Cursor, event?: RecordedEvent): boolean;
   /**
-   * Undefined if he has little unread, which is never so after he could not be sent something. Otherwise whether he will
-   * have: false once he has read nothing for a while.
+   * Undefined if he has little unread, which is never so after he could not be sent something. Otherwise whether he
+   * will have: false once he has read nothing for a while.
    */
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
@@ -142,8 +142,8 @@ async function stream(
   }
 
   /**
-   * Hands on what the tail brings, until an event comes after which he may no longer be let in, or which he cannot take:
-   * nobody is waited for here. From then on he is one who catches up.
+   * Hands on what the tail brings, until an event comes after which he may no longer be let in, or which he cannot
+   * take: nobody is waited for here. From then on he is one who catches up.
    */
   function live(): Promise<void> {
     return new Promise((resolve) => {

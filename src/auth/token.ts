@@ -40,8 +40,8 @@ export type FindSessionUser = (tokenHash: string) => Promise<{ user: { id: strin
 
 /**
  * Userlock's own tokens are looked up in the store at every call, each with the user who holds it, so a revoked one is
- * refused at once, everywhere. A token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open session stands for its user, who
- * has no grants and may only what a user may do with himself.
+ * refused at once, everywhere. A token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open
+ * session stands for its user, who has no grants and may only what a user may do with himself.
  */
 export function createAuthenticate(parts: {
   store: EventStore;

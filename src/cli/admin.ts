@@ -24,8 +24,9 @@ export interface AdminOperations {
 const ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
 
 /**
- * `userlock admin …`: works on the store itself, with the server down or up. On stdout: the secret alone (token), a line
- * for each user (list), or nothing. Resolves with the exit code. Rejects with UsageError or what the operation rejects with.
+ * `userlock admin …`: works on the store itself, with the server down or up. On stdout: the secret alone (token), a
+ * line for each user (list), or nothing. Resolves with the exit code. Rejects with UsageError or what the operation
+ * rejects with.
  */
 export async function runAdmin(
   args: string[],

@@ -25,8 +25,8 @@ export interface Surroundings {
 
 /**
  * `userlock lock …` and `userlock unlock …`: goes through users page by page. On stdout a line for each who failed: id,
- * reason, message. On stderr how far it is, and a summary. Resolves with the exit code, EX_OK only if all users are what
- * they are meant to be. Rejects with UsageError or the server's error.
+ * reason, message. On stderr how far it is, and a summary. Resolves with the exit code, EX_OK only if all users are
+ * what they are meant to be. Rejects with UsageError or the server's error.
  */
 export async function runBulk(
   action: Job["action"],

@@ -31,8 +31,8 @@ const STEPS: Step[] = [
 type Protocol = (step: Step) => Promise<boolean>;
 
 /**
- * Creates a user, then locks, locks again and unlocks her over each protocol, and shows every request and answer. Throws
- * if an answer is not the one that was to be shown.
+ * Creates a user, then locks, locks again and unlocks her over each protocol, and shows every request and answer.
+ * Throws if an answer is not the one that was to be shown.
  */
 export async function runDemo(url: string, token: string, print: (line: string) => void): Promise<void> {
   const show = createShow(url, token, print);

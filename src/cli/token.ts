@@ -13,8 +13,8 @@ const PAGE = 1_000;
 
 /**
  * `userlock token …`: makes, lists and revokes tokens on a running server. What it prints on stdout is the secret alone
- * (create), a line for each token (list), or nothing (revoke). Resolves with the exit code. Rejects with UsageError or the
- * server's error.
+ * (create), a line for each token (list), or nothing (revoke). Resolves with the exit code. Rejects with UsageError or
+ * the server's error.
  */
 export async function runToken(
   args: string[],

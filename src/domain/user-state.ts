@@ -202,7 +202,9 @@ export function usernameClaims(loginName: string, organization: string | undefin
   ];
 }
 
-/** Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name. */
+/**
+ * Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name.
+ */
 export function claim(username: Username, owner: Owner): string {
   const folded = username.name.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
   // Quoted, for both the id and the name may have any of the characters that could part them.

@@ -23,8 +23,8 @@ export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["out
 }
 
 /**
- * Whether a method changes anything, so that an Idempotency-Key means something. Those that may be called by GET say that
- * they do not; those that must not, for their secrets would be in URLs, are known by their permission.
+ * Whether a method changes anything, so that an Idempotency-Key means something. Those that may be called by GET say
+ * that they do not; those that must not, for their secrets would be in URLs, are known by their permission.
  */
 export function isChanging({ idempotency }: Pick<DescMethodUnary, "idempotency">, permission: Permission): boolean {
   return idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && !permission.endsWith(".read");

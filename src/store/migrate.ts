@@ -2,7 +2,10 @@ import { StoreRefused } from "./port.ts";
 
 export const noStoreAt = (place: string) => new StoreRefused(`There is no store at ${place}: see USERLOCK_STORE.`);
 
-/** One numbered step of a schema: SQL that takes a store from version `index` to `index + 1`. Never edited once released. */
+/**
+ * One numbered step of a schema: SQL that takes a store from version `index` to `index + 1`. Never edited once
+ * released.
+ */
 export type SchemaStep = string;
 
 /**

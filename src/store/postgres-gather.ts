@@ -5,8 +5,8 @@ const MAX_KEYS = 1_000;
 
 /**
  * Answers questions in groups: those that come together, or while others are under way, share one statement. It begins
- * after all of them were asked, so that each sees what was answered before it. `find` resolves with what it has found, by
- * the place of its key, from 1 on.
+ * after all of them were asked, so that each sees what was answered before it. `find` resolves with what it has found,
+ * by the place of its key, from 1 on.
  */
 export function gather<Key, Found>(
   find: (keys: Key[]) => Promise<Map<number, Found>>,

@@ -29,8 +29,8 @@ export interface Hints {
 }
 
 /**
- * Other servers are told by NOTIFY in a statement of its own: within the transactions that write, its lock would let only
- * one of them commit at a time.
+ * Other servers are told by NOTIFY in a statement of its own: within the transactions that write, its lock would let
+ * only one of them commit at a time.
  */
 export function createHints(parts: { url: string; connections: Connections; instance: string }): Hints {
   const { url, connections, instance } = parts;
@@ -88,7 +88,9 @@ export function createHints(parts: { url: string; connections: Connections; inst
     notifying = undefined;
   }
 
-  /** Listens until the signal is aborted; after each connection, also the first, there is a hint for what was missed. */
+  /**
+   * Listens until the signal is aborted; after each connection, also the first, there is a hint for what was missed.
+   */
   async function listenUntil(signal: AbortSignal): Promise<void> {
     for (let attempt = 0; !signal.aborted; ) {
       const client = newClient(url, { query_timeout: PING_TIMEOUT_MS });

@@ -3,12 +3,14 @@ import type { Statement } from "./postgres-connection.ts";
 import { ICU } from "./postgres-schema.ts";
 import { isText } from "./row.ts";
 
-/** Gives a value to the statement, and the name by which its SQL has it: no value from a caller is in the SQL itself. */
+/**
+ * Gives a value to the statement, and the name by which its SQL has it: no value from a caller is in the SQL itself.
+ */
 type Bind = (value: string | number | boolean) => string;
 
 /**
- * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index, is
- * that (postgres-search-columns.ts).
+ * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index,
+ * is that (postgres-search-columns.ts).
  */
 interface Field {
   text: string;

@@ -1,6 +1,9 @@
 /** After how many changes the size of the WAL is looked at. */
 const LOOK_EVERY = 1_000;
-/** From how many pages on the WAL is emptied: 32 MB. The more pages, the more often one that changed again is moved once. */
+/**
+ * From how many pages on the WAL is emptied: 32 MB. The more pages, the more often one that changed again is moved
+ * once.
+ */
 const FULL = 8_000;
 /** How many pages the writer moves between two commits without being missed. */
 const FEW = 500;

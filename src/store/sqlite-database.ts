@@ -43,7 +43,10 @@ export interface Database {
   head(): Cursor;
   loadReceipt(key: string, time: number): Receipt | undefined;
   keep(receipt: Receipt, time: number): boolean;
-  /** Moves pages from the WAL into the file, if it has so many; waits for nobody. Returns how many are still to be moved. */
+  /**
+   * Moves pages from the WAL into the file, if it has so many; waits for nobody. Returns how many are still to be
+   * moved.
+   */
   checkpoint(fromPages: number): number;
   /** Changes whenever another connection has committed. */
   dataVersion(): number;
@@ -90,8 +93,9 @@ function makeDurable(connection: DatabaseSync): void {
 }
 
 /**
- * A commit looks through the whole cache more often than not, and a change is seldom of a page that was changed a moment
- * ago; so the cache is small. The WAL is emptied beforehand, but where that fails the connection that commits does it.
+ * A commit looks through the whole cache more often than not, and a change is seldom of a page that was changed a
+ * moment ago; so the cache is small. The WAL is emptied beforehand, but where that fails the connection that commits
+ * does it.
  */
 function makeFast(connection: DatabaseSync): void {
   connection.exec(`

@@ -8,9 +8,9 @@ interface Question {
 }
 
 /**
- * Answers who is first in a turn of the event loop at once, and all others of that turn together when it ends: each question
- * once, all in one transaction, one behind the other. What runs many times in a row runs several times as fast as what
- * takes its turn with everything else that a call needs; and who is alone waits for nobody.
+ * Answers who is first in a turn of the event loop at once, and all others of that turn together when it ends: each
+ * question once, all in one transaction, one behind the other. What runs many times in a row runs several times as fast
+ * as what takes its turn with everything else that a call needs; and who is alone waits for nobody.
  */
 export function createReads(parts: {
   inOneTransaction(read: () => void): void;

@@ -7,8 +7,8 @@ const LAST = 2n ** 63n - 1n;
 /**
  * Positions of the next events about the users, behind this one if there is one; `count` of them if there are so many.
  *
- * A user's own events are a chain that only leads back. So it is entered near to where they are: descending at the first
- * milestone that is not passed yet, ascending so many milestones further on that there are enough before it.
+ * A user's own events are a chain that only leads back. So it is entered near to where they are: descending at the
+ * first milestone that is not passed yet, ascending so many milestones further on that there are enough before it.
  */
 export function eventsOfUsers(
   connection: DatabaseSync,

@@ -14,8 +14,8 @@ export interface Place {
 }
 
 /**
- * What every store promises in store/port.ts. `shared` tells whether the stores that are opened in one place, at once or
- * one after another, have the same data.
+ * What every store promises in store/port.ts. `shared` tells whether the stores that are opened in one place, at once
+ * or one after another, have the same data.
  */
 export function describeEventStore(name: string, shared: boolean, newPlace: () => Promise<Place>): void {
   describe(name, () => {

@@ -78,7 +78,9 @@ function logOf(id: string): { type: string; time: number }[] {
 
 const micros = (time: Details["created"]) => Number(time?.seconds) * 1e6 + Number(time?.nanos) / 1e3;
 
-/** What a token, a request and a state are answered with; the user is one of the organization named, or the instance's. */
+/**
+ * What a token, a request and a state are answered with; the user is one of the organization named, or the instance's.
+ */
 const REFUSALS: {
   name: string;
   token?: string;

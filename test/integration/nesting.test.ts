@@ -153,7 +153,9 @@ describe.each(WIRES)("as many levels as a message has room for, over $name", (wi
     const filter = `${'{"notFilter":{"query":'.repeat(levels)}{"userIdFilter":{"id":"x"}}${"}}".repeat(levels)}`;
     return isRest ? `[${filter}]` : `{"filters":[${filter}]}`;
   };
-  /** SearchFilter.user_id_filter = 4, NotFilter.query = 1, SearchFilter.not_filter = 3, SearchUsersRequest.filters = 4. */
+  /**
+   * SearchFilter.user_id_filter = 4, NotFilter.query = 1, SearchFilter.not_filter = 3, SearchUsersRequest.filters = 4.
+   */
   const protoFilter = (levels: number) => {
     const innermost = wrapped(Buffer.from("\n\u0001x"), [4], 1);
     return wrapped(wrapped(innermost, [1, 3], levels), [4], 1);

@@ -47,7 +47,10 @@ describe.each(STORES)("a client that loses the connection after the commit and b
   const locksOf = async (id: string) =>
     (await readAll(log)).filter((event) => event.id === id && event.type === "user.locked");
 
-  /** Locks a user through the relay, which lets the call through and holds the answer back; resolves once it is committed. */
+  /**
+   * Locks a user through the relay, which lets the call through and holds the answer back; resolves once it is
+   * committed.
+   */
   async function lockUnheard(name: string, id: string, key: string) {
     const options = { token: ADMIN_TOKEN, headers: { "idempotency-key": key } };
     const door = doors.find((candidate) => candidate.name === name) as Door;

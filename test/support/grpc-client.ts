@@ -23,7 +23,9 @@ import {
 } from "@grpc/grpc-js";
 import { reasonOfGrpcStatus } from "./error-info.ts";
 
-/** The definition that @grpc/grpc-js wants of a service, made from its generated descriptor, as protoc plugins do it. */
+/**
+ * The definition that @grpc/grpc-js wants of a service, made from its generated descriptor, as protoc plugins do it.
+ */
 export function definitionOf(service: DescService): ServiceDefinition {
   const serialize = (method: DescMethod["input"]) => (message: Message) => Buffer.from(toBinary(method, message));
   const deserialize = (method: DescMethod["input"]) => (bytes: Buffer) => fromBinary(method, bytes) as Message;

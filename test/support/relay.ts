@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A TCP relay on a free port in front of a server, to see what a client and the server really send, and to cut it off. */
+/**
+ * A TCP relay on a free port in front of a server, to see what a client and the server really send, and to cut it off.
+ */
 export async function startRelay(target: { host: string; port: number }) {
   const sockets = new Set<Socket>();
   let isHeld = false;

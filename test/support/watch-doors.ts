@@ -225,7 +225,9 @@ export function queryOf(request: Request): string {
   return query.toString();
 }
 
-/** Read as browsers read it (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). */
+/**
+ * Read as browsers read it (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+ */
 function overSse(url: string): Source {
   return async (request, { headers, timeoutMs, signal }, onMessage) => {
     const timeout = timeoutMs === undefined ? {} : { "connect-timeout-ms": String(timeoutMs) };

@@ -21,7 +21,9 @@ const FAILED = "login_failed";
 const IN = "login_succeeded";
 const YEAR = 366 * 24 * 3_600;
 
-/** Locks, each by five wrong passwords, so far apart that each has ended before the next and nothing is in its window. */
+/**
+ * Locks, each by five wrong passwords, so far apart that each has ended before the next and nothing is in its window.
+ */
 const locks = (count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => wrongs(5, from + index * 10_000)).flat();
 

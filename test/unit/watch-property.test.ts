@@ -42,7 +42,9 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ act: fc.constant("turns" as const), count: fc.integer({ min: 1, max: 8 }) }) },
 );
 
-/** The same store, whose answers take as many turns of the event loop as it is told, and some of whose hints get lost. */
+/**
+ * The same store, whose answers take as many turns of the event loop as it is told, and some of whose hints get lost.
+ */
 function unsteady(store: EventStore, turns: number[], hints: boolean[]): EventStore {
   let [calls, appends] = [0, 0];
   async function late<Result>(answer: Promise<Result>): Promise<Result> {
