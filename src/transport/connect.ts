@@ -20,7 +20,7 @@ import { type Channel, type ChannelLimits, createChannel, type Streamed } from "
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf } from "./frames.ts";
 import type { Limits } from "./limits.ts";
-import type { Place } from "./place.ts";
+import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
 
@@ -30,7 +30,7 @@ export interface ConnectDoor {
   find(path: string): UniversalHandler | undefined;
   serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<Streamed>;
   /** What a caller of a path without a handler is told, if he speaks one of the three. */
-  refuse(exchange: Exchange, place: Place, call: Call): Answer | undefined;
+  refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
 }
 
 /** One call on its way through Connect's handler. */

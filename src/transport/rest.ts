@@ -12,14 +12,14 @@ import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-str
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
-import type { Place } from "./place.ts";
+import type { RequestPath } from "./request-path.ts";
 import { errorDetails, plainAnswer, statusAnswer } from "./status.ts";
 
 /** Answers shorter than this, in bytes, are not compressed. */
 const COMPRESS_FROM_BYTES = 1_024;
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
-export type RestDoor = (exchange: Exchange, place: Place, call: Call) => Promise<Answer | Streamed>;
+export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
 class HttpRefusal extends Error {
@@ -42,7 +42,7 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
 
-  async function answer(exchange: Exchange, { path, query }: Place, call: Call): Promise<Answer | Streamed> {
+  async function answer(exchange: Exchange, { path, query }: RequestPath, call: Call): Promise<Answer | Streamed> {
     const { verb, headers } = exchange;
     const match = router.match(verb, path);
     if ("allowed" in match) throw noRoute(verb, path, match.allowed);
@@ -66,9 +66,9 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
     return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
   }
 
-  return async (exchange, place, call) => {
+  return async (exchange, requestPath, call) => {
     try {
-      return await answer(exchange, place, call);
+      return await answer(exchange, requestPath, call);
     } catch (error) {
       if (!(error instanceof HttpRefusal)) return statusAnswer(pipeline.explain(error, call));
       return statusAnswer(pipeline.explain(error.error, call), error.status, error.headers);

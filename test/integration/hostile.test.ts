@@ -67,7 +67,8 @@ describe("a request without a usable authority or path is answered with 400", ()
     ["an empty Host", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"],
     ["HTTP/1.0 without a Host", "GET /healthz HTTP/1.0\r\n\r\n"],
     ["HTTP/1.1 without a Host", "GET /healthz HTTP/1.1\r\n\r\n"],
-    ["a path that is another authority", "GET //a:b:c/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["Host: a/b", "GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n"],
+    ["a backslash in the path", "GET /\\x/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ["a URL that is none", "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
   ])("%s", async (_what, request) => {
     await answerTo([request], BAD_REQUEST);
@@ -86,6 +87,13 @@ describe("a request without a usable authority or path is answered with 400", ()
     }
   });
 });
+
+test.each(["//x/healthz", "//a:b:c/", "//x/userlock.v3alpha.UserService/LockUser"])(
+  "the path %s is not taken for one that a proxy lets nobody call",
+  async (path) => {
+    await answerTo([`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n`], /^HTTP\/1\.1 404 /);
+  },
+);
 
 describe("the preface of HTTP/2", () => {
   const block = headerBlock({ ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" });
