@@ -161,6 +161,7 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
     });
     const reflected = [...services, HealthService, ServerReflection, ServerReflectionV1alpha];
     const reflect = createReflection(reflected, [file_google_rpc_error_details]);
+    const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
     const listener = await listen({
       host: config.host,
       port: config.port,
@@ -176,8 +177,9 @@ export async function start(config: Config, log: Logger, changedLimits: Partial<
         corsOrigins: config.corsOrigins,
         limits,
         newId,
-        onFailure: (error) => log.error({ err: error }, "a request failed outside of a call"),
+        onFailure,
       }),
+      onFailure,
     });
     const sweeping = expireLocks({
       store,

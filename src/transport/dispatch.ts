@@ -35,6 +35,8 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
   const pathOf = createPathOf();
 
   return (exchange) => {
+    // Its end was told before anybody could listen.
+    if (exchange.isGone) return;
     const requestId = requestIdOf(exchange, doors.newId);
     const gone = new AbortController();
     let isAnswered = false;
@@ -94,7 +96,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     if (usual) {
       return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer.body)));
     }
-    return serve(exchange, requestPath, call, unreadBody(exchange.body));
+    return serve(exchange, requestPath, call, unreadBody(exchange));
   }
 
   async function serve(

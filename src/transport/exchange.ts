@@ -33,8 +33,8 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** Network address of the client. */
   readonly address: string | undefined;
-  /** The request's content. */
-  readonly body: Readable;
+  /** The request's content, for who begins to read it: a client that waits to be asked for it is asked (RFC 9110, section 10.1.1). */
+  content(): Readable;
   /** Where the response's content goes. */
   readonly out: Writable;
   /** Whether nobody is there any more to take a response. */
@@ -58,10 +58,13 @@ export class Http1Exchange implements Exchange {
   readonly httpVersion = "1.1";
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  /** Whether the client sends no content before it is asked for it. */
+  #awaitsContinue: boolean;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, { expectsContinue }: { expectsContinue: boolean }) {
     this.#request = request;
     this.#response = response;
+    this.#awaitsContinue = expectsContinue;
     // What goes wrong is met where the bytes are read or written.
     request.on("error", ignore);
     response.on("error", ignore);
@@ -91,7 +94,9 @@ export class Http1Exchange implements Exchange {
     return this.#request.socket.remoteAddress;
   }
 
-  get body(): Readable {
+  content(): Readable {
+    if (this.#awaitsContinue && !this.#response.headersSent) this.#response.writeContinue();
+    this.#awaitsContinue = false;
     return this.#request;
   }
 
@@ -150,10 +155,12 @@ export class Http2Exchange implements Exchange {
   readonly httpVersion = "2.0";
   readonly headers: IncomingHttpHeaders;
   readonly #stream: ServerHttp2Stream;
+  #awaitsContinue: boolean;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
     this.headers = headers;
     this.#stream = stream;
+    this.#awaitsContinue = headers.expect?.toLowerCase() === "100-continue";
     stream.on("error", ignore);
   }
 
@@ -178,7 +185,11 @@ export class Http2Exchange implements Exchange {
     return this.#stream.session?.socket.remoteAddress;
   }
 
-  get body(): Readable {
+  content(): Readable {
+    if (this.#awaitsContinue && !this.isGone && !this.#stream.headersSent) {
+      this.#stream.additionalHeaders({ ":status": constants.HTTP_STATUS_CONTINUE });
+    }
+    this.#awaitsContinue = false;
     return this.#stream;
   }
 
@@ -187,7 +198,8 @@ export class Http2Exchange implements Exchange {
   }
 
   get isGone(): boolean {
-    return this.#stream.destroyed;
+    // One that the client has reset is closed first, and takes nothing more.
+    return this.#stream.destroyed || this.#stream.closed;
   }
 
   onClose(listener: () => void): void {

@@ -1,4 +1,4 @@
-import { createServer as createHttp1Server } from "node:http";
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
@@ -28,8 +28,10 @@ export async function listen(options: {
   tls?: { cert: string; key: string } | undefined;
   limits: Limits;
   onExchange(exchange: Exchange): void;
+  /** Told of a request that could not even be taken in. */
+  onFailure(error: unknown): void;
 }): Promise<Listener> {
-  const { host, port, tls, limits, onExchange } = options;
+  const { host, port, tls, limits } = options;
   const sockets = new Set<Socket>();
   /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
   const waiting = new Set<Socket>();
@@ -37,6 +39,31 @@ export async function listen(options: {
   const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
+
+  /** What is thrown in a listener of an event ends the process; of a request, it ends the request. */
+  function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
+    try {
+      options.onExchange(toExchange());
+    } catch (error) {
+      options.onFailure(error);
+      request.destroy();
+    }
+  }
+
+  function takeHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const { socket } = request;
+    waiting.delete(socket);
+    running.set(socket, (running.get(socket) ?? 0) + 1);
+    response.on("close", () => {
+      const left = (running.get(socket) as number) - 1;
+      running.set(socket, left);
+      if (left > 0) return;
+      if (closing) socket.end();
+      else if (!socket.destroyed) waiting.add(socket);
+    });
+    if (closing) response.setHeader("Connection", "close");
+    take(request, () => new Http1Exchange(request, response, { expectsContinue }));
+  }
 
   const http1 = createHttp1Server(
     {
@@ -46,21 +73,10 @@ export async function listen(options: {
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
     },
-    (request, response) => {
-      const { socket } = request;
-      waiting.delete(socket);
-      running.set(socket, (running.get(socket) ?? 0) + 1);
-      response.on("close", () => {
-        const left = (running.get(socket) as number) - 1;
-        running.set(socket, left);
-        if (left > 0) return;
-        if (closing) socket.end();
-        else if (!socket.destroyed) waiting.add(socket);
-      });
-      if (closing) response.setHeader("Connection", "close");
-      onExchange(new Http1Exchange(request, response));
-    },
+    (request, response) => takeHttp1(request, response, false),
   );
+  // Else Node asks for the content of every request, whoever sends it.
+  http1.on("checkContinue", (request, response) => takeHttp1(request, response, true));
   // It never listens itself, and only the event starts the clock of its timeouts.
   http1.emit("listening");
 
@@ -69,11 +85,8 @@ export async function listen(options: {
     // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
     maxSessionMemory: 64,
   });
-  http2.on("stream", (stream, headers) => {
-    // RFC 9110, section 10.1.1; over HTTP/1.1 Node says so itself.
-    if (headers.expect?.toLowerCase() === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    onExchange(new Http2Exchange(stream, headers));
-  });
+  // The stream may have been reset by now: Node tells of it a moment after it came.
+  http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
   http2.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));

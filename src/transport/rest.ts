@@ -94,9 +94,10 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 }
 
 /** The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than `timeoutMs`. */
-async function readBody({ headers, body }: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+async function readBody(exchange: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+  const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(body, limit, timeoutMs);
+  const bytes = await readWhole(exchange.content(), limit, timeoutMs);
   if (bytes.byteLength === 0) return bytes;
   const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {

@@ -80,18 +80,18 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
   }
 
   async function serve(
-    { headers, body }: Exchange,
+    exchange: Exchange,
     call: Call,
     protocol: Protocol,
     { method, maxBytes }: { method: DescMethod; maxBytes: number },
   ): Promise<Answer | Unusual> {
     const { format } = protocol;
-    const gzip = acceptsGzip(headerOf(headers, protocol.accepted));
+    const gzip = acceptsGzip(headerOf(exchange.headers, protocol.accepted));
     try {
       const admitted = await pipeline.admit(method, call);
       const patience = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
-      const { bytes, isWhole } = await readUpTo(body, protocol.contentBytes(maxBytes), patience);
-      if (!isWhole) return { body: unreadBody(body, bytes) };
+      const { bytes, isWhole } = await readUpTo(exchange.content(), protocol.contentBytes(maxBytes), patience);
+      if (!isWhole) return { body: unreadBody(exchange, bytes) };
       const request = read(protocol, method.input, bytes, maxBytes);
       if (!request) return { body: whole(bytes) };
       const response = await admitted(request);

@@ -249,6 +249,34 @@ test("thousands of streams that are opened and reset end the connection", async 
   });
 });
 
+const USERS = "/resources/v3alpha/users";
+test.each([
+  ["waits to be asked for its content", 0, { ":method": "POST", ":path": USERS, expect: "100-continue" }],
+  ["asks for a stream", END_STREAM, { ":method": "GET", ":path": "/resources/v3alpha/events/_watch" }],
+])("a request that %s is reset in the packet that it comes in", async (_what, flags, headers) => {
+  const block = headerBlock({ ":scheme": "http", ":authority": "localhost", ...headers });
+  const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_PROTOCOL_ERROR]);
+  const { socket, write, received } = await openRaw(server.url);
+  try {
+    write(
+      Buffer.concat([
+        PREFACE,
+        frame(FRAME.SETTINGS, 0, 0),
+        frame(FRAME.HEADERS, END_HEADERS | flags, 1, block),
+        frame(FRAME.RST_STREAM, 0, 1, cancel),
+        frame(FRAME.PING, 0, 0, Buffer.alloc(8)),
+      ]),
+    );
+    const end = performance.now() + 2_000;
+    while (!frameTypes(received()).includes(FRAME.PING) && performance.now() < end) await sleep(5);
+    await sleep(100);
+    expect(frameTypes(received())).toContain(FRAME.PING);
+    expect(frameTypes(received())).not.toContain(FRAME.HEADERS);
+  } finally {
+    socket.destroy();
+  }
+});
+
 describe("random bytes", () => {
   const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
   const following = (beginning: Uint8Array | string, rest: fc.Arbitrary<Buffer>) =>
