@@ -8,6 +8,9 @@ import type { Limits } from "./limits.ts";
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
+/** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
+const LAST_WORDS_MS = 1_000;
+
 export interface Listener {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   url: string;
@@ -90,7 +93,6 @@ export async function listen(options: {
   http2.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
-    closeWhenIdle(session, limits.sessionIdleMs);
     if (closing) session.close();
   });
   http2.on("sessionError", () => {});
@@ -103,6 +105,7 @@ export async function listen(options: {
     // A client that half-closes would leave its session behind.
     socket.allowHalfOpen = false;
     waiting.delete(socket);
+    http2.once("session", (session) => closeWhenIdle(session, socket, limits.sessionIdleMs));
     http2.emit("connection", socket);
   }
 
@@ -192,22 +195,36 @@ function tellApart(
   socket.on("close", () => clearTimeout(timer));
 }
 
-/** Says GOAWAY to a connection that had no open stream for a while. */
-function closeWhenIdle(session: ServerHttp2Session, idleMs: number): void {
+/**
+ * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open, it
+ * ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
+ */
+function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
   let open = 0;
+  let timer: NodeJS.Timeout;
+  const awaitEnd = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
+  };
   const close = () => {
     session.close();
-    // The client that does not answer is not waited for.
-    setTimeout(() => session.destroy(), 1_000).unref();
+    awaitEnd();
   };
-  let timer = setTimeout(close, idleMs);
+  const onIdle = () => {
+    if (session.closed) awaitEnd();
+    else timer = setTimeout(close, idleMs);
+  };
   session.on("stream", (stream) => {
     open++;
     clearTimeout(timer);
     stream.on("close", () => {
       open--;
-      if (open === 0 && !session.closed) timer = setTimeout(close, idleMs);
+      if (open === 0) onIdle();
     });
   });
+  session.on("goaway", () => {
+    if (open === 0) awaitEnd();
+  });
   session.on("close", () => clearTimeout(timer));
+  onIdle();
 }
