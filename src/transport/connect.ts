@@ -19,6 +19,7 @@ import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./bod
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf } from "./frames.ts";
+import { COMPRESS_FROM_BYTES } from "./gzip.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
@@ -54,6 +55,7 @@ function visitOf(values: ContextValues): Visit {
 
 const OPTIONS = {
   acceptCompression: [compressionGzip],
+  compressMinBytes: COMPRESS_FROM_BYTES,
   readMaxBytes: MAX_MESSAGE_BYTES,
   jsonOptions: { registry: errorDetails },
 };

@@ -13,6 +13,7 @@ import { createPathOf, type RequestPath } from "./request-path.ts";
 import type { RestDoor } from "./rest.ts";
 import { statusAnswer, wrongVerb } from "./status.ts";
 import type { UnaryDoor } from "./unary.ts";
+import { createUnread } from "./unread.ts";
 import type { WebDoor } from "./web.ts";
 
 export interface Doors {
@@ -32,7 +33,9 @@ export interface Doors {
 
 /** Finds the door for a request and sends back what comes out of it. It never throws. */
 export function createDispatch(doors: Doors): (exchange: Exchange) => void {
+  const { streamEndMs } = doors.limits;
   const pathOf = createPathOf();
+  const unread = createUnread(streamEndMs);
 
   return (exchange) => {
     // Its end was told before anybody could listen.
@@ -41,13 +44,15 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     const gone = new AbortController();
     let isAnswered = false;
     exchange.onClose(() => {
-      if (!isAnswered) gone.abort();
+      if (isAnswered) unread.delete(exchange);
+      else gone.abort();
     });
     respond(exchange, requestId, gone.signal)
       .then(async (response) => {
-        if (isStreamed(response)) await writeStreamed(response, exchange, doors.limits);
+        if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
         else exchange.answer(response);
         isAnswered = true;
+        if (!exchange.isGone) unread.add(exchange);
       })
       .catch((error) => {
         if (!exchange.isGone) doors.onFailure(error);

@@ -39,6 +39,8 @@ export interface Exchange {
   readonly out: Writable;
   /** Whether nobody is there any more to take a response. */
   readonly isGone: boolean;
+  /** Whether the response waits for that to an earlier request on the same connection. */
+  readonly isInLine: boolean;
   /** Calls the listener once no more can be written, be it that all of it was. */
   onClose(listener: () => void): void;
   answer(answer: Answer): void;
@@ -108,13 +110,16 @@ export class Http1Exchange implements Exchange {
     return this.#response.destroyed;
   }
 
+  get isInLine(): boolean {
+    return this.#response.socket === null;
+  }
+
   onClose(listener: () => void): void {
     this.#response.once("close", listener);
   }
 
   answer({ status, headers, body, trailers }: Answer): void {
-    const isChunked = trailers !== undefined || body === undefined;
-    this.begin(status, isChunked ? headers : { "content-length": String(Buffer.byteLength(body)), ...headers });
+    this.begin(status, headers);
     if (trailers) this.#response.addTrailers(trailers);
     this.#response.end(body);
   }
@@ -200,6 +205,10 @@ export class Http2Exchange implements Exchange {
   get isGone(): boolean {
     // One that the client has reset is closed first, and takes nothing more.
     return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  get isInLine(): boolean {
+    return false;
   }
 
   onClose(listener: () => void): void {

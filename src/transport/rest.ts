@@ -10,13 +10,11 @@ import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
+import { COMPRESS_FROM_BYTES, gzip } from "./gzip.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { errorDetails, plainAnswer, statusAnswer } from "./status.ts";
-
-/** Answers shorter than this, in bytes, are not compressed. */
-const COMPRESS_FROM_BYTES = 1_024;
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
@@ -126,6 +124,5 @@ async function success(method: DescMethod, json: Uint8Array, accepted = ""): Pro
   const wantsGzip =
     json.byteLength >= COMPRESS_FROM_BYTES && /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted);
   if (!wantsGzip) return plainAnswer(status, headers, json);
-  const compressed = await compressionGzip.compress(json as Uint8Array<ArrayBuffer>);
-  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, compressed);
+  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, await gzip(json));
 }

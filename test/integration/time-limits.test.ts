@@ -15,6 +15,7 @@ const LIMITS = {
   keepAliveMs: 600,
   sessionIdleMs: 600,
   bodyMs: 600,
+  streamEndMs: 600,
 };
 /** No limit takes effect before its time, and none later than this. */
 const LATEST_MS = 4_000;
@@ -50,14 +51,17 @@ async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array
 }
 
 /** Sends this on a connection and keeps its own half of it open; resolves when the server has let go of it nevertheless. */
-async function untilLetGo(first: Uint8Array): Promise<void> {
+async function untilLetGo(
+  first: Uint8Array,
+  { reads = true, keepOn = PING }: { reads?: boolean; keepOn?: Uint8Array | string } = {},
+): Promise<void> {
   const { hostname, port } = new URL(server.url);
   const socket = tcpConnect({ host: hostname, port: Number(port), allowHalfOpen: true });
   // Who writes to a connection that the other side has let go of is told so.
-  const writing = setInterval(() => socket.write(PING), 100);
+  const writing = setInterval(() => socket.write(keepOn), 100);
   try {
     socket.write(first);
-    socket.resume();
+    if (reads) socket.resume();
     const [error] = await once(socket, "error", { signal: AbortSignal.timeout(LATEST_MS) });
     expect(error).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
   } finally {
@@ -172,6 +176,39 @@ describe("a body that nobody waits for", () => {
     } finally {
       session.destroy();
     }
+  });
+});
+
+describe("an answer that its client does not read", () => {
+  test("ends its stream, and not the connection, over HTTP/2", async () => {
+    const { socket, write, received } = await openRaw(server.url);
+    const types = () => frameTypes(received());
+    try {
+      const noWindow = frame(
+        FRAME.SETTINGS,
+        0,
+        0,
+        Buffer.from([0, constants.NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0, 0, 0, 0]),
+      );
+      const get = frame(FRAME.HEADERS, END_STREAM | END_HEADERS, 1, headerBlock(GET));
+      const start = performance.now();
+      write(Buffer.concat([PREFACE, noWindow, get]));
+      while (!types().includes(FRAME.RST_STREAM) && performance.now() - start < LATEST_MS) await sleep(5);
+      expect(types()).toEqual(expect.arrayContaining([FRAME.HEADERS, FRAME.RST_STREAM]));
+      expect(performance.now() - start).toBeGreaterThan(LIMITS.streamEndMs - 50);
+      expect(types()).not.toContain(FRAME.GOAWAY);
+    } finally {
+      socket.destroy();
+    }
+  });
+
+  test("ends the connection over HTTP/1.1", async () => {
+    const rest = WIRES.find(({ name }) => name === "REST")!;
+    const user = rest.encode({ userId: "large", data: { note: "x".repeat(60_000) } });
+    expect(rest.read(await exchange(server.url, rest.request(user)))).toMatchObject({ code: "OK" });
+    const get = `GET /resources/v3alpha/users/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
+    // More than the buffers between the two take.
+    await bystander.isServedDuring(() => untilLetGo(Buffer.from(get.repeat(500)), { reads: false, keepOn: get }));
   });
 });
 
