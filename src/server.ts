@@ -167,6 +167,7 @@ export async function start(
     });
     const reflected = [...services, HealthService, ServerReflection, ServerReflectionV1alpha];
     const reflect = createReflection(reflected, [file_google_rpc_error_details]);
+    const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
     const listener = await listen({
       host: config.host,
       port: config.port,
@@ -182,8 +183,9 @@ export async function start(
         corsOrigins: config.corsOrigins,
         limits,
         newId,
-        onFailure: (error) => log.error({ err: error }, "a request failed outside of a call"),
+        onFailure,
       }),
+      onFailure,
     });
     const sweeping = expireLocks({
       store,

@@ -301,7 +301,9 @@ function withDeadline<Result>(
     const ended = ends.find(([signal]) => signal.aborted);
     if (isSet && timeoutMs <= 0) return end(timeIsUp());
     if (ended) return end(ended[1]());
-    work(controller.signal).then(
+    // Not all handlers are async, and what one throws must not leave the timer behind.
+    const started = async () => work(controller.signal);
+    started().then(
       (result) => {
         forget();
         resolve(result);

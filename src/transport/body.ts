@@ -3,6 +3,7 @@ import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import { oncePer } from "../rpc/once-per.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -71,12 +72,15 @@ export function readUpTo(
   });
 }
 
-/** What is not read yet, behind what is. Throws CANCELLED. */
-export async function* unreadBody(source: Readable, ...read: Uint8Array[]): AsyncGenerator<Uint8Array> {
+/** What is not read yet, behind what is; the client is asked for it when it is. Throws CANCELLED. */
+export async function* unreadBody(
+  exchange: Pick<Exchange, "content">,
+  ...read: Uint8Array[]
+): AsyncGenerator<Uint8Array> {
   yield* read;
   try {
     // Who destroys the request when it is not read to its end takes the connection from under the answer.
-    yield* source.iterator({ destroyOnReturn: false });
+    yield* exchange.content().iterator({ destroyOnReturn: false });
   } catch {
     throw cutShort();
   }

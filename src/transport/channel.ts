@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type { Message } from "@bufbuild/protobuf";
 import type { Outlet } from "../rpc/invoke.ts";
@@ -108,23 +107,15 @@ function drains(out: Writable, stallMs: number): Promise<boolean> {
 }
 
 /**
- * Writes the response, and between its first bytes and its last those of its channel. Nobody who does not read is waited
- * for longer than `streamEndMs` once it is written. Rejects with what the body throws.
+ * Writes the response, and between its first bytes and its last those of its channel. Who takes nothing of what has no
+ * channel for `stallMs` is cut off. Rejects with what the body throws.
  */
 export async function writeStreamed(
   { status, headers, body, trailers, live }: Streamed,
   exchange: Exchange,
-  { streamEndMs }: Pick<Limits, "streamEndMs">,
+  stallMs: number,
 ): Promise<void> {
   const { out } = exchange;
-  const closed = Promise.withResolvers<void>();
-  let cut: NodeJS.Timeout | undefined;
-  let isClosed = false;
-  exchange.onClose(() => {
-    isClosed = true;
-    clearTimeout(cut);
-    closed.resolve();
-  });
   const chunks = body[Symbol.asyncIterator]();
   try {
     let chunk = await chunks.next();
@@ -133,13 +124,11 @@ export async function writeStreamed(
     live?.channel.open(out, live.encode);
     while (!chunk.done) {
       chunk = await chunks.next();
-      if (chunk.done || isClosed) continue;
-      if (!out.write(chunk.value) && !live) await Promise.race([closed.promise, once(out, "drain")]);
+      if (chunk.done || exchange.isGone) continue;
+      if (!out.write(chunk.value) && !live && !(await drains(out, stallMs))) exchange.cut();
     }
   } finally {
     void chunks.return?.().catch(() => {});
   }
-  if (isClosed || exchange.isGone) return;
-  cut = setTimeout(() => exchange.cut(), streamEndMs);
-  exchange.end(trailers && Object.fromEntries(trailers));
+  if (!exchange.isGone) exchange.end(trailers && Object.fromEntries(trailers));
 }

@@ -19,8 +19,9 @@ import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./bod
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf } from "./frames.ts";
+import { COMPRESS_FROM_BYTES } from "./gzip.ts";
 import type { Limits } from "./limits.ts";
-import type { Place } from "./place.ts";
+import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
 
@@ -30,7 +31,7 @@ export interface ConnectDoor {
   find(path: string): UniversalHandler | undefined;
   serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<Streamed>;
   /** What a caller of a path without a handler is told, if he speaks one of the three. */
-  refuse(exchange: Exchange, place: Place, call: Call): Answer | undefined;
+  refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
 }
 
 /** One call on its way through Connect's handler. */
@@ -54,6 +55,7 @@ function visitOf(values: ContextValues): Visit {
 
 const OPTIONS = {
   acceptCompression: [compressionGzip],
+  compressMinBytes: COMPRESS_FROM_BYTES,
   readMaxBytes: MAX_MESSAGE_BYTES,
   jsonOptions: { registry: errorDetails },
 };

@@ -9,10 +9,11 @@ import { type Answer, type Exchange, headerOf } from "./exchange.ts";
 import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
 import type { IntrospectionDoor } from "./introspection.ts";
 import type { Limits } from "./limits.ts";
-import { createPlaceOf, type Place } from "./place.ts";
+import { createPathOf, type RequestPath } from "./request-path.ts";
 import type { RestDoor } from "./rest.ts";
 import { statusAnswer, wrongVerb } from "./status.ts";
 import type { UnaryDoor } from "./unary.ts";
+import { createUnread } from "./unread.ts";
 import type { WebDoor } from "./web.ts";
 
 export interface Doors {
@@ -32,20 +33,26 @@ export interface Doors {
 
 /** Finds the door for a request and sends back what comes out of it. It never throws. */
 export function createDispatch(doors: Doors): (exchange: Exchange) => void {
-  const placeOf = createPlaceOf();
+  const { streamEndMs } = doors.limits;
+  const pathOf = createPathOf();
+  const unread = createUnread(streamEndMs);
 
   return (exchange) => {
+    // Its end was told before anybody could listen.
+    if (exchange.isGone) return;
     const requestId = requestIdOf(exchange, doors.newId);
     const gone = new AbortController();
     let isAnswered = false;
     exchange.onClose(() => {
-      if (!isAnswered) gone.abort();
+      if (isAnswered) unread.delete(exchange);
+      else gone.abort();
     });
     respond(exchange, requestId, gone.signal)
       .then(async (response) => {
-        if (isStreamed(response)) await writeStreamed(response, exchange, doors.limits);
+        if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
         else exchange.answer(response);
         isAnswered = true;
+        if (!exchange.isGone) unread.add(exchange);
       })
       .catch((error) => {
         if (!exchange.isGone) doors.onFailure(error);
@@ -55,8 +62,8 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
 
   async function respond(exchange: Exchange, requestId: string, signal: AbortSignal): Promise<Answer | Streamed> {
     const { verb, headers } = exchange;
-    const place = placeOf(exchange);
-    if (!place) {
+    const requestPath = pathOf(exchange);
+    if (!requestPath) {
       const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
       return statusAnswer(error, undefined, { "x-request-id": requestId });
     }
@@ -69,7 +76,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
       timeoutMs: undefined,
       signal,
     };
-    const response = isPreflight(exchange) ? { status: 204, headers: {} } : await enter(exchange, place, call);
+    const response = isPreflight(exchange) ? { status: 204, headers: {} } : await enter(exchange, requestPath, call);
     const cors = corsHeaders(exchange, doors.corsOrigins);
     const vary = [response.headers.vary, cors.vary].filter((value) => value !== undefined).join(", ");
     return {
@@ -85,31 +92,37 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     };
   }
 
-  function enter(exchange: Exchange, place: Place, call: Call): Promise<Answer | Streamed> | Answer | Streamed {
-    const usual = place.query === "" ? doors.unary?.(exchange, place.path, call) : undefined;
-    if (usual) return usual.then((answer) => ("status" in answer ? answer : serve(exchange, place, call, answer.body)));
-    return serve(exchange, place, call, unreadBody(exchange.body));
+  function enter(
+    exchange: Exchange,
+    requestPath: RequestPath,
+    call: Call,
+  ): Promise<Answer | Streamed> | Answer | Streamed {
+    const usual = requestPath.query === "" ? doors.unary?.(exchange, requestPath.path, call) : undefined;
+    if (usual) {
+      return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer.body)));
+    }
+    return serve(exchange, requestPath, call, unreadBody(exchange));
   }
 
   async function serve(
     exchange: Exchange,
-    place: Place,
+    requestPath: RequestPath,
     call: Call,
     body: AsyncIterable<Uint8Array>,
   ): Promise<Answer | Streamed> {
     const { verb } = exchange;
-    const { path } = place;
+    const { path, href } = requestPath;
     const handler = doors.connect.find(path);
     if (!handler) {
       return (
-        doors.connect.refuse(exchange, place, call) ??
+        doors.connect.refuse(exchange, requestPath, call) ??
         doors.web(verb, path) ??
         doors.introspection(exchange, path, call) ??
-        doors.rest(exchange, place, call)
+        doors.rest(exchange, requestPath, call)
       );
     }
     if (!handler.allowedMethods.includes(verb)) return wrongVerb(handler.allowedMethods);
-    const request = toUniversal(exchange, body, call.signal);
+    const request = toUniversal(exchange, href, body, call.signal);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request, maxBytesOf(handler.method)), call))
       : await doors.connect.serve(handler, request, call);
@@ -126,13 +139,17 @@ function isStreamed(response: Answer | Streamed): response is Streamed {
 }
 
 /** The request as Connect's handlers take it. */
-function toUniversal(exchange: Exchange, body: AsyncIterable<Uint8Array>, signal: AbortSignal): UniversalServerRequest {
-  const { httpVersion, verb, target, scheme, authority } = exchange;
+function toUniversal(
+  { httpVersion, verb, headers }: Exchange,
+  url: string,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): UniversalServerRequest {
   const header = new Headers();
-  for (const [name, value] of Object.entries(exchange.headers)) {
+  for (const [name, value] of Object.entries(headers)) {
     if (!name.startsWith(":")) for (const each of [value ?? []].flat()) header.append(name, each);
   }
-  return { httpVersion, method: verb, url: new URL(target, `${scheme}://${authority}`).href, header, body, signal };
+  return { httpVersion, method: verb, url, header, body, signal };
 }
 
 function requestIdOf({ headers }: Exchange, newId: () => string): string {

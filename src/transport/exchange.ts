@@ -33,12 +33,14 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** Network address of the client. */
   readonly address: string | undefined;
-  /** The request's content. */
-  readonly body: Readable;
+  /** The request's content, for who begins to read it: a client that waits to be asked for it is asked (RFC 9110, section 10.1.1). */
+  content(): Readable;
   /** Where the response's content goes. */
   readonly out: Writable;
   /** Whether nobody is there any more to take a response. */
   readonly isGone: boolean;
+  /** Whether the response waits for that to an earlier request on the same connection. */
+  readonly isInLine: boolean;
   /** Calls the listener once no more can be written, be it that all of it was. */
   onClose(listener: () => void): void;
   answer(answer: Answer): void;
@@ -58,10 +60,13 @@ export class Http1Exchange implements Exchange {
   readonly httpVersion = "1.1";
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  /** Whether the client sends no content before it is asked for it. */
+  #awaitsContinue: boolean;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, { expectsContinue }: { expectsContinue: boolean }) {
     this.#request = request;
     this.#response = response;
+    this.#awaitsContinue = expectsContinue;
     // What goes wrong is met where the bytes are read or written.
     request.on("error", ignore);
     response.on("error", ignore);
@@ -91,7 +96,9 @@ export class Http1Exchange implements Exchange {
     return this.#request.socket.remoteAddress;
   }
 
-  get body(): Readable {
+  content(): Readable {
+    if (this.#awaitsContinue && !this.#response.headersSent) this.#response.writeContinue();
+    this.#awaitsContinue = false;
     return this.#request;
   }
 
@@ -103,13 +110,16 @@ export class Http1Exchange implements Exchange {
     return this.#response.destroyed;
   }
 
+  get isInLine(): boolean {
+    return this.#response.socket === null;
+  }
+
   onClose(listener: () => void): void {
     this.#response.once("close", listener);
   }
 
   answer({ status, headers, body, trailers }: Answer): void {
-    const isChunked = trailers !== undefined || body === undefined;
-    this.begin(status, isChunked ? headers : { "content-length": String(Buffer.byteLength(body)), ...headers });
+    this.begin(status, headers);
     if (trailers) this.#response.addTrailers(trailers);
     this.#response.end(body);
   }
@@ -150,10 +160,12 @@ export class Http2Exchange implements Exchange {
   readonly httpVersion = "2.0";
   readonly headers: IncomingHttpHeaders;
   readonly #stream: ServerHttp2Stream;
+  #awaitsContinue: boolean;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
     this.headers = headers;
     this.#stream = stream;
+    this.#awaitsContinue = headers.expect?.toLowerCase() === "100-continue";
     stream.on("error", ignore);
   }
 
@@ -178,7 +190,11 @@ export class Http2Exchange implements Exchange {
     return this.#stream.session?.socket.remoteAddress;
   }
 
-  get body(): Readable {
+  content(): Readable {
+    if (this.#awaitsContinue && !this.isGone && !this.#stream.headersSent) {
+      this.#stream.additionalHeaders({ ":status": constants.HTTP_STATUS_CONTINUE });
+    }
+    this.#awaitsContinue = false;
     return this.#stream;
   }
 
@@ -187,7 +203,12 @@ export class Http2Exchange implements Exchange {
   }
 
   get isGone(): boolean {
-    return this.#stream.destroyed;
+    // One that the client has reset is closed first, and takes nothing more.
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  get isInLine(): boolean {
+    return false;
   }
 
   onClose(listener: () => void): void {

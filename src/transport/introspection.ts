@@ -18,14 +18,14 @@ const PATH = "/oauth/v2/introspect";
 const FORM = "application/x-www-form-urlencoded";
 
 export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): IntrospectionDoor {
-  async function answer({ headers, body }: Exchange, call: Call): Promise<Answer> {
+  async function answer(exchange: Exchange, call: Call): Promise<Answer> {
     try {
       const admitted = await pipeline.admit(SessionService.method.introspectToken, call);
-      const type = headers["content-type"] ?? "(none)";
+      const type = exchange.headers["content-type"] ?? "(none)";
       if (type.split(";")[0]?.trim().toLowerCase() !== FORM) {
         return statusAnswer(refusal("INVALID_REQUEST", `The body must be a form: send "Content-Type: ${FORM}".`), 415);
       }
-      const bytes = await readWhole(body, MAX_MESSAGE_BYTES, bodyMs);
+      const bytes = await readWhole(exchange.content(), MAX_MESSAGE_BYTES, bodyMs);
       const token = new URLSearchParams(bytes.toString("utf8")).get("token") ?? "";
       const response = await admitted(create(IntrospectTokenRequestSchema, { token }));
       return plainAnswer(200, { "content-type": "application/json" }, toJson(response as never));

@@ -28,7 +28,7 @@ export interface Limits {
   watcherStallMs: number;
   /** Until a client is sent a sign of life, and until his right to the stream is looked at again. */
   heartbeatMs: number;
-  /** How long the end of a stream waits for a client who does not read. */
+  /** How long an answer, or the end of a stream, waits for a client who does not read. */
   streamEndMs: number;
 }
 

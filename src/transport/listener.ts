@@ -1,4 +1,4 @@
-import { createServer as createHttp1Server } from "node:http";
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
@@ -7,6 +7,9 @@ import type { Limits } from "./limits.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
+const LAST_WORDS_MS = 1_000;
 
 export interface Listener {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
@@ -28,8 +31,10 @@ export async function listen(options: {
   tls?: { cert: string; key: string } | undefined;
   limits: Limits;
   onExchange(exchange: Exchange): void;
+  /** Told of a request that could not even be taken in. */
+  onFailure(error: unknown): void;
 }): Promise<Listener> {
-  const { host, port, tls, limits, onExchange } = options;
+  const { host, port, tls, limits } = options;
   const sockets = new Set<Socket>();
   /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
   const waiting = new Set<Socket>();
@@ -37,6 +42,31 @@ export async function listen(options: {
   const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
+
+  /** What is thrown in a listener of an event ends the process; of a request, it ends the request. */
+  function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
+    try {
+      options.onExchange(toExchange());
+    } catch (error) {
+      options.onFailure(error);
+      request.destroy();
+    }
+  }
+
+  function takeHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const { socket } = request;
+    waiting.delete(socket);
+    running.set(socket, (running.get(socket) ?? 0) + 1);
+    response.on("close", () => {
+      const left = (running.get(socket) as number) - 1;
+      running.set(socket, left);
+      if (left > 0) return;
+      if (closing) socket.end();
+      else if (!socket.destroyed) waiting.add(socket);
+    });
+    if (closing) response.setHeader("Connection", "close");
+    take(request, () => new Http1Exchange(request, response, { expectsContinue }));
+  }
 
   const http1 = createHttp1Server(
     {
@@ -46,21 +76,10 @@ export async function listen(options: {
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
     },
-    (request, response) => {
-      const { socket } = request;
-      waiting.delete(socket);
-      running.set(socket, (running.get(socket) ?? 0) + 1);
-      response.on("close", () => {
-        const left = (running.get(socket) as number) - 1;
-        running.set(socket, left);
-        if (left > 0) return;
-        if (closing) socket.end();
-        else if (!socket.destroyed) waiting.add(socket);
-      });
-      if (closing) response.setHeader("Connection", "close");
-      onExchange(new Http1Exchange(request, response));
-    },
+    (request, response) => takeHttp1(request, response, false),
   );
+  // Else Node asks for the content of every request, whoever sends it.
+  http1.on("checkContinue", (request, response) => takeHttp1(request, response, true));
   // It never listens itself, and only the event starts the clock of its timeouts.
   http1.emit("listening");
 
@@ -69,15 +88,11 @@ export async function listen(options: {
     // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
     maxSessionMemory: 64,
   });
-  http2.on("stream", (stream, headers) => {
-    // RFC 9110, section 10.1.1; over HTTP/1.1 Node says so itself.
-    if (headers.expect?.toLowerCase() === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    onExchange(new Http2Exchange(stream, headers));
-  });
+  // The stream may have been reset by now: Node tells of it a moment after it came.
+  http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
   http2.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
-    closeWhenIdle(session, limits.sessionIdleMs);
     if (closing) session.close();
   });
   http2.on("sessionError", () => {});
@@ -90,6 +105,7 @@ export async function listen(options: {
     // A client that half-closes would leave its session behind.
     socket.allowHalfOpen = false;
     waiting.delete(socket);
+    http2.once("session", (session) => closeWhenIdle(session, socket, limits.sessionIdleMs));
     http2.emit("connection", socket);
   }
 
@@ -179,22 +195,36 @@ function tellApart(
   socket.on("close", () => clearTimeout(timer));
 }
 
-/** Says GOAWAY to a connection that had no open stream for a while. */
-function closeWhenIdle(session: ServerHttp2Session, idleMs: number): void {
+/**
+ * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open, it
+ * ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
+ */
+function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
   let open = 0;
+  let timer: NodeJS.Timeout;
+  const awaitEnd = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
+  };
   const close = () => {
     session.close();
-    // The client that does not answer is not waited for.
-    setTimeout(() => session.destroy(), 1_000).unref();
+    awaitEnd();
   };
-  let timer = setTimeout(close, idleMs);
+  const onIdle = () => {
+    if (session.closed) awaitEnd();
+    else timer = setTimeout(close, idleMs);
+  };
   session.on("stream", (stream) => {
     open++;
     clearTimeout(timer);
     stream.on("close", () => {
       open--;
-      if (open === 0 && !session.closed) timer = setTimeout(close, idleMs);
+      if (open === 0) onIdle();
     });
   });
+  session.on("goaway", () => {
+    if (open === 0) awaitEnd();
+  });
   session.on("close", () => clearTimeout(timer));
+  onIdle();
 }

@@ -10,16 +10,14 @@ import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
+import { COMPRESS_FROM_BYTES, gzip } from "./gzip.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
-import type { Place } from "./place.ts";
+import type { RequestPath } from "./request-path.ts";
 import { errorDetails, plainAnswer, statusAnswer } from "./status.ts";
 
-/** Answers shorter than this, in bytes, are not compressed. */
-const COMPRESS_FROM_BYTES = 1_024;
-
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
-export type RestDoor = (exchange: Exchange, place: Place, call: Call) => Promise<Answer | Streamed>;
+export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
 class HttpRefusal extends Error {
@@ -42,7 +40,7 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
 
-  async function answer(exchange: Exchange, { path, query }: Place, call: Call): Promise<Answer | Streamed> {
+  async function answer(exchange: Exchange, { path, query }: RequestPath, call: Call): Promise<Answer | Streamed> {
     const { verb, headers } = exchange;
     const match = router.match(verb, path);
     if ("allowed" in match) throw noRoute(verb, path, match.allowed);
@@ -66,9 +64,9 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
     return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
   }
 
-  return async (exchange, place, call) => {
+  return async (exchange, requestPath, call) => {
     try {
-      return await answer(exchange, place, call);
+      return await answer(exchange, requestPath, call);
     } catch (error) {
       if (!(error instanceof HttpRefusal)) return statusAnswer(pipeline.explain(error, call));
       return statusAnswer(pipeline.explain(error.error, call), error.status, error.headers);
@@ -94,9 +92,10 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 }
 
 /** The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than `timeoutMs`. */
-async function readBody({ headers, body }: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+async function readBody(exchange: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+  const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(body, limit, timeoutMs);
+  const bytes = await readWhole(exchange.content(), limit, timeoutMs);
   if (bytes.byteLength === 0) return bytes;
   const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {
@@ -125,6 +124,5 @@ async function success(method: DescMethod, json: Uint8Array, accepted = ""): Pro
   const wantsGzip =
     json.byteLength >= COMPRESS_FROM_BYTES && /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted);
   if (!wantsGzip) return plainAnswer(status, headers, json);
-  const compressed = await compressionGzip.compress(json as Uint8Array<ArrayBuffer>);
-  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, compressed);
+  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, await gzip(json));
 }

@@ -37,7 +37,7 @@ export function challengeOf({ code, message, details }: RpcError): string | unde
   return `${realm}, error="invalid_token", error_description="${message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?")}"`;
 }
 
-/** An answer that says how long it is, in every version of HTTP. */
+/** An answer with a body and no trailers: it says how long it is, in every version of HTTP. */
 export function plainAnswer(status: number, headers: Fields, body: Uint8Array | string): Answer {
   return { status, headers: { ...headers, "content-length": String(Buffer.byteLength(body)) }, body };
 }

@@ -30,6 +30,7 @@ import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { maxBytesOf, readUpTo, unreadBody } from "./body.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
+import { COMPRESS_FROM_BYTES, gzip as compress } from "./gzip.ts";
 import type { Limits } from "./limits.ts";
 import { grpcStatusOf, toConnectError } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
@@ -41,9 +42,6 @@ export interface Unusual {
 
 /** Answers a call of the path, or says that it is unusual; undefined if it can be seen to be without reading. */
 export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer | Unusual> | undefined;
-
-/** Compressed from here on, bytes, for clients who accept it; Connect's router has the same bound. */
-const COMPRESS_FROM_BYTES = 1_024;
 
 /** The flag of a message that is compressed: [G] Compressed-Flag. */
 const COMPRESSED = 1;
@@ -80,18 +78,18 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
   }
 
   async function serve(
-    { headers, body }: Exchange,
+    exchange: Exchange,
     call: Call,
     protocol: Protocol,
     { method, maxBytes }: { method: DescMethod; maxBytes: number },
   ): Promise<Answer | Unusual> {
     const { format } = protocol;
-    const gzip = acceptsGzip(headerOf(headers, protocol.accepted));
+    const gzip = acceptsGzip(headerOf(exchange.headers, protocol.accepted));
     try {
       const admitted = await pipeline.admit(method, call);
       const patience = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
-      const { bytes, isWhole } = await readUpTo(body, protocol.contentBytes(maxBytes), patience);
-      if (!isWhole) return { body: unreadBody(body, bytes) };
+      const { bytes, isWhole } = await readUpTo(exchange.content(), protocol.contentBytes(maxBytes), patience);
+      if (!isWhole) return { body: unreadBody(exchange, bytes) };
       const request = read(protocol, method.input, bytes, maxBytes);
       if (!request) return { body: whole(bytes) };
       const response = await admitted(request);
@@ -164,8 +162,6 @@ function frame(bytes: Uint8Array, gzip: boolean, flag = 0): Buffer | Promise<Buf
   return compress(bytes).then((compressed) => envelope(compressed, flag | COMPRESSED));
 }
 
-const compress = (bytes: Uint8Array) => compressionGzip.compress(bytes as Uint8Array<ArrayBuffer>);
-
 const OK: Fields = { "grpc-status": "0" };
 
 /** gRPC: a frame, then the status in trailers. */
@@ -208,11 +204,11 @@ function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protoco
     },
     async success(message, gzip) {
       const body = Buffer.concat([coding.write(await frame(message, gzip)), okTrailers]);
-      return { status: 200, headers: headers(gzip), body };
+      return plainAnswer(200, headers(gzip), body);
     },
     async failure(error, gzip) {
       const trailers = trailerSerialize(setTrailerStatus(new Headers(), error));
-      return { status: 200, headers: headers(gzip), body: coding.write(await frame(trailers, gzip, trailerFlag)) };
+      return plainAnswer(200, headers(gzip), coding.write(await frame(trailers, gzip, trailerFlag)));
     },
   };
 }

@@ -67,7 +67,8 @@ describe("a request without a usable authority or path is answered with 400", ()
     ["an empty Host", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"],
     ["HTTP/1.0 without a Host", "GET /healthz HTTP/1.0\r\n\r\n"],
     ["HTTP/1.1 without a Host", "GET /healthz HTTP/1.1\r\n\r\n"],
-    ["a path that is another authority", "GET //a:b:c/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["Host: a/b", "GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n"],
+    ["a backslash in the path", "GET /\\x/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ["a URL that is none", "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
   ])("%s", async (_what, request) => {
     await answerTo([request], BAD_REQUEST);
@@ -86,6 +87,13 @@ describe("a request without a usable authority or path is answered with 400", ()
     }
   });
 });
+
+test.each(["//x/healthz", "//a:b:c/", "//x/userlock.v3alpha.UserService/LockUser"])(
+  "the path %s is not taken for one that a proxy lets nobody call",
+  async (path) => {
+    await answerTo([`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n`], /^HTTP\/1\.1 404 /);
+  },
+);
 
 describe("the preface of HTTP/2", () => {
   const block = headerBlock({ ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" });
@@ -239,6 +247,34 @@ test("thousands of streams that are opened and reset end the connection", async 
       expect(frameTypes(await connection.closed())).toContain(FRAME.GOAWAY);
     }
   });
+});
+
+const USERS = "/resources/v3alpha/users";
+test.each([
+  ["waits to be asked for its content", 0, { ":method": "POST", ":path": USERS, expect: "100-continue" }],
+  ["asks for a stream", END_STREAM, { ":method": "GET", ":path": "/resources/v3alpha/events/_watch" }],
+])("a request that %s is reset in the packet that it comes in", async (_what, flags, headers) => {
+  const block = headerBlock({ ":scheme": "http", ":authority": "localhost", ...headers });
+  const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_PROTOCOL_ERROR]);
+  const { socket, write, received } = await openRaw(server.url);
+  try {
+    write(
+      Buffer.concat([
+        PREFACE,
+        frame(FRAME.SETTINGS, 0, 0),
+        frame(FRAME.HEADERS, END_HEADERS | flags, 1, block),
+        frame(FRAME.RST_STREAM, 0, 1, cancel),
+        frame(FRAME.PING, 0, 0, Buffer.alloc(8)),
+      ]),
+    );
+    const end = performance.now() + 2_000;
+    while (!frameTypes(received()).includes(FRAME.PING) && performance.now() < end) await sleep(5);
+    await sleep(100);
+    expect(frameTypes(received())).toContain(FRAME.PING);
+    expect(frameTypes(received())).not.toContain(FRAME.HEADERS);
+  } finally {
+    socket.destroy();
+  }
 });
 
 describe("random bytes", () => {

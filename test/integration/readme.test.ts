@@ -226,7 +226,7 @@ describe("the tables say what the code does", () => {
       "who watch at once": LIMITS.watchers.toLocaleString("en"),
       "unread of a stream of events; taking nothing of it": `${(LIMITS.watcherBytes / 1024).toLocaleString("en")} KiB; ${LIMITS.watcherStallMs / 1000} s`,
       "a stream of events without a message": `${LIMITS.heartbeatMs / 1000} s`,
-      "the end of a stream that its client does not read": `${LIMITS.streamEndMs / 1000} s`,
+      "an answer, or the end of a stream, that its client does not read": `${LIMITS.streamEndMs / 1000} s`,
     });
     expect(readme).toContain(`A call takes ${LIMITS.callMs / 1000} s at most`);
     expect(readme).toContain(`lets calls finish for up to ${LIMITS.drainMs / 1000} s`);

@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { connect, constants } from "node:http2";
+import { connect as tcpConnect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { exchange, openRaw } from "../support/http.ts";
-import { END_STREAM, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../support/http2-frames.ts";
+import { END_HEADERS, END_STREAM, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../support/http2-frames.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES } from "../support/wires.ts";
 
@@ -14,6 +15,7 @@ const LIMITS = {
   keepAliveMs: 600,
   sessionIdleMs: 600,
   bodyMs: 600,
+  streamEndMs: 600,
 };
 /** No limit takes effect before its time, and none later than this. */
 const LATEST_MS = 4_000;
@@ -48,6 +50,27 @@ async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array
   });
 }
 
+/** Sends this on a connection and keeps its own half of it open; resolves when the server has let go of it nevertheless. */
+async function untilLetGo(
+  first: Uint8Array,
+  { reads = true, keepOn = PING }: { reads?: boolean; keepOn?: Uint8Array | string } = {},
+): Promise<void> {
+  const { hostname, port } = new URL(server.url);
+  const socket = tcpConnect({ host: hostname, port: Number(port), allowHalfOpen: true });
+  // Who writes to a connection that the other side has let go of is told so.
+  const writing = setInterval(() => socket.write(keepOn), 100);
+  try {
+    socket.write(first);
+    if (reads) socket.resume();
+    const [error] = await once(socket, "error", { signal: AbortSignal.timeout(LATEST_MS) });
+    expect(error).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) });
+  } finally {
+    clearInterval(writing);
+    socket.destroy();
+  }
+}
+
+const PING = frame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const HTTP2_START = Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]);
 const GET = { ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" };
 
@@ -156,6 +179,82 @@ describe("a body that nobody waits for", () => {
   });
 });
 
+describe("an answer that its client does not read", () => {
+  test("ends its stream, and not the connection, over HTTP/2", async () => {
+    const { socket, write, received } = await openRaw(server.url);
+    const types = () => frameTypes(received());
+    try {
+      const noWindow = frame(
+        FRAME.SETTINGS,
+        0,
+        0,
+        Buffer.from([0, constants.NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0, 0, 0, 0]),
+      );
+      const get = frame(FRAME.HEADERS, END_STREAM | END_HEADERS, 1, headerBlock(GET));
+      const start = performance.now();
+      write(Buffer.concat([PREFACE, noWindow, get]));
+      while (!types().includes(FRAME.RST_STREAM) && performance.now() - start < LATEST_MS) await sleep(5);
+      expect(types()).toEqual(expect.arrayContaining([FRAME.HEADERS, FRAME.RST_STREAM]));
+      expect(performance.now() - start).toBeGreaterThan(LIMITS.streamEndMs - 50);
+      expect(types()).not.toContain(FRAME.GOAWAY);
+    } finally {
+      socket.destroy();
+    }
+  });
+
+  test("ends the connection over HTTP/1.1", async () => {
+    const rest = WIRES.find(({ name }) => name === "REST")!;
+    const user = rest.encode({ userId: "large", data: { note: "x".repeat(60_000) } });
+    expect(rest.read(await exchange(server.url, rest.request(user)))).toMatchObject({ code: "OK" });
+    const get = `GET /resources/v3alpha/users/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
+    // More than the buffers between the two take.
+    await bystander.isServedDuring(() => untilLetGo(Buffer.from(get.repeat(500)), { reads: false, keepOn: get }));
+  });
+});
+
+describe("a connection whose client has said GOAWAY is closed", () => {
+  const goaway = frame(FRAME.GOAWAY, 0, 0, Buffer.alloc(8));
+  const get = frame(FRAME.HEADERS, END_STREAM | END_HEADERS, 1, headerBlock(GET));
+  const post = frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock({ ...GET, ":method": "POST" }));
+
+  test.each<[string, Buffer[]]>([
+    ["and nothing else", [goaway]],
+    ["behind a request", [get, goaway]],
+    ["before a request", [goaway, get]],
+    ["behind a request that does not end", [post, goaway]],
+    ["twice", [goaway, get, goaway]],
+  ])("%s, though he does not hang up", async (_what, frames) => {
+    await untilLetGo(Buffer.concat([HTTP2_START, ...frames]));
+  });
+
+  test("once its last stream has ended, and not before", async () => {
+    const { socket, write, received } = await openRaw(server.url);
+    try {
+      const watch = {
+        ...GET,
+        ":method": "POST",
+        ":path": "/grpc.health.v1.Health/Watch",
+        "content-type": "application/grpc",
+      };
+      write(
+        Buffer.concat([
+          HTTP2_START,
+          frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock(watch)),
+          frame(FRAME.DATA, END_STREAM, 1, Buffer.alloc(5)),
+          goaway,
+        ]),
+      );
+      await sleep(2 * LIMITS.sessionIdleMs + 1_000);
+      expect(socket.closed).toBe(false);
+      expect(frameTypes(received())).toContain(FRAME.DATA);
+      write(frame(FRAME.RST_STREAM, 0, 1, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL])));
+      if (!socket.closed) await once(socket, "close", { signal: AbortSignal.timeout(LATEST_MS) });
+    } finally {
+      socket.destroy();
+    }
+  });
+});
+
 describe("an idle connection is closed", () => {
   test("of HTTP/1.1, after its last answer", async () => {
     const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -189,6 +288,17 @@ describe("an idle connection is closed", () => {
     const { received, milliseconds } = await untilClosed(HTTP2_START);
     expect(frameTypes(received)).toContain(FRAME.GOAWAY);
     expect(milliseconds).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
+  });
+
+  test("of HTTP/2, though the client neither answers the GOAWAY nor hangs up", async () => {
+    await untilLetGo(HTTP2_START);
+  });
+
+  test("of HTTP/2, though its one request was reset in the packet that it came in", async () => {
+    const post = frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock({ ...GET, ":method": "POST" }));
+    const cancel = frame(FRAME.RST_STREAM, 0, 1, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]));
+    const { received } = await untilClosed(Buffer.concat([HTTP2_START, post, cancel]));
+    expect(frameTypes(received)).toContain(FRAME.GOAWAY);
   });
 
   test("but not one with an open stream", async () => {

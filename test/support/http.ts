@@ -4,7 +4,10 @@ import { connect as http2Connect } from "node:http2";
 import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
 
-/** A request as it goes over the wire; a body that is not all there at once is sent as it comes. */
+/**
+ * A request as it goes over the wire. A body that is not all there at once is sent as it comes; with the header `expect`
+ * it is sent once the server asks for it.
+ */
 export interface HttpRequest {
   version?: 1 | 2;
   verb?: string;
@@ -35,7 +38,10 @@ async function overHttp1(url: string, { verb = "POST", path, headers, body, ca }
   answered.catch(() => {});
   // The server may answer, and close, before it has read everything.
   request.on("error", () => {});
-  send(request, body);
+  if (headers?.expect) {
+    request.on("continue", () => send(request, body));
+    request.flushHeaders();
+  } else send(request, body);
   const [response] = await answered;
   const bytes = Buffer.concat(await response.toArray());
   request.destroy();
@@ -58,7 +64,8 @@ async function overHttp2(url: string, { verb = "POST", path, headers, body, ca }
     stream.on("trailers", (all: Record<string, string>) => {
       trailers = toHeaders(all);
     });
-    if (body !== undefined) send(stream, body);
+    if (headers?.expect) stream.on("continue", () => send(stream, body));
+    else if (body !== undefined) send(stream, body);
     const [head] = await answered;
     const bytes = Buffer.concat(await stream.toArray());
     return { status: Number(head[":status"]), headers: toHeaders(head), trailers, body: bytes };

@@ -1,0 +1,44 @@
+import type { Exchange } from "./exchange.ts";
+
+/** What a request asks for, as the URL standard writes it: without segments that go away. */
+export interface RequestPath {
+  path: string;
+  /** Without the question mark. */
+  query: string;
+  /** The whole URL, with the authority by which the client knows the server. */
+  href: string;
+}
+
+/** A path in which the URL standard changes nothing: no escapes, no empty segment, none that is "." or "..". */
+const PLAIN_PATH = /^(?:\/(?!\.\.?(?:\/|$))[\w.~@:-]+)+$/;
+
+/** The URL standard takes "\" in a path for "/"; whoever guards paths in front of the server may not. */
+const AMBIGUOUS_PATH = /^[^?]*\\/;
+
+/** What ends an authority, or stands before it, within a URL: it would make the Host a part of the path. */
+const NOT_IN_AUTHORITY = /[/\\?#@]/;
+
+/**
+ * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is a
+ * caller's mistake and nobody else's trouble.
+ */
+export function createPathOf(): (
+  request: Pick<Exchange, "target" | "authority" | "scheme">,
+) => RequestPath | undefined {
+  /** The last authority that was found to be one: nearly all requests have the same. */
+  let good: string | undefined;
+
+  return ({ target, authority, scheme }) => {
+    if (authority === undefined) return undefined;
+    const base = `${scheme}://${authority}`;
+    if (authority !== good) {
+      if (NOT_IN_AUTHORITY.test(authority) || !URL.canParse(base)) return undefined;
+      good = authority;
+    }
+    if (PLAIN_PATH.test(target)) return { path: target, query: "", href: base + target };
+    if (AMBIGUOUS_PATH.test(target)) return undefined;
+    // Origin-form is a path whatever it begins with: against a base, "//x/y" would be the path "/y" of the host "x".
+    const url = target.startsWith("/") ? URL.parse(base + target) : URL.parse(target, base);
+    return url ? { path: url.pathname, query: url.search.slice(1), href: url.href } : undefined;
+  };
+}
