@@ -15,7 +15,8 @@ const LIMITS = {
   keepAliveMs: 600,
   sessionIdleMs: 600,
   bodyMs: 600,
-  streamEndMs: 600,
+  // More than what follows an answered request is read for.
+  streamEndMs: 1_500,
 };
 /** No limit takes effect before its time, and none later than this. */
 const LATEST_MS = 4_000;
