@@ -19,7 +19,7 @@ export function tooLarge(limit: number): RpcError {
 }
 
 /** The error of a request whose connection ended before it did. */
-export function cutShort(): RpcError {
+function cutShort(): RpcError {
   return refusal("CANCELLED", "The connection ended before the request did.");
 }
 

@@ -18,9 +18,9 @@ const RETRY_MS = 1_000;
 
 /**
  * WatchEvents as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id of each is
- * its cursor, by which a browser resumes of its own accord. What has only an id is no event for it, but moves its place.
- * Rejects with an RpcError if the stream ends before its first message; an error that comes later is an event `error`
- * with a google.rpc.Status.
+ * its cursor, by which a browser resumes of its own accord. What has only an id is no event for it, but moves its
+ * place. Rejects with an RpcError if the stream ends before its first message; an error that comes later is an event
+ * `error` with a google.rpc.Status.
  */
 export async function eventStream(
   pipeline: Pipeline,

@@ -19,8 +19,8 @@ export interface Answer {
 }
 
 /**
- * A request and its response, alike over HTTP/1.1 and HTTP/2, with nothing between them and Node's streams. The response
- * is written either by `answer`, or by `begin`, `out` and `end`.
+ * A request and its response, alike over HTTP/1.1 and HTTP/2, with nothing between them and Node's streams. The
+ * response is written either by `answer`, or by `begin`, `out` and `end`.
  */
 export interface Exchange {
   readonly httpVersion: "1.1" | "2.0";
@@ -33,7 +33,10 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** Network address of the client. */
   readonly address: string | undefined;
-  /** The request's content, for who begins to read it: a client that waits to be asked for it is asked (RFC 9110, section 10.1.1). */
+  /**
+   * The request's content, for who begins to read it: a client that waits to be asked for it is asked (RFC 9110,
+   * section 10.1.1).
+   */
   content(): Readable;
   /** Where the response's content goes. */
   readonly out: Writable;

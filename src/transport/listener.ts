@@ -196,8 +196,8 @@ function tellApart(
 }
 
 /**
- * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open, it
- * ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
+ * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open,
+ * it ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
  */
 function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
   let open = 0;

@@ -19,8 +19,8 @@ const AMBIGUOUS_PATH = /^[^?]*\\/;
 const NOT_IN_AUTHORITY = /[/\\?#@]/;
 
 /**
- * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is a
- * caller's mistake and nobody else's trouble.
+ * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is
+ * a caller's mistake and nobody else's trouble.
  */
 export function createPathOf(): (
   request: Pick<Exchange, "target" | "authority" | "scheme">,

@@ -91,7 +91,10 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
   return new HttpRefusal(405, error, { allow });
 }
 
-/** The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than `timeoutMs`. */
+/**
+ * The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than
+ * `timeoutMs`.
+ */
 async function readBody(exchange: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
   const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);

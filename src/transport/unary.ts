@@ -1,7 +1,7 @@
 /**
- * The hot door. It serves the calls that nearly all calls are: one message in, one out, not compressed, of gRPC, gRPC-Web
- * or Connect. Whatever is unusual about a request is left to Connect's own router, which has the last word on all
- * protocols: this door has no error of its own for what a client sends.
+ * The hot door. It serves the calls that nearly all calls are: one message in, one out, not compressed, of gRPC,
+ * gRPC-Web or Connect. Whatever is unusual about a request is left to Connect's own router, which has the last word on
+ * all protocols: this door has no error of its own for what a client sends.
  *
  * Written from
  *   [G] gRPC over HTTP/2: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
@@ -111,7 +111,9 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
   };
 }
 
-/** [G] Timeout, [C] Connect-Timeout-Ms, in milliseconds; NaN if it is malformed. One that no timer can wait for is none. */
+/**
+ * [G] Timeout, [C] Connect-Timeout-Ms, in milliseconds; NaN if it is malformed. One that no timer can wait for is none.
+ */
 function timeoutOf(header: string | undefined, { timeout }: Protocol): number | undefined {
   if (header === undefined) return undefined;
   const parse = timeout === "grpc-timeout" ? parseGrpcTimeout : parseConnectTimeout;
@@ -120,7 +122,9 @@ function timeoutOf(header: string | undefined, { timeout }: Protocol): number | 
   return timeoutMs > MAX_TIMER_MS ? undefined : timeoutMs;
 }
 
-/** [G] Message-Accept-Encoding, [C] Accept-Encoding. Who names none may be sent what he sent, which was not compressed. */
+/**
+ * [G] Message-Accept-Encoding, [C] Accept-Encoding. Who names none may be sent what he sent, which was not compressed.
+ */
 function acceptsGzip(accepted: string | undefined): boolean {
   if (!accepted?.includes(compressionGzip.name)) return false;
   return accepted.split(",").some((name) => name.trim() === compressionGzip.name);

@@ -51,7 +51,9 @@ async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array
   });
 }
 
-/** Sends this on a connection and keeps its own half of it open; resolves when the server has let go of it nevertheless. */
+/**
+ * Sends this on a connection and keeps its own half of it open; resolves when the server has let go of it nevertheless.
+ */
 async function untilLetGo(
   first: Uint8Array,
   { reads = true, keepOn = PING }: { reads?: boolean; keepOn?: Uint8Array | string } = {},

@@ -5,8 +5,8 @@ import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
 
 /**
- * A request as it goes over the wire. A body that is not all there at once is sent as it comes; with the header `expect`
- * it is sent once the server asks for it.
+ * A request as it goes over the wire. A body that is not all there at once is sent as it comes; with the header
+ * `expect` it is sent once the server asks for it.
  */
 export interface HttpRequest {
   version?: 1 | 2;
