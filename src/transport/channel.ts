@@ -1,9 +1,9 @@
-import type { Writable } from "node:stream";
 import type { Message } from "@bufbuild/protobuf";
 import type { Outlet } from "../rpc/invoke.ts";
 import type { Exchange, Fields } from "./exchange.ts";
 import type { Encode } from "./frames.ts";
 import type { Limits } from "./limits.ts";
+import { createOutflow, type Outflow } from "./outflow.ts";
 
 /** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
 const MAX_HELD = 100;
@@ -16,7 +16,7 @@ export interface Channel extends Outlet {
   /** The first message, which goes no other way; undefined if the stream ends before it. */
   first(ended: Promise<void>): Promise<Message | undefined>;
   /** Sends what has come meanwhile, and from now on each message as it comes. */
-  open(out: Writable, encode: Encode): void;
+  open(outflow: Outflow, encode: Encode): void;
 }
 
 /** A response that comes in pieces. */
@@ -37,19 +37,10 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
   const held: Message[] = [];
   let isFirst = true;
   let isRefused = false;
-  let target: Writable | undefined;
+  let target: Outflow | undefined;
   let encodeFor: Encode;
   const opened = Promise.withResolvers<boolean>();
   const first = Promise.withResolvers<Message>();
-
-  function write(out: Writable, frame: Buffer): void {
-    // What is sent in one go is written in one go.
-    if (out.writableCorked === 0) {
-      out.cork();
-      process.nextTick(() => out.uncork());
-    }
-    out.write(frame);
-  }
 
   function hold(message: Message): boolean {
     if (held.length >= MAX_HELD) return false;
@@ -62,48 +53,26 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
   return {
     send(message) {
       if (!target) return hold(message);
-      if (target.destroyed) return true;
+      if (target.isGone) return true;
       const frame = encodeFor(message);
-      const unread = target.writableLength;
+      const { unread } = target;
       isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
-      if (!isRefused) write(target, frame);
+      if (!isRefused) target.write(frame);
       return !isRefused;
     },
     ready() {
       if (!target) return opened.promise;
-      if (target.destroyed || target.writableLength <= (isRefused ? 0 : watcherBytes / 4)) return undefined;
-      return drains(target, watcherStallMs);
+      if (target.isGone || target.unread <= (isRefused ? 0 : watcherBytes / 4)) return undefined;
+      return target.drained(watcherStallMs);
     },
     first: async (ended) => (await Promise.race([first.promise, ended])) ?? undefined,
-    open(out, encode) {
-      target = out;
+    open(outflow, encode) {
+      target = outflow;
       encodeFor = encode;
-      for (const message of held.splice(0)) write(out, encode(message));
+      for (const message of held.splice(0)) outflow.write(encode(message));
       opened.resolve(true);
     },
   };
-}
-
-/** Whether all that is written is taken, or nobody is there to take it; false once nothing was taken for `stallMs`. */
-function drains(out: Writable, stallMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    let unread = out.writableLength;
-    let since = performance.now();
-    const settle = (result: boolean) => {
-      clearInterval(timer);
-      out.off("drain", onDrain).off("close", onDrain);
-      resolve(result);
-    };
-    const onDrain = () => settle(true);
-    // Not for the stall alone: of a few bytes no "drain" is told.
-    const timer = setInterval(() => {
-      if (out.writableLength === 0) return settle(true);
-      if (out.writableLength < unread) since = performance.now();
-      else if (performance.now() - since >= stallMs) settle(false);
-      unread = out.writableLength;
-    }, stallMs / 10);
-    out.on("drain", onDrain).on("close", onDrain);
-  });
 }
 
 /**
@@ -115,20 +84,23 @@ export async function writeStreamed(
   exchange: Exchange,
   stallMs: number,
 ): Promise<void> {
-  const { out } = exchange;
+  const outflow = createOutflow(exchange.out);
   const chunks = body[Symbol.asyncIterator]();
   try {
     let chunk = await chunks.next();
     exchange.begin(status, headers, trailers !== undefined);
-    if (!chunk.done) out.write(chunk.value);
-    live?.channel.open(out, live.encode);
+    if (!chunk.done) outflow.write(chunk.value);
+    live?.channel.open(outflow, live.encode);
     while (!chunk.done) {
       chunk = await chunks.next();
       if (chunk.done || exchange.isGone) continue;
-      if (!out.write(chunk.value) && !live && !(await drains(out, stallMs))) exchange.cut();
+      outflow.write(chunk.value);
+      if (!live && !(await outflow.drained(stallMs))) exchange.cut();
     }
   } finally {
     void chunks.return?.().catch(() => {});
   }
-  if (!exchange.isGone) exchange.end(trailers && Object.fromEntries(trailers));
+  if (exchange.isGone) return;
+  outflow.flush();
+  exchange.end(trailers && Object.fromEntries(trailers));
 }

@@ -12,6 +12,7 @@ import { eventMethods } from "../../src/rpc/events.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { createChannel } from "../../src/transport/channel.ts";
 import { type Encode, framesOf, inBase64 } from "../../src/transport/frames.ts";
+import { createOutflow } from "../../src/transport/outflow.ts";
 import { until } from "../support/appends.ts";
 import { happen, VIEWER } from "../support/watching.ts";
 
@@ -54,7 +55,7 @@ describe("a channel", () => {
     const first = channel.first(new Promise(() => {}));
     for (const cursor of ["1", "2", "3"]) expect(channel.send(message(cursor))).toBe(true);
     expect(await first).toMatchObject({ cursor: "1" });
-    channel.open(out, frames.proto);
+    channel.open(createOutflow(out), frames.proto);
     channel.send(message("4"));
     await sleep(0);
     expect(cursors(chunks)).toEqual(["2", "3", "4"]);
@@ -67,7 +68,7 @@ describe("a channel", () => {
     while (channel.send(message(String(sent)))) sent++;
     expect(sent).toBeLessThan(200);
     const ready = channel.ready();
-    channel.open(out, frames.proto);
+    channel.open(createOutflow(out), frames.proto);
     expect(await ready).toBe(true);
     await sleep(0);
     expect(cursors(chunks)).toEqual(Array.from({ length: sent - 1 }, (_, each) => String(each + 1)));
@@ -83,7 +84,7 @@ describe("a channel", () => {
     const channel = createChannel(LIMITS);
     const { out, stop, take } = response();
     channel.send(message("0"));
-    channel.open(out, frames.proto);
+    channel.open(createOutflow(out), frames.proto);
     stop();
     let sent = 0;
     while (channel.send(message("x".repeat(90)))) sent++;
@@ -104,7 +105,7 @@ describe("a channel", () => {
     const { out, stop, take } = response();
     channel.send(message("0"));
     expect(channel.ready()).toBeDefined();
-    channel.open(out, frames.proto);
+    channel.open(createOutflow(out), frames.proto);
     stop();
     for (let sent = 0; sent < 9; sent++) channel.send(message("x".repeat(90)));
     expect(await channel.ready()).toBe(false);
@@ -122,7 +123,7 @@ describe("a channel", () => {
     const channel = createChannel(LIMITS);
     const { out, stop } = response();
     channel.send(message("0"));
-    channel.open(out, frames.proto);
+    channel.open(createOutflow(out), frames.proto);
     stop();
     for (let sent = 0; sent < 9; sent++) channel.send(message("x".repeat(90)));
     const ready = channel.ready();
@@ -182,7 +183,7 @@ test("an event is encoded once for all who watch, however many they are", async 
         done();
       },
     });
-    channel.open(out, encodes[kind]!);
+    channel.open(createOutflow(out), encodes[kind]!);
     return ended;
   });
   await sleep(100);
