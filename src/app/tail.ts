@@ -145,8 +145,10 @@ async function deliver(run: Run, events: readonly RecordedEvent[]): Promise<void
     // Who is attached meanwhile is met at the end, and who is detached no more.
     for (const listener of run.listeners) {
       // First of all, too: the answer to who made the event goes before it.
-      if (given % PER_TURN < batch.length) await nextTurn();
-      if (run.stop.signal.aborted) return;
+      if (given % PER_TURN < batch.length) {
+        await nextTurn();
+        if (run.stop.signal.aborted) return;
+      }
       if (run.listeners.has(listener)) listener(batch);
       given += batch.length;
     }

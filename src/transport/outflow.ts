@@ -15,7 +15,6 @@ export interface Outflow {
   /** Bytes that are not taken yet. */
   readonly unread: number;
   readonly isGone: boolean;
-  /** What is written in one turn of the event loop goes out in one go, if it is not much. */
   write(bytes: Uint8Array): void;
   /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
   drained(stallMs: number): Promise<boolean>;
@@ -26,8 +25,9 @@ export interface Outflow {
 export function createOutflow(out: Writable): Outflow {
   const waiting: Uint8Array[] = [];
   let waitingBytes = 0;
-  /** Pieces that are handed on and not taken. */
-  let underWay = 0;
+  /** Pieces that were handed on, and of these those that were taken. */
+  let handed = 0;
+  let taken = 0;
   const whenDrained = new Set<() => void>();
   out.on("close", onDrained);
 
@@ -36,36 +36,31 @@ export function createOutflow(out: Writable): Outflow {
   }
 
   function onTaken(): void {
-    underWay--;
+    taken++;
     handOn(WINDOW_BYTES);
-    if (underWay === 0) onDrained();
+    if (taken === handed) onDrained();
   }
 
+  // Without a cork: Node ends a response of HTTP/1.1 before it writes what is corked.
   function hand(piece: Uint8Array): void {
-    if (out.writableCorked === 0) {
-      out.cork();
-      process.nextTick(() => out.uncork());
-    }
-    underWay++;
+    handed++;
     out.write(piece, onTaken);
   }
 
   function handOn(windowBytes: number): void {
     if (waiting.length === 0 || out.destroyed) return;
-    let handed = 0;
-    while (handed < waiting.length && out.writableLength < windowBytes) {
-      const piece = waiting[handed++] as Uint8Array;
+    let pieces = 0;
+    while (pieces < waiting.length && out.writableLength < windowBytes) {
+      const piece = waiting[pieces++] as Uint8Array;
       waitingBytes -= piece.byteLength;
       hand(piece);
     }
-    waiting.splice(0, handed);
+    waiting.splice(0, pieces);
   }
-
-  const unreadBytes = () => out.writableLength + waitingBytes;
 
   return {
     get unread() {
-      return unreadBytes();
+      return out.writableLength + waitingBytes;
     },
     get isGone() {
       return out.destroyed;
@@ -80,8 +75,8 @@ export function createOutflow(out: Writable): Outflow {
     },
     drained(stallMs) {
       return new Promise((resolve) => {
-        if (underWay === 0 || out.destroyed) return resolve(true);
-        let unread = unreadBytes();
+        if (taken === handed || out.destroyed) return resolve(true);
+        let seen = taken;
         let since = performance.now();
         const settle = (result: boolean) => {
           clearInterval(timer);
@@ -90,17 +85,15 @@ export function createOutflow(out: Writable): Outflow {
         };
         const onEnd = () => settle(true);
         const timer = setInterval(() => {
-          if (unreadBytes() < unread) since = performance.now();
+          if (taken > seen) since = performance.now();
           else if (performance.now() - since >= stallMs) settle(false);
-          unread = unreadBytes();
+          seen = taken;
         }, stallMs / 10);
         whenDrained.add(onEnd);
       });
     },
     flush() {
       handOn(Number.POSITIVE_INFINITY);
-      // Node ends a response of HTTP/1.1 before it writes what is corked.
-      while (out.writableCorked > 0) out.uncork();
     },
   };
 }
