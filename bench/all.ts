@@ -20,7 +20,6 @@ const FIGURES = [
   ["watchers"],
   ["bulk"],
   ["cache-memory"],
-  ["cache-memory"],
   ["idle-memory"],
   ["start"],
   ["big-store"],
