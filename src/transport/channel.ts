@@ -94,8 +94,13 @@ export async function writeStreamed(
     while (!chunk.done) {
       chunk = await chunks.next();
       if (chunk.done || exchange.isGone) continue;
-      outflow.write(chunk.value);
-      if (!live && !(await outflow.drained(stallMs))) exchange.cut();
+      if (outflow.write(chunk.value) || live) continue;
+      while (!(await outflow.drained(stallMs))) {
+        // On a connection of HTTP/1.1, who waits in line is not one who takes nothing.
+        if (exchange.isInLine) continue;
+        exchange.cut();
+        break;
+      }
     }
   } finally {
     void chunks.return?.().catch(() => {});

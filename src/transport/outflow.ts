@@ -1,11 +1,9 @@
 import type { Writable } from "node:stream";
 
-/**
- * What the response holds at most, bytes: as much as a client of HTTP/2 lets through, if it says nothing else, before it
- * has taken some (RFC 9113, section 6.9.2); in pieces of a frame each (section 4.2).
- */
-const WINDOW_BYTES = 64 * 1024;
+/** A frame of HTTP/2, as long as it may be if nobody says otherwise (RFC 9113, section 4.2), bytes. */
 const PIECE_BYTES = 16 * 1024;
+/** The response is given one piece that it writes, and one that waits: what waits in it becomes one write. */
+const GIVEN_BYTES = 2 * PIECE_BYTES;
 
 /**
  * The content of a response on its way out. Node tells of a write only when all of it is taken, and makes one of all
@@ -15,7 +13,8 @@ export interface Outflow {
   /** Bytes that are not taken yet. */
   readonly unread: number;
   readonly isGone: boolean;
-  write(bytes: Uint8Array): void;
+  /** False if much is unread by now: who can wait waits until it is drained. */
+  write(bytes: Uint8Array): boolean;
   /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
   drained(stallMs: number): Promise<boolean>;
   /** Hands on all that waits, so that the response can be ended. */
@@ -37,7 +36,7 @@ export function createOutflow(out: Writable): Outflow {
 
   function onTaken(): void {
     taken++;
-    handOn(WINDOW_BYTES);
+    handOn(GIVEN_BYTES);
     if (taken === handed) onDrained();
   }
 
@@ -47,15 +46,12 @@ export function createOutflow(out: Writable): Outflow {
     out.write(piece, onTaken);
   }
 
-  function handOn(windowBytes: number): void {
-    if (waiting.length === 0 || out.destroyed) return;
-    let pieces = 0;
-    while (pieces < waiting.length && out.writableLength < windowBytes) {
-      const piece = waiting[pieces++] as Uint8Array;
+  function handOn(givenBytes: number): void {
+    while (waiting.length > 0 && out.writableLength < givenBytes && !out.destroyed) {
+      const piece = waiting.shift() as Uint8Array;
       waitingBytes -= piece.byteLength;
       hand(piece);
     }
-    waiting.splice(0, pieces);
   }
 
   return {
@@ -66,12 +62,15 @@ export function createOutflow(out: Writable): Outflow {
       return out.destroyed;
     },
     write(bytes) {
-      if (waiting.length === 0 && bytes.byteLength <= PIECE_BYTES && out.writableLength < WINDOW_BYTES) {
-        return hand(bytes);
+      const isSmall = bytes.byteLength <= PIECE_BYTES && out.writableLength < GIVEN_BYTES;
+      if (isSmall && waiting.length === 0) {
+        hand(bytes);
+        return true;
       }
       for (let at = 0; at < bytes.byteLength; at += PIECE_BYTES) waiting.push(bytes.subarray(at, at + PIECE_BYTES));
       waitingBytes += bytes.byteLength;
-      handOn(WINDOW_BYTES);
+      handOn(GIVEN_BYTES);
+      return waiting.length === 0;
     },
     drained(stallMs) {
       return new Promise((resolve) => {

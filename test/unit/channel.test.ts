@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, fromBinary, fromJsonString } from "@bufbuild/protobuf";
@@ -10,10 +13,12 @@ import { createTail } from "../../src/app/tail.ts";
 import { createWatch } from "../../src/app/watch.ts";
 import { eventMethods } from "../../src/rpc/events.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { createChannel } from "../../src/transport/channel.ts";
+import { createChannel, writeStreamed } from "../../src/transport/channel.ts";
+import { Http1Exchange } from "../../src/transport/exchange.ts";
 import { type Encode, framesOf, inBase64 } from "../../src/transport/frames.ts";
 import { createOutflow } from "../../src/transport/outflow.ts";
 import { until } from "../support/appends.ts";
+import { openRaw } from "../support/http.ts";
 import { happen, VIEWER } from "../support/watching.ts";
 
 const LIMITS = { watcherBytes: 1_000, watcherStallMs: 50 };
@@ -131,6 +136,43 @@ describe("a channel", () => {
     expect(await ready).toBe(true);
     expect(channel.ready()).toBeUndefined();
     expect(channel.send(message("1"))).toBe(true);
+  });
+});
+
+describe("a response that comes in pieces", () => {
+  const MORE = 64 * 1024;
+  const STALL_MS = 100;
+
+  /** What comes of two requests on one connection of HTTP/1.1, the second of which is answered in pieces. */
+  async function pipelined(firstAfterMs: number): Promise<string> {
+    const server = createServer((request, response) => {
+      const exchange = new Http1Exchange(request, response, { expectsContinue: false });
+      if (request.url === "/first") {
+        setTimeout(() => exchange.answer({ status: 200, headers: {}, body: "first" }), firstAfterMs);
+        return;
+      }
+      async function* body() {
+        yield Buffer.from("second,");
+        yield Buffer.alloc(MORE, "x");
+        yield Buffer.from("last");
+      }
+      void writeStreamed({ status: 200, headers: {}, body: body() }, exchange, STALL_MS);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const connection = await openRaw(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    connection.write(
+      "GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    const all = (await connection.closed()).toString();
+    server.close();
+    return all;
+  }
+
+  test("is not cut while it waits for the response to an earlier request", async () => {
+    const all = await pipelined(5 * STALL_MS);
+    expect(all).toContain("first");
+    expect(all.replaceAll(/\r\n[0-9a-f]+\r\n/g, "")).toContain(`second,${"x".repeat(MORE)}last`);
+    expect(all.endsWith("last\r\n0\r\n\r\n")).toBe(true);
   });
 });
 
