@@ -72,8 +72,8 @@ interface Sleeper {
   wake(): Promise<{ ids: string[]; cursor: string; reason: string }>;
 }
 
-async function sleeperOverHttp1(): Promise<Sleeper> {
-  const connection = await openRaw(server.url);
+async function sleeperOverHttp1(url = server.url): Promise<Sleeper> {
+  const connection = await openRaw(url);
   connection.write(
     "GET /resources/v3alpha/events/_watch HTTP/1.1\r\nHost: localhost\r\n" +
       `Authorization: Bearer ${ADMIN_TOKEN}\r\nConnection: close\r\n\r\n`,
@@ -110,8 +110,8 @@ function requestWatch(session: ClientHttp2Session, after = ""): ClientHttp2Strea
   return stream;
 }
 
-async function sleeperOverHttp2(): Promise<Sleeper> {
-  const session = connect(server.url);
+async function sleeperOverHttp2(url = server.url): Promise<Sleeper> {
+  const session = connect(url);
   session.on("error", () => {});
   const stream = requestWatch(session);
   let trailers: Record<string, unknown> = {};
@@ -144,7 +144,7 @@ async function sleeperOverHttp2(): Promise<Sleeper> {
   };
 }
 
-describe.each<[string, () => Promise<Sleeper>]>([
+describe.each<[string, (url?: string) => Promise<Sleeper>]>([
   ["over HTTP/1.1", sleeperOverHttp1],
   ["over HTTP/2", sleeperOverHttp2],
 ])("a watcher who does not read, %s", (_version, fallAsleep) => {
@@ -168,6 +168,21 @@ describe.each<[string, () => Promise<Sleeper>]>([
     await resumed.happened(EVENTS - ids.length);
     expect([...ids, ...idsOf(resumed)]).toEqual(happened);
     resumed.cancel();
+  });
+
+  test("slows nobody down: others have everything while he is still there", async () => {
+    const patient = await startServer({ USERLOCK_STORE: `sqlite:${file}` }, { ...LIMITS, watcherStallMs: 60_000 });
+    const itsDoors = openWatchDoors(patient.url);
+    const sleeper = await fallAsleep(patient.url);
+    const others = itsDoors.map((door) => door.watch());
+    await Promise.all(others.map((other) => other.received(1)));
+    const happened = await happen(EVENTS);
+    await Promise.all(others.map((other) => other.happened(EVENTS)));
+    for (const other of others) expect(idsOf(other)).toEqual(happened);
+    for (const door of itsDoors) door.close();
+    const [stopped, { ids, reason }] = await Promise.all([patient.stop(), sleeper.wake()]);
+    expect([stopped, reason]).toEqual([0, "SHUTTING_DOWN"]);
+    expect(ids).toEqual(happened.slice(0, ids.length));
   });
 
   test("and not afterwards either, is disconnected; and resumes", async () => {
