@@ -39,9 +39,11 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
   /** Counts the events of a stream until it has them all. */
   async function follow(signal: AbortSignal): Promise<number> {
     const response = await watch("after=0&types=user.login_failed", signal);
-    let events = 0;
-    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-      events += Buffer.from(chunk).toString("latin1").split("data: ").length - 1;
+    let [events, rest] = [0, ""];
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() as string;
+      events += lines.filter((line) => line.startsWith("data: ")).length;
       if (events >= EVENTS) break;
     }
     return events;
