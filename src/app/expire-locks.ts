@@ -29,19 +29,20 @@ export async function expireLocks(parts: {
   const caller = { principal: PRINCIPAL, actor: { subject: PRINCIPAL.subject }, signal };
   while (!signal.aborted) {
     try {
-      const { records, total } = await store.search({
+      const { records } = await store.search({
         kind: user.kind,
         where: { field: "state.lock.until", atMost: clock() },
         order: { keys: [{ field: "state.lock.until" }], descending: false },
         offset: 0,
         limit: BATCH,
+        total: false,
       });
       await Promise.all(
         records.map(({ id }) =>
           execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch(unlessGone),
         ),
       );
-      if (total > records.length) continue;
+      if (records.length === BATCH) continue;
     } catch (error) {
       if (!signal.aborted) onError(error);
     }

@@ -1,5 +1,5 @@
 import type { EventStore } from "./port.ts";
-import { addressOf, openPostgresStore } from "./postgres.ts";
+import { addressOf } from "./postgres-address.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import { IN_MEMORY } from "./sqlite-database.ts";
 
@@ -11,14 +11,15 @@ export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres
  * One commit takes up to `commitRows` appends, or as many as is usual. Rejects with StoreRefused if the store cannot be
  * used, or is not there and must be.
  */
-export function openStore(
+export async function openStore(
   settings: StoreSettings,
   instance: string,
   options: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
 ): Promise<EventStore> {
-  return settings.kind === "sqlite"
-    ? openSqliteStore(settings.file, instance, options)
-    : openPostgresStore(settings.url, instance, options);
+  if (settings.kind === "sqlite") return openSqliteStore(settings.file, instance, options);
+  // With its driver it takes some MiB of memory, and time to load.
+  const { openPostgresStore } = await import("./postgres.ts");
+  return openPostgresStore(settings.url, instance, options);
 }
 
 /** Whether anything of it is there after the process has ended. */

@@ -4,6 +4,7 @@ import { DatabaseError } from "pg";
 import { COMMIT_ROWS } from "./batch-limits.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "./port.ts";
+import { addressOf } from "./postgres-address.ts";
 import { createWriter } from "./postgres-append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./postgres-connection.ts";
 import { createHints } from "./postgres-hints.ts";
@@ -147,13 +148,6 @@ function refusal(url: string, error: unknown): string {
   return error instanceof DatabaseError
     ? `The PostgreSQL database at ${addressOf(url)} cannot be used as a store: ${reason}`
     : `The PostgreSQL server at ${addressOf(url)} cannot be reached: ${reason}`;
-}
-
-/** Host, port and database of an address, which may be shown. */
-export function addressOf(url: string): string {
-  if (!URL.canParse(url)) return "the given address";
-  const { host, pathname } = new URL(url);
-  return `${host || "localhost"}${pathname}`;
 }
 
 /** Known by its id, so that it may be tried again when no answer came. */

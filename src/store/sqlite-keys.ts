@@ -1,10 +1,13 @@
+/** When a lock ends, microseconds since the Unix epoch. */
+export const LOCK_END = "state.lock.until";
+
 /**
  * The fields of a state that have a column of their own, with an index: a change that leaves them alone then leaves
  * their indexes alone, too. An index on an expression is written anew with each state.
  */
 export const KEY_COLUMNS = {
   "state.email.address": "email",
-  "state.lock.until": "lock_until",
+  [LOCK_END]: "lock_until",
   "state.subject": "subject",
   "state.userId": "user_id",
 } as const;

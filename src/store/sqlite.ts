@@ -2,18 +2,21 @@ import { existsSync } from "node:fs";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING } from "./batch-limits.ts";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
-import { type Append, type AppendResult, type EventStore, StoreUnavailable } from "./port.ts";
+import { type Append, type AppendResult, type EventStore, type Query, StoreUnavailable } from "./port.ts";
 import { toResult } from "./row.ts";
 import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./sqlite-batch.ts";
 import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
+import { LOCK_END } from "./sqlite-keys.ts";
 import { type Ask, createReads } from "./sqlite-reads.ts";
-import { type DatabaseThread, startDatabaseThread } from "./sqlite-thread.ts";
+import { createDatabaseThread, type DatabaseThread } from "./sqlite-thread.ts";
 
 /** How long a commit waits at most while more and more come, milliseconds. */
 const MAX_GATHER_MS = 2;
 /** How often other processes' commits are looked for while somebody listens, milliseconds. */
 const POLL_MS = 25;
+/** Rows that a search may have that the event loop waits for. */
+const LOOK_UP_ROWS = 200;
 
 interface Waiting {
   append: Append;
@@ -49,11 +52,12 @@ export async function openSqliteStore(
   }
   await prepareFile(file);
   const database = openDatabase(file, instance);
-  const writer = startDatabaseThread(file, instance);
-  const searcher = startDatabaseThread(file, instance);
-  const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
+  const writer = createDatabaseThread(file, instance);
+  writer.start();
+  const searcher = createDatabaseThread(file, instance);
   // For auditors and watchers, behind whom no change shall wait.
-  let reader: DatabaseThread | undefined;
+  const reader = createDatabaseThread(file, instance);
+  const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
   return createStore(
     database,
     {
@@ -63,20 +67,17 @@ export async function openSqliteStore(
         return answers;
       },
       search: searcher.search,
-      read(query) {
-        reader ??= startDatabaseThread(file, instance);
-        return reader.read(query);
-      },
+      read: reader.read,
       keep: writer.keep,
       close: async () => {
-        await Promise.all([writer.close(), searcher.close(), reader?.close()]);
+        await Promise.all([writer.close(), searcher.close(), reader.close()]);
       },
     },
     commitRows,
   );
 }
 
-type SlowPart = Omit<DatabaseThread, "checkpoint">;
+type SlowPart = Omit<DatabaseThread, "checkpoint" | "start">;
 
 /** `slow` does what may take long: where there is a file, in threads. */
 function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
@@ -189,7 +190,7 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     head: () => ask(() => database.head()),
     loadReceipt: (key, time) => ask(() => database.loadReceipt(key, time)),
     keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
-    search: (query) => ask(() => slow.search(query)),
+    search: (query) => ask(() => (isLookUp(query) ? database.search(query) : slow.search(query))),
     check: () =>
       ask(async () => {
         database.dataVersion();
@@ -210,6 +211,17 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
       return closing;
     },
   };
+}
+
+/**
+ * Whether it asks for the first few in the order of the end of their locks, up to a time. An index has them in this
+ * order, so nothing else is looked at.
+ */
+function isLookUp({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
+  const isPart = total === false && offset === 0 && limit <= LOOK_UP_ROWS;
+  const [key, ...others] = keys;
+  const isInOrder = !descending && others.length === 0 && key !== undefined && "field" in key && key.field === LOCK_END;
+  return isPart && isInOrder && "atMost" in where && where.field === LOCK_END;
 }
 
 const isClosed = () => new StoreUnavailable("the store is closed");

@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EventStore, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
+import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { change, inShort, outcomesOf, readAll, until } from "../support/appends.ts";
+import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
 import type { Report } from "../support/report-connections.ts";
 import { temporaryFolder } from "../support/server-process.ts";
 import { type StoreProcess, startStoreProcess } from "../support/store-process.ts";
@@ -37,6 +37,8 @@ async function start(options?: Parameters<typeof startStoreProcess>[0]): Promise
   processes.push(one);
   return one;
 }
+
+const ALL: Query = { kind: "user", where: { all: [] }, order: { keys: [], descending: false }, offset: 0, limit: 1 };
 
 /** Runs SQL on a file as another program would. */
 function withFile<Result>(path: string, run: (database: DatabaseSync) => Result): Result {
@@ -82,12 +84,13 @@ describe("what is on disk when an append is answered", () => {
   }
 
   test("every connection of every thread is in WAL mode and syncs each commit (synchronous = FULL)", async () => {
-    const reports = await reportsOf({ file, streams: [{ id: "u1" }, { id: "u2" }] });
+    const reports = await reportsOf({ file, streams: [{ id: "u1" }, { id: "u2" }], searches: [ALL] });
     const closing = reports.filter(({ moment }) => moment === "close");
     expect(closing.filter(({ thread }) => thread === "worker")).toHaveLength(2);
     expect(closing.filter(({ thread }) => thread === "main")).toHaveLength(2);
     const commits = reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker");
-    expect(commits).toHaveLength(2);
+    // Of two changes and of a search.
+    expect(commits).toHaveLength(3);
     for (const { journalMode, synchronous } of [...closing, ...commits]) {
       expect({ journalMode, synchronous }).toEqual({ journalMode: "wal", synchronous: 2 });
     }
@@ -101,6 +104,28 @@ describe("what is on disk when an append is answered", () => {
     }
     const [writeVersion, readVersion] = readFileSync(file).subarray(18, 20);
     expect({ writeVersion, readVersion }).toEqual({ writeVersion: 2, readVersion: 2 });
+  });
+
+  const COUNTED: Query = {
+    kind: "user",
+    where: { field: "state.lock.until", atMost: NOW },
+    order: { keys: [{ field: "state.lock.until" }], descending: false },
+    offset: 0,
+    limit: 200,
+  };
+  const ENDED: Query = { ...COUNTED, total: false };
+  const THREADS: [what: string, query: Query, threads: number][] = [
+    ["the first locks that have ended", ENDED, 1],
+    ["the last of them", { ...ENDED, order: { ...ENDED.order, descending: true } }, 2],
+    ["those that come later", { ...ENDED, offset: 1 }, 2],
+    ["more than a few of them", { ...ENDED, limit: 201 }, 2],
+    ["how many they are", COUNTED, 2],
+    ["the same in another order", { ...ENDED, order: { keys: [{ field: "created" }], descending: false } }, 2],
+    ["the same among others", { ...ENDED, where: { any: [ENDED.where, { field: "id", is: "u1" }] } }, 2],
+  ];
+  test.each(THREADS)("a thread searches for %s, unless an index has just these", async (_, query, threads) => {
+    const reports = await reportsOf({ file, streams: [{ id: "u1" }], searches: [query] });
+    expect(reports.filter(({ moment, thread }) => moment === "close" && thread === "worker")).toHaveLength(threads);
   });
 
   const COMMITS: [what: string, order: { bytes?: number; commitRows?: number; count: number }, commits: number][] = [

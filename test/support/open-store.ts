@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import { openStore } from "../../src/store/open.ts";
+import type { Query } from "../../src/store/port.ts";
 import { change } from "./appends.ts";
 
 /** What a process with a store of its own is told to do, as a line of JSON on stdin. */
@@ -10,6 +11,8 @@ export type Order = ({ file: string } | { url: string }) & {
   atOnce?: boolean;
   /** How many appends one commit takes at most. */
   commitRows?: number;
+  /** What is searched for thereafter. */
+  searches?: Query[];
 };
 
 /** What came of it, as a line of JSON on stdout. */
@@ -23,7 +26,7 @@ export interface Outcome {
 // Not before the program is loaded, which may lie where nobody else can read.
 if (process.argv.includes("--as-nobody") && process.getuid?.() === 0) process.seteuid?.(65_534);
 
-async function carryOut({ streams, atOnce = false, commitRows, ...place }: Order): Promise<Outcome> {
+async function carryOut({ streams, atOnce = false, commitRows, searches = [], ...place }: Order): Promise<Outcome> {
   try {
     const settings =
       "url" in place ? ({ kind: "postgres", ...place } as const) : ({ kind: "sqlite", ...place } as const);
@@ -37,6 +40,7 @@ async function carryOut({ streams, atOnce = false, commitRows, ...place }: Order
       outcomes.push(append);
       if (!atOnce) await append;
     }
+    for (const query of searches) await store.search(query);
     await store.close();
     return { streams: await Promise.all(outcomes) };
   } catch (error) {
