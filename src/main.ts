@@ -1,15 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { type Admin, openAdmin } from "./admin.ts";
+import type { Admin } from "./admin.ts";
 import { ADMIN_USAGE, runAdmin } from "./cli/admin.ts";
 import { runBulk } from "./cli/bulk.ts";
 import { BULK_USAGE } from "./cli/bulk-options.ts";
 import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
-import { runDemo } from "./cli/demo.ts";
-import { runLoginDemo } from "./cli/demo-login.ts";
 import { runToken, TOKEN_USAGE } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
-import { type Server, start } from "./server.ts";
+import type { Server } from "./server.ts";
 
 /** Exit code of sysexits.h. */
 const EX_CONFIG = 78;
@@ -25,6 +23,9 @@ USERLOCK_TOKEN; admin works on the store in USERLOCK_STORE itself, with the serv
 
 /** Settings or a store, its cause, with which there is nothing to be done. */
 class NotStarted extends Error {}
+
+// Loaded by the commands that need it alone: without it, whoever locks somebody from a shell waits a third less.
+const loadServer = () => import("./server.ts");
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -88,6 +89,7 @@ async function client(work: () => Promise<number>): Promise<number> {
 async function withStore(work: (admin: Admin) => Promise<void>): Promise<void> {
   let admin: Admin;
   try {
+    const { openAdmin } = await import("./admin.ts");
     admin = await openAdmin(readConfig(process.env));
   } catch (cause) {
     throw new NotStarted("", { cause });
@@ -103,6 +105,7 @@ async function serve(): Promise<number> {
   let server: Server;
   try {
     const config = readConfig(process.env);
+    const { start } = await loadServer();
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
     return refuseToStart(error);
@@ -133,6 +136,11 @@ function refuseToStart(error: unknown): number {
 }
 
 async function demo(): Promise<number> {
+  const [{ start }, { runDemo }, { runLoginDemo }] = await Promise.all([
+    loadServer(),
+    import("./cli/demo.ts"),
+    import("./cli/demo-login.ts"),
+  ]);
   const token = randomBytes(16).toString("hex");
   const config = readConfig({
     USERLOCK_LISTEN: "127.0.0.1:0",
