@@ -29,7 +29,7 @@ export async function expireLocks(parts: {
   const caller = { principal: PRINCIPAL, actor: { subject: PRINCIPAL.subject }, signal };
   while (!signal.aborted) {
     try {
-      const { records } = await store.search({
+      const { records, isCut } = await store.search({
         kind: user.kind,
         where: { field: "state.lock.until", atMost: clock() },
         order: { keys: [{ field: "state.lock.until" }], descending: false },
@@ -42,7 +42,7 @@ export async function expireLocks(parts: {
           execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch(unlessGone),
         ),
       );
-      if (records.length === BATCH) continue;
+      if (isCut || records.length === BATCH) continue;
     } catch (error) {
       if (!signal.aborted) onError(error);
     }

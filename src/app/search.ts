@@ -48,6 +48,8 @@ export interface Page {
 
 export interface List<State> {
   result: Stored<State>[];
+  /** Whether there are fewer than were asked for because they are long, and more on the next page. */
+  isCut: boolean;
   /** How many there are on all pages. */
   total: number;
 }
@@ -96,10 +98,14 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
 };
 
 export function createSearch({ store, clock }: { store: EventStore; clock: () => number }): Search {
-  async function list<State>(kind: string, where: Filter, keys: SortKey[], page: Page): Promise<List<State>> {
-    const { offset, limit, descending } = page;
-    const { records, total } = await store.search({ kind, where, order: { keys, descending }, offset, limit });
-    return { result: records as Stored<State>[], total };
+  async function list<State>(
+    kind: string,
+    where: Filter,
+    keys: SortKey[],
+    { offset, limit, descending }: Page,
+  ): Promise<List<State>> {
+    const { records, ...page } = await store.search({ kind, where, order: { keys, descending }, offset, limit });
+    return { result: records as Stored<State>[], ...page };
   }
 
   return {
@@ -121,7 +127,7 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
       if (organization !== undefined) {
         where.push(toFilter({ organization: { method: "equals", value: organization } }, now));
       }
-      const { records } = await store.search({
+      const { records, isCut } = await store.search({
         kind: user.kind,
         where: { all: [{ field: "id", after }, visible(principal), { not: DELETED }, ...where] },
         order: { keys: [], descending: false },
@@ -129,7 +135,7 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
         limit: limit + 1,
         total: false,
       });
-      return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: records.length > limit };
+      return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: isCut || records.length > limit };
     },
     tokens: (principal, { subject, ...page }) => {
       const where: Filter[] = [visible(principal, accessToken.toSee), { field: "state.revoked", is: false }];

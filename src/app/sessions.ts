@@ -87,7 +87,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       );
       const { state } = owner as Stored<User>;
       const isActive = state.lifecycle === "active";
-      const { records, total } = await store.search({
+      const { records, ...page } = await store.search({
         kind: session.kind,
         where: {
           all: [
@@ -101,7 +101,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         offset,
         limit,
       });
-      return { result: records as Stored<Session>[], total };
+      return { result: records as Stored<Session>[], ...page };
     },
     async end(id, tokenHash, ending, caller) {
       await get(id, tokenHash, ending.permission, caller);

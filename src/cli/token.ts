@@ -60,7 +60,7 @@ async function create(args: string[], environment: Environment, print: (line: st
 async function list(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
   parse(args, {});
   const client = accessClient(environment);
-  for (let offset = 0n; ; offset += BigInt(PAGE)) {
+  for (let offset = 0n; ; ) {
     const { result, details } = await client.listTokens({ query: { offset, limit: PAGE } });
     for (const { details: token, subject, grants, expires } of result) {
       const roles = grants.map(({ role, organizationId }) => {
@@ -70,7 +70,8 @@ async function list(args: string[], environment: Environment, print: (line: stri
       const end = expires ? timestampDate(expires).toISOString() : "never";
       print([token?.id, subject, roles.join(","), `expires=${end}`].join("\t"));
     }
-    if (offset + BigInt(result.length) >= (details?.totalResult ?? 0n)) return;
+    offset += BigInt(result.length);
+    if (result.length === 0 || offset >= (details?.totalResult ?? 0n)) return;
   }
 }
 

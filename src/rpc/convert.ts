@@ -93,7 +93,8 @@ export function toListDetails(
   list: List<unknown>,
   now: number,
 ): MessageInitShape<typeof ListDetailsSchema> {
-  return { appliedLimit: BigInt(page.limit), totalResult: BigInt(list.total), timestamp: toTimestamp(now) };
+  const appliedLimit = list.isCut ? list.result.length : page.limit;
+  return { appliedLimit: BigInt(appliedLimit), totalResult: BigInt(list.total), timestamp: toTimestamp(now) };
 }
 
 /** The id of the organization that a request names, if it names one. */

@@ -27,7 +27,10 @@ export interface EventStore {
   /** The same, and with it the stream that its state names: both as of one moment, in one look-up. */
   loadByClaimWith(claim: string, link: Link): Promise<LinkedRecord | undefined>;
 
-  /** A page of streams by their states, and how many pass in all, both as of one moment. */
+  /**
+   * A page of streams by their states, and how many pass in all, both as of one moment. A page holds so many
+   * characters of states (store-limits.ts), or a single one.
+   */
   search(query: Query): Promise<SearchResult>;
 
   /**
@@ -89,7 +92,8 @@ export interface EventFilter {
 export interface LogPage {
   /**
    * No more than were asked for. Fewer, or none, do not mean that none follow: where hardly anything passes, no more is
-   * looked at in one go than can be in a short time.
+   * looked at in one go than can be in a short time; and a page holds so many characters of data and actors
+   * (store-limits.ts), or a single event.
    */
   events: RecordedEvent[];
   /** Where to go on: everything that passes up to here was read. */
@@ -204,6 +208,8 @@ export interface Query {
 
 export interface SearchResult {
   records: StreamRecord[];
+  /** Whether there are fewer than were asked for because their states are long, and more on the next page. */
+  isCut: boolean;
   total: number;
 }
 

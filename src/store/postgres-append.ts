@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MAX_BATCH_LENGTH, MAX_WAITING } from "./batch-limits.ts";
 import { type Append, type AppendResult, StoreUnavailable } from "./port.ts";
 import { backOff, type Connections, troubleOf } from "./postgres-connection.ts";
 import { type Row, type RowResult, toResult, toRow } from "./row.ts";
+import { MAX_BATCH_LENGTH, MAX_WAITING } from "./store-limits.ts";
 
 /** While the one is committed, the next is judged. More would only make the batches smaller. */
 const MAX_IN_FLIGHT = 2;

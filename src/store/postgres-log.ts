@@ -2,6 +2,7 @@ import { invalidField } from "../domain/errors.ts";
 import { fromCursor, toCursor } from "./cursor.ts";
 import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, type RecordedEvent } from "./port.ts";
 import type { Statement } from "./postgres-connection.ts";
+import { isCut, type OnPage, pageOf } from "./postgres-page.ts";
 import { isText } from "./row.ts";
 
 /**
@@ -73,11 +74,12 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
     if (which === "passing") all.push(...rest());
     const order = (of: string) => `ORDER BY ${of}tx ${direction}, ${of}position ${direction}`;
     const limit = bind(page.limit);
-    const text = `
+    const rows = `
       SELECT found.* FROM ${scope} CROSS JOIN LATERAL (
         SELECT ${columns} FROM events WHERE ${all.join(" AND ")}
         ${order("")} LIMIT ${limit} OFFSET ${bind(page.offset)}
       ) AS found ${order("found.")} LIMIT ${limit}`;
+    const text = columns === COLUMNS ? pageOf(rows, "length(data::text) + length(actor::text)") : rows;
     return ask<Row>({ text, values });
   }
 
@@ -88,10 +90,10 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
   let bound: LastRow | undefined;
   if (isNarrow(where))
     [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
-  const rows = await select<EventRow>(COLUMNS, "passing", bound, { limit: limit + 1, offset: 0 });
+  const rows = await select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: limit + 1, offset: 0 });
 
   const events = rows.slice(0, limit).map(toEvent);
-  if (rows.length > limit) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
+  if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
   if (bound) return { events, cursor: toCursor(bound.tx, bound.position), hasMore: true };
   // What has settled since the end was looked for may be on the page, and nothing before it is missing.
   const last = events.at(-1)?.cursor ?? end;

@@ -1,5 +1,6 @@
 import type { Filter, Query, SortKey, TextMethod } from "./port.ts";
 import type { Statement } from "./postgres-connection.ts";
+import { pageOf } from "./postgres-page.ts";
 import { ICU } from "./postgres-schema.ts";
 import { isText } from "./row.ts";
 
@@ -39,16 +40,16 @@ export function searchStatement(instance: string, query: Query): Statement {
   const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
   const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
   const order = orderBy(query, bind);
+  const page = pageOf(
+    `SELECT ${COLUMNS} FROM streams WHERE ${where}
+    ORDER BY ${order} LIMIT ${bind(query.limit)} OFFSET ${bind(query.offset)}`,
+    "length(state::text)",
+  );
   return {
     text: `
       SELECT ${query.total === false ? "0" : `(SELECT count(*) FROM streams WHERE ${where})`} AS total, page.*
       FROM (SELECT) AS always
-      LEFT JOIN (
-        SELECT row_number() OVER () AS place, * FROM (
-          SELECT ${COLUMNS} FROM streams WHERE ${where}
-          ORDER BY ${order} LIMIT ${bind(query.limit)} OFFSET ${bind(query.offset)}
-        ) AS ordered
-      ) AS page ON true
+      LEFT JOIN (${page}) AS page ON true
       ORDER BY page.place`,
     values,
   };

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseError } from "pg";
-import { COMMIT_ROWS } from "./batch-limits.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "./port.ts";
 import { addressOf } from "./postgres-address.ts";
@@ -10,9 +9,11 @@ import { backOff, type Connections, newClient, openConnections, troubleOf } from
 import { createHints } from "./postgres-hints.ts";
 import { createLoads, type StreamRow, toRecord } from "./postgres-load.ts";
 import { headStatement, type LastRow, readPage, toHead } from "./postgres-log.ts";
+import { isCut, type OnPage } from "./postgres-page.ts";
 import { migrate } from "./postgres-schema.ts";
 import { searchStatement } from "./postgres-search.ts";
 import { isText } from "./row.ts";
+import { COMMIT_ROWS } from "./store-limits.ts";
 
 /** How long a start waits for the server to be there, milliseconds. */
 const START_TROUBLE_MS = 5_000;
@@ -78,11 +79,9 @@ export async function openPostgresStore(
     loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
     search: (query) =>
       ask(async () => {
-        const rows = await searches.ask<StreamRow & { total: number; place: number | null }>(
-          searchStatement(instance, query),
-        );
+        const rows = await searches.ask<StreamRow & OnPage & { total: number }>(searchStatement(instance, query));
         const records = rows.filter(({ place }) => place !== null).map(toRecord);
-        return { records, total: rows[0]?.total ?? 0 };
+        return { records, isCut: isCut(rows), total: rows[0]?.total ?? 0 };
       }),
     read: (query) =>
       // What is filtered may have to look at much of the log.

@@ -20,6 +20,7 @@ import { LOG_START, StoreRefused } from "./port.ts";
 import { prepareAppends } from "./sqlite-append.ts";
 import { type Batch, fromBatch, type RowAnswer } from "./sqlite-batch.ts";
 import { findEvents } from "./sqlite-log.ts";
+import { takePage } from "./sqlite-page.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { path, searchClauses } from "./sqlite-search.ts";
 
@@ -168,11 +169,12 @@ export function openDatabase(file: string, instance: string): Database {
           `SELECT ${RECORD} FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
         );
         page.setReturnArrays(true);
+        const rows = page.iterate(...where.values, ...order.values, query.limit, query.offset);
+        const { taken, isCut } = takePage(rows as Iterable<unknown>, (row) => stateOf(row).length);
         return {
           total: query.total === false ? 0 : (count().get(...where.values)?.total as number),
-          records: page
-            .all(...where.values, ...order.values, query.limit, query.offset)
-            .map((row) => toRecord(row) as StreamRecord),
+          records: taken.map((row) => toRecord(row) as StreamRecord),
+          isCut,
         };
       });
     },
@@ -212,6 +214,8 @@ const CELLS = COLUMNS.length;
 const RECORD = COLUMNS.join(", ");
 const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
 type RecordCells = [string, string, number, Owner["type"], string, number, number, string];
+
+const stateOf = (row: unknown) => (row as RecordCells)[7];
 
 function toRecord(row: unknown): StreamRecord | undefined {
   if (row === undefined) return undefined;

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { fromCursor } from "./cursor.ts";
 import type { EventFilter, LogQuery } from "./port.ts";
+import { takePage } from "./sqlite-page.ts";
 import { eventsOfUsers } from "./sqlite-user-log.ts";
 
 /** How many events are looked at in one go where not all of them pass. */
@@ -20,7 +21,7 @@ interface Condition {
 interface Found {
   /** In the order that was asked for; one more than the limit if there are more. */
   rows: Row[];
-  /** The last position that was looked at, if that was not the last one of all. */
+  /** The last position that was looked at, or that fits on the page, if that was not the last one of all. */
   bound: number | undefined;
 }
 
@@ -38,26 +39,31 @@ function findInOrder(connection: DatabaseSync, instance: string, query: LogQuery
   const { scopes, rest } = conditionsOf(instance, where);
   const behind =
     from === undefined ? [] : [{ sql: `position ${descending ? "<" : ">"} ?`, values: fromCursor(from, 1) }];
+  const sign = descending ? -1 : 1;
   const select = (columns: string, conditions: Condition[], tail: Condition) =>
     selectEvents(connection, { columns, conditions, descending, tail });
-  const nearest = (positions: number[]) => (descending ? Math.max(...positions) : Math.min(...positions));
 
-  let bound: number | undefined;
+  const ends: number[] = [];
   if (rest.length > 0) {
-    const ends = scopes.flatMap((scope) =>
-      select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] }),
-    );
-    if (ends.length > 0) bound = nearest(ends.map(({ position }) => position as number));
+    for (const scope of scopes) {
+      const last = { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] };
+      ends.push(...select("position", [...scope, ...behind], last).taken.map(positionOf));
+    }
   }
-  const within = bound === undefined ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [bound] }];
-  const rows = scopes.flatMap((scope) =>
+  const nearest = () => ends.reduce((one, other) => (sign * one < sign * other ? one : other));
+  const within = ends.length === 0 ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [nearest()] }];
+  const pages = scopes.map((scope) =>
     select("*", [...scope, ...behind, ...within, ...rest], { sql: "LIMIT ?", values: [limit + 1] }),
   );
-  if (scopes.length > 1) {
-    const sign = descending ? -1 : 1;
-    rows.sort((one, other) => sign * ((one.position as number) - (other.position as number)));
-  }
-  return { rows: rows.slice(0, limit + 1), bound };
+  for (const { taken, isCut } of pages) if (isCut) ends.push(positionOf(taken.at(-1) as Row));
+  const bound = ends.length === 0 ? undefined : nearest();
+  const rows = pages.flatMap(({ taken }) => taken);
+  if (scopes.length === 1) return { rows, bound };
+  const inOrder = rows
+    .filter((row) => bound === undefined || sign * positionOf(row) <= sign * bound)
+    .sort((one, other) => sign * (positionOf(one) - positionOf(other)));
+  const { taken, isCut } = takePage(inOrder.slice(0, limit + 1), lengthOf);
+  return { rows: taken, bound: isCut ? positionOf(taken.at(-1) as Row) : bound };
 }
 
 /** Looks at as many as would do if all of them passed, and only if they did not, at more. */
@@ -70,28 +76,35 @@ function findOfUsers(
   const behind = from === undefined ? undefined : fromCursor(from, 1)[0];
   const conditions = conditionsWithin(where);
   const tail = { sql: "LIMIT ?", values: [limit + 1] };
-  const lookAt = (count: number): Found => {
+  const lookAt = (count: number): Found & { isCut: boolean } => {
     const positions = eventsOfUsers(connection, instance, { userIds, behind, descending, count });
     const these = { sql: "position IN (SELECT value FROM json_each(?))", values: [JSON.stringify(positions)] };
-    const rows = selectEvents(connection, { columns: "*", conditions: [these, ...conditions], descending, tail });
-    return { rows, bound: positions.length < count ? undefined : positions.at(-1) };
+    const page = { columns: "*", conditions: [these, ...conditions], descending, tail };
+    const { taken: rows, isCut } = selectEvents(connection, page);
+    if (isCut) return { rows, bound: positionOf(rows.at(-1) as Row), isCut };
+    return { rows, bound: positions.length < count ? undefined : positions.at(-1), isCut };
   };
   const found = lookAt(limit + 1);
-  return found.rows.length > limit || found.bound === undefined ? found : lookAt(Math.max(MAX_SCANNED, limit + 1));
+  const isEnough = found.isCut || found.rows.length > limit || found.bound === undefined;
+  return isEnough ? found : lookAt(Math.max(MAX_SCANNED, limit + 1));
 }
 
 function selectEvents(
   connection: DatabaseSync,
   query: { columns: string; conditions: Condition[]; descending: boolean; tail: Condition },
-): Row[] {
+): { taken: Row[]; isCut: boolean } {
   const { columns, conditions, descending, tail } = query;
-  return connection
-    .prepare(
-      `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
-      ORDER BY position ${descending ? "DESC" : "ASC"} ${tail.sql}`,
-    )
-    .all(...conditions.flatMap(({ values }) => values), ...tail.values);
+  const statement = connection.prepare(
+    `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
+    ORDER BY position ${descending ? "DESC" : "ASC"} ${tail.sql}`,
+  );
+  return takePage(statement.iterate(...conditions.flatMap(({ values }) => values), ...tail.values), lengthOf);
 }
+
+const positionOf = ({ position }: Row) => position as number;
+
+/** Of a whole event; a position alone has none. */
+const lengthOf = ({ data = "", actor = "" }: Row) => (data as string).length + (actor as string).length;
 
 /** Scopes that an index finds, of which an event must be in one; and what else it must pass. */
 export function conditionsOf(instance: string, where: Elsewhere): { scopes: Condition[][]; rest: Condition[] } {

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING } from "./batch-limits.ts";
 import { fromCursor } from "./cursor.ts";
 import { noStoreAt } from "./migrate.ts";
 import { type Append, type AppendResult, type EventStore, type Query, StoreUnavailable } from "./port.ts";
@@ -10,6 +9,7 @@ import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-da
 import { LOCK_END } from "./sqlite-keys.ts";
 import { type Ask, createReads } from "./sqlite-reads.ts";
 import { createDatabaseThread, type DatabaseThread } from "./sqlite-thread.ts";
+import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING } from "./store-limits.ts";
 
 /** How long a commit waits at most while more and more come, milliseconds. */
 const MAX_GATHER_MS = 2;

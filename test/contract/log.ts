@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Owner } from "../../src/domain/access.ts";
 import { type EventFilter, type EventStore, LOG_START, StoreUnavailable } from "../../src/store/port.ts";
 import { change, claiming, inShort, NOW, outcomesOf, readAll, readWhile, receipt, until } from "../support/appends.ts";
 
@@ -120,6 +121,37 @@ export function describeLog(current: () => EventStore): void {
           from = cursor;
         }
         expect(seen).toEqual(expected);
+      }
+    });
+
+    test.each<[name: string, where: EventFilter | undefined, passing: string[]]>([
+      ["none", undefined, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
+      ["types", { types: ["user.created"] }, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
+      ["two organizations", { organizations: ["x", "y"] }, ["a 1", "b 1", "a 2", "b 2"]],
+      ["a user", { userIds: ["a"] }, ["a 1", "a 2"]],
+      ["users", { userIds: ["a", "b", "d"] }, ["a 1", "b 1", "a 2", "b 2", "d 1"]],
+      ["an actor", { actor: "operator" }, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
+    ])("%s, of events so long that few are on a page", async (_, where, passing) => {
+      const store = current();
+      const long = { type: "user.created", data: { text: "x".repeat(300_000) } };
+      const owners = { a: { type: "org", id: "x" }, b: { type: "org", id: "y" }, c: { type: "instance", id: "i" } };
+      for (const expectedVersion of [0, 1]) {
+        for (const [id, owner] of Object.entries(owners)) {
+          await store.append(change(id, { expectedVersion, userId: id, owner: owner as Owner, events: [long] }));
+        }
+      }
+      const longest = { type: "user.created", data: { text: "x".repeat(1_500_000) } };
+      await store.append(change("d", { userId: "d", events: [longest] }));
+      for (const descending of [false, true]) {
+        const pages: string[][] = [];
+        for (let from: string | undefined; ; ) {
+          const { events, cursor, hasMore } = await store.read({ from, limit: 5, descending, ...(where && { where }) });
+          pages.push(inShort(events));
+          if (!hasMore) break;
+          from = cursor;
+        }
+        expect(pages.flat()).toEqual(descending ? passing.toReversed() : passing);
+        for (const page of pages) expect(page.length).toBeLessThanOrEqual(page.includes("d 1") ? 1 : 2);
       }
     });
 

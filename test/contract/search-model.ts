@@ -8,7 +8,11 @@ export function answer(query: Query, streams: StreamRecord[]): SearchResult {
     const order = keys.reduce((order, key) => order || compare(keyOf(key, one), keyOf(key, other)), 0);
     return query.order.descending ? -order : order;
   });
-  return { records: passing.slice(query.offset, query.offset + query.limit), total: passing.length };
+  return {
+    records: passing.slice(query.offset, query.offset + query.limit),
+    isCut: false,
+    total: passing.length,
+  };
 }
 
 export function passes(filter: Filter, stream: StreamRecord, element?: unknown): boolean {

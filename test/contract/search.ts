@@ -255,7 +255,7 @@ export function describeSearch(current: () => EventStore): void {
   test("gives the records as they are loaded, and those of the kind alone", async () => {
     const { records } = await store.search(query("user", is("id", "ann")));
     expect(records).toEqual([await store.load("user", "ann")]);
-    expect(await store.search(query("other", EVERYTHING))).toEqual({ records: [], total: 0 });
+    expect(await store.search(query("other", EVERYTHING))).toEqual({ records: [], isCut: false, total: 0 });
   });
 
   test("the page is cut by offset and limit, the total is not", async () => {
@@ -279,6 +279,26 @@ export function describeSearch(current: () => EventStore): void {
     for (const where of [EVERYTHING, { field: "id", after: "ann" } as const, is("id", "nobody")]) {
       expect(await page(where, false)).toEqual({ ...(await page(where)), total: 0 });
     }
+  });
+
+  test("a page holds 700,000 characters of states, or a single one, and the next begins behind it", async () => {
+    const lengths = { a: 300_000, b: 300_000, c: 300_000, d: 1_500_000, e: 300_000, f: 350_000 };
+    for (const [id, length] of Object.entries(lengths)) {
+      await store.append(change(id, { kind: "long", state: { text: "x".repeat(length) } }));
+    }
+    const page = async (offset: number, limit: number, descending = false) => {
+      const order = { keys: [], descending };
+      const { records, isCut, total } = await store.search(query("long", EVERYTHING, { offset, limit, order }));
+      expect(total).toBe(6);
+      return [idsOf(records).join(""), isCut];
+    };
+    expect(await page(0, 10)).toEqual(["ab", true]);
+    expect(await page(2, 10)).toEqual(["c", true]);
+    expect(await page(3, 10)).toEqual(["d", true]);
+    expect(await page(4, 10)).toEqual(["ef", false]);
+    expect(await page(0, 2)).toEqual(["ab", false]);
+    expect(await page(3, 1)).toEqual(["d", false]);
+    expect(await page(0, 10, true)).toEqual(["fe", true]);
   });
 
   test("sees every append that was answered", async () => {

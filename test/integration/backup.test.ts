@@ -66,11 +66,12 @@ async function postgresOriginal(): Promise<Original> {
 /** What callers are answered: all users, one session, and a call that was made before. */
 async function answersOf(door: Door, sessionToken: string): Promise<unknown> {
   const users: unknown[] = [];
-  for (let offset = 0n; ; offset += 1_000n) {
+  for (let offset = 0n; ; ) {
     const { response } = await door.call(searchUsers, { query: { offset, limit: 1_000 } }, asOwner);
     const { result, details } = response as MessageShape<typeof searchUsers.output>;
     users.push(...((toJson(searchUsers.output, response!) as { result?: unknown[] }).result ?? []));
-    if (offset + BigInt(result.length) >= (details?.totalResult ?? 0n)) break;
+    offset += BigInt(result.length);
+    if (offset >= (details?.totalResult ?? 0n)) break;
   }
   const session = await door.call(introspectToken, { token: sessionToken }, asOwner);
   const repeated = await door.call(

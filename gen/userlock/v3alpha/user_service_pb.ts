@@ -177,7 +177,7 @@ export type SearchQuery = Message<"userlock.v3alpha.SearchQuery"> & {
   offset: bigint;
 
   /**
-   * How many results to give, 1,000 at most; 0 stands for 100.
+   * How many results to give, 1,000 at most; 0 stands for 100. There may be fewer: applied_limit says how many.
    *
    * @generated from field: uint32 limit = 2;
    */
@@ -205,7 +205,8 @@ export const SearchQuerySchema: GenMessage<SearchQuery> = /*@__PURE__*/
  */
 export type ListDetails = Message<"userlock.v3alpha.ListDetails"> & {
   /**
-   * The limit that was applied.
+   * The limit that was applied: that of the request, or a lower one where so many results would have more than 700,000
+   * characters of JSON. The next page begins as many results further on.
    *
    * @generated from field: uint64 applied_limit = 1;
    */

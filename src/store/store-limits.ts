@@ -2,5 +2,11 @@
 export const COMMIT_ROWS = 1_000;
 /** How much text it takes at most if it is more than one append, UTF-16 code units. */
 export const MAX_BATCH_LENGTH = 4_000_000;
+/**
+ * How much text the states or the events of a page have at most if there is more than one, characters of JSON. As
+ * protobuf no JSON takes more than 5.5 bytes a character (a list of numbers of one digit), so that every page fits into
+ * the 4 MiB that a gRPC client takes if nobody says otherwise.
+ */
+export const MAX_PAGE_LENGTH = 700_000;
 /** How many appends may wait; one more is refused, so that a stalled disk or server does not fill the memory. */
 export const MAX_WAITING = 20_000;
