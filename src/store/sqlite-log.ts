@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { fromCursor } from "./cursor.ts";
 import type { EventFilter, LogQuery } from "./port.ts";
-import { takePage } from "./sqlite-page.ts";
+import { type Page, takePage } from "./sqlite-page.ts";
 import { eventsOfUsers } from "./sqlite-user-log.ts";
 
 /** How many events are looked at in one go where not all of them pass. */
@@ -43,27 +43,27 @@ function findInOrder(connection: DatabaseSync, instance: string, query: LogQuery
   const select = (columns: string, conditions: Condition[], tail: Condition) =>
     selectEvents(connection, { columns, conditions, descending, tail });
 
-  const ends: number[] = [];
-  if (rest.length > 0) {
-    for (const scope of scopes) {
-      const last = { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] };
-      ends.push(...select("position", [...scope, ...behind], last).taken.map(positionOf));
-    }
-  }
-  const nearest = () => ends.reduce((one, other) => (sign * one < sign * other ? one : other));
-  const within = ends.length === 0 ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [nearest()] }];
+  const nearest = (positions: (number | undefined)[]) => {
+    const known = positions.filter((position) => position !== undefined);
+    if (known.length === 0) return undefined;
+    return descending ? Math.max(...known) : Math.min(...known);
+  };
+
+  const endOfScan = (scope: Condition[]) =>
+    select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] }).taken[0];
+  const scanned = rest.length === 0 ? undefined : nearest(scopes.map(endOfScan).map((row) => row && positionOf(row)));
+  const within = scanned === undefined ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [scanned] }];
   const pages = scopes.map((scope) =>
     select("*", [...scope, ...behind, ...within, ...rest], { sql: "LIMIT ?", values: [limit + 1] }),
   );
-  for (const { taken, isCut } of pages) if (isCut) ends.push(positionOf(taken.at(-1) as Row));
-  const bound = ends.length === 0 ? undefined : nearest();
+  const bound = nearest([scanned, ...pages.map(endOf)]);
   const rows = pages.flatMap(({ taken }) => taken);
   if (scopes.length === 1) return { rows, bound };
   const inOrder = rows
     .filter((row) => bound === undefined || sign * positionOf(row) <= sign * bound)
     .sort((one, other) => sign * (positionOf(one) - positionOf(other)));
   const { taken, isCut } = takePage(inOrder.slice(0, limit + 1), lengthOf);
-  return { rows: taken, bound: isCut ? positionOf(taken.at(-1) as Row) : bound };
+  return { rows: taken, bound: endOf({ taken, isCut }) ?? bound };
 }
 
 /** Looks at as many as would do if all of them passed, and only if they did not, at more. */
@@ -80,9 +80,9 @@ function findOfUsers(
     const positions = eventsOfUsers(connection, instance, { userIds, behind, descending, count });
     const these = { sql: "position IN (SELECT value FROM json_each(?))", values: [JSON.stringify(positions)] };
     const page = { columns: "*", conditions: [these, ...conditions], descending, tail };
-    const { taken: rows, isCut } = selectEvents(connection, page);
-    if (isCut) return { rows, bound: positionOf(rows.at(-1) as Row), isCut };
-    return { rows, bound: positions.length < count ? undefined : positions.at(-1), isCut };
+    const found = selectEvents(connection, page);
+    const looked = positions.length < count ? undefined : positions.at(-1);
+    return { rows: found.taken, bound: endOf(found) ?? looked, isCut: found.isCut };
   };
   const found = lookAt(limit + 1);
   const isEnough = found.isCut || found.rows.length > limit || found.bound === undefined;
@@ -92,7 +92,7 @@ function findOfUsers(
 function selectEvents(
   connection: DatabaseSync,
   query: { columns: string; conditions: Condition[]; descending: boolean; tail: Condition },
-): { taken: Row[]; isCut: boolean } {
+): Page<Row> {
   const { columns, conditions, descending, tail } = query;
   const statement = connection.prepare(
     `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
@@ -102,6 +102,9 @@ function selectEvents(
 }
 
 const positionOf = ({ position }: Row) => position as number;
+
+/** Where a page ends on which not all had a place. */
+const endOf = ({ taken, isCut }: Page<Row>) => (isCut ? positionOf(taken.at(-1) as Row) : undefined);
 
 /** Of a whole event; a position alone has none. */
 const lengthOf = ({ data = "", actor = "" }: Row) => (data as string).length + (actor as string).length;

@@ -1,7 +1,13 @@
 import { MAX_PAGE_LENGTH } from "./store-limits.ts";
 
+export interface Page<Row> {
+  taken: Row[];
+  /** Whether there was a row that did not fit. */
+  isCut: boolean;
+}
+
 /** Takes the first row, and more as long as they fit on the page with it. It reads one that does not fit, and no more. */
-export function takePage<Row>(rows: Iterable<Row>, lengthOf: (row: Row) => number): { taken: Row[]; isCut: boolean } {
+export function takePage<Row>(rows: Iterable<Row>, lengthOf: (row: Row) => number): Page<Row> {
   const taken: Row[] = [];
   let length = 0;
   for (const row of rows) {
