@@ -6,9 +6,6 @@ import type { TLSSocket } from "node:tls";
 /** How long what follows an answered request is read and thrown away, milliseconds. */
 const UNREAD_MS = 1_000;
 
-/** Content that costs less to copy than to send as a piece of its own. */
-const SMALL_BYTES = 4_096;
-
 /** Names in lower case, and their values. */
 export type Fields = Record<string, string>;
 
@@ -127,10 +124,7 @@ export class Http1Exchange implements Exchange {
   answer({ status, headers, body, trailers }: Answer): void {
     this.begin(status, headers);
     if (trailers) this.#response.addTrailers(trailers);
-    // A text goes out with the head in one piece, where bytes would be a second one.
-    if (typeof body === "object" && body.byteLength <= SMALL_BYTES) {
-      this.#response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
-    } else this.#response.end(body);
+    this.#response.end(body);
   }
 
   begin(status: number, headers: Fields): void {
