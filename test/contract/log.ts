@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import fc from "fast-check";
 import type { Owner } from "../../src/domain/access.ts";
-import { type EventFilter, type EventStore, LOG_START, StoreUnavailable } from "../../src/store/port.ts";
+import {
+  type EventFilter,
+  type EventStore,
+  LOG_START,
+  type RecordedEvent,
+  StoreUnavailable,
+} from "../../src/store/port.ts";
 import { change, claiming, inShort, NOW, outcomesOf, readAll, readWhile, receipt, until } from "../support/appends.ts";
 
 export function describeLog(current: () => EventStore): void {
@@ -154,6 +161,54 @@ export function describeLog(current: () => EventStore): void {
         for (const page of pages) expect(page.length).toBeLessThanOrEqual(page.includes("d 1") ? 1 : 2);
       }
     });
+
+    test("any, of events of any length, in any direction and with any limit, gives what a look at each event gives", async () => {
+      const store = current();
+      const pick = <Item>(items: readonly Item[], n: number) => items[n % items.length] as Item;
+      const versions: Record<string, number> = {};
+      for (let n = 0; n < 40; n++) {
+        const text = "x".repeat(pick([10, 20_000, 340_000, 360_000, 720_000], n * n + (n >> 3)));
+        const event = { type: pick(["user.created", "user.locked", "user.patched"], n), data: { text } };
+        const userId = pick(["a", "b", "c", "d", "e"], n);
+        const owner: Owner = { type: "org", id: pick(["x", "y", "z"], n) };
+        const expectedVersion = versions[userId] ?? 0;
+        // Half of them his own, half of them his sessions'.
+        const stream = n % 2 ? { id: userId, expectedVersion } : { id: `s${n}`, kind: "session" };
+        if (n % 2) versions[userId] = expectedVersion + 1;
+        await store.append(change("", { ...stream, userId, owner, events: [event], time: NOW + n }));
+      }
+      const all = await readAll(store);
+      const some = (items: string[]) => fc.subarray(items, { minLength: 1 });
+      const filter = fc.record(
+        {
+          organizations: some(["x", "y", "z"]),
+          userIds: some(["a", "b", "c"]),
+          types: some(["user.created", "user.locked"]),
+        },
+        { requiredKeys: [] },
+      );
+      await fc.assert(
+        fc.asyncProperty(filter, fc.integer({ min: 1, max: 12 }), fc.boolean(), async (where, limit, descending) => {
+          const seen: string[] = [];
+          for (let from: string | undefined; ; ) {
+            const { events, cursor, hasMore } = await store.read({ from, limit, descending, where });
+            const length = events.reduce((sum, { data }) => sum + JSON.stringify(data).length, 0);
+            expect(events.length <= 1 || length <= 700_000).toBe(true);
+            seen.push(...inShort(events));
+            if (!hasMore) break;
+            expect(cursor).not.toBe(from);
+            from = cursor;
+          }
+          const passes = ({ owner, userId, type }: RecordedEvent) =>
+            (where.organizations?.includes(owner.id) ?? true) &&
+            (where.userIds?.includes(userId as string) ?? true) &&
+            (where.types?.includes(type) ?? true);
+          const passing = inShort(all.filter(passes));
+          expect(seen).toEqual(descending ? passing.toReversed() : passing);
+        }),
+        { numRuns: 30 },
+      );
+    }, 60_000);
 
     test.each([false, true])(
       "finds what hardly ever passes, bit by bit if need be (descending: %s)",
