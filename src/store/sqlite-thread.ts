@@ -24,7 +24,7 @@ export interface DatabaseThread {
   checkpoint(fromPages: number): Promise<number>;
   /** Starts the thread before there is a call. */
   start(): void;
-  /** Answers the calls before it, then ends the thread. There may be none after it. */
+  /** Answers the calls before it, then ends the thread. Those after it reject. */
   close(): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
       else call?.resolve(answer.result as never);
     });
     worker.on("error", (error) => end(new StoreUnavailable(error)));
-    worker.on("exit", () => end(new StoreUnavailable("the store is closed")));
+    worker.on("exit", () => end(closed()));
     return worker;
   }
 
@@ -70,6 +70,9 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
     start: started,
     close: async () => {
       if (worker && !ended) await call("close");
+      end(closed());
     },
   };
 }
+
+const closed = () => new StoreUnavailable("the store is closed");
