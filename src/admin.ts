@@ -71,10 +71,11 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
     },
     async *locked() {
       const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };
-      for (let offset = 0; ; offset += PAGE) {
+      for (let offset = 0; ; ) {
         const { result, total } = await search.users(principal, { ...page, offset });
         for (const { id, state } of result) yield { id, lock: state.lock as Lock };
-        if (offset + result.length >= total) return;
+        offset += result.length;
+        if (result.length === 0 || offset >= total) return;
       }
     },
     close: () => store.close(),

@@ -32,9 +32,8 @@ interface Parts {
 export function createOtherOwner({ store, clock }: Parts): OtherOwner {
   return async (userId, except) => {
     const own = await ownerTokens(store, clock(), { field: "state.subject", is: userId });
-    if (own.tokens.length === 0) return [];
-    const others = await ownerTokens(store, clock(), { not: { field: "state.subject", is: userId } });
-    for (const token of others.tokens) {
+    if (own.length === 0) return [];
+    for (const token of await ownerTokens(store, clock(), { not: { field: "state.subject", is: userId } })) {
       if (except?.has(token.state.subject)) continue;
       const other = (await store.load(user.kind, token.state.subject)) as Stored<User> | undefined;
       if (other?.state.lifecycle !== "active" || lockOf(other.state, clock())) continue;
@@ -51,9 +50,9 @@ export function createOtherOwner({ store, clock }: Parts): OtherOwner {
 }
 
 export function createHoldsOwner({ store, clock }: Parts): HoldsOwner {
-  let asked: Promise<OwnerTokens> | undefined;
+  let asked: Promise<Stored<AccessToken>[]> | undefined;
   /** Begins once all who ask now have asked, so that nobody is answered from before his question. */
-  async function look(): Promise<OwnerTokens> {
+  async function look(): Promise<Stored<AccessToken>[]> {
     await new Promise((resolve) => setImmediate(resolve));
     asked = undefined;
     return ownerTokens(store, clock());
@@ -61,33 +60,34 @@ export function createHoldsOwner({ store, clock }: Parts): HoldsOwner {
 
   return async (userId) => {
     asked ??= look();
-    const { tokens, hasMore } = await asked;
-    // Where there are more of them, anybody may be one.
-    return hasMore || tokens.some(({ state }) => state.subject === userId);
+    const tokens = await asked;
+    // Where there may be more of them, anybody may be one.
+    return tokens.length === MAX_TOKENS || tokens.some(({ state }) => state.subject === userId);
   };
 }
 
-interface OwnerTokens {
-  tokens: Stored<AccessToken>[];
-  /** Whether there are, or may be, some that were not looked at. */
-  hasMore: boolean;
-}
-
-async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): Promise<OwnerTokens> {
-  const { records, isCut } = await store.search({
-    kind: accessToken.kind,
-    where: {
-      all: [
-        ...which,
-        { field: "state.revoked", is: false },
-        { not: { field: "state.expires", atMost: now } },
-        { some: "state.grants", where: { field: "element.role", is: "INSTANCE_OWNER" } },
-      ],
-    },
-    order: { keys: [], descending: false },
-    offset: 0,
-    limit: MAX_TOKENS,
-    total: false,
-  });
-  return { tokens: records as Stored<AccessToken>[], hasMore: isCut || records.length === MAX_TOKENS };
+async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): Promise<Stored<AccessToken>[]> {
+  const tokens: Stored<AccessToken>[] = [];
+  for (;;) {
+    const last = tokens.at(-1);
+    const behind: Filter[] = last ? [{ field: "id", after: last.id }] : [];
+    const { records, isCut } = await store.search({
+      kind: accessToken.kind,
+      where: {
+        all: [
+          ...which,
+          ...behind,
+          { field: "state.revoked", is: false },
+          { not: { field: "state.expires", atMost: now } },
+          { some: "state.grants", where: { field: "element.role", is: "INSTANCE_OWNER" } },
+        ],
+      },
+      order: { keys: [], descending: false },
+      offset: 0,
+      limit: MAX_TOKENS - tokens.length,
+      total: false,
+    });
+    tokens.push(...(records as Stored<AccessToken>[]));
+    if (!isCut) return tokens;
+  }
 }

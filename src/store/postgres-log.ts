@@ -27,6 +27,9 @@ export interface LastRow {
 /** How many events are looked at in one go where not all of them pass. */
 const MAX_SCANNED = 20_000;
 
+/** How many are looked at before all of a page are: of the longest events no more have a place. */
+const FIRST_ROWS = 64;
+
 export interface EventRow {
   tx: number;
   position: number;
@@ -90,7 +93,10 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
   let bound: LastRow | undefined;
   if (isNarrow(where))
     [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
-  const rows = await select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: limit + 1, offset: 0 });
+  const page = (rows: number) =>
+    select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: Math.min(limit + 1, rows), offset: 0 });
+  let rows = await page(FIRST_ROWS);
+  if (rows.length === FIRST_ROWS) rows = await page(limit + 1);
 
   const events = rows.slice(0, limit).map(toEvent);
   if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };

@@ -9,7 +9,7 @@ export interface OnPage {
 
 /**
  * Of the rows of a statement the first, and more as long as they fit on the page with it. `length` is an expression on
- * a row. The order of the statement is that of `place`.
+ * a row. It looks at all rows, be they on the page or not.
  */
 export const pageOf = (rows: string, length: string): string => `
   SELECT * FROM (
@@ -17,7 +17,8 @@ export const pageOf = (rows: string, length: string): string => `
     FROM (${rows}) AS ordered
     WINDOW before AS (ROWS UNBOUNDED PRECEDING)
   ) AS measured
-  WHERE place = 1 OR length <= ${MAX_PAGE_LENGTH}`;
+  WHERE place = 1 OR length <= ${MAX_PAGE_LENGTH}
+  ORDER BY place`;
 
 /** Whether there are fewer rows than were asked for and are there, for they did not fit. */
 export const isCut = (rows: readonly OnPage[]): boolean => rows.length < (rows[0]?.asked ?? 0);

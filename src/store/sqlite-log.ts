@@ -52,12 +52,15 @@ function findInOrder(connection: DatabaseSync, instance: string, query: LogQuery
   const endOfScan = (scope: Condition[]) =>
     select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] }).taken[0];
   const scanned = rest.length === 0 ? undefined : nearest(scopes.map(endOfScan).map((row) => row && positionOf(row)));
-  const within = scanned === undefined ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [scanned] }];
-  const pages = scopes.map((scope) =>
-    select("*", [...scope, ...behind, ...within, ...rest], { sql: "LIMIT ?", values: [limit + 1] }),
-  );
-  const bound = nearest([scanned, ...pages.map(endOf)]);
-  const rows = pages.flatMap(({ taken }) => taken);
+  let bound = scanned;
+  const rows: Row[] = [];
+  for (const scope of scopes) {
+    // Behind the place where the page ends for one scope, nothing is needed of the next.
+    const within = bound === undefined ? [] : [{ sql: `position ${descending ? ">=" : "<="} ?`, values: [bound] }];
+    const page = select("*", [...scope, ...behind, ...within, ...rest], { sql: "LIMIT ?", values: [limit + 1] });
+    rows.push(...page.taken);
+    bound = nearest([bound, endOf(page)]);
+  }
   if (scopes.length === 1) return { rows, bound };
   const inOrder = rows
     .filter((row) => bound === undefined || sign * positionOf(row) <= sign * bound)

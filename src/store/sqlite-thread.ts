@@ -14,7 +14,7 @@ export type WorkerAnswer = { number: number; result: unknown } | { number: numbe
 
 /**
  * A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. The thread is
- * started by the first call, for it takes some 20 MiB of memory.
+ * started by the first call, for it takes some 20 MiB of memory; and anew by the next one after it has failed.
  */
 export interface DatabaseThread {
   appendAll(batch: Batch): Promise<RowAnswer[]>;
@@ -31,31 +31,33 @@ export interface DatabaseThread {
 export function createDatabaseThread(file: string, instance: string): DatabaseThread {
   const waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   let worker: Worker | undefined;
-  let ended: StoreUnavailable | undefined;
+  let isClosed = false;
   let calls = 0;
 
   function started(): Worker {
     if (worker) return worker;
-    worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance } });
-    worker.on("message", (answer: WorkerAnswer) => {
+    const mine = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance } });
+    const end = (cause: unknown) => {
+      // The end that comes after an error says nothing new, and the next one may have been started.
+      if (worker !== mine) return;
+      worker = undefined;
+      for (const { reject } of waiting.values()) reject(new StoreUnavailable(cause));
+      waiting.clear();
+    };
+    mine.on("message", (answer: WorkerAnswer) => {
       const call = waiting.get(answer.number);
       waiting.delete(answer.number);
       if ("error" in answer) call?.reject(new StoreUnavailable(answer.error));
       else call?.resolve(answer.result as never);
     });
-    worker.on("error", (error) => end(new StoreUnavailable(error)));
-    worker.on("exit", () => end(closed()));
-    return worker;
-  }
-
-  function end(error: StoreUnavailable): void {
-    ended ??= error;
-    for (const { reject } of waiting.values()) reject(ended);
-    waiting.clear();
+    mine.on("error", end);
+    mine.on("exit", () => end(CLOSED));
+    worker = mine;
+    return mine;
   }
 
   function call<Result>(method: Method, ...args: unknown[]): Promise<Result> {
-    if (ended) return Promise.reject(ended);
+    if (isClosed) return Promise.reject(new StoreUnavailable(CLOSED));
     const number = calls++;
     started().postMessage({ number, method, args } satisfies WorkerCall);
     return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
@@ -69,10 +71,11 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
     checkpoint: (fromPages) => call("checkpoint", fromPages),
     start: started,
     close: async () => {
-      if (worker && !ended) await call("close");
-      end(closed());
+      const closing = worker ? call("close") : undefined;
+      isClosed = true;
+      await closing;
     },
   };
 }
 
-const closed = () => new StoreUnavailable("the store is closed");
+const CLOSED = "the store is closed";

@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
@@ -206,6 +215,17 @@ describe("several processes on one file", () => {
     expect(await store.load("user", "u2")).toBeUndefined();
     expect((await store.append(change("u2"))).outcome).toBe("appended");
   });
+});
+
+test("a thread that could not open the file is tried again by the next call", async () => {
+  const store = await open();
+  await store.append(change("u1"));
+  renameSync(file, `${file}.away`);
+  mkdirSync(file);
+  await expect(store.search(ALL)).rejects.toBeInstanceOf(StoreUnavailable);
+  rmdirSync(file);
+  renameSync(`${file}.away`, file);
+  expect((await store.search(ALL)).records).toHaveLength(1);
 });
 
 describe("a file that is no store", () => {

@@ -3,6 +3,7 @@ import { EventService } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import { FieldName, TextFilterMethod, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { asOwner, ok } from "../support/logins.ts";
+import { runUserlock } from "../support/run-userlock.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { type EmptyStore, SHARED_KEY, STORES } from "../support/stores.ts";
 
@@ -81,5 +82,15 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
       if (cursor === "") break;
     }
     expect(locked).toEqual(IDS);
+  });
+
+  test("admin list --locked lists each of them", async () => {
+    const { stdout } = await runUserlock(["admin", "list", "--locked"], { ...SHARED_KEY, USERLOCK_STORE: place.url });
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split("\t")[0]),
+    ).toEqual(IDS);
   });
 });

@@ -126,6 +126,22 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     LAST,
   ],
   [
+    "beside whom there is another owner behind more tokens than fit on a page",
+    async ({ add, give, change }) => {
+      await give("ann", [OWNER]);
+      await add("gone");
+      const grants = Array.from(
+        { length: 49 },
+        (_, n): Grant => ({ role: "ORG_VIEWER", organization: `${n}`.repeat(100) }),
+      );
+      // The other owner's token is the 99th, the last one by its id.
+      for (let n = 1; n < 99; n++) await give("gone", [OWNER, ...grants]);
+      await change("gone", DELETE);
+      await give("bob", [OWNER]);
+    },
+    DONE,
+  ],
+  [
     "beside whom a program that is no user holds one",
     async ({ give }) => {
       await give("ann", [OWNER]);
