@@ -51,13 +51,13 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
       else call?.resolve(answer.result as never);
     });
     mine.on("error", end);
-    mine.on("exit", () => end(CLOSED));
+    mine.on("exit", () => end("the thread has ended"));
     worker = mine;
     return mine;
   }
 
   function call<Result>(method: Method, ...args: unknown[]): Promise<Result> {
-    if (isClosed) return Promise.reject(new StoreUnavailable(CLOSED));
+    if (isClosed) return Promise.reject(new StoreUnavailable("the store is closed"));
     const number = calls++;
     started().postMessage({ number, method, args } satisfies WorkerCall);
     return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
@@ -71,11 +71,9 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
     checkpoint: (fromPages) => call("checkpoint", fromPages),
     start: started,
     close: async () => {
-      const closing = worker ? call("close") : undefined;
+      const closing = worker && !isClosed ? call("close") : undefined;
       isClosed = true;
       await closing;
     },
   };
 }
-
-const CLOSED = "the store is closed";
