@@ -93,10 +93,9 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
   let bound: LastRow | undefined;
   if (isNarrow(where))
     [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
-  const page = (rows: number) =>
-    select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: Math.min(limit + 1, rows), offset: 0 });
-  let rows = await page(FIRST_ROWS);
-  if (rows.length === FIRST_ROWS) rows = await page(limit + 1);
+  const first = (count: number) => select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: count, offset: 0 });
+  let rows = await first(Math.min(limit + 1, FIRST_ROWS));
+  if (rows.length === FIRST_ROWS && rows.length <= limit) rows = await first(limit + 1);
 
   const events = rows.slice(0, limit).map(toEvent);
   if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
