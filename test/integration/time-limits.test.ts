@@ -38,8 +38,9 @@ afterAll(async () => {
 /** What a connection gets until it is closed, and when that was; `keepOn` is sent again and again until then. */
 async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array | string) {
   return bystander.isServedDuring(async () => {
-    const connection = await openRaw(server.url);
+    // Before the server can begin to count.
     const start = performance.now();
+    const connection = await openRaw(server.url);
     if (first.length > 0) connection.write(first);
     const sending = keepOn && setInterval(() => connection.socket.writable && connection.write(keepOn()), 100);
     try {
@@ -271,10 +272,10 @@ describe("an idle connection is closed", () => {
     try {
       const goaway = once(session, "goaway");
       const closed = once(session, "close");
+      const start = performance.now();
       const stream = session.request({ ":path": "/healthz" });
       await once(stream, "response");
       stream.resume();
-      const start = performance.now();
       const pings = setInterval(() => !session.destroyed && session.ping(() => {}), 100);
       const [code] = await bystander.isServedDuring(() => goaway);
       await closed;

@@ -159,9 +159,9 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 
   test("a sign of life comes when nothing passes, and moves the place to resume on", async () => {
+    const start = performance.now();
     const stream = watch({ types: ["user.patched"] });
     await stream.received(1);
-    const start = performance.now();
     await newUser();
     await stream.received(3);
     expect(performance.now() - start).toBeGreaterThan(1.5 * HEARTBEAT_MS);
