@@ -12,6 +12,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { createDatabaseThread } from "../../src/store/sqlite-thread.ts";
 import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
 import type { Report } from "../support/report-connections.ts";
 import { temporaryFolder } from "../support/server-process.ts";
@@ -226,6 +227,14 @@ test("a thread that could not open the file is tried again by the next call", as
   rmdirSync(file);
   renameSync(`${file}.away`, file);
   expect((await store.search(ALL)).records).toHaveLength(1);
+});
+
+test("a thread that was closed before its first call takes none", async () => {
+  await open();
+  const thread = createDatabaseThread(file, "default");
+  await thread.close();
+  await expect(thread.search(ALL)).rejects.toBeInstanceOf(StoreUnavailable);
+  await thread.close();
 });
 
 describe("a file that is no store", () => {
