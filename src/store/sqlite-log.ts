@@ -50,9 +50,10 @@ function findInOrder(connection: DatabaseSync, instance: string, query: LogQuery
   };
 
   const endOfScan = (scope: Condition[]) =>
-    select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] }).taken[0];
-  const scanned = rest.length === 0 ? undefined : nearest(scopes.map(endOfScan).map((row) => row && positionOf(row)));
-  let bound = scanned;
+    select("position", [...scope, ...behind], { sql: "LIMIT 1 OFFSET ?", values: [MAX_SCANNED - 1] })
+      .taken.map(positionOf)
+      .at(0);
+  let bound = rest.length === 0 ? undefined : nearest(scopes.map(endOfScan));
   const rows: Row[] = [];
   for (const scope of scopes) {
     // Behind the place where the page ends for one scope, nothing is needed of the next.
