@@ -5,8 +5,8 @@ import { accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../store/port.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
+import { createBreather, createFairQueue } from "./fairness.ts";
 import { type Following, RETRY_MS, type Tail } from "./tail.ts";
-import { createBreather, inTurns } from "./turns.ts";
 
 /** Events of one read by which a watcher catches up: they are held until he has read them. */
 const PAGE = 200;
@@ -54,7 +54,11 @@ export function createWatch(parts: {
   onError(error: unknown): void;
 }): Watch {
   let open = 0;
-  const catchingUp = { read: inTurns(MAX_READS, parts.store.read), breathe: createBreather() };
+  const reads = createFairQueue({ atOnce: MAX_READS });
+  const catchingUp: CatchingUp = {
+    read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query), signal),
+    breathe: createBreather(),
+  };
   return async (question, watcher) => {
     const { after } = question;
     if (after !== undefined) await checkPlace(parts.store, after);
@@ -89,7 +93,7 @@ async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
 
 /** What those who catch up have in common. */
 interface CatchingUp {
-  read: (query: LogQuery, signal: AbortSignal) => Promise<LogPage>;
+  read: (query: LogQuery, reader: Principal, signal: AbortSignal) => Promise<LogPage>;
   breathe: () => Promise<void>;
 }
 
@@ -183,7 +187,7 @@ async function stream(
     }
   }
 
-  const nextPage = () => read({ from: cursor, limit: PAGE, where }, end.signal);
+  const nextPage = () => read({ from: cursor, limit: PAGE, where }, principal, end.signal);
 
   async function run(): Promise<never> {
     // Now that it is settled where he begins. He is given nothing that was not read before he was last let in, so nothing

@@ -1,0 +1,140 @@
+import { DomainError } from "../domain/errors.ts";
+
+/** Takes a place for a holder. Returns how to give it back; calling that twice is harmless. */
+export type Quota = (holder: string) => () => void;
+
+/**
+ * A number of places that are held for a while, such as open streams: so many in all, and so many for each holder. A
+ * holder is whoever must not crowd out the others: a caller's subject, or the address of a caller without a token.
+ * Taking a place throws TOO_MANY_REQUESTS, with what `full` says, if there is none.
+ */
+export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
+  const held = new Map<string, number>();
+  let all = 0;
+  return (holder) => {
+    const own = held.get(holder) ?? 0;
+    if (all >= total || own >= each) throw new DomainError("TOO_MANY_REQUESTS", full);
+    all++;
+    held.set(holder, own + 1);
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      all--;
+      const left = (held.get(holder) as number) - 1;
+      if (left === 0) held.delete(holder);
+      else held.set(holder, left);
+    };
+  };
+}
+
+/** Runs work for a holder when it is the holder's turn. Work that its signal aborts before its turn is not run. */
+export type FairQueue = <Result>(
+  holder: string,
+  work: () => Promise<Result> | Result,
+  signal?: AbortSignal,
+) => Promise<Result>;
+
+/**
+ * Runs at most `atOnce` jobs concurrently, and at most `atOnceEach` of one holder. The rest wait: holders take turns,
+ * and the jobs of one holder run in FIFO order, so that a holder with a thousand jobs delays another one's by one.
+ * Rejects at once with TOO_MANY_REQUESTS, with what `full` says, when `waiting` jobs wait, or `waitingEach` of one holder.
+ */
+export function createFairQueue(limits: {
+  atOnce: number;
+  atOnceEach?: number;
+  waiting?: number;
+  waitingEach?: number;
+  full?: string;
+}): FairQueue {
+  const { atOnce, atOnceEach = atOnce, waiting = Infinity, waitingEach = waiting, full = "Too much waits." } = limits;
+  /** Jobs that wait, by holder; the holder whose turn it is next comes first. */
+  const queues = new Map<string, Set<() => void>>();
+  const running = new Map<string, number>();
+  let allRunning = 0;
+  let allWaiting = 0;
+
+  function isFree(holder: string): boolean {
+    return allRunning < atOnce && (running.get(holder) ?? 0) < atOnceEach;
+  }
+
+  function start(holder: string): void {
+    allRunning++;
+    running.set(holder, (running.get(holder) ?? 0) + 1);
+  }
+
+  function end(holder: string): void {
+    allRunning--;
+    const left = (running.get(holder) as number) - 1;
+    if (left === 0) running.delete(holder);
+    else running.set(holder, left);
+    startNext();
+  }
+
+  function remove(holder: string, job: () => void): void {
+    const queue = queues.get(holder);
+    if (!queue?.delete(job)) return;
+    allWaiting--;
+    if (queue.size === 0) queues.delete(holder);
+  }
+
+  function startNext(): void {
+    for (const [holder, queue] of queues) {
+      if (allRunning >= atOnce) return;
+      if (!isFree(holder)) continue;
+      const [job] = queue;
+      // Behind the others: each holder has one turn before any has two.
+      queues.delete(holder);
+      queues.set(holder, queue);
+      job?.();
+    }
+  }
+
+  function turn(holder: string, signal: AbortSignal | undefined): Promise<void> {
+    const queue = queues.get(holder) ?? new Set();
+    if (allWaiting >= waiting || queue.size >= waitingEach) throw new DomainError("TOO_MANY_REQUESTS", full);
+    queues.set(holder, queue);
+    allWaiting++;
+    return new Promise((resolve, reject) => {
+      const job = () => {
+        remove(holder, job);
+        signal?.removeEventListener("abort", leave);
+        start(holder);
+        resolve();
+      };
+      const leave = () => {
+        remove(holder, job);
+        reject(signal?.reason);
+      };
+      queue.add(job);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
+  }
+
+  return async (holder, work, signal) => {
+    signal?.throwIfAborted();
+    if (!queues.has(holder) && isFree(holder)) start(holder);
+    else await turn(holder, signal);
+    try {
+      return await work();
+    } finally {
+      end(holder);
+    }
+  };
+}
+
+/**
+ * A pause for work in bulk that nobody waits for: each caller continues in an event-loop turn of its own, so that
+ * everybody else is served between any two of them.
+ */
+export function createBreather(): () => Promise<void> {
+  const waiting: (() => void)[] = [];
+  function next(): void {
+    waiting.shift()?.();
+    if (waiting.length > 0) setImmediate(next);
+  }
+  return () =>
+    new Promise((resolve) => {
+      if (waiting.push(resolve) === 1) setImmediate(next);
+    });
+}
