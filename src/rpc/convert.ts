@@ -17,6 +17,8 @@ import { DomainError } from "../domain/errors.ts";
 import type { Lock } from "../domain/user-state.ts";
 
 const DEFAULT_LIMIT = 100;
+/** 9999-12-31T23:59:59Z, microseconds since the Unix epoch. */
+const LAST_SECOND = 253_402_300_799_000_000;
 
 const OWNER_TYPES: Record<Owner["type"], OwnerType> = {
   system: OwnerType.SYSTEM,
@@ -35,9 +37,12 @@ export function toTimestamp(micros: number): MessageInitShape<typeof TimestampSc
   return { seconds: BigInt(seconds), nanos: (micros - seconds * 1_000_000) * 1_000 };
 }
 
-/** To microseconds since the Unix epoch; what is finer is cut off. */
+/**
+ * To microseconds since the Unix epoch; what is finer is cut off. So is the last second of the year 9999: numbers are
+ * coarser there, and it would be rounded up into a year that no Timestamp has.
+ */
 export function fromTimestamp({ seconds, nanos }: Timestamp): number {
-  return Number(seconds) * 1_000_000 + Math.floor(nanos / 1_000);
+  return Math.min(Number(seconds) * 1_000_000 + Math.floor(nanos / 1_000), LAST_SECOND);
 }
 
 /** To microseconds; what is finer is cut off. */

@@ -10,9 +10,6 @@ import type { LockFilter, TextFilter, UserColumn, UserFilter, UserState } from "
 import { invalidField } from "../domain/errors.ts";
 import { fromTimestamp } from "./convert.ts";
 
-const MAX_FILTERS = 100;
-const MAX_DEPTH = 10;
-
 const METHODS: Record<(typeof TextFilterMethod)[keyof typeof TextFilterMethod], TextFilter["method"]> = {
   [TextFilterMethod.EQUALS]: "equals",
   [TextFilterMethod.EQUALS_IGNORE_CASE]: "equals_ignore_case",
@@ -49,45 +46,42 @@ export function fromColumn(column: FieldName): UserColumn {
   return COLUMNS[column as keyof typeof COLUMNS];
 }
 
-/** Throws INVALID_REQUEST where there are more than 100 filters in all, or more than 10 levels of them. */
+/** Filters that were found valid at every depth. */
 export function fromFilters(filters: SearchFilter[]): UserFilter[] {
-  let count = 0;
-  const convert = ({ filter }: SearchFilter, depth: number): UserFilter => {
-    if (++count > MAX_FILTERS) throw invalidField("filters", `must be at most ${MAX_FILTERS} in all`);
-    if (depth > MAX_DEPTH) throw invalidField("filters", `must be nested at most ${MAX_DEPTH} deep`);
-    const inner = (query: SearchFilter) => convert(query, depth + 1);
-    switch (filter.case) {
-      case "orFilter":
-        return { or: filter.value.queries.map(inner) };
-      case "andFilter":
-        return { and: filter.value.queries.map(inner) };
-      case "notFilter":
-        return { not: inner(filter.value.query as SearchFilter) };
-      case "userIdFilter":
-        return { id: text(filter.value.method, filter.value.id) };
-      case "organizationIdFilter":
-        return { organization: text(filter.value.method, filter.value.id) };
-      case "usernameFilter": {
-        const { method, username, isOrganizationSpecific } = filter.value;
-        return { username: text(method, username), organizationSpecific: isOrganizationSpecific };
-      }
-      case "emailFilter":
-        return { email: text(filter.value.method, filter.value.address) };
-      case "phoneFilter":
-        return { phone: text(filter.value.method, filter.value.number) };
-      case "stateFilter":
-        return { state: STATES[filter.value.state] as UserState };
-      case "schemaIdFilter":
-        return { schemaId: text(TextFilterMethod.EQUALS, filter.value.id) };
-      case "schemaTypeFilter":
-        return { schemaType: text(filter.value.method, filter.value.type) };
-      case "lockFilter":
-        return { lock: fromLockFilter(filter.value) };
-      case undefined:
-        throw invalidField("filters", "a filter is empty");
+  return filters.map(fromFilter);
+}
+
+function fromFilter({ filter }: SearchFilter): UserFilter {
+  switch (filter.case) {
+    case "orFilter":
+      return { or: filter.value.queries.map(fromFilter) };
+    case "andFilter":
+      return { and: filter.value.queries.map(fromFilter) };
+    case "notFilter":
+      return { not: fromFilter(filter.value.query as SearchFilter) };
+    case "userIdFilter":
+      return { id: text(filter.value.method, filter.value.id) };
+    case "organizationIdFilter":
+      return { organization: text(filter.value.method, filter.value.id) };
+    case "usernameFilter": {
+      const { method, username, isOrganizationSpecific } = filter.value;
+      return { username: text(method, username), organizationSpecific: isOrganizationSpecific };
     }
-  };
-  return filters.map((filter) => convert(filter, 1));
+    case "emailFilter":
+      return { email: text(filter.value.method, filter.value.address) };
+    case "phoneFilter":
+      return { phone: text(filter.value.method, filter.value.number) };
+    case "stateFilter":
+      return { state: STATES[filter.value.state] as UserState };
+    case "schemaIdFilter":
+      return { schemaId: text(TextFilterMethod.EQUALS, filter.value.id) };
+    case "schemaTypeFilter":
+      return { schemaType: text(filter.value.method, filter.value.type) };
+    case "lockFilter":
+      return { lock: fromLockFilter(filter.value) };
+    case undefined:
+      throw invalidField("filters", "a filter is empty");
+  }
 }
 
 function fromLockFilter(filter: LockFilterMessage): LockFilter {

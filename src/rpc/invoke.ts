@@ -1,6 +1,5 @@
 import {
   create,
-  type DescMessage,
   type DescMethod,
   type DescMethodServerStreaming,
   type DescMethodUnary,
@@ -11,7 +10,6 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
 import type { Validator } from "@bufbuild/protovalidate";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -21,8 +19,8 @@ import type { Authenticate } from "../auth/token.ts";
 import { holds, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
+import { checkRequest } from "./check-request.ts";
 import { type RpcError, toRpcError } from "./errors.ts";
-import { checkItems } from "./items.ts";
 import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./repeat.ts";
 
 /** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
@@ -162,8 +160,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       const actor = actorOf(principal, call);
       return async (request, ...rest) => {
         try {
-          checkItems(method.input, request);
-          validate(parts.validator, method.input, request);
+          checkRequest(parts.validator, method.input, request);
           checkInstance(parts.instance, request);
           const left = deadline === undefined ? undefined : deadline - performance.now();
           const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller is gone.")];
@@ -246,21 +243,6 @@ function nameOf(method: DescMethod): string {
 function permissionOf(method: DescMethod): Permission | undefined {
   const named = getOption(method, policy).permission;
   return PERMISSIONS.find((permission) => permission === named);
-}
-
-function validate(validator: Validator, desc: DescMessage, request: Message): void {
-  const result = validator.validate(desc, request);
-  if (result.kind === "valid") return;
-  if (result.kind === "error") throw result.error;
-  const violations = result.violations.map((violation) => ({
-    field: pathToString(violation.field),
-    description: violation.message,
-  }));
-  const [first] = violations;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
-  // A rule about several fields is none of one's.
-  const field = first?.field ? `${first.field}: ` : "";
-  throw new DomainError("INVALID_REQUEST", `${field}${first?.description}${more}`, { violations });
 }
 
 function checkInstance(own: PipelineParts["instance"], request: Message): void {

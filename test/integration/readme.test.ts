@@ -13,7 +13,7 @@ import { SETTINGS } from "../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../src/domain/access.ts";
 import { REASONS } from "../../src/domain/errors.ts";
 import { DEFAULT_POLICY } from "../../src/domain/lockout.ts";
-import { MAX_ITEMS } from "../../src/rpc/items.ts";
+import { MAX_ITEMS } from "../../src/rpc/check-request.ts";
 import { maxBytesOf } from "../../src/transport/body.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
 import { type Cluster, installedPostgres, query, startCluster } from "../support/postgres.ts";

@@ -64,7 +64,6 @@ const LOCKED = ["fraud", "guessed", "idle", "long", "short"];
 const FILTERS: [what: string, filter: () => LockFilter, found: string[]][] = [
   ["locked", () => ({ locked: true }), LOCKED],
   ["not locked", () => ({ locked: false }), ["free", "unlocked"]],
-  ["nothing set", () => ({}), ["fraud", "free", "guessed", "idle", "long", "short", "unlocked"]],
   ["cause: manual", () => ({ cause: LockCause.MANUAL }), ["fraud", "idle", "long", "short"]],
   ["cause: wrong passwords", () => ({ cause: LockCause.PASSWORD_FAILURES }), ["guessed"]],
   ["reason", () => ({ reason: "fraud" }), ["fraud", "long"]],
@@ -125,7 +124,9 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
   });
 
   test.each<[what: string, filter: object]>([
-    ["a cause that is none", { cause: 99 }],
+    ["no condition", {}],
+    ["a cause that is not set", { cause: LockCause.UNSPECIFIED }],
+    ["a cause that does not exist", { cause: 99 }],
     ["a reason of 65 characters", { reason: "x".repeat(65) }],
   ])("refused: %s", async (_what, filter) => {
     refused(await search(filter), "INVALID_ARGUMENT", "INVALID_REQUEST");
