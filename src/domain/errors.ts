@@ -5,6 +5,7 @@ export type ErrorKind =
   | "cancelled"
   | "deadline_exceeded"
   | "failed_precondition"
+  | "internal"
   | "invalid_argument"
   | "not_found"
   | "permission_denied"
@@ -50,6 +51,7 @@ export const REASONS = {
   STORE_UNAVAILABLE: "unavailable",
   KEYS_UNAVAILABLE: "unavailable",
   NOT_SERVED: "unimplemented",
+  ENCODING_MISSING: "internal",
 } as const satisfies Record<string, ErrorKind>;
 
 export type Reason = keyof typeof REASONS;

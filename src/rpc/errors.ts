@@ -30,6 +30,7 @@ const CODES: Record<ErrorKind, Code> = {
   cancelled: Code.CANCELLED,
   deadline_exceeded: Code.DEADLINE_EXCEEDED,
   failed_precondition: Code.FAILED_PRECONDITION,
+  internal: Code.INTERNAL,
   invalid_argument: Code.INVALID_ARGUMENT,
   not_found: Code.NOT_FOUND,
   permission_denied: Code.PERMISSION_DENIED,

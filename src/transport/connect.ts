@@ -17,9 +17,9 @@ import { RpcError, refusal } from "../rpc/errors.ts";
 import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
+import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
-import { framesOf } from "./frames.ts";
-import { COMPRESS_FROM_BYTES } from "./gzip.ts";
+import { framesOf, withCheckedFlags } from "./frames.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
@@ -103,10 +103,13 @@ export function createConnectDoor(
       };
       const contextValues = createContextValues().set(VISIT, visit);
       const header = withoutFarDeadline(request.header);
+      normalizeCodings(header);
+      const { coding, told } = rpcCodingOf(header);
       const bytes = request.body as AsyncIterable<Uint8Array>;
       const isEndless = handler.method.methodKind === "bidi_streaming";
-      const body = isEndless ? bytes : timed(bytes, visit);
-      const response = toStreamed(await handler({ ...request, contextValues, header, body }));
+      const framed = isFramed(header) ? withCheckedFlags(bytes, coding !== "identity") : bytes;
+      const body = toldInConnect(isEndless ? framed : withBodyDeadline(framed, () => visit.bodyMs));
+      const response = toStreamed(await handler({ ...request, contextValues, header, body }), told);
       if (!channel) return response;
       const isJson = /\+json\b/.test(header.get("content-type") ?? "");
       return { ...response, live: { channel, encode: isJson ? frames.json : frames.proto } };
@@ -200,21 +203,27 @@ async function* stream(request: Message, values: ContextValues): AsyncGenerator<
   await ended;
 }
 
-async function* timed(body: AsyncIterable<Uint8Array>, visit: Visit): AsyncGenerator<Uint8Array> {
+/** Whether messages stand in frames: in all but Connect's unary calls. */
+function isFramed(header: Headers): boolean {
+  return /^application\/(grpc|connect\+)/i.test(header.get("content-type") ?? "");
+}
+
+/** The same bytes; their errors are Connect's. */
+async function* toldInConnect(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
-    yield* withBodyDeadline(body, () => visit.bodyMs);
+    yield* body;
   } catch (error) {
     throw error instanceof RpcError ? toConnectError(error) : error;
   }
 }
 
 /** In gRPC the fields that tell of an error are there once the body has ended. */
-function toStreamed({ status, header, body, trailer }: UniversalServerResponse): Streamed {
+function toStreamed({ status, header, body, trailer }: UniversalServerResponse, more: Fields): Streamed {
   async function* pieces() {
     if (body) yield* body;
     if (trailer) unescapeMessage(trailer);
   }
-  return { status, headers: Object.fromEntries(header ?? []), body: pieces(), trailers: trailer };
+  return { status, headers: { ...Object.fromEntries(header ?? []), ...more }, body: pieces(), trailers: trailer };
 }
 
 /**

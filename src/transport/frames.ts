@@ -1,4 +1,5 @@
 import { type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { refusal } from "../rpc/errors.ts";
 import { oncePer } from "../rpc/once-per.ts";
 
 /** The bytes of a message in a stream. For the same message it gives the same bytes, not only equal ones. */
@@ -27,4 +28,44 @@ export function envelope(data: Uint8Array, flag = 0): Buffer {
   frame.writeUInt32BE(data.byteLength, 1);
   frame.set(data, ENVELOPE_BYTES);
   return frame;
+}
+
+/** Flag of a message that is compressed. */
+const COMPRESSED = 1;
+
+/**
+ * The same frames of a request, until one has a flag that it must not have. Then it throws INVALID_REQUEST; or, if
+ * the message is compressed though its header says that none is, ENCODING_MISSING, with the code that gRPC's
+ * compression.md and Connect's protocol want.
+ */
+export async function* withCheckedFlags(
+  body: AsyncIterable<Uint8Array>,
+  isCompressed: boolean,
+): AsyncGenerator<Uint8Array> {
+  /** Bytes of the flag and the length that were read, and those of the message that are still to come. */
+  let headBytes = 0;
+  let left = 0;
+  for await (const chunk of body) {
+    for (let at = 0; at < chunk.byteLength; ) {
+      if (headBytes === ENVELOPE_BYTES) {
+        const skipped = Math.min(left, chunk.byteLength - at);
+        at += skipped;
+        left -= skipped;
+        if (left === 0) headBytes = 0;
+        continue;
+      }
+      const byte = chunk[at++] as number;
+      if (headBytes === 0) checkFlag(byte, isCompressed);
+      else left = left * 256 + byte;
+      headBytes++;
+      if (headBytes === ENVELOPE_BYTES && left === 0) headBytes = 0;
+    }
+    yield chunk;
+  }
+}
+
+function checkFlag(flag: number, isCompressed: boolean): void {
+  if (flag === 0 || (flag === COMPRESSED && isCompressed)) return;
+  if (flag !== COMPRESSED) throw refusal("INVALID_REQUEST", `A message has the flag ${flag}, which it must not have.`);
+  throw refusal("ENCODING_MISSING", "A message is compressed, but no header of the request says how.");
 }

@@ -1,37 +1,21 @@
 import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
-import { compressionGzip } from "@connectrpc/connect-node";
-import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
-import { type RpcError, refusal } from "../rpc/errors.ts";
+import { refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
 import { bindRequest } from "./bind.ts";
 import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
+import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "./encoding.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
-import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
-import { COMPRESS_FROM_BYTES, gzip } from "./gzip.ts";
+import { type Answer, type Exchange, headerOf } from "./exchange.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
-import { errorDetails, plainAnswer, statusAnswer } from "./status.ts";
+import { errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "./status.ts";
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
-
-/** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
-class HttpRefusal extends Error {
-  readonly status: number;
-  readonly error: RpcError;
-  readonly headers: Fields;
-
-  constructor(status: number, error: RpcError, headers: Fields = {}) {
-    super(error.message);
-    this.status = status;
-    this.error = error;
-    this.headers = headers;
-  }
-}
 
 /** Throws if a route of a method cannot be served. */
 export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"> & ChannelLimits): RestDoor {
@@ -105,27 +89,14 @@ async function readBody(exchange: Exchange, limit: number, timeoutMs: number): P
     const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
     throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
   }
-  const encoding = headers["content-encoding"] ?? "identity";
-  if (encoding === "identity") return bytes;
-  if (encoding !== compressionGzip.name) {
-    const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
-    throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
-  }
-  try {
-    return await compressionGzip.decompress(bytes, limit);
-  } catch (error) {
-    if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge(limit);
-    throw refusal("INVALID_REQUEST", "The body is not gzip.");
-  }
+  return decompress(bytes, exchange, limit);
 }
 
 const statusOf = oncePer((method: DescMethod): number => getOption(method, policy).httpStatus || 200);
 
-async function success(method: DescMethod, json: Uint8Array, accepted = ""): Promise<Answer> {
+async function success(method: DescMethod, json: Uint8Array, accepted: string | undefined): Promise<Answer> {
   const status = statusOf(method);
   const headers = { "content-type": "application/json", vary: "accept-encoding" };
-  const wantsGzip =
-    json.byteLength >= COMPRESS_FROM_BYTES && /(^|,) *gzip *(;q=(?!0(\.0*)? *(,|$))[^,]*)?(,|$)/.test(accepted);
-  if (!wantsGzip) return plainAnswer(status, headers, json);
-  return plainAnswer(status, { ...headers, "content-encoding": compressionGzip.name }, await gzip(json));
+  if (json.byteLength < COMPRESS_FROM_BYTES || !acceptsGzip(accepted)) return plainAnswer(status, headers, json);
+  return plainAnswer(status, { ...headers, "content-encoding": "gzip" }, await gzip(json));
 }

@@ -16,6 +16,20 @@ export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fiel
   return plainAnswer(httpStatus ?? codeToHttpStatus(error.code as number), told, `${statusJson(error)}\n`);
 }
 
+/** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
+export class HttpRefusal extends Error {
+  readonly status: number;
+  readonly error: RpcError;
+  readonly headers: Fields;
+
+  constructor(status: number, error: RpcError, headers: Fields = {}) {
+    super(error.message);
+    this.status = status;
+    this.error = error;
+    this.headers = headers;
+  }
+}
+
 /** The google.rpc.Status of an error, in one line. */
 export function statusJson({ code, message, packedDetails: details }: RpcError): string {
   return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });

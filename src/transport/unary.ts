@@ -25,12 +25,11 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
-import { compressionGzip } from "@connectrpc/connect-node";
 import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { maxBytesOf, readUpTo, unreadBody } from "./body.ts";
+import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
-import { COMPRESS_FROM_BYTES, gzip as compress } from "./gzip.ts";
 import type { Limits } from "./limits.ts";
 import { grpcStatusOf, toConnectError } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
@@ -56,7 +55,10 @@ interface Format {
 /** What the protocols differ in. */
 interface Protocol {
   format: Format;
-  /** Headers of the request: its compression, and those that its sender can read. */
+  /**
+   * Headers of the request: its compression, and those that its sender can read. If it names none of these it is sent
+   * none.
+   */
   encoding: "grpc-encoding" | "content-encoding";
   accepted: "grpc-accept-encoding" | "accept-encoding";
   /** The header with the deadline. */
@@ -104,7 +106,7 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
     const protocol = entry && PROTOCOLS.get(exchange.headers["content-type"] ?? "");
     if (!protocol || exchange.verb !== "POST") return undefined;
     const encoding = headerOf(exchange.headers, protocol.encoding);
-    if (encoding !== undefined && encoding !== "identity") return undefined;
+    if (codingOf(encoding) !== "identity") return undefined;
     const timeoutMs = timeoutOf(headerOf(exchange.headers, protocol.timeout), protocol);
     if (Number.isNaN(timeoutMs)) return undefined;
     return serve(exchange, { ...call, timeoutMs }, protocol, entry);
@@ -120,14 +122,6 @@ function timeoutOf(header: string | undefined, { timeout }: Protocol): number | 
   const { timeoutMs, error } = parse(header, Number.MAX_SAFE_INTEGER);
   if (error || timeoutMs === undefined) return Number.NaN;
   return timeoutMs > MAX_TIMER_MS ? undefined : timeoutMs;
-}
-
-/**
- * [G] Message-Accept-Encoding, [C] Accept-Encoding. Who names none may be sent what he sent, which was not compressed.
- */
-function acceptsGzip(accepted: string | undefined): boolean {
-  if (!accepted?.includes(compressionGzip.name)) return false;
-  return accepted.split(",").some((name) => name.trim() === compressionGzip.name);
 }
 
 function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: number): Message | undefined {

@@ -126,12 +126,12 @@ function readConnect({ status, body }: HttpAnswer): Outcome {
   return { code: error.code.toUpperCase(), reason: reasonOfConnectError(error), status, detailBytes };
 }
 
-function readGrpc({ status, headers: head, trailers }: HttpAnswer): Outcome {
+export function readGrpc({ status, headers: head, trailers }: HttpAnswer): Outcome {
   return { ...grpcStatus(trailers.has("grpc-status") ? trailers : head), status };
 }
 
 /** The trailers are in the last frame of the body, or, where there is no message, in the header. */
-function readGrpcWeb({ status, headers: head, body }: HttpAnswer): Outcome {
+export function readGrpcWeb({ status, headers: head, body }: HttpAnswer): Outcome {
   const isText = head.get("content-type")?.includes("-text");
   let rest = isText ? fromBase64Pieces(body.toString()) : body;
   const trailers = new Headers(head);
