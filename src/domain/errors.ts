@@ -30,6 +30,7 @@ export const REASONS = {
   POLICY_NOT_FOUND: "not_found",
   INSTANCE_NOT_FOUND: "not_found",
   METHOD_NOT_FOUND: "not_found",
+  SERVICE_NOT_FOUND: "not_found",
   USER_ALREADY_EXISTS: "already_exists",
   USERNAME_TAKEN: "already_exists",
   TOKEN_ALREADY_EXISTS: "already_exists",

@@ -4,8 +4,9 @@ import {
   type HealthCheckRequest,
   HealthCheckResponse_ServingStatus,
   type HealthCheckResponseSchema,
+  type HealthListResponseSchema,
 } from "../../gen/grpc/health/v1/health_pb.ts";
-import { refusal } from "./errors.ts";
+import { DomainError } from "../domain/errors.ts";
 
 /** How often a watched status is looked at, milliseconds. */
 const WATCH_MS = 500;
@@ -19,6 +20,8 @@ type Answer = MessageInitShape<typeof HealthCheckResponseSchema>;
 export interface Health {
   /** Rejects with NOT_FOUND for a service that is not there. */
   check(request: HealthCheckRequest): Promise<Answer>;
+  /** The status of the server as a whole, and of each service. */
+  list(): Promise<MessageInitShape<typeof HealthListResponseSchema>>;
   /** The status at once, then each change; ends with SHUTTING_DOWN when the server stops. */
   watch(request: HealthCheckRequest, gone: AbortSignal): AsyncGenerator<Answer>;
 }
@@ -40,8 +43,15 @@ export function createHealth(parts: {
   return {
     async check({ service }) {
       const status = await statusOf(service);
-      if (status === SERVICE_UNKNOWN) throw refusal("METHOD_NOT_FOUND", `There is no service ${service}.`);
+      if (status === SERVICE_UNKNOWN) {
+        const metadata = { service: service.slice(0, 200).toWellFormed() };
+        throw new DomainError("SERVICE_NOT_FOUND", `There is no service ${service}.`, { metadata });
+      }
       return { status };
+    },
+    async list() {
+      const status = await statusOf("");
+      return { statuses: Object.fromEntries(["", ...services].map((service) => [service, { status }])) };
     },
     async *watch({ service }, gone) {
       const signal = AbortSignal.any([gone, stopping]);

@@ -30,6 +30,10 @@ export function openServices(
         health.check(request).catch((error) => {
           throw explain(error, context);
         }),
+      list: (_request, context) =>
+        health.list().catch((error) => {
+          throw explain(error, context);
+        }),
       async *watch(request, context) {
         try {
           yield* health.watch(request, context.signal);

@@ -3,7 +3,7 @@ import { create, createFileRegistry, fromBinary, type MessageInitShape } from "@
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { type ClientDuplexStream, credentials, makeGenericClientConstructor, type StatusObject } from "@grpc/grpc-js";
 import { http } from "../../gen/google/api/annotations_pb.ts";
-import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import {
   ServerReflection,
   type ServerReflectionRequestSchema,
@@ -11,7 +11,8 @@ import {
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
-import { definitionOf } from "../support/grpc-client.ts";
+import { reasonOfConnectError } from "../support/error-info.ts";
+import { definitionOf, openGrpcClient } from "../support/grpc-client.ts";
 import { exchange } from "../support/http.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 
@@ -171,6 +172,33 @@ describe.each([
   });
 });
 
+describe("grpc.health.v1, asked by @grpc/grpc-js", () => {
+  let client: ReturnType<typeof openGrpcClient>;
+
+  beforeAll(() => {
+    client = openGrpcClient(new URL(server.url).host);
+  });
+
+  afterAll(() => client.close());
+
+  test("List has the server as a whole and each of its services", async () => {
+    const { code, response } = await client.call(Health.method.list, {});
+    const served = SERVICES.filter((name) => !name.startsWith("grpc."));
+    expect({ code, names: Object.keys(response?.statuses ?? {}).sort() }).toEqual({
+      code: "OK",
+      names: ["", ...served],
+    });
+    for (const { status } of Object.values(response!.statuses)) {
+      expect(status).toBe(HealthCheckResponse_ServingStatus.SERVING);
+    }
+  });
+
+  test("an unknown service is named as such", async () => {
+    const { code, reason } = await client.call(Health.method.check, { service: "userlock.v3alpha.None" });
+    expect({ code, reason }).toEqual({ code: "NOT_FOUND", reason: "SERVICE_NOT_FOUND" });
+  });
+});
+
 describe("grpc.health.v1 for those who do not speak gRPC", () => {
   const check = async (service: string) => {
     const path = `/${Health.typeName}/Check`;
@@ -184,6 +212,11 @@ describe("grpc.health.v1 for those who do not speak gRPC", () => {
   });
 
   test("Check of a service that is not there in JSON", async () => {
-    expect(await check("userlock.v3alpha.None")).toMatchObject({ status: 404, json: { code: "not_found" } });
+    const { status, json } = await check("userlock.v3alpha.None");
+    expect({ status, code: json.code, reason: reasonOfConnectError(json) }).toEqual({
+      status: 404,
+      code: "not_found",
+      reason: "SERVICE_NOT_FOUND",
+    });
   });
 });
