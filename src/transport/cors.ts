@@ -5,9 +5,17 @@ import type { Exchange, Fields } from "./exchange.ts";
 const MAX_AGE_S = 7_200;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"].join(", ");
-const ALLOWED = [...cors.allowedHeaders, "Authorization", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"].join(
-  ", ",
-);
+/** The last three are W3C's of traces: https://www.w3.org/TR/trace-context/ and https://www.w3.org/TR/baggage/. */
+const ALLOWED = [
+  ...cors.allowedHeaders,
+  "Authorization",
+  "Idempotency-Key",
+  "Last-Event-ID",
+  "X-Request-Id",
+  "traceparent",
+  "tracestate",
+  "baggage",
+].join(", ");
 const EXPOSED = [...cors.exposedHeaders, "WWW-Authenticate", "X-Request-Id"].join(", ");
 
 /** Whether this is a browser that asks before it calls (https://fetch.spec.whatwg.org/#cors-preflight-request). */

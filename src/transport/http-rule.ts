@@ -73,17 +73,18 @@ export interface Router<Method extends DescMethod> {
   match(verb: string, path: string): Match<Method> | { allowed: string[] };
 }
 
-/** A literal goes before a variable: `/users/_search` is not `/users/{id}`. */
+/** A literal goes before a variable, whatever the verb: `/users/_search` is not `/users/{id}`. */
 export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]): Router<Method> {
   const rank = ({ segments }: Route) => segments.map((segment) => ("literal" in segment ? "0" : "1")).join("");
-  const ordered = [...routes].sort((a, b) => rank(a).localeCompare(rank(b)));
+  const ordered = routes.map((route) => ({ route, rank: rank(route) })).sort((a, b) => a.rank.localeCompare(b.rank));
   return {
     match(verb, path) {
       const pieces = path.slice(1).split("/");
-      const matching = ordered.flatMap((route) => {
+      const all = ordered.flatMap(({ route, rank }) => {
         const variables = bind(route.segments, pieces);
-        return variables ? [{ route, variables }] : [];
+        return variables ? [{ route, variables, rank }] : [];
       });
+      const matching = all.filter(({ rank }) => rank === all[0]?.rank);
       const best = matching.find(({ route }) => route.verb === verb);
       return best ?? { allowed: [...new Set(matching.map(({ route }) => route.verb))] };
     },
