@@ -49,7 +49,11 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     });
     respond(exchange, requestId, gone.signal)
       .then(async (response) => {
-        if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
+        if (exchange.isHead) {
+          // Over HTTP/2, Node refuses to write the content of an answer to HEAD. A stream that has begun ends.
+          exchange.answer({ status: response.status, headers: response.headers });
+          gone.abort();
+        } else if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
         else exchange.answer(response);
         isAnswered = true;
         if (!exchange.isGone) unread.add(exchange);
@@ -61,7 +65,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
   };
 
   async function respond(exchange: Exchange, requestId: string, signal: AbortSignal): Promise<Answer | Streamed> {
-    const { verb, headers } = exchange;
+    const { headers } = exchange;
     const requestPath = pathOf(exchange);
     if (!requestPath) {
       const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
@@ -80,8 +84,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     const cors = corsHeaders(exchange, doors.corsOrigins);
     const vary = [response.headers.vary, cors.vary].filter((value) => value !== undefined).join(", ");
     return {
-      // Over HTTP/2, Node refuses to write the body of an answer to HEAD.
-      ...(verb === "HEAD" ? { status: response.status } : response),
+      ...response,
       headers: {
         ...response.headers,
         ...cors,

@@ -24,7 +24,9 @@ export interface Answer {
  */
 export interface Exchange {
   readonly httpVersion: "1.1" | "2.0";
+  /** GET for HEAD, too: the same request whose answer has no content (RFC 9110, section 9.3.2). */
   readonly verb: string;
+  readonly isHead: boolean;
   /** Path and query as they came. */
   readonly target: string;
   /** Host and port as the client names them, if he does. */
@@ -76,15 +78,20 @@ export class Http1Exchange implements Exchange {
   }
 
   get verb(): string {
-    return this.#request.method as string;
+    return this.isHead ? "GET" : (this.#request.method as string);
+  }
+
+  get isHead(): boolean {
+    return this.#request.method === "HEAD";
   }
 
   get target(): string {
     return this.#request.url as string;
   }
 
-  get authority(): string | undefined {
-    return this.#request.headers.host;
+  get authority(): string {
+    // Node refuses HTTP/1.1 without a Host. HTTP/1.0 needs none, and an empty one is valid: RFC 9112, sections 3.2, 3.3.
+    return this.#request.headers.host || "localhost";
   }
 
   get scheme(): "http" | "https" {
@@ -173,7 +180,11 @@ export class Http2Exchange implements Exchange {
   }
 
   get verb(): string {
-    return this.headers[":method"] as string;
+    return this.isHead ? "GET" : (this.headers[":method"] as string);
+  }
+
+  get isHead(): boolean {
+    return this.headers[":method"] === "HEAD";
   }
 
   get target(): string {

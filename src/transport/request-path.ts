@@ -15,8 +15,14 @@ const PLAIN_PATH = /^(?:\/(?!\.\.?(?:\/|$))[\w.~@:-]+)+$/;
 /** The URL standard takes "\" in a path for "/"; whoever guards paths in front of the server may not. */
 const AMBIGUOUS_PATH = /^[^?]*\\/;
 
-/** What ends an authority, or stands before it, within a URL: it would make the Host a part of the path. */
-const NOT_IN_AUTHORITY = /[/\\?#@]/;
+/** Origin-form, absolute-form or asterisk-form. Others, such as "foo:toString", name no path. */
+const TARGET = /^(?:\/|https?:\/\/|\*$)/i;
+
+/**
+ * What ends an authority, or stands before it, within a URL, and would make the Host a part of the path; and what stands
+ * between two Hosts.
+ */
+const NOT_IN_AUTHORITY = /[/\\?#@,\s]/;
 
 /**
  * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is
@@ -36,7 +42,7 @@ export function createPathOf(): (
       good = authority;
     }
     if (PLAIN_PATH.test(target)) return { path: target, query: "", href: base + target };
-    if (AMBIGUOUS_PATH.test(target)) return undefined;
+    if (!TARGET.test(target) || AMBIGUOUS_PATH.test(target)) return undefined;
     // Origin-form is a path whatever it begins with: against a base, "//x/y" would be the path "/y" of the host "x".
     const url = target.startsWith("/") ? URL.parse(base + target) : URL.parse(target, base);
     return url ? { path: url.pathname, query: url.search.slice(1), href: url.href } : undefined;

@@ -12,7 +12,7 @@ import { type Answer, type Exchange, headerOf } from "./exchange.ts";
 import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
-import { errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "./status.ts";
+import { allowOf, errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "./status.ts";
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
@@ -70,7 +70,7 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
   if (allowed.length === 0) {
     return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.`));
   }
-  const allow = allowed.join(", ");
+  const allow = allowOf(allowed);
   const error = refusal("NOT_SERVED", `${at} does not take ${verb}, only ${allow}.`);
   return new HttpRefusal(405, error, { allow });
 }

@@ -9,11 +9,15 @@ import type { Answer, Fields } from "./exchange.ts";
 /** What errors may have in their details, for JSON. */
 export const errorDetails = createRegistry(file_google_rpc_error_details);
 
-/** An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193). */
+/**
+ * An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193), with the status of
+ * its code unless another is given. TOO_LARGE has one of its own (RFC 9110, section 15.5.14).
+ */
 export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fields = {}): Answer {
   const challenge = challengeOf(error);
   const told = { "content-type": "application/json", ...(challenge && { "www-authenticate": challenge }), ...headers };
-  return plainAnswer(httpStatus ?? codeToHttpStatus(error.code as number), told, `${statusJson(error)}\n`);
+  const status = reasonOf(error) === "TOO_LARGE" ? 413 : codeToHttpStatus(error.code as number);
+  return plainAnswer(httpStatus ?? status, told, `${statusJson(error)}\n`);
 }
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
@@ -30,6 +34,11 @@ export class HttpRefusal extends Error {
   }
 }
 
+/** The reason in the error's ErrorInfo. */
+export function reasonOf({ details }: RpcError): string | undefined {
+  return details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
+}
+
 /** The google.rpc.Status of an error, in one line. */
 export function statusJson({ code, message, packedDetails: details }: RpcError): string {
   return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });
@@ -37,14 +46,20 @@ export function statusJson({ code, message, packedDetails: details }: RpcError):
 
 /** The answer to a verb that a path does not take. */
 export function wrongVerb(allowed: readonly string[]): Answer {
-  const allow = allowed.join(", ");
+  const allow = allowOf(allowed);
   return statusAnswer(refusal("NOT_SERVED", `Only ${allow} is taken here.`), 405, { allow });
 }
 
+/** The value of `Allow`: what takes GET takes HEAD (RFC 9110, section 9.1). */
+export function allowOf(verbs: readonly string[]): string {
+  return verbs.flatMap((verb) => (verb === "GET" ? ["GET", "HEAD"] : [verb])).join(", ");
+}
+
 /** The challenge that goes with UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
-export function challengeOf({ code, message, details }: RpcError): string | undefined {
+export function challengeOf(error: RpcError): string | undefined {
+  const { code, message } = error;
   if (code !== Code.UNAUTHENTICATED) return undefined;
-  const reason = details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
+  const reason = reasonOf(error);
   const realm = `Bearer realm="${ERROR_DOMAIN}"`;
   // What is wrong otherwise is not the token: it is missing, or it is somebody else's password.
   if (!reason?.startsWith("TOKEN_") || reason === "TOKEN_MISSING") return realm;

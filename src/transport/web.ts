@@ -4,14 +4,15 @@ import { plainAnswer, wrongVerb } from "./status.ts";
 /** The probes of orchestrators and balancers, open to anybody: `/healthz` (alive) and `/readyz` (can serve). */
 export type WebDoor = (verb: string, path: string) => Promise<Answer> | undefined;
 
-const PROBE_VERBS = ["GET", "HEAD"];
-
 export function createWebDoor(isReady: () => Promise<boolean>): WebDoor {
-  const probes: Record<string, () => Promise<boolean>> = { "/healthz": async () => true, "/readyz": isReady };
+  const probes = new Map([
+    ["/healthz", async () => true],
+    ["/readyz", isReady],
+  ]);
   return (verb, path) => {
-    const probe = probes[path];
+    const probe = probes.get(path);
     if (!probe) return undefined;
-    return PROBE_VERBS.includes(verb) ? answer(probe) : Promise.resolve(wrongVerb(PROBE_VERBS));
+    return verb === "GET" ? answer(probe) : Promise.resolve(wrongVerb(["GET"]));
   };
 }
 

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { exchange, openRaw, type RawConnection } from "../support/http.ts";
 import { END_HEADERS, END_STREAM, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../support/http2-frames.ts";
-import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES, type Wire, type WireRequest } from "../support/wires.ts";
 
 /** It starts with some 150, and however long it is flooded it stays below 450. */
@@ -64,9 +64,14 @@ describe("a request without a usable authority or path is answered with 400", ()
   test.each([
     ["Host: a b", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
     ["Host: [", "GET /healthz HTTP/1.1\r\nHost: [\r\n\r\n"],
-    ["an empty Host", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"],
-    ["HTTP/1.0 without a Host", "GET /healthz HTTP/1.0\r\n\r\n"],
     ["HTTP/1.1 without a Host", "GET /healthz HTTP/1.1\r\n\r\n"],
+    ["HEAD of a broken Host", "HEAD /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
+    ["two Hosts", "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"],
+    ["the same Host twice", "GET /healthz HTTP/1.1\r\nHost: a\r\nHOST: a\r\n\r\n"],
+    ["an empty Host and another", "GET /healthz HTTP/1.1\r\nHost:\r\nHost: a\r\n\r\n"],
+    ["two empty Hosts", "GET /healthz HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n"],
+    ["HTTP/1.0 with two Hosts", "GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"],
+    ["a URL of another scheme", "GET ftp://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ["Host: a/b", "GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n"],
     ["a backslash in the path", "GET /\\x/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ["a URL that is none", "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
@@ -86,6 +91,41 @@ describe("a request without a usable authority or path is answered with 400", ()
       session.destroy();
     }
   });
+});
+
+test.each([
+  ["HTTP/1.0 without a Host", "GET /healthz HTTP/1.0\r\n\r\n"],
+  ["HTTP/1.0 with an empty Host", "GET /healthz HTTP/1.0\r\nHost:\r\n\r\n"],
+  ["HTTP/1.0 with a Host", "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n"],
+  ["HTTP/1.1 with an empty Host", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"],
+  ["HTTP/1.1 with a whole URL", "GET http://localhost/healthz HTTP/1.1\r\nHost:\r\n\r\n"],
+])("a request of %s is answered with 200", async (_what, request) => {
+  await answerTo([request], /^HTTP\/1\.1 200 [\s\S]*ok\n$/);
+});
+
+test("two Authorization lines are not the first of them", async () => {
+  const lines = ["POST /resources/v3alpha/users/_search HTTP/1.1", "Host: localhost", "Content-Length: 0"];
+  const twice = [`Authorization: Bearer ${ADMIN_TOKEN}`, "Authorization: Bearer x", "", ""];
+  await answerTo([[...lines, ...twice].join("\r\n")], /^HTTP\/1\.1 401 [\s\S]*TOKEN_INVALID/);
+});
+
+describe("a :path of HTTP/2 that names no path is answered with 400 and no line in the log", () => {
+  test.each(["foo:toString", "foo:constructor", "foo:__proto__", "foo:valueOf", "foo:/healthz", "healthz"])(
+    "%s",
+    async (path) => {
+      const session = connect(server.url);
+      try {
+        for (const verb of ["GET", "HEAD"]) {
+          const named = { ":method": verb, ":scheme": "foo", ":path": path, ":authority": "a" };
+          const [head] = await once(session.request(named), "response");
+          expect(head[":status"]).toBe(400);
+        }
+        expect(server.stderr()).not.toContain('"level":"error"');
+      } finally {
+        session.destroy();
+      }
+    },
+  );
 });
 
 test.each(["//x/healthz", "//a:b:c/", "//x/userlock.v3alpha.UserService/LockUser"])(
@@ -186,6 +226,7 @@ describe.each(WIRES.filter(({ isFramed }) => isFramed))("a frame over $name", (w
   };
   const unreadable = { code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" };
   const notServed = { code: "UNIMPLEMENTED", reason: "NOT_SERVED" };
+  const unannounced = { code: "INTERNAL", reason: "ENCODING_MISSING" };
   const tooLarge = { code: "RESOURCE_EXHAUSTED", reason: "TOO_LARGE" };
 
   test.each<[string, object, () => WireRequest]>([
@@ -198,7 +239,7 @@ describe.each(WIRES.filter(({ isFramed }) => isFramed))("a frame over $name", (w
       notServed,
       () => ({ ...whole(), body: Buffer.concat([whole().body, whole().body]) }),
     ],
-    ["with the flag for compression, which is not announced", unreadable, () => wire.request(message, { flag: 1 })],
+    ["with the flag for compression, which is not announced", unannounced, () => wire.request(message, { flag: 1 })],
     ["that is not the gzip it says", unreadable, () => withEncoding(wire.request(message, { flag: 1 }), "gzip")],
     ["with half of a gzip", unreadable, () => withEncoding(wire.request(gzip.subarray(0, -9), { flag: 1 }), "gzip")],
     ["in a compression that nobody knows", notServed, () => withEncoding(wire.request(message, { flag: 1 }), "x-none")],

@@ -11,7 +11,10 @@ let server: ServerProcess;
 let closed: ServerProcess;
 
 beforeAll(async () => {
-  [server, closed] = await Promise.all([startServer({ USERLOCK_CORS_ORIGINS: `${CONSOLE}, ${OTHER}` }), startServer()]);
+  const cors = { USERLOCK_CORS_ORIGINS: `${CONSOLE}, ${OTHER}` };
+  [server, closed] = await Promise.all([startServer(cors, { watchers: 1 }), startServer()]);
+  const anna = JSON.stringify({ userId: "anna", data: { note: "compressible ".repeat(500) } });
+  expect(await send({ path: USERS, headers: { ...AUTH, ...JSON_TYPE }, body: anna })).toMatchObject({ status: 201 });
 });
 
 afterAll(async () => {
@@ -41,10 +44,12 @@ describe("what cannot be a call is answered with a google.rpc.Status", () => {
     ["POST", "/userlock.v3alpha.UserService/NoMethod", notFound, JSON_TYPE],
     ["POST", "/userlock.v3alpha.NoService/LockUser", notFound, JSON_TYPE],
     ["GET", USERS, { ...wrongVerb, allow: "POST" }],
-    ["PUT", `${USERS}/u`, { ...wrongVerb, allow: "GET, PATCH, DELETE" }],
+    ["PUT", `${USERS}/u`, { ...wrongVerb, allow: "GET, HEAD, PATCH, DELETE" }],
     ["DELETE", `${USERS}/u/_lock`, { ...wrongVerb, allow: "POST" }],
+    ["GET", `${USERS}/_search`, { ...wrongVerb, allow: "POST" }],
+    ["DELETE", `${USERS}/_batch_lock`, { ...wrongVerb, allow: "POST" }],
     ["GET", LOCK_USER, { ...wrongVerb, allow: "POST" }],
-    ["PUT", GET_USER, { ...wrongVerb, allow: "POST, GET" }, JSON_TYPE],
+    ["PUT", GET_USER, { ...wrongVerb, allow: "POST, GET, HEAD" }, JSON_TYPE],
     ["POST", "/healthz", { ...wrongVerb, allow: "GET, HEAD" }],
     ["DELETE", "/readyz", { ...wrongVerb, allow: "GET, HEAD" }],
     ["POST", USERS, wrongType, { "content-type": "text/plain" }],
@@ -171,6 +176,11 @@ describe("a browser that asks before it calls", () => {
         "x-grpc-web",
         "x-user-agent",
         "x-request-id",
+        "idempotency-key",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
       ]),
     );
     expect(Number(answer.headers.get("access-control-max-age"))).toBeGreaterThan(0);
@@ -200,18 +210,38 @@ describe("the probes", () => {
       expect(answer.headers.get("content-type")).toMatch(/^text\/plain/);
     }
   });
+});
 
-  test.each([1, 2] as const)("answer HEAD as everything does, without a body, over HTTP/%i", async (version) => {
-    for (const [path, status] of [
-      ["/healthz", 200],
-      ["/readyz", 200],
-      [`${USERS}/u`, 405],
-      [GET_USER, 405],
-      ["/", 404],
-    ] as const) {
-      const answer = await send({ version, verb: "HEAD", path });
-      expect({ path, status: answer.status, bytes: answer.body.length }).toEqual({ path, status, bytes: 0 });
+describe.each([1, 2] as const)("HEAD over HTTP/%i", (version) => {
+  const GET_ANNA = `${GET_USER}?connect=v1&encoding=json&message=${encodeURIComponent('{"id":"anna"}')}`;
+
+  test.each<[path: string, status: number]>([
+    ["/healthz", 200],
+    ["/readyz", 200],
+    [`${USERS}/anna`, 200],
+    [`${USERS}/nobody`, 404],
+    ["/resources/v3alpha/settings/lockout", 200],
+    [GET_ANNA, 200],
+    [`${USERS}/anna/_lock`, 405],
+    [LOCK_USER, 405],
+    ["/oauth/v2/introspect", 405],
+    ["/", 404],
+  ])("%s is answered as GET is, without content", async (path, status) => {
+    const headers = { ...AUTH, "accept-encoding": "gzip", "x-request-id": "same" };
+    const [get, head] = await Promise.all(["GET", "HEAD"].map((verb) => send({ version, verb, path, headers })));
+    const told = ({ headers: all }: HttpAnswer) => [...all].filter(([name]) => name !== "date");
+    expect({ status: head!.status, bytes: head!.body.length }).toEqual({ status, bytes: 0 });
+    expect(told(head!)).toEqual(told(get!));
+    expect(Number(head!.headers.get("content-length"))).toBe(get!.body.length);
+  });
+
+  test("a stream of events begins and does not go on: the only one of this server is free again", async () => {
+    const path = "/resources/v3alpha/events/_watch";
+    for (let round = 0; round < 3; round++) {
+      const { status, headers, body } = await send({ version, verb: "HEAD", path, headers: AUTH });
+      expect({ status, type: headers.get("content-type") }).toEqual({ status: 200, type: "text/event-stream" });
+      expect(body.length).toBe(0);
     }
-    expect(server.stderr()).not.toContain('"level":"error"');
+    expect(await send({ version, verb: "HEAD", path })).toMatchObject({ status: 401 });
   });
 });

@@ -92,7 +92,7 @@ test.each<
   ["a caller without session.read", { caller: "viewer" }, "x", 403, "PERMISSION_MISSING"],
   ["no token", {}, undefined, 400, "INVALID_REQUEST"],
   ["an empty token", {}, "", 400, "INVALID_REQUEST"],
-  ["a token larger than a message may be", {}, "x".repeat(64 * 1024 + 1), 429, "TOO_LARGE"],
+  ["a token larger than a message may be", {}, "x".repeat(64 * 1024 + 1), 413, "TOO_LARGE"],
   ["GET", { method: "GET", body: null }, undefined, 405, "NOT_SERVED"],
   ["JSON", { headers: { "content-type": "application/json" }, body: "{}" }, undefined, 415, "INVALID_REQUEST"],
   [
@@ -113,7 +113,7 @@ test.each<
     "5 MiB",
     { body: `token=${"x".repeat(5 * 1024 * 1024)}`, headers: { "content-type": FORM } },
     undefined,
-    429,
+    413,
     "TOO_LARGE",
   ],
 ])("refused: %s", async (_what, options, token, status, reason) => {

@@ -32,6 +32,13 @@ describe("the path of a request", () => {
     },
   );
 
+  test.each(["foo:toString", "foo:/healthz", "ftp://x/healthz", "mailto:a@b", "data:,x", "healthz", "?x", "", "**"])(
+    "%s is none, for it begins with none",
+    (target) => {
+      expect(read(target)).toBeUndefined();
+    },
+  );
+
   test.each(["", "a b", "[", "a:b:c", "localhost/x", "localhost?x", "localhost#x", "me@localhost", "x\\y", undefined])(
     "of the authority %s is none",
     (authority) => {
