@@ -87,7 +87,9 @@ async function load(inFlight: number): Promise<Load> {
           id,
           userId: id,
           expectedVersion: 0,
-          events: [{ type: "user.locked", data: { cause: "manual", reason: "fraud", note: "" } }],
+          events: [
+            { type: "user.locked", data: { cause: "manual", reason: "fraud", note: "", since: Date.now() * 1_000 } },
+          ],
           time: 1_764_000_000_000_000 + users,
           actor: { subject: "fraud-detector", tokenId: "t1", requestId: "4f1c0d6e", address: "192.0.2.7" },
           owner: { type: "org", id: "acme" },

@@ -52,7 +52,9 @@ async function insert(some: readonly string[]): Promise<number> {
         kind: "user",
         id,
         expectedVersion,
-        events: [{ type: "user.locked", data: { cause: "manual", reason: "fraud", note: "" } }],
+        events: [
+          { type: "user.locked", data: { cause: "manual", reason: "fraud", note: "", since: Date.now() * 1_000 } },
+        ],
         userId: id,
         time: Date.now() * 1_000,
         actor: { subject: "admin", tokenId: "admin", requestId: id, address: "127.0.0.1", userAgent: "bench" },

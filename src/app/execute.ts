@@ -142,12 +142,14 @@ async function decide<State, Command, Event extends DomainEvent>(
     authorise(principal, { permission, toSee, organization, notFound }, owner);
   }
 
-  const occasion = { time: Math.max(clock(), record?.changed ?? 0), actor };
-  const events = aggregate.decide(record?.state, command, occasion);
+  const now = clock();
+  const events = aggregate.decide(record?.state, command, { time: now, actor });
   if (record && events.length === 0) return { events: [] };
 
+  // The events of a stream keep their order, also after a clock that was ahead.
+  const time = Math.max(now, record?.changed ?? 0);
   let state = record?.state;
-  for (const event of events) state = aggregate.evolve(state, event, occasion);
+  for (const event of events) state = aggregate.evolve(state, event, { time, actor });
   const next = state as State;
   const before = record ? aggregate.claims(record.state) : [];
   const after = aggregate.claims(next);
@@ -163,8 +165,8 @@ async function decide<State, Command, Event extends DomainEvent>(
     id,
     version: version + events.length,
     owner,
-    created: record?.created ?? occasion.time,
-    changed: occasion.time,
+    created: record?.created ?? time,
+    changed: time,
     state: next,
   };
   const append = {
@@ -174,7 +176,8 @@ async function decide<State, Command, Event extends DomainEvent>(
     expectedChanged: record?.changed,
     events: aggregate.logged ? events.map(aggregate.logged) : events,
     userId: aggregate.userId?.(next),
-    time: occasion.time,
+    time,
+    now,
     actor,
     owner,
     state: next,

@@ -13,7 +13,10 @@ export interface Actor {
 
 /** When something happens, and by whom. */
 export interface Occasion {
-  /** Microseconds since the Unix epoch. */
+  /**
+   * Microseconds since the Unix epoch. To `decide` it is the clock's time. To `evolve` it is the event's, which is never
+   * before the event that precedes it in the stream: it may be ahead of the clock.
+   */
   time: number;
   actor: Actor;
 }

@@ -35,7 +35,7 @@ const MAX_DEVICES = 20;
 
 /** What is known of wrong passwords since the last good login. */
 export interface Attempts {
-  /** Times of the wrong passwords since the last lock, by device; those without a known device are under "". */
+  /** Times of the wrong passwords since the last lock, by the clock, by device; "" stands for any unknown device. */
   failures: Record<string, number[]>;
   /** How many since the last good login, by device: what strangers did does not lock a known device for good. */
   inARow: Record<string, number>;
@@ -57,12 +57,22 @@ export interface Failure {
   mac: string;
   /** The policy's window at that time. */
   window: number;
+  /** When it was tried, by the clock: the event's own time may be ahead of it. */
+  at: number;
 }
 
-/** Adds a wrong password. What is older than the window is forgotten. */
-export function addFailure(attempts: Attempts, { device, mac, window }: Failure, time: number): Attempts {
-  const isRecent = (then: number) => then > time - window;
-  const failures = Object.entries({ ...attempts.failures, [device]: [...(attempts.failures[device] ?? []), time] })
+/**
+ * Whether the time is within the window before now. A time that is ahead of now by less than a window counts: another
+ * server's clock made it. One that is further ahead was made by a clock that was wrong, and is forgotten.
+ */
+function isWithin(window: number, then: number, now: number): boolean {
+  return Math.abs(now - then) < window;
+}
+
+/** Adds a wrong password. What is not within the window is forgotten. */
+export function addFailure(attempts: Attempts, { device, mac, window, at }: Failure): Attempts {
+  const isRecent = (then: number) => isWithin(window, then, at);
+  const failures = Object.entries({ ...attempts.failures, [device]: [...(attempts.failures[device] ?? []), at] })
     .map(([key, times]) => [key, times.filter(isRecent).slice(-MAX_FAILURES_IN_A_ROW)] as const)
     .filter(([, times]) => times.length > 0)
     .sort(([, a], [, b]) => Number(b.at(-1)) - Number(a.at(-1)))
@@ -73,7 +83,7 @@ export function addFailure(attempts: Attempts, { device, mac, window }: Failure,
     ...attempts,
     failures: Object.fromEntries(failures),
     inARow: Object.fromEntries(inARow),
-    remembered: [...attempts.remembered, { mac, time }].filter((one) => isRecent(one.time)).slice(-MAX_REMEMBERED),
+    remembered: [...attempts.remembered, { mac, time: at }].filter((one) => isRecent(one.time)).slice(-MAX_REMEMBERED),
   };
 }
 
@@ -84,7 +94,7 @@ export function addLock(attempts: Attempts): Attempts {
 
 /** Whether this wrong password was tried before, within the window: then it is not counted again. */
 export function isRemembered(attempts: Attempts, mac: string, policy: LockoutPolicy, time: number): boolean {
-  return attempts.remembered.some((one) => one.mac === mac && one.time > time - policy.window);
+  return attempts.remembered.some((one) => one.mac === mac && isWithin(policy.window, one.time, time));
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Owner } from "./access.ts";
-import type { Occasion } from "./aggregate.ts";
+import type { Actor, Occasion } from "./aggregate.ts";
 import { type Attempts, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
 
 export interface Username {
@@ -26,7 +26,7 @@ export interface Lock {
   note: string;
   /** Subject of who locked. */
   by: string;
-  /** Microseconds since the Unix epoch. */
+  /** By the clock, microseconds since the Unix epoch. */
   since: number;
   /** When it ends by itself, microseconds since the Unix epoch; absent if it does not. */
   until?: number;
@@ -76,7 +76,7 @@ export type UserEvent =
       };
     }
   | { type: "user.patched"; data: { profile: Profile } }
-  | { type: "user.locked"; data: Omit<Lock, "by" | "since"> }
+  | { type: "user.locked"; data: Omit<Lock, "by"> }
   | { type: "user.unlocked"; data: { cause: "manual" | "expired" } }
   | { type: "user.activated"; data: object }
   | { type: "user.deactivated"; data: object }
@@ -130,7 +130,7 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     case "user.patched":
       return { ...before, ...event.data.profile };
     case "user.locked": {
-      const lock = lockOfEvent(event.data, { time, actor });
+      const lock = lockOfEvent(event.data, actor);
       return { ...before, lock, epoch, ...(lock.cause !== "manual" && { attempts: addLock(attempts) }) };
     }
     case "user.unlocked": {
@@ -159,7 +159,7 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
       return rest;
     }
     case "user.login_failed":
-      return { ...before, attempts: addFailure(attempts, event.data, time) };
+      return { ...before, attempts: addFailure(attempts, event.data) };
     case "user.lock_probed":
       return { ...before, attempts: { ...attempts, probes: attempts.probes + 1 } };
     case "user.sessions_ended":
@@ -171,8 +171,8 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
 }
 
 /** The lock that an event `user.locked` has made. */
-export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"], { time, actor }: Occasion): Lock {
-  return { ...data, by: data.cause === "manual" ? actor.subject : AUTOMATIC, since: time };
+export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"], actor: Actor): Lock {
+  return { ...data, by: data.cause === "manual" ? actor.subject : AUTOMATIC };
 }
 
 /** Hashes of passwords, right or wrong, are in the state as long as they are needed, and never in the log. */

@@ -111,7 +111,12 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       }
       const { reason, note } = command;
       const until = laterEnd({ until: endOf(command, occasion.time) }, state.lock);
-      return [{ type: "user.locked", data: { cause: "manual", reason, note, ...(until !== undefined && { until }) } }];
+      return [
+        {
+          type: "user.locked",
+          data: { cause: "manual", reason, note, since: occasion.time, ...(until !== undefined && { until }) },
+        },
+      ];
     }
     case "unlock":
       if (!state.lock) refuse("USER_NOT_LOCKED", state.id, "The user is not locked: there is nothing to unlock.");
@@ -170,8 +175,11 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
 
   // Where the policy makes no difference between devices, all tries are counted together.
   const counter = policy.knownDevicesPass ? device : "";
-  const failed: UserEvent = { type: "user.login_failed", data: { device: counter, mac, window: policy.window } };
-  const lock = lockAfter(addFailure(state.attempts ?? NO_ATTEMPTS, failed.data, time), counter, policy, time);
+  const failed: UserEvent = {
+    type: "user.login_failed",
+    data: { device: counter, mac, window: policy.window, at: time },
+  };
+  const lock = lockAfter(addFailure(state.attempts ?? NO_ATTEMPTS, failed.data), counter, policy, time);
   if (!lock) return [failed];
   // A lock for all takes the place of one that known devices pass, and ends no earlier.
   const until = laterEnd(lock, lockOf(state, time));
@@ -181,6 +189,7 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
       cause: "password_failures",
       reason: "password-failures",
       note: "",
+      since: time,
       ...(until !== undefined && { until }),
       ...(counter === "" && { knownDevicesPass: true }),
     },

@@ -81,11 +81,11 @@ function toEvent(recorded: RecordedEvent): EventInit {
   };
 }
 
-function changeOf({ type, data, time, actor }: RecordedEvent): Pick<EventInit, "change"> {
+function changeOf({ type, data, actor }: RecordedEvent): Pick<EventInit, "change"> {
   const event = { type, data } as UserEvent;
   switch (event.type) {
     case "user.locked":
-      return { change: { case: "lock", value: toLock(lockOfEvent(event.data, { time, actor })) } };
+      return { change: { case: "lock", value: toLock(lockOfEvent(event.data, actor)) } };
     case "user.unlocked":
       return { change: { case: "unlock", value: { cause: UNLOCK_CAUSES[event.data.cause] } } };
     default:

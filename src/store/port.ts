@@ -157,8 +157,10 @@ export interface Append {
   events: readonly DomainEvent[];
   /** Whom the events are about, if it is a user. */
   userId?: string | undefined;
-  /** Microseconds since the Unix epoch; not before the stream's last event. */
+  /** Time of the events, microseconds since the Unix epoch; not before the stream's last event. */
   time: number;
+  /** The clock's time, by which receipts expire; `time` if left out. */
+  now?: number;
   actor: Actor;
   owner: Owner;
   state: unknown;

@@ -54,7 +54,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
     removes    text[],
     requires   json,                       -- [{kind, id, version}]; absent if there are none
     absent     json,                       -- {kind, subject}; absent if nothing must be
-    receipt    json,                       -- {key, fingerprint, answer in base64, expires}
+    receipt    json,                       -- {key, fingerprint, answer in base64, expires, now}
     email      text,                       -- for the columns of searches, as the next ones; absent if they are empty
     subject    text,
     of_user    text,
@@ -74,7 +74,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
     results  json;
     adds     boolean;                      -- whether any of the accepted does
     removes  boolean;
-    keeps    boolean;
+    keeping  bigint;                       -- the clock of those that keep a receipt; absent if none does
     newest   bigint;
     this     bigint;
     written  bigint;
@@ -102,7 +102,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
             SELECT e.append FROM events e
             WHERE e.instance = of_instance AND e.kind = r.kind AND e.id = r.id AND e.version = r.expected + 1
           ) THEN 'done'
-          WHEN r.receipt IS NOT NULL AND r.time < (
+          WHEN r.receipt IS NOT NULL AND coalesce((r.receipt ->> 'now')::bigint, r.time) < (
             SELECT k.expires FROM receipts k WHERE k.instance = of_instance AND k.key = r.receipt ->> 'key'
           ) THEN 'repeated'
           WHEN coalesce(s.version, 0) <> r.expected OR s.changed <> r.built_on OR EXISTS (
@@ -143,8 +143,8 @@ export const SEARCH_COLUMNS: SchemaStep = `
       array_agg(r ORDER BY place) FILTER (WHERE outcome = 'appended'),
       bool_or((r).adds <> '{}') FILTER (WHERE outcome = 'appended'),
       bool_or((r).removes <> '{}') FILTER (WHERE outcome = 'appended'),
-      bool_or((r).receipt IS NOT NULL) FILTER (WHERE outcome = 'appended')
-    INTO results, accepted, adds, removes, keeps
+      max(coalesce(((r).receipt ->> 'now')::bigint, (r).time)) FILTER (WHERE outcome = 'appended' AND (r).receipt IS NOT NULL)
+    INTO results, accepted, adds, removes, keeping
     FROM judged;
 
     IF accepted IS NULL THEN
@@ -196,11 +196,11 @@ export const SEARCH_COLUMNS: SchemaStep = `
         WHERE (SELECT c.id FROM claims c WHERE c.instance = of_instance AND c.name = a.name) IS NULL
         ORDER BY a.name;
     END IF;
-    IF keeps THEN
+    IF keeping IS NOT NULL THEN
       -- What has expired: in the way, and some more, so that it does not pile up.
       DELETE FROM receipts WHERE ctid = ANY (array(
         SELECT k.ctid FROM receipts k
-        WHERE k.instance = of_instance AND k.expires > 0 AND k.expires <= (SELECT min(r.time) FROM unnest(accepted) AS r)
+        WHERE k.instance = of_instance AND k.expires > 0 AND k.expires <= keeping
         ORDER BY k.expires LIMIT 2 * cardinality(accepted)
         FOR UPDATE SKIP LOCKED
       ));
@@ -211,7 +211,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
         ORDER BY (r.receipt ->> 'key') COLLATE "C"
         ON CONFLICT (instance, key) DO UPDATE SET
           fingerprint = excluded.fingerprint, answer = excluded.answer, expires = excluded.expires, append = excluded.append
-        WHERE receipts.expires <= (SELECT max(r.time) FROM unnest(accepted) AS r);
+        WHERE receipts.expires <= keeping;
       GET DIAGNOSTICS written = ROW_COUNT;
       IF written < (SELECT count(r.receipt) FROM unnest(accepted) AS r) THEN
         RAISE serialization_failure USING MESSAGE = 'userlock: another transaction has left a receipt';

@@ -16,7 +16,8 @@ export interface Row {
   claims: { add: readonly string[]; remove: readonly string[] };
   requires: readonly { kind: string; id: string; version: number }[];
   absent: { kind: string; subject: string } | undefined;
-  receipt: Receipt | undefined;
+  /** With the time at which it is kept. */
+  receipt: (Receipt & { now: number }) | undefined;
 }
 
 /** What became of a row. */
@@ -46,7 +47,7 @@ export function toRow(append: Append): Row {
     claims,
     requires,
     absent,
-    receipt,
+    receipt: receipt && { ...receipt, now: append.now ?? time },
   };
 }
 

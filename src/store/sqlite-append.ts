@@ -82,7 +82,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
 
   function append(row: KeyedRow): RowAnswer {
     const { kind, id, expectedVersion, expectedChanged, ownerType, ownerId, time, state, keys, absent, receipt } = row;
-    if (receipt && receiptAt.get(instance, receipt.key, time)) return { outcome: "repeated" };
+    if (receipt && receiptAt.get(instance, receipt.key, receipt.now)) return { outcome: "repeated" };
     const found = streamRow.get(...keys, instance, kind, id) as unknown as StreamRow | undefined;
     const isThere = (other: (typeof row.requires)[0]) =>
       (version.get(instance, other.kind, other.id)?.version ?? 0) === other.version;
@@ -100,7 +100,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
       next++;
       last = addEvent(row, next, type, data, last);
     }
-    if (receipt) addReceipt(receipt, time);
+    if (receipt) addReceipt(receipt, receipt.now);
     if (!found) {
       insertStream.run(instance, kind, id, time, next, ownerType, ownerId, time, state, last, ...keys);
       return time;

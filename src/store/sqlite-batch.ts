@@ -1,4 +1,4 @@
-import type { Append, Receipt } from "./port.ts";
+import type { Append } from "./port.ts";
 import { type Row, type RowResult, toRow } from "./row.ts";
 import { type Keys, keysOf } from "./sqlite-keys.ts";
 
@@ -15,7 +15,7 @@ interface Rest {
   events: Row["events"];
   claims: Row["claims"];
   requires: Row["requires"];
-  receipt: Receipt | undefined;
+  receipt: Row["receipt"];
 }
 
 /**

@@ -59,6 +59,25 @@ export function describeReceipts(current: () => EventStore): void {
       expect(await store.loadReceipt("key", NOW + MINUTE)).toMatchObject({ fingerprint: "another" });
     });
 
+    test("one that goes with an event that is ahead of the clock expires by the clock", async () => {
+      const store = current();
+      await store.keep(receipt("key"), NOW);
+      await store.keep(receipt("another"), NOW);
+      const ahead = { time: NOW + 60 * MINUTE, now: NOW + 1 };
+      expect(await store.append(change("u1", { ...ahead, receipt: receipt("key") }))).toEqual({ outcome: "repeated" });
+      expect(await store.append(change("u1", { ...ahead, receipt: receipt("third") }))).toMatchObject({
+        outcome: "appended",
+      });
+      for (const key of ["key", "another", "third"]) {
+        expect(await store.loadReceipt(key, NOW + MINUTE - 1)).toMatchObject({ key });
+        expect(await store.loadReceipt(key, NOW + MINUTE)).toBeUndefined();
+      }
+      const next = receipt("key", { fingerprint: "another", expires: NOW + 3 * MINUTE });
+      const late = { time: NOW + 60 * MINUTE, now: NOW + MINUTE, receipt: next };
+      expect(await store.append(change("u2", late))).toMatchObject({ outcome: "appended" });
+      expect(await store.loadReceipt("key", NOW + MINUTE)).toMatchObject({ fingerprint: "another" });
+    });
+
     test("one can be kept without a change, if its key is free", async () => {
       const store = current();
       const kept = await Promise.all(Array.from({ length: 8 }, () => store.keep(receipt("key"), NOW)));

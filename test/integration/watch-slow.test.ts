@@ -10,7 +10,7 @@ import {
 import type { EventStore } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { envelope } from "../../src/transport/frames.ts";
-import { change } from "../support/appends.ts";
+import { change, NOW } from "../support/appends.ts";
 import { reasonOfGrpcStatus } from "../support/error-info.ts";
 import { openRaw } from "../support/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
@@ -45,7 +45,7 @@ let objects = 0;
 /** Puts large events into the log, some at a time, and gives their ids. */
 async function happen(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, () => `large-${++objects}`);
-  const data = { cause: "manual", reason: "", note: "x".repeat(EVENT_BYTES) };
+  const data = { cause: "manual", reason: "", note: "x".repeat(EVENT_BYTES), since: NOW };
   for (let at = 0; at < count; at += 10) {
     const some = ids.slice(at, at + 10);
     await Promise.all(

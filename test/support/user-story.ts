@@ -31,13 +31,17 @@ export const setPassword = (at: number, hash = HASH) =>
 export const wrongs = (count: number, from: number, device = "") =>
   Array.from({ length: count }, (_, index) => wrong(from + index, undefined, device));
 
-/** What came of a story: the user at its end, and what its last step led to. */
+/** What came of a story: the user at its end, the time of the last event, and what the last step led to. */
 export interface Ending {
   state: User;
+  changed: number;
   events: UserEvent[];
 }
 
-/** Tells the story of an active user with a password. Throws what a step is refused with. */
+/**
+ * Tells the story of an active user with a password. The clock may go back between two steps: the events stay in order.
+ * Throws what a step is refused with.
+ */
 export function tell(steps: readonly Step[], policy: Partial<LockoutPolicy> = {}): Ending {
   const create: UserCommand = {
     type: "create",
@@ -61,16 +65,17 @@ export function tell(steps: readonly Step[], policy: Partial<LockoutPolicy> = {}
               policy: { ...DEFAULT_POLICY, ...policy },
             },
           };
-    ending = follow(ending.state, one, occasion);
+    ending = follow(ending, one, occasion);
   }
   return ending;
 }
 
-function follow(before: User | undefined, one: UserCommand, occasion: Occasion): Ending {
-  const events = user.decide(before, one, occasion);
-  let state = before;
-  for (const event of events) state = user.evolve(state, event, occasion);
-  return { state: state as User, events };
+function follow(before: Ending | undefined, one: UserCommand, occasion: Occasion): Ending {
+  const events = user.decide(before?.state, one, occasion);
+  const time = Math.max(occasion.time, before?.changed ?? 0);
+  let state = before?.state;
+  for (const event of events) state = user.evolve(state, event, { ...occasion, time });
+  return { state: state as User, changed: events.length > 0 ? time : (before?.changed ?? 0), events };
 }
 
 /** An event in a few words; times are seconds after the beginning. */

@@ -21,7 +21,7 @@ const created = ({ owner = INSTANCE, profile = {}, usernames = [] }: Start = {})
 const patched = (profile: Profile): UserEvent => ({ type: "user.patched", data: { profile } });
 const added = (username: Username): UserEvent => ({ type: "user.username_added", data: { username } });
 const removed = (usernameId: string): UserEvent => ({ type: "user.username_removed", data: { usernameId } });
-const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone" } as const;
+const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone", since: NOW } as const;
 const LOCKED: UserEvent = { type: "user.locked", data: FRAUD };
 const UNLOCKED: UserEvent = { type: "user.unlocked", data: { cause: "manual" } };
 const ACTIVATED: UserEvent = { type: "user.activated", data: {} };
@@ -42,7 +42,7 @@ const ACTIVE: User = {
   schemaType: "human",
   usernames: [name("ann"), nameInOrg("a.")],
 };
-const FOLDED_LOCK = { ...FRAUD, by: "operator", since: NOW };
+const FOLDED_LOCK = { ...FRAUD, by: "operator" };
 
 const FOLDS: { name: string; given: UserEvent[]; expected: User }[] = [
   { name: "created is active", given: [created(ANN)], expected: ACTIVE },
@@ -284,8 +284,8 @@ describe("what the log keeps", () => {
     },
     { event: { type: "user.password_rehashed", data: { hash: SECRET } }, kept: { hash: "" } },
     {
-      event: { type: "user.login_failed", data: { device: "phone", mac: SECRET, window: 900 } },
-      kept: { device: "phone", mac: "", window: 900 },
+      event: { type: "user.login_failed", data: { device: "phone", mac: SECRET, window: 900, at: NOW } },
+      kept: { device: "phone", mac: "", window: 900, at: NOW },
     },
   ];
 

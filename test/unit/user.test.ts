@@ -23,7 +23,7 @@ const created = (more?: Start): UserEvent => ({ type: "user.created", data: star
 const patched = (profile: Profile): UserEvent => ({ type: "user.patched", data: { profile } });
 const added = (username: Username): UserEvent => ({ type: "user.username_added", data: { username } });
 const removed = (usernameId: string): UserEvent => ({ type: "user.username_removed", data: { usernameId } });
-const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone" } as const;
+const FRAUD = { cause: "manual", reason: "fraud", note: "stolen phone", since: NOW } as const;
 const LOCKED: UserEvent = { type: "user.locked", data: FRAUD };
 const UNLOCKED: UserEvent = { type: "user.unlocked", data: { cause: "manual" } };
 const ACTIVATED: UserEvent = { type: "user.activated", data: {} };
