@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import type { JwtSettings } from "./auth/jwt.ts";
 import { KEY_BYTES } from "./auth/keyed.ts";
 import type { HashSettings } from "./auth/password.ts";
@@ -22,6 +23,8 @@ export interface Config {
   secretKey: Uint8Array | undefined;
   /** Cost of a password's hash. */
   argon2: HashSettings;
+  /** How many passwords are hashed at once. */
+  hashThreads: number;
   /** How long a session lives, microseconds. */
   sessionLifetime: number;
   /** Memory for users that were changed of late, bytes; 0: none. */
@@ -137,6 +140,11 @@ export const SETTINGS = {
         ? undefined
         : "must be m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes",
   },
+  USERLOCK_HASH_THREADS: {
+    default: undefined,
+    description: "how many passwords are hashed at once; left out, as many as the machine has cores",
+    problem: (value) => (/^([1-9]|[1-5]\d|6[0-4])$/.test(value) ? undefined : "must be 1 to 64"),
+  },
   USERLOCK_CACHE_BYTES: {
     default: "64MiB",
     description: "memory for users that were changed of late, with a unit of MiB or GiB; `0` for none",
@@ -219,6 +227,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
       : undefined,
     secretKey: keyOf(get("USERLOCK_SECRET_KEY") ?? ""),
     argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
+    hashThreads: Number(get("USERLOCK_HASH_THREADS") ?? availableParallelism()),
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,

@@ -105,7 +105,9 @@ async function serve(): Promise<number> {
   let server: Server;
   try {
     const config = readConfig(process.env);
-    const { start } = await loadServer();
+    const { start, poolSize } = await loadServer();
+    // Node reads it when its pool of threads is first used, which is later.
+    process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config));
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
     return refuseToStart(error);

@@ -17,6 +17,7 @@ import { createListEvents } from "./app/events.ts";
 import { createExecute, type Execute } from "./app/execute.ts";
 import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
+import { createHashQueue, hashesAtOnce } from "./app/hash-queue.ts";
 import { ensureSameKey } from "./app/instance-key.ts";
 import { createHoldsOwner, createOtherOwner } from "./app/last-owner.ts";
 import { createLogin } from "./app/login.ts";
@@ -64,6 +65,8 @@ import { createWebDoor } from "./transport/web.ts";
 const READY_MS = 250;
 /** Where what must not be in the store goes, if the store is no file beside which it could lie. */
 const DATA_FOLDER = "data";
+/** As many as Node's pool has by itself. */
+const SPARE_POOL_THREADS = 4;
 
 export interface Server {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
@@ -101,7 +104,7 @@ export async function start(
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
     const tokenFile = await seeToFirstToken({ store, execute, instanceId: instance.id }, config.adminToken, folder);
-    const hasher = createPasswordHasher(config.argon2);
+    const hasher = createHashQueue({ hasher: createPasswordHasher(config.argon2), threads: config.hashThreads });
     const policies = createPolicies({ store, instanceId: instance.id });
     const login = createLogin({ store, execute, policies, hasher, keyed, clock });
     const findSession = createFindSession({ store, clock });
@@ -212,6 +215,11 @@ export async function start(
     await store.close();
     throw error;
   }
+}
+
+/** Threads that Node's pool needs: those that hash, and some for files, names of hosts and signatures. */
+export function poolSize({ hashThreads }: Config): number {
+  return hashesAtOnce(hashThreads) + SPARE_POOL_THREADS;
 }
 
 /** The key in the file in the folder, which is made if there is none. */

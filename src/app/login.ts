@@ -5,23 +5,17 @@ import { admit, type CheckedLogin, user } from "../domain/user.ts";
 import { lockOf, type User, usernameClaims } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
+import { createFairQueue } from "./fairness.ts";
+import type { HashQueue, Turn } from "./hash-queue.ts";
 import type { EffectivePolicy } from "./policies.ts";
 
 /** Failed logins are answered when the next multiple of this has passed, which hides what took less time. */
 const SLOT_MS = 100;
 /** What a login can come to. */
 const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed"];
-/** Logins that may wait for one user's turn; one more is refused, so that an attack does not fill the memory. */
-const MAX_WAITING = 300;
-
-/** Hashes passwords, a few at a time. Its methods reject with TOO_MANY_REQUESTS when too many wait. */
-export interface PasswordHasher {
-  hash(password: string): Promise<string>;
-  /** Whether the password is the one; `isOutdated` if the hash should be made anew. */
-  verify(password: string, hash: string): Promise<{ isRight: boolean; isOutdated: boolean }>;
-  /** Costs as much as `verify` with such a hash, or with one of its own, and says nothing. */
-  pretend(password: string, like?: string): Promise<void>;
-}
+/** Logins that may wait for a turn of one user, and of all; one more is refused, or an attack would fill the memory. */
+const MAX_WAITING_EACH = 300;
+const MAX_WAITING = 4_000;
 
 /** Keyed hashes, with a key that is not in the store. */
 export interface Keyed {
@@ -60,12 +54,21 @@ export function createLogin(parts: {
   store: EventStore;
   execute: Execute;
   policies: EffectivePolicy;
-  hasher: PasswordHasher;
+  hasher: HashQueue;
   keyed: Keyed;
   clock: () => number;
 }): Login {
   const { store, execute, policies, hasher, keyed, clock } = parts;
-  const inTurn = createTurns(MAX_WAITING);
+  /** One login of a user after the other, of those from one device. Users do not wait for each other. */
+  const inTurn = createFairQueue({
+    atOnce: Infinity,
+    atOnceEach: 1,
+    waiting: MAX_WAITING,
+    waitingEach: MAX_WAITING_EACH,
+    full: "Too many logins are waiting: try again later.",
+  });
+  /** How long the last failed login took, milliseconds. */
+  let lastFailureMs = 0;
 
   /** The user whom the caller may log in, if there is one. */
   async function find({ user: named, organization }: LoginAttempt, { principal }: Caller) {
@@ -86,18 +89,21 @@ export function createLogin(parts: {
   ): Promise<Stored<User>> {
     const started = performance.now();
     const device = found ? (keyed.deviceOf(found.id, tried.deviceToken) ?? "") : "";
-    // Known devices do not wait behind strangers; who asks for somebody who is not there waits like anybody else.
-    const outcome = await inTurn(`${found?.id ?? named} ${device}`, async () => {
-      caller.signal.throwIfAborted();
-      const checked = found && (await check(found.id, device, tried, caller));
-      if (!checked) await hasher.pretend(tried.password, found?.state.password?.hash);
+    const { principal, signal } = caller;
+    const turn = { caller: principal.subject, user: named, isKnownDevice: device !== "", signal };
+    // Known devices do not wait behind strangers. The line is that of the name: who is not there has one like anybody.
+    const work = async () => {
+      const checked = found && (await check(found.id, device, tried, caller, turn));
+      if (!checked) await hasher.pretend(tried.password, turn, found?.state.password?.hash);
       return checked;
-    });
+    };
+    const outcome = await inTurn(`${named} ${device}`, work, signal);
     if (outcome?.isIn) return outcome.record;
-    await untilNextSlot(started, caller.signal);
+    lastFailureMs = performance.now() - started;
+    await untilNextSlot(lastFailureMs, signal);
     const lock = outcome && lockOf(outcome.record.state, clock());
     if (outcome?.isRevealed && lock) throw locked(lock.until, clock());
-    throw new DomainError("LOGIN_FAILED", "The login failed: the user or the password is wrong, or he may not log in.");
+    throw failed();
   }
 
   async function load(named: LoginAttempt["user"], organization: string | undefined) {
@@ -108,7 +114,13 @@ export function createLogin(parts: {
   }
 
   /** What became of a login; `undefined` if it was refused before its password was compared. */
-  async function check(id: string, device: string, tried: Tried, caller: Caller): Promise<Outcome | undefined> {
+  async function check(
+    id: string,
+    device: string,
+    tried: Tried,
+    caller: Caller,
+    turn: Turn,
+  ): Promise<Outcome | undefined> {
     const record = (await store.load(user.kind, id)) as Stored<User>;
     const { policy } = await policies(record.owner);
     const mac = keyed.mac(id, tried.password);
@@ -116,7 +128,7 @@ export function createLogin(parts: {
     if (admission === "refuse") return undefined;
 
     const comparedWith = record.state.password?.hash as string;
-    const { isRight, isOutdated } = await hasher.verify(tried.password, comparedWith);
+    const { isRight, isOutdated } = await hasher.verify(tried.password, comparedWith, turn);
     const login: CheckedLogin = { isRight, comparedWith, device, mac, policy };
     const change = { id, permission: "session.write", isAuthorised: true } as const;
     // A password that was compared is counted, whether or not the caller still waits.
@@ -125,13 +137,13 @@ export function createLogin(parts: {
     // Meanwhile he has got another password, or another hash of the same one: the comparison says nothing.
     const isDecided = after.events.some((type) => OUTCOMES.includes(type));
     const { password } = after.state;
-    if (!isDecided && password && password.hash !== comparedWith) return check(id, device, tried, caller);
+    if (!isDecided && password && password.hash !== comparedWith) return check(id, device, tried, caller, turn);
     // That it was decided so, and not otherwise because of what happened meanwhile, shows in the events.
     const isIn = isRight && after.events.includes("user.login_succeeded");
     if (isIn && isOutdated) {
       // He is in all the same if it cannot be done now.
       await hasher
-        .hash(tried.password)
+        .hash(tried.password, { ...turn, signal: counting.signal })
         .then((hash) =>
           execute(user, { ...change, command: { type: "rehash_password", hash, replaced: comparedWith } }, counting),
         )
@@ -142,13 +154,19 @@ export function createLogin(parts: {
   }
 
   return {
-    logIn: async (attempt, caller) =>
-      compare(JSON.stringify(attempt.user), await find(attempt, caller), attempt, caller),
+    logIn: async (attempt, caller) => compare(nameIn(attempt), await find(attempt, caller), attempt, caller),
     async prove({ id, organization }, password, caller) {
-      const isSelf = caller.principal.subject === id;
-      const record = isSelf ? await load({ id }, organization) : undefined;
+      if (caller.principal.subject !== id) {
+        // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
+        const tookMs = lastFailureMs;
+        await sleep(tookMs, undefined, { signal: caller.signal });
+        await untilNextSlot(tookMs, caller.signal);
+        throw failed();
+      }
+      const record = await load({ id }, organization);
       const isThere = record && isIn(record, organization);
-      return compare(JSON.stringify({ id }), isThere ? record : undefined, { password, deviceToken: "" }, caller);
+      const named = nameIn({ user: { id }, organization });
+      return compare(named, isThere ? record : undefined, { password, deviceToken: "" }, caller);
     },
   };
 }
@@ -172,28 +190,16 @@ function locked(until: number | undefined, now: number): DomainError {
   });
 }
 
-async function untilNextSlot(started: number, signal: AbortSignal): Promise<void> {
-  const elapsed = performance.now() - started;
-  await sleep(Math.ceil(elapsed / SLOT_MS) * SLOT_MS - elapsed, undefined, { signal });
+function failed(): DomainError {
+  return new DomainError("LOGIN_FAILED", "The login failed: the user or the password is wrong, or he may not log in.");
 }
 
-/** Runs work of one key one after the other. Rejects with TOO_MANY_REQUESTS when too much waits under it. */
-function createTurns(limit: number) {
-  const queues = new Map<string, { last: Promise<unknown>; length: number }>();
-  return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
-    const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 };
-    if (queue.length >= limit) {
-      throw new DomainError("TOO_MANY_REQUESTS", "Too many logins are waiting: try again later.");
-    }
-    queues.set(key, queue);
-    queue.length++;
-    const turn = queue.last.then(work, work);
-    queue.last = turn;
-    try {
-      return await turn;
-    } finally {
-      queue.length--;
-      if (queue.length === 0) queues.delete(key);
-    }
-  };
+/** The user as they are named. Spellings of one login name are the same, whether or not there is such a user. */
+function nameIn({ user: named, organization }: Pick<LoginAttempt, "user" | "organization">): string {
+  return JSON.stringify("id" in named ? named.id : usernameClaims(named.loginName, organization));
+}
+
+/** Waits for the end of the slot, so many milliseconds after it began. */
+async function untilNextSlot(elapsed: number, signal: AbortSignal): Promise<void> {
+  await sleep(Math.max(Math.ceil(elapsed / SLOT_MS), 1) * SLOT_MS - elapsed, undefined, { signal });
 }

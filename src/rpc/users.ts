@@ -9,9 +9,10 @@ import {
   type UserService,
 } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Batch } from "../app/batch.ts";
-import type { Execute, Stored } from "../app/execute.ts";
+import type { Caller, Execute, Stored } from "../app/execute.ts";
+import type { HashQueue, Turn } from "../app/hash-queue.ts";
 import { type OtherOwner, tokenOf } from "../app/last-owner.ts";
-import type { Login, PasswordHasher } from "../app/login.ts";
+import type { Login } from "../app/login.ts";
 import type { Search } from "../app/search.ts";
 import { isSupportedHash } from "../auth/password.ts";
 import { holds, missing } from "../domain/access.ts";
@@ -44,7 +45,7 @@ export function userMethods(parts: {
   execute: Execute;
   search: Search;
   login: Login;
-  hasher: PasswordHasher;
+  hasher: HashQueue;
   otherOwner: OtherOwner;
   batch: Batch;
   onUserError(error: RpcError, requestId: string): void;
@@ -54,8 +55,8 @@ export function userMethods(parts: {
 }): Implementation<typeof UserService> {
   const { execute, search, login, hasher, otherOwner, newId, clock, instanceId } = parts;
 
-  async function toHash({ type }: SetPassword): Promise<string> {
-    if (type.case === "password") return hasher.hash(type.value);
+  async function toHash({ type }: SetPassword, turn: Turn): Promise<string> {
+    if (type.case === "password") return hasher.hash(type.value, turn);
     const hash = type.value ?? "";
     if (isSupportedHash(hash)) return hash;
     throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, of a bearable cost");
@@ -95,7 +96,8 @@ export function userMethods(parts: {
       }));
       const profile = fromProfile(wanted);
       const { password: given } = wanted.authenticators ?? {};
-      const password = given && { hash: await toHash(given), changeRequired: given.changeRequired };
+      const turn = turnOf(id, caller);
+      const password = given && { hash: await toHash(given, turn), changeRequired: given.changeRequired };
       const command: UserCommand = {
         type: "create",
         id,
@@ -156,7 +158,7 @@ export function userMethods(parts: {
         ...named,
         command: {
           type: "set_password",
-          hash: await toHash(wanted),
+          hash: await toHash(wanted, turnOf(request.id, caller)),
           changeRequired: wanted.changeRequired,
           endsSessions: !self,
           ...(self && { provenBy: self.state }),
@@ -168,6 +170,10 @@ export function userMethods(parts: {
       return toDetailsAnswer(await execute(user, change, caller));
     },
   };
+}
+
+function turnOf(id: string, { principal, signal }: Caller): Turn {
+  return { caller: principal.subject, user: id, signal };
 }
 
 function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | PatchUser): Profile {

@@ -257,4 +257,23 @@ describe("the user himself, overtaken between the proof and the change", () => {
     refused(await change, "UNAUTHENTICATED", "LOGIN_FAILED");
     ok(await logIn(door, { ...byId(id), password }));
   });
+
+  test("a session that asks for 450 other users' passwords costs no hash, and holds up nobody's login", async () => {
+    const door = slowDoors.find(({ name }) => name === "Connect proto, UserService") as Door;
+    const own = await addUser(door, { id: "mallory" });
+    const victim = await addUser(door, { id: "victim" });
+    const { sessionToken: token } = await openSession(door, own);
+    const guess = async (id: string) => {
+      const start = performance.now();
+      const outcome = outcomeOf(await door.call(setPassword, { id, newPassword: plain(NEW, "guess") }, { token }));
+      return { outcome, milliseconds: performance.now() - start };
+    };
+    const failed = await guess(own);
+    const guesses = Array.from({ length: 450 }, (_, index) => guess(index === 0 ? victim : `nobody-${index}`));
+    ok(await logIn(door, byId(victim)));
+    const answers = await Promise.all(guesses);
+    expect(new Set(answers.map(({ outcome }) => outcome))).toEqual(new Set([failed.outcome]));
+    expect(Math.min(...answers.map(({ milliseconds }) => milliseconds))).toBeGreaterThan(failed.milliseconds / 2);
+    expect(Math.max(...answers.map(({ milliseconds }) => milliseconds))).toBeLessThan(10_000);
+  }, 30_000);
 });

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { ConfigError, readConfig, SETTINGS } from "../../src/config.ts";
 import { temporaryFolder } from "../support/server-process.ts";
 
@@ -31,6 +32,7 @@ test("without any setting, the defaults", () => {
     jwt: undefined,
     secretKey: undefined,
     argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
+    hashThreads: availableParallelism(),
     sessionLifetime: 12 * 3_600 * 1_000_000,
     cacheBytes: 64 * 2 ** 20,
     logLevel: "info",
@@ -60,6 +62,7 @@ test("every setting", () => {
       USERLOCK_JWT_ROLES_CLAIM: "groups",
       USERLOCK_SECRET_KEY: KEY.toString("base64"),
       USERLOCK_ARGON2: "m=65536,t=3,p=4",
+      USERLOCK_HASH_THREADS: "3",
       USERLOCK_SESSION_LIFETIME: "30m",
       USERLOCK_CACHE_BYTES: "2GiB",
       USERLOCK_LOG_LEVEL: "debug",
@@ -81,6 +84,7 @@ test("every setting", () => {
     },
     secretKey: KEY,
     argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
+    hashThreads: 3,
     sessionLifetime: 30 * 60 * 1_000_000,
     cacheBytes: 2 * 2 ** 30,
     logLevel: "debug",
@@ -144,6 +148,11 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_ARGON2: "m=640,t=1,p=17" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_ARGON2: "m=64,t=1,p=0" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_ARGON2: "t=1,m=64,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_HASH_THREADS: "64" }, []],
+  ...["0", "65", "-1", "1.5", "all"].map((value): [Record<string, string>, string[]] => [
+    { USERLOCK_HASH_THREADS: value },
+    ["USERLOCK_HASH_THREADS"],
+  ]),
   [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
   [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
   [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],

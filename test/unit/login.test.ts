@@ -1,4 +1,5 @@
-import { createLogin, type Login, type LoginAttempt, type PasswordHasher } from "../../src/app/login.ts";
+import type { HashQueue, Turn } from "../../src/app/hash-queue.ts";
+import { createLogin, type Login, type LoginAttempt } from "../../src/app/login.ts";
 import { createPolicies } from "../../src/app/policies.ts";
 import { createKeyed } from "../../src/auth/keyed.ts";
 import type { LockoutPolicy } from "../../src/domain/lockout.ts";
@@ -18,23 +19,30 @@ let login: Login;
 /** Passwords that were compared with a hash, and how many were only said to be. */
 let compared: string[];
 let pretended: number;
+let lastTurn: Turn | undefined;
+/** Ends when a password may be compared. */
+let hold: () => Promise<void>;
 /** Done once, while a password is compared. */
 let meanwhile: (() => Promise<unknown>) | undefined;
 
 const keyed = createKeyed(Buffer.alloc(32, 7));
 
 /** A hash is the password after four characters, of which `old:` are those of an outdated one. */
-const hasher: PasswordHasher = {
+const hasher: HashQueue = {
   hash: async (password) => `new:${password}`,
-  async verify(password, hash) {
+  async verify(password, hash, turn) {
     compared.push(password);
+    lastTurn = turn;
+    await hold();
     const work = meanwhile;
     meanwhile = undefined;
     await work?.();
     return { isRight: hash.slice("new:".length) === password, isOutdated: hash.startsWith("old:") };
   },
-  async pretend() {
+  async pretend(_password, turn) {
     pretended++;
+    lastTurn = turn;
+    await hold();
   },
 };
 
@@ -44,6 +52,7 @@ beforeEach(async () => {
   users = usersIn(store, clock);
   compared = [];
   pretended = 0;
+  hold = async () => {};
   meanwhile = undefined;
   const policies = createPolicies({ store, instanceId: INSTANCE.id });
   login = createLogin({ store, execute: users.execute, policies, hasher, keyed, clock });
@@ -212,4 +221,77 @@ describe("what is compared", () => {
     expect(await logIn("right", { deviceToken: `${keyed.newDeviceToken("ann")}x` })).toBe(FAILED);
     expect(await logIn("right", { deviceToken: keyed.newDeviceToken("ann") })).toBe(IN);
   });
+});
+
+describe("whose turn it is to be hashed", () => {
+  test("is told by the caller and by the name, known or unknown, in whichever spelling", async () => {
+    const username = { id: "n1", name: "Ann@Example.com", organizationSpecific: false };
+    await users.do("ann", { type: "add_username", username });
+    for (const [name, other] of [
+      ["ann@example.com", "ANN@EXAMPLE.COM"],
+      ["nobody@example.com", "Nobody@Example.COM"],
+    ] as const) {
+      await logIn("wrong", { user: { loginName: name } });
+      const turn = lastTurn;
+      expect(turn).toMatchObject({ caller: "login page", isKnownDevice: false });
+      await logIn("wrong too", { user: { loginName: other } });
+      expect(lastTurn?.user).toBe(turn?.user);
+      expect(turn?.user).toContain(name);
+    }
+  });
+
+  test("tells whether the device is known", async () => {
+    await logIn("right", { deviceToken: keyed.newDeviceToken("ann") });
+    expect(lastTurn).toMatchObject({ isKnownDevice: true });
+    await logIn("right", { deviceToken: keyed.newDeviceToken("bob") });
+    expect(lastTurn).toMatchObject({ isKnownDevice: false });
+  });
+});
+
+describe("who proves to be another one", () => {
+  const prove = (id: string, by: string) =>
+    login.prove({ id, organization: undefined }, "right", callerOf(by)).then(
+      () => IN,
+      (error) => `${error.reason}: ${error.message}`,
+    );
+
+  test("is refused like anybody with a wrong password, in the same time, and nothing is hashed", async () => {
+    const failed = await login
+      .prove({ id: "ann", organization: undefined }, "wrong", callerOf("ann"))
+      .catch((error) => `${error.reason}: ${error.message}`);
+    const before = compared.length;
+    const start = performance.now();
+    expect(await Promise.all(["ann", "nobody"].map((id) => prove(id, "mallory")))).toEqual([failed, failed]);
+    expect(performance.now() - start).toBeGreaterThan(90);
+    expect({ compared: compared.length, pretended }).toEqual({ compared: before, pretended: 0 });
+    expect(await prove("ann", "ann")).toBe(IN);
+  });
+});
+
+test.each([
+  ["one that somebody has", "ann@example.com"],
+  ["one that nobody has", "nobody@example.com"],
+])("of 400 spellings of a login name, %s, 300 wait and the rest are refused", async (_what, name) => {
+  await users.do("ann", {
+    type: "add_username",
+    username: { id: "n1", name: "ann@example.com", organizationSpecific: false },
+  });
+  await setPolicy({ maxAttempts: 0 });
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  hold = () => gate;
+  const spelled = (index: number) =>
+    [...name].map((letter, at) => ((index >> at) & 1 ? letter.toUpperCase() : letter)).join("");
+  const answers = Array.from({ length: 400 }, (_, index) => logIn("wrong", { user: { loginName: spelled(index) } }));
+  const refused = new Promise<void>((resolve) => {
+    let count = 0;
+    for (const answer of answers)
+      answer.then((reason) => reason === "TOO_MANY_REQUESTS" && ++count === 99 && resolve());
+  });
+  await refused;
+  open();
+  const counts = Object.groupBy(await Promise.all(answers), (reason) => reason);
+  expect(counts[FAILED]).toHaveLength(301);
 });

@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { createPasswordHasher, isSupportedHash } from "../../src/auth/password.ts";
 
 const CHEAP = { memoryKib: 64, passes: 1, lanes: 1 };
@@ -106,26 +105,13 @@ test("pretending takes as long as checking", async () => {
   expect(ratio).toBeLessThan(2);
 });
 
-test("400 wait, those beyond are refused at once, and all that wait come to their turn", async () => {
-  const hasher = createPasswordHasher({ memoryKib: 1_024, passes: 1, lanes: 1 });
-  const [waiting, cores] = [400, availableParallelism()];
-  const settled: string[] = [];
-  const all = Array.from({ length: waiting + cores + 50 }, (_, index) =>
-    (index % 2 === 0 ? hasher.pretend("p") : hasher.hash("p")).then(
-      () => settled.push("hashed"),
-      ({ reason }) => settled.push(reason),
-    ),
-  );
-  await Promise.all(all);
-  expect(settled.slice(0, 50)).toEqual(Array.from({ length: 50 }, () => "TOO_MANY_REQUESTS"));
-  const hashed = settled.filter((outcome) => outcome === "hashed").length;
-  expect(hashed).toBeGreaterThan(waiting);
-  expect(hashed).toBeLessThanOrEqual(waiting + cores);
-  await expect(hasher.verify("p", BCRYPT)).resolves.toMatchObject({ isRight: true });
-});
-
-test("a hash that fails gives its place back", async () => {
-  const hasher = createPasswordHasher(CHEAP);
-  for (let round = 0; round < 20; round++) await expect(hasher.verify("p", "$nonsense$")).rejects.toThrow();
-  await expect(hasher.verify("p", BCRYPT)).resolves.toMatchObject({ isRight: true });
+test.each<[what: string, hash: string, isCostly: boolean]>([
+  ["of its own cost", "$argon2id$v=19$m=19456,t=2,p=1$", false],
+  ["of twice its cost", "$argon2id$v=19$m=19456,t=4,p=1$", false],
+  ["of the most memory and passes", "$argon2id$v=19$m=262144,t=20,p=1$", true],
+  ["bcrypt, cost 10", "$2b$10$", false],
+  ["bcrypt, cost 15", "$2b$15$", true],
+])("a hash %s: costly: %s", (_what, start, isCostly) => {
+  const rest = start.startsWith("$2b") ? BCRYPT.slice(7) : `${SALT}$${TAG}`;
+  expect(createPasswordHasher({ memoryKib: 19_456, passes: 2, lanes: 1 }).isCostly(start + rest)).toBe(isCostly);
 });
