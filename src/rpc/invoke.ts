@@ -30,6 +30,8 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 export interface Call {
   requestId: string;
   authorization: string | undefined;
+  /** What the caller calls himself beside his token: its id or its subject. */
+  clientId?: string;
   /** Network address of the caller. */
   address: string | undefined;
   userAgent: string | undefined;
@@ -137,8 +139,11 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   }
 
   /** Who calls, if he holds the permission anywhere. */
-  async function letIn({ permission, isOpenToProof }: Entry, { authorization }: Call): Promise<Principal> {
+  async function letIn({ permission, isOpenToProof }: Entry, { authorization, clientId }: Call): Promise<Principal> {
     const principal = await parts.authenticate(authorization);
+    if (clientId !== undefined && clientId !== principal.subject && clientId !== principal.tokenId) {
+      throw new DomainError("TOKEN_INVALID", "The client id is neither the token's id nor its subject.");
+    }
     if (!isOpenToProof && !holds(principal, permission)) throw missing(permission);
     return principal;
   }

@@ -1,47 +1,129 @@
 import { create } from "@bufbuild/protobuf";
+import { Code } from "../../gen/google/rpc/code_pb.ts";
 import {
   IntrospectTokenRequestSchema,
   type IntrospectTokenResponse,
   SessionService,
 } from "../../gen/userlock/v3alpha/session_service_pb.ts";
-import { refusal } from "../rpc/errors.ts";
-import type { Call, Pipeline } from "../rpc/invoke.ts";
+import { ERROR_DOMAIN, type RpcError, refusal } from "../rpc/errors.ts";
+import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
 import { MAX_MESSAGE_BYTES, readWhole } from "./body.ts";
-import type { Answer, Exchange } from "./exchange.ts";
+import { decompress } from "./encoding.ts";
+import type { Answer, Exchange, Fields } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
-import { plainAnswer, statusAnswer, wrongVerb } from "./status.ts";
+import { HttpRefusal, oauthText, plainAnswer, statusAnswer, statusJson, wrongVerb } from "./status.ts";
 
-/** Token introspection as other servers of the field do it: a form in, JSON out (RFC 7662). */
+/**
+ * Token introspection as other servers of the field do it: a form in, JSON out (RFC 7662). The caller shows a token as
+ * bearer, or as the secret of a client whose id is the token's id or its subject (RFC 6749, section 2.3.1).
+ */
 export type IntrospectionDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | Answer | undefined;
 
 const PATH = "/oauth/v2/introspect";
 const FORM = "application/x-www-form-urlencoded";
+const REALM = `realm="${ERROR_DOMAIN}"`;
+const challenge = (value: string): Fields => ({ "www-authenticate": value });
+
+interface Client {
+  id: string;
+  secret: string;
+}
 
 export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): IntrospectionDoor {
-  async function answer(exchange: Exchange, call: Call): Promise<Answer> {
-    try {
-      const admitted = await pipeline.admit(SessionService.method.introspectToken, call);
-      const type = exchange.headers["content-type"] ?? "(none)";
-      if (type.split(";")[0]?.trim().toLowerCase() !== FORM) {
-        return statusAnswer(refusal("INVALID_REQUEST", `The body must be a form: send "Content-Type: ${FORM}".`), 415);
-      }
-      const bytes = await readWhole(exchange.content(), MAX_MESSAGE_BYTES, bodyMs);
-      const token = new URLSearchParams(bytes.toString("utf8")).get("token") ?? "";
-      const response = await admitted(create(IntrospectTokenRequestSchema, { token }));
-      return plainAnswer(200, { "content-type": "application/json" }, toJson(response as never));
-    } catch (error) {
-      return statusAnswer(pipeline.explain(error, call));
+  async function admit(call: Call, client: Client | undefined): Promise<Admitted> {
+    const shown = client ? { ...call, authorization: `Bearer ${client.secret}`, clientId: client.id } : call;
+    return pipeline.admit(SessionService.method.introspectToken, shown).catch((error: RpcError) => {
+      if (error.code !== Code.UNAUTHENTICATED) throw error;
+      if (!shown.authorization) throw new HttpRefusal(401, error, challenge(`Bearer ${REALM}, Basic ${REALM}`));
+      if (!client) throw error;
+      // One text for whatever is wrong with a client: nothing tells a wrong id from a wrong secret.
+      const refused = refusal("TOKEN_INVALID", "The client id or the client secret is wrong.");
+      throw new HttpRefusal(401, refused, challenge(`Basic ${REALM}`));
+    });
+  }
+
+  async function readForm(exchange: Exchange): Promise<Map<string, string>> {
+    const bytes = await readWhole(exchange.content(), MAX_MESSAGE_BYTES, bodyMs);
+    const form = new Map<string, string>();
+    const names = new Set<string>();
+    const text = Buffer.from(await decompress(bytes, exchange, MAX_MESSAGE_BYTES)).toString();
+    for (const [name, value] of new URLSearchParams(text)) {
+      // RFC 6749, section 3.2, also of parameters that are not known; one without a value counts as left out.
+      if (names.has(name)) throw refusal("INVALID_REQUEST", `The form has the parameter "${name}" more than once.`);
+      names.add(name);
+      if (value !== "") form.set(name, value);
     }
+    return form;
+  }
+
+  async function answer(exchange: Exchange, call: Call): Promise<Answer> {
+    const { authorization } = call;
+    const type = exchange.headers["content-type"] ?? "(none)";
+    const isForm = type.split(";")[0]?.trim().toLowerCase() === FORM;
+    // Without a header, what lets the caller in may be in the form.
+    const early = authorization || !isForm ? await admit(call, clientInHeader(authorization)) : undefined;
+    if (!isForm) {
+      const why = `The body must be a form: send "Content-Type: ${FORM}".`;
+      throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: FORM });
+    }
+    const form = await readForm(exchange);
+    const secret = form.get("client_secret");
+    if (early && secret !== undefined) {
+      throw refusal("INVALID_REQUEST", "Authenticate by the Authorization header or by client_secret, not by both.");
+    }
+    const client = secret === undefined ? undefined : { id: form.get("client_id") ?? "", secret };
+    const admitted = early ?? (await admit(call, client));
+    const response = await admitted(create(IntrospectTokenRequestSchema, { token: form.get("token") ?? "" }));
+    return plainAnswer(200, { "content-type": "application/json" }, toJson(response as never));
   }
 
   return (exchange, path, call) => {
     if (path !== PATH) return undefined;
-    return exchange.verb === "POST" ? answer(exchange, call) : wrongVerb(["POST"]);
+    if (exchange.verb !== "POST") return wrongVerb(["POST"]);
+    return answer(exchange, call).catch((error) =>
+      error instanceof HttpRefusal
+        ? failure(pipeline.explain(error.error, call), error.status, error.headers)
+        : failure(pipeline.explain(error, call)),
+    );
   };
 }
 
+/** The client of an Authorization header of the scheme Basic; one that is broken has no secret. */
+function clientInHeader(authorization = ""): Client | undefined {
+  const [scheme, base64 = ""] = /^Basic(?: +(.*))?$/i.exec(authorization) ?? [];
+  if (scheme === undefined) return undefined;
+  const [, id = "", secret = ""] = /^(.*):(.*)$/s.exec(Buffer.from(base64, "base64").toString()) ?? [];
+  try {
+    // Both are encoded as in forms (RFC 6749, section 2.3.1). Not all clients do it: a ":" or a "+" that was not encoded
+    // is one of the id or of the secret, for no token has a ":" or a space.
+    return { id: decodeURIComponent(id.replaceAll("+", " ")), secret: decodeURIComponent(secret) };
+  } catch {
+    return { id: "", secret: "" };
+  }
+}
+
+/** An error with the fields of RFC 6749, section 5.2, beside those of google.rpc.Status. */
+function failure(error: RpcError, status?: number, headers: Fields = {}): Answer {
+  const answer = statusAnswer(error, status, headers);
+  const isBearers = error.code === Code.UNAUTHENTICATED && headers["www-authenticate"] === undefined;
+  const name = isBearers ? "invalid_token" : (ERRORS.get(error.code) ?? "invalid_request");
+  const told = { error: name, error_description: oauthText(error.message), ...JSON.parse(statusJson(error)) };
+  return plainAnswer(answer.status, answer.headers, `${JSON.stringify(told)}\n`);
+}
+
+/** What RFC 6749 and RFC 6750 call the codes; the others are mistakes in the request. */
+const ERRORS = new Map<Code, string>([
+  [Code.UNAUTHENTICATED, "invalid_client"],
+  [Code.PERMISSION_DENIED, "insufficient_scope"],
+  [Code.UNAVAILABLE, "temporarily_unavailable"],
+  [Code.DEADLINE_EXCEEDED, "temporarily_unavailable"],
+  [Code.INTERNAL, "server_error"],
+]);
+
 /** Numbers are numbers here, not texts as in ProtoJSON; of a token that is not good nothing else is told. */
 function toJson({ active, sub, username, iat, exp, iss }: IntrospectTokenResponse): string {
-  const told = active ? { active, sub, username, iat: Number(iat), exp: Number(exp), iss } : { active };
+  const told = active
+    ? { active, sub, ...(username && { username }), iat: Number(iat), exp: Number(exp), iss }
+    : { active };
   return `${JSON.stringify(told)}\n`;
 }

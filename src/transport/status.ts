@@ -63,7 +63,12 @@ export function challengeOf(error: RpcError): string | undefined {
   const realm = `Bearer realm="${ERROR_DOMAIN}"`;
   // What is wrong otherwise is not the token: it is missing, or it is somebody else's password.
   if (!reason?.startsWith("TOKEN_") || reason === "TOKEN_MISSING") return realm;
-  return `${realm}, error="invalid_token", error_description="${message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?")}"`;
+  return `${realm}, error="invalid_token", error_description="${oauthText(message)}"`;
+}
+
+/** A message in the characters that an `error_description` may have (RFC 6749, section 5.2; RFC 6750, section 3). */
+export function oauthText(message: string): string {
+  return message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?");
 }
 
 /** An answer with a body and no trailers: it says how long it is, in every version of HTTP. */
