@@ -1,0 +1,68 @@
+import {
+  allowInsecureRequests,
+  type ClientAuth,
+  ClientSecretBasic,
+  ClientSecretPost,
+  Configuration,
+  tokenIntrospection,
+} from "openid-client";
+import { tokenMaker } from "../support/access.ts";
+import { type Door, openDoors } from "../support/doors.ts";
+import { addUser, CHEAP_HASHES, openSession } from "../support/logins.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+
+/** Token introspection as a resource server does it that knows OAuth and nothing of userlock. */
+let server: ServerProcess;
+let doors: Door[] = [];
+let sessionToken: string;
+let client: { id: string; secret: string };
+const SUBJECT = "api-gateway@example.com";
+
+beforeAll(async () => {
+  server = await startServer(CHEAP_HASHES);
+  doors = openDoors(server.url);
+  client = await tokenMaker(server.url, ADMIN_TOKEN).create(SUBJECT, ["GATEWAY"]);
+  await addUser(doors[0] as Door, { id: "ada" });
+  ({ sessionToken } = await openSession(doors[0] as Door, "ada"));
+});
+
+afterAll(async () => {
+  for (const each of doors) each.close();
+  await server?.stop();
+});
+
+function configurationOf(id: string, auth: ClientAuth): Configuration {
+  const metadata = { issuer: server.url, introspection_endpoint: `${server.url}/oauth/v2/introspect` };
+  const configuration = new Configuration(metadata, id, undefined, auth);
+  allowInsecureRequests(configuration);
+  return configuration;
+}
+
+describe.each<[string, (secret: string) => ClientAuth]>([
+  ["client_secret_basic", ClientSecretBasic],
+  ["client_secret_post", ClientSecretPost],
+])("openid-client by %s", (_name, authBy) => {
+  test.each<[string, () => string]>([
+    ["the token's subject", () => SUBJECT],
+    ["the token's id", () => client.id],
+  ])("introspects as the client with %s", async (_what, id) => {
+    const configuration = configurationOf(id(), authBy(client.secret));
+    const hint = { token_type_hint: "access_token" };
+    expect(await tokenIntrospection(configuration, sessionToken, hint)).toMatchObject({ active: true, sub: "ada" });
+    expect(await tokenIntrospection(configuration, "no-such-token")).toEqual({ active: false });
+  });
+
+  test("is told of a wrong secret by a challenge that it can read", async () => {
+    const asked = tokenIntrospection(configurationOf(SUBJECT, authBy("wrong")), sessionToken);
+    await expect(asked).rejects.toMatchObject({
+      code: "OAUTH_WWW_AUTHENTICATE_CHALLENGE",
+      status: 401,
+      cause: [{ scheme: "basic", parameters: { realm: "userlock" } }],
+    });
+  });
+
+  test("is told of a request that is not valid by an error that it can read", async () => {
+    const asked = tokenIntrospection(configurationOf(SUBJECT, authBy(client.secret)), sessionToken.repeat(2_000));
+    await expect(asked).rejects.toMatchObject({ code: "OAUTH_RESPONSE_BODY_ERROR", error: "invalid_request" });
+  });
+});
