@@ -116,6 +116,11 @@ export const SETTINGS = {
     problem: (value) =>
       /^https?:/.test(value) ? (URL.canParse(value) ? undefined : "is not a URL") : fileProblem(value),
   },
+  USERLOCK_JWKS_PLAIN_HTTP: {
+    default: "off",
+    description: "`on` lets the key set be fetched over plain http from another host than this one",
+    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
+  },
   USERLOCK_JWT_ROLES_CLAIM: {
     default: "roles",
     description: "claim with the caller's roles, an array of `ROLE` or `ROLE@organization`",
@@ -195,6 +200,12 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   };
   const hasTls = together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);
   const hasJwt = together(["USERLOCK_JWT_ISSUER", "USERLOCK_JWT_AUDIENCE", "USERLOCK_JWKS"]);
+  const jwks = get("USERLOCK_JWKS") ?? "";
+  if (/^http:/.test(jwks) && !isLoopback(jwks) && get("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
+    problems.push(
+      `USERLOCK_JWKS: who is on the way can put in other keys: use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(jwks)})`,
+    );
+  }
   if (get("USERLOCK_STORE") === "sqlite::memory:" && get("USERLOCK_ADMIN_TOKEN") === undefined) {
     problems.push(
       "USERLOCK_ADMIN_TOKEN: must be set with sqlite::memory:, which has no file to write the token beside",
@@ -281,6 +292,11 @@ function list(value: string | undefined): string[] {
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
+}
+
+/** Whether a URL is of this host. */
+function isLoopback(text: string): boolean {
+  return URL.canParse(text) && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(text).hostname);
 }
 
 function isOrigin(text: string): boolean {

@@ -92,7 +92,8 @@ export async function start(
   const { instance, store: settings } = config;
   const clock = systemClock();
   const newId = idGenerator(clock);
-  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock));
+  const onKeysFault = (error: unknown) => log.error({ err: error }, "the keys of the JWTs' issuer cannot be fetched");
+  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault));
   const store = await openStore(settings, instance.id, { commitRows });
 
   try {
@@ -113,7 +114,9 @@ export async function start(
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
     const onError = ({ code, message, cause }: RpcError, method: string, requestId: string) => {
-      const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !stop.signal.aborted;
+      // That keys cannot be fetched is logged where they are fetched: anybody can make such calls.
+      const isTold = cause instanceof DomainError && cause.reason === "KEYS_UNAVAILABLE";
+      const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !isTold && !stop.signal.aborted;
       log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
     };
     const pipeline = createPipeline({

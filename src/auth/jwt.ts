@@ -1,5 +1,12 @@
 import { hash } from "node:crypto";
-import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from "jose";
+import {
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+  type ProtectedHeaderParameters,
+} from "jose";
 import { type Grant, isGrantable, isRole, type Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { createKeySet } from "./key-set.ts";
@@ -26,6 +33,8 @@ interface Verified {
 }
 
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
+/** What a JWT may say that it is (RFC 8725, section 3.11; RFC 9068, section 2.1): not a logout token, say. */
+const TYPE = /^(application\/)?(jwt|at\+jwt)$/i;
 /** What an organization's id may be: an identifier of proto/userlock/v3alpha/options.proto. */
 const ORGANIZATION = /^[A-Za-z0-9._~@:-]{1,200}$/;
 /** How many verified tokens are remembered. */
@@ -35,26 +44,27 @@ const CLOCK_TOLERANCE_S = 5;
 
 /**
  * Prepares verification. A token that was verified is remembered until it ends, or the keys of its issuer are others;
- * when too many are, the one that was used least recently is forgotten. What is refused is not remembered. Rejects if
- * a key set in a file cannot be read.
+ * when too many are, the one that was used least recently is forgotten. What is refused is not remembered. `onError` is
+ * told when the keys cannot be fetched, once a minute at most. Rejects if a key set in a file cannot be read.
  */
-export async function createJwtVerifier(settings: JwtSettings, clock: () => number): Promise<VerifyJwt> {
-  const keySet = await createKeySet(settings.jwks, clock);
+export async function createJwtVerifier(
+  settings: JwtSettings,
+  clock: () => number,
+  onError: (error: unknown) => void,
+): Promise<VerifyJwt> {
+  const keySet = await createKeySet(settings.jwks, clock, onError);
   /** By the token's hash, that which was used last at the end. */
   const verified = new Map<string, Verified>();
   const verifying = new Map<string, Promise<Verified>>();
 
   async function verifyAnew(token: string): Promise<Verified> {
-    let edition: string | undefined;
-    const find: JWTVerifyGetKey = async (header, jws) => {
-      const before = keySet.edition();
-      const key = await keySet.find(header, jws);
-      const after = keySet.edition();
-      // If the set became another one meanwhile, the key may be of either, and the token is not remembered.
-      if (before === undefined || before === after) edition = after;
-      return key;
-    };
-    const payload = await verify(token, find, {
+    const header = headerOf(token);
+    const before = keySet.edition();
+    const keys = await keySet.find(header);
+    const after = keySet.edition();
+    // If the set became another one meanwhile, the keys may be of either, and the token is not remembered.
+    const edition = before === undefined || before === after ? after : undefined;
+    const payload = await verify(token, keys, {
       issuer: settings.issuer,
       audience: settings.audience,
       algorithms: ALGORITHMS,
@@ -62,10 +72,11 @@ export async function createJwtVerifier(settings: JwtSettings, clock: () => numb
       clockTolerance: CLOCK_TOLERANCE_S,
       currentDate: new Date(clock() / 1_000),
     });
-    const subject = String(payload.sub);
+    const subject: unknown = payload.sub;
     // OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
-    if (!/^[ -~]{1,255}$/.test(subject))
+    if (typeof subject !== "string" || !/^[ -~]{1,255}$/.test(subject)) {
       throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
+    }
     const principal = { subject, grants: toGrants(payload[settings.rolesClaim]) };
     return { principal, expires: Number(payload.exp) + CLOCK_TOLERANCE_S, edition };
   }
@@ -94,30 +105,48 @@ export async function createJwtVerifier(settings: JwtSettings, clock: () => numb
   };
 }
 
-async function verify(token: string, keys: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<JWTPayload> {
+/** Throws TOKEN_INVALID for a header by which the token cannot be one that is taken here. */
+function headerOf(token: string): ProtectedHeaderParameters {
+  let header: ProtectedHeaderParameters;
   try {
-    return (await jwtVerify(token, keys, options)).payload;
-  } catch (error) {
-    const code = error instanceof errors.JOSEError ? error.code : undefined;
-    switch (code) {
-      case errors.JWTExpired.code:
+    header = decodeProtectedHeader(token);
+  } catch (cause) {
+    throw invalid(cause);
+  }
+  const { alg, typ }: { alg?: unknown; typ?: unknown } = header;
+  const isTaken = ALGORITHMS.some((name) => name === alg);
+  if (!isTaken || (typ !== undefined && !(typeof typ === "string" && TYPE.test(typ)))) throw invalid(undefined);
+  return header;
+}
+
+/** What the token says, if one of the keys has signed it. */
+async function verify(token: string, keys: CryptoKey[], options: JWTVerifyOptions): Promise<JWTPayload> {
+  let cause: unknown;
+  for (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, options)).payload;
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) {
         throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.", { cause: error });
-      case undefined:
-      case errors.JWKSTimeout.code:
-      case errors.JOSEError.code:
-        throw new DomainError("KEYS_UNAVAILABLE", "The keys of the token's issuer cannot be fetched: try again.", {
-          cause: error,
-        });
-      default:
-        throw new DomainError("TOKEN_INVALID", "The token is not valid here.", { cause: error });
+      }
+      // It is another key's, or the key is too weak; all else is wrong whichever the key.
+      const isAboutKey = error instanceof errors.JWSSignatureVerificationFailed || !(error instanceof errors.JOSEError);
+      if (!isAboutKey) throw invalid(error);
+      cause = error;
     }
   }
+  throw invalid(cause);
+}
+
+function invalid(cause: unknown): DomainError {
+  return new DomainError("TOKEN_INVALID", "The token is not valid here.", { cause });
 }
 
 function toGrants(claim: unknown): Grant[] {
   if (!Array.isArray(claim)) return [];
   return claim.flatMap((entry): Grant[] => {
-    const [role, ...rest] = String(entry).split("@");
+    if (typeof entry !== "string") return [];
+    const [role, ...rest] = entry.split("@");
     if (role === undefined || !isRole(role)) return [];
     const organization = rest.join("@");
     if (rest.length > 0 && !ORGANIZATION.test(organization)) return [];

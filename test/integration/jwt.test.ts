@@ -61,6 +61,7 @@ function jwt(
   alg = "ES256",
   signer = keys[alg] as Keys,
   kid = alg,
+  typ?: string,
 ): Promise<string> {
   const all = {
     iss: ISSUER,
@@ -70,7 +71,7 @@ function jwt(
     userlock_roles: ["INSTANCE_OWNER"],
     ...claims,
   };
-  return new SignJWT(all).setProtectedHeader({ alg, kid }).sign(signer.privateKey);
+  return new SignJWT(all).setProtectedHeader({ alg, kid, ...(typ !== undefined && { typ }) }).sign(signer.privateKey);
 }
 
 const get = (token: string) => door.call(getUser, { id: "nobody" }, { token });
@@ -104,6 +105,9 @@ test("a user who is locked by hand is refused with his JWT, and let in again whe
 test.each<[what: string, token: () => Promise<string>, expected: (string | undefined)[]]>([
   ["expired", () => jwt({ exp: inSeconds(-60) }), ["UNAUTHENTICATED", "TOKEN_EXPIRED"]],
   ["without an end", () => jwt({ exp: undefined }), INVALID],
+  ["whose subject is no string", () => jwt({ sub: { toString: "carol" } }), INVALID],
+  ["that is a logout token", () => jwt({}, "ES256", keys.ES256, "ES256", "logout+jwt"), INVALID],
+  ["that is an access token", () => jwt({}, "ES256", keys.ES256, "ES256", "at+jwt"), LET_IN],
   ["without a subject", () => jwt({ sub: undefined }), INVALID],
   ["not yet valid", () => jwt({ nbf: inSeconds(60) }), INVALID],
   ["of another issuer", () => jwt({ iss: "https://other.example.com" }), INVALID],
@@ -171,12 +175,15 @@ test("the key set is fetched by one request for many callers, and not again for 
   }
 });
 
-test("a key set that cannot be fetched is UNAVAILABLE, and userlock's own tokens work on", async () => {
+test("a key set that cannot be fetched is UNAVAILABLE, and one line in the log; userlock's own tokens work on", async () => {
   const cut = await startServer(settings("http://127.0.0.1:1/jwks"));
   try {
     const cutDoor = openDoors(cut.url).find(({ name }) => name === "REST") as Door;
     const answer = await cutDoor.call(getUser, { id: "nobody" }, { token: await jwt() });
     expect(outcome(answer)).toEqual(["UNAVAILABLE", "KEYS_UNAVAILABLE"]);
+    const token = await jwt();
+    await Promise.all(Array.from({ length: 50 }, () => cutDoor.call(getUser, { id: "nobody" }, { token })));
+    expect(cut.stderr().match(/"level":"error"/g)).toHaveLength(1);
     const own = await cutDoor.call(getUser, { id: "nobody" }, { token: "test-token-of-the-instance-owner" });
     expect(outcome(own)).toEqual(LET_IN);
   } finally {

@@ -20,6 +20,12 @@ function faults(environment: Record<string, string>): string[] {
   }
 }
 
+const jwt = (jwks: string) => ({
+  USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+  USERLOCK_JWT_AUDIENCE: "userlock",
+  USERLOCK_JWKS: jwks,
+});
+
 test("without any setting, the defaults", () => {
   expect(readConfig({})).toEqual({
     host: "127.0.0.1",
@@ -149,6 +155,23 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_ARGON2: "m=64,t=1,p=0" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_ARGON2: "t=1,m=64,p=1" }, ["USERLOCK_ARGON2"]],
   [{ USERLOCK_HASH_THREADS: "64" }, []],
+  ...[
+    "http://localhost:9/jwks",
+    "http://127.0.0.1/jwks",
+    "http://127.3.2.1/",
+    "http://[::1]/",
+    "https://a.example/",
+  ].map((jwks): [Record<string, string>, string[]] => [jwt(jwks), []]),
+  ...[
+    "http://issuer.example.com/",
+    "http://localhost.example.com/",
+    "http://10.0.0.1/",
+    "http://127.0.0.1.example.com/",
+  ].flatMap((jwks): [Record<string, string>, string[]][] => [
+    [jwt(jwks), ["USERLOCK_JWKS"]],
+    [{ ...jwt(jwks), USERLOCK_JWKS_PLAIN_HTTP: "on" }, []],
+  ]),
+  [{ USERLOCK_JWKS_PLAIN_HTTP: "yes" }, ["USERLOCK_JWKS_PLAIN_HTTP"]],
   ...["0", "65", "-1", "1.5", "all"].map((value): [Record<string, string>, string[]] => [
     { USERLOCK_HASH_THREADS: value },
     ["USERLOCK_HASH_THREADS"],
