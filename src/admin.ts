@@ -72,7 +72,7 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
     async *locked() {
       const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };
       for (let offset = 0; ; ) {
-        const { result, total } = await search.users(principal, { ...page, offset });
+        const { result, total } = await search.users(caller, { ...page, offset });
         for (const { id, state } of result) yield { id, lock: state.lock as Lock };
         offset += result.length;
         if (result.length === 0 || offset >= total) return;

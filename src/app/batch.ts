@@ -143,7 +143,7 @@ export function createBatch(parts: {
       check(batch, caller);
       await begin(batch);
       const { organization } = batch;
-      const { ids, hasMore } = await search.usersAfter(caller.principal, { filters, organization, after, limit });
+      const { ids, hasMore } = await search.usersAfter(caller, { filters, organization, after, limit });
       const outcomes = await change(batch, ids, caller);
       return { outcomes: ids.map((id) => outcomes.get(id) as Outcome), next: hasMore ? ids.at(-1) : undefined };
     },

@@ -1,10 +1,15 @@
 import { may, missing, type Permission, type Principal, reach } from "../domain/access.ts";
 import type { Cursor, EventFilter, EventStore, RecordedEvent } from "../store/port.ts";
+import { createFairQueue } from "./fairness.ts";
+import type { Asker } from "./search.ts";
 
 export type { RecordedEvent } from "../store/port.ts";
 
 /** What somebody needs to see events. */
 export const TO_SEE: Permission = "event.read";
+
+/** What callers' pages may take of the store, which reads two at once. */
+const PAGES = { atOnce: 2, atOnceEach: 1, waiting: 1_000, waitingEach: 200, full: "Too many pages are waiting." };
 
 /** Which events are asked for; what is empty or left out does not narrow it. */
 export interface EventQuestion {
@@ -33,19 +38,24 @@ export interface EventPage {
 
 /**
  * The audit log, as far as the principal may see it. Rejects with INVALID_REQUEST for a cursor that is none, and with
- * PERMISSION_MISSING for an organization that no grant of his reaches.
+ * PERMISSION_MISSING for an organization that no grant of his reaches. Callers take turns, as for searches.
  */
-export type ListEvents = (principal: Principal, question: PageQuestion) => Promise<EventPage>;
+export type ListEvents = (asker: Asker, question: PageQuestion) => Promise<EventPage>;
 
 export function createListEvents({ store }: { store: EventStore }): ListEvents {
-  return async (principal, { cursor: from, limit, descending, actor, since, before, ...question }) => {
+  const pages = createFairQueue(PAGES);
+  return async ({ principal, signal }, { cursor: from, limit, descending, actor, since, before, ...question }) => {
     const where = {
       ...filterOf(principal, question),
       ...(actor !== undefined && { actor }),
       ...(since !== undefined && { since }),
       ...(before !== undefined && { before }),
     };
-    const { events, cursor, hasMore } = await store.read({ from, limit, descending, where });
+    const { events, cursor, hasMore } = await pages(
+      principal.subject,
+      () => store.read({ from, limit, descending, where }, signal),
+      signal,
+    );
     return { events, next: hasMore ? cursor : undefined };
   };
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { user } from "../domain/user.ts";
-import type { EventStore } from "../store/port.ts";
+import type { EventStore, Query } from "../store/port.ts";
 import type { Execute } from "./execute.ts";
 
 /** How often locks are looked for whose end has come, milliseconds. */
@@ -29,14 +29,15 @@ export async function expireLocks(parts: {
   const caller = { principal: PRINCIPAL, actor: { subject: PRINCIPAL.subject }, signal };
   while (!signal.aborted) {
     try {
-      const { records, isCut } = await store.search({
+      const query: Query = {
         kind: user.kind,
         where: { field: "state.lock.until", atMost: clock() },
         order: { keys: [{ field: "state.lock.until" }], descending: false },
         offset: 0,
         limit: BATCH,
         total: false,
-      });
+      };
+      const { records, isCut } = await store.search(query, { isLookUp: true });
       await Promise.all(
         records.map(({ id }) =>
           execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch(unlessGone),

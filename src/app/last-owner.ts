@@ -2,7 +2,7 @@ import { DomainError } from "../domain/errors.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { lockOf, type User } from "../domain/user-state.ts";
-import type { EventStore, Filter } from "../store/port.ts";
+import type { EventStore, Filter, Query } from "../store/port.ts";
 import type { Stored } from "./execute.ts";
 
 /** Tokens that are looked through for another owner. */
@@ -71,7 +71,7 @@ async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): 
   for (;;) {
     const last = tokens.at(-1);
     const behind: Filter[] = last ? [{ field: "id", after: last.id }] : [];
-    const { records, isCut } = await store.search({
+    const query: Query = {
       kind: accessToken.kind,
       where: {
         all: [
@@ -86,7 +86,8 @@ async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): 
       offset: 0,
       limit: MAX_TOKENS - tokens.length,
       total: false,
-    });
+    };
+    const { records, isCut } = await store.search(query, { isLookUp: true });
     tokens.push(...(records as Stored<AccessToken>[]));
     if (!isCut) return tokens;
   }

@@ -2,8 +2,14 @@ import { authorise, type Principal, reach } from "../domain/access.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import type { Lock, User } from "../domain/user-state.ts";
-import type { EventStore, Filter, SortKey, TextMethod } from "../store/port.ts";
-import type { Stored } from "./execute.ts";
+import type { EventStore, Filter, Query, SearchResult, SortKey, TextMethod } from "../store/port.ts";
+import type { Caller, Stored } from "./execute.ts";
+import { createFairQueue } from "./fairness.ts";
+
+/** What callers' searches may take of the store, which runs four at once. */
+const SEARCHES = { atOnce: 4, atOnceEach: 2, waiting: 1_000, waitingEach: 200, full: "Too many searches are waiting." };
+/** The same of lists of sessions or tokens, which share a connection with the rules. */
+export const LISTS = { atOnce: 1, waiting: 1_000, waitingEach: 200, full: "Too many lists are waiting." };
 
 export interface TextFilter {
   method: TextMethod | "equals";
@@ -54,18 +60,24 @@ export interface List<State> {
   total: number;
 }
 
-/** The one way to ask: nothing comes out that the principal may not see. */
+/** Whose question it is; it ends when its signal is aborted. */
+export type Asker = Pick<Caller, "principal" | "signal">;
+
+/**
+ * The one way to ask: nothing comes out that the principal may not see. Callers take turns, and reject with
+ * TOO_MANY_REQUESTS where too many wait.
+ */
 export interface Search {
   /** Rejects with USER_NOT_FOUND. */
   user(principal: Principal, id: string): Promise<Stored<User>>;
-  users(principal: Principal, question: Page & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
+  users(asker: Asker, question: Page & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
   /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
   usersAfter(
-    principal: Principal,
+    asker: Asker,
     question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
   ): Promise<{ ids: string[]; hasMore: boolean }>;
   /** Tokens that are not revoked, in the order of their ids. */
-  tokens(principal: Principal, question: Page & { subject?: string | undefined }): Promise<List<AccessToken>>;
+  tokens(asker: Asker, question: Page & { subject?: string | undefined }): Promise<List<AccessToken>>;
 }
 
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };
@@ -98,15 +110,11 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
 };
 
 export function createSearch({ store, clock }: { store: EventStore; clock: () => number }): Search {
-  async function list<State>(
-    kind: string,
-    where: Filter,
-    keys: SortKey[],
-    { offset, limit, descending }: Page,
-  ): Promise<List<State>> {
-    const { records, ...page } = await store.search({ kind, where, order: { keys, descending }, offset, limit });
-    return { result: records as Stored<State>[], ...page };
-  }
+  const searches = createFairQueue(SEARCHES);
+  const lists = createFairQueue(LISTS);
+
+  const inTurn = ({ principal, signal }: Asker, query: Query, isLookUp = false) =>
+    (isLookUp ? lists : searches)(principal.subject, () => store.search(query, { signal, isLookUp }), signal);
 
   return {
     async user(principal, id) {
@@ -116,20 +124,27 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
       authorise(principal, { permission: toSee, toSee, notFound }, found?.owner);
       return found as Stored<User>;
     },
-    users: (principal, { filters, column, ...page }) => {
+    async users(asker, { filters, column, descending, ...page }) {
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
-      return list(user.kind, { all: [visible(principal), { not: DELETED }, ...where] }, COLUMNS[column](now), page);
+      return toList(
+        await inTurn(asker, {
+          kind: user.kind,
+          where: { all: [visible(asker.principal), { not: DELETED }, ...where] },
+          order: { keys: COLUMNS[column](now), descending },
+          ...page,
+        }),
+      );
     },
-    async usersAfter(principal, { filters, organization, after, limit }) {
+    async usersAfter(asker, { filters, organization, after, limit }) {
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
       if (organization !== undefined) {
         where.push(toFilter({ organization: { method: "equals", value: organization } }, now));
       }
-      const { records, isCut } = await store.search({
+      const { records, isCut } = await inTurn(asker, {
         kind: user.kind,
-        where: { all: [{ field: "id", after }, visible(principal), { not: DELETED }, ...where] },
+        where: { all: [{ field: "id", after }, visible(asker.principal), { not: DELETED }, ...where] },
         order: { keys: [], descending: false },
         offset: 0,
         limit: limit + 1,
@@ -137,12 +152,17 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
       });
       return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: isCut || records.length > limit };
     },
-    tokens: (principal, { subject, ...page }) => {
-      const where: Filter[] = [visible(principal, accessToken.toSee), { field: "state.revoked", is: false }];
+    async tokens(asker, { subject, descending, ...page }) {
+      const where: Filter[] = [visible(asker.principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
-      return list(accessToken.kind, { all: where }, [], page);
+      const query = { kind: accessToken.kind, where: { all: where }, order: { keys: [], descending }, ...page };
+      return toList(await inTurn(asker, query, true));
     },
   };
+}
+
+export function toList<State>({ records, ...page }: SearchResult): List<State> {
+  return { result: records as Stored<State>[], ...page };
 }
 
 /** What `may` says of one owner, said of all of them. */

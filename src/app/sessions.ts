@@ -4,7 +4,8 @@ import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
-import type { List, Page } from "./search.ts";
+import { createFairQueue } from "./fairness.ts";
+import { LISTS, type List, type Page, toList } from "./search.ts";
 
 /** A session that is open, and whose it is. */
 export interface OpenSession {
@@ -49,6 +50,7 @@ export interface Sessions {
 
 export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number }): Sessions {
   const { store, execute, clock } = parts;
+  const lists = createFairQueue(LISTS);
 
   const get: Sessions["get"] = async (id, tokenHash, permission, { principal }) => {
     const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
@@ -77,7 +79,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       return execute(session, { id, command, permission: "session.write", newOwner: owner.owner, receipt }, caller);
     },
     get,
-    async list(userId, { offset, limit, descending }, permission, { principal }) {
+    async list(userId, { offset, limit, descending }, permission, { principal, signal }) {
       const owner = (await store.load(user.kind, userId)) as Stored<User> | undefined;
       const isThere = owner && !user.isGone(owner.state);
       authorise(
@@ -87,7 +89,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       );
       const { state } = owner as Stored<User>;
       const isActive = state.lifecycle === "active";
-      const { records, ...page } = await store.search({
+      const query = {
         kind: session.kind,
         where: {
           all: [
@@ -100,8 +102,9 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         order: { keys: [{ field: "created" }], descending },
         offset,
         limit,
-      });
-      return { result: records as Stored<Session>[], ...page };
+      };
+      const find = () => store.search(query, { signal, isLookUp: true });
+      return toList(await lists(principal.subject, find, signal));
     },
     async end(id, tokenHash, ending, caller) {
       await get(id, tokenHash, ending.permission, caller);

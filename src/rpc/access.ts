@@ -44,9 +44,9 @@ export function accessMethods(parts: {
       };
       return toAnswer(await execute(accessToken, change, caller));
     },
-    async listTokens({ query, subject }, { principal }) {
+    async listTokens({ query, subject }, caller) {
       const page = fromPage(query);
-      const list = await search.tokens(principal, { ...page, subject });
+      const list = await search.tokens(caller, { ...page, subject });
       return {
         details: toListDetails(page, list, clock()),
         result: list.result.map((stored) => ({

@@ -29,9 +29,9 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
   );
 
   return {
-    async listEvents(request, { principal }) {
+    async listEvents(request, caller) {
       const { organization, userIds, types, cursor, limit, oldestFirst, actor, since, before } = request;
-      const { events, next } = await list(principal, {
+      const { events, next } = await list(caller, {
         userIds,
         types,
         actor,

@@ -114,10 +114,10 @@ export function userMethods(parts: {
     async getUser(request, { principal }) {
       return { user: toUser(await search.user(principal, request.id), clock()) };
     },
-    async searchUsers(request, { principal }) {
+    async searchUsers(request, caller) {
       const page = fromPage(request.query);
       const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
-      const list = await search.users(principal, question);
+      const list = await search.users(caller, question);
       const now = clock();
       return { details: toListDetails(page, list, now), result: list.result.map((stored) => toUser(stored, now)) };
     },

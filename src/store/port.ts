@@ -29,15 +29,17 @@ export interface EventStore {
 
   /**
    * A page of streams by their states, and how many pass in all, both as of one moment. A page holds so many
-   * characters of states (store-limits.ts), or a single one.
+   * characters of states (store-limits.ts), or a single one. Soon after the signal is aborted the search ends, and
+   * rejects with its reason.
    */
-  search(query: Query): Promise<SearchResult>;
+  search(query: Query, options?: SearchOptions): Promise<SearchResult>;
 
   /**
    * A page of the log, in commit order or against it. Who goes on from the answer's cursor misses no event that passes
-   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for a cursor that is none.
+   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for a cursor that is none. Ends by the
+   * signal as a search does.
    */
-  read(query: LogQuery): Promise<LogPage>;
+  read(query: LogQuery, signal?: AbortSignal): Promise<LogPage>;
 
   /** The place after the last event. Every event whose append is called later comes after it. */
   head(): Promise<Cursor>;
@@ -206,6 +208,12 @@ export interface Query {
   limit: number;
   /** Nobody asks how many pass in all: to count them takes as long as to look at all of them. `total` is then 0. */
   total?: false;
+}
+
+export interface SearchOptions {
+  signal?: AbortSignal;
+  /** Part of a rule, or a look-up of a few streams: it never waits behind what callers search for. */
+  isLookUp?: boolean;
 }
 
 export interface SearchResult {

@@ -49,13 +49,19 @@ interface PoolSettings {
 }
 
 export interface Connections {
-  /** Runs one statement, once. Rejects with what the driver rejects with. */
-  run<Row extends QueryResultRow>(statement: Statement): Promise<Row[]>;
+  /**
+   * Runs one statement, once. Rejects with what the driver rejects with, or with the reason of the signal, which ends
+   * the statement on the server.
+   */
+  run<Row extends QueryResultRow>(statement: Statement, signal?: AbortSignal): Promise<Row[]>;
   /**
    * Runs a statement that may be carried out twice: again where there is no connection, for as many milliseconds (5,000
-   * if not told). Rejects with StoreUnavailable.
+   * if not told). Rejects with StoreUnavailable, or with the reason of the signal.
    */
-  ask<Row extends QueryResultRow>(statement: Statement, within?: number): Promise<Row[]>;
+  ask<Row extends QueryResultRow>(
+    statement: Statement,
+    options?: { within?: number; signal?: AbortSignal | undefined },
+  ): Promise<Row[]>;
   close(): Promise<void>;
 }
 
@@ -66,8 +72,15 @@ export interface Statement {
   values: unknown[];
 }
 
-/** A pool that always has a server that takes writes, for a standby's reads may be old. */
-export function openConnections(url: string, { schema, connections, statementMs, byKey }: PoolSettings): Connections {
+/**
+ * A pool that always has a server that takes writes, for a standby's reads may be old. Its statements can be ended by a
+ * signal if it is given another pool, by which the server is told so.
+ */
+export function openConnections(
+  url: string,
+  { schema, connections, statementMs, byKey }: PoolSettings,
+  canceller?: Connections,
+): Connections {
   const settings = Object.entries({
     search_path: schema,
     statement_timeout: statementMs,
@@ -77,28 +90,45 @@ export function openConnections(url: string, { schema, connections, statementMs,
     jit: "off",
     ...(byKey && { enable_seqscan: "off", enable_bitmapscan: "off", plan_cache_mode: "force_generic_plan" }),
   });
+  /** The server's processes: the driver knows a pooler's, if there is one between. */
+  const processes = new WeakMap<ClientBase, number>();
   const pool = new Pool({
     ...clientConfig(url),
     max: connections,
     idleTimeoutMillis: IDLE_MS,
     query_timeout: statementMs + GRACE_MS,
     // It is awaited, whatever its type says.
-    onConnect: (client) => setUp(client, settings) as never,
+    onConnect: (async (client: ClientBase) => processes.set(client, await setUp(client, settings))) as never,
   });
   // An idle connection that broke: the pool drops it, and nobody waits for it.
   pool.on("error", () => {});
 
-  async function run<Row extends QueryResultRow>(statement: Statement): Promise<Row[]> {
+  async function cancel(client: ClientBase): Promise<void> {
+    const statement = { text: "SELECT pg_cancel_backend($1)", values: [processes.get(client)] };
+    // If that fails, the statement ends when its time is up.
+    await canceller?.run(statement).catch(() => {});
+  }
+
+  async function run<Row extends QueryResultRow>(statement: Statement, signal?: AbortSignal): Promise<Row[]> {
     const client = await pool.connect();
     const pass = () => {}; // The statement is told, too.
     client.on("error", pass);
     let isBroken = false;
+    let cancelling: Promise<void> | undefined;
+    const onAbort = () => {
+      cancelling = cancel(client);
+    };
     try {
+      if (signal?.aborted) throw signal.reason;
+      signal?.addEventListener("abort", onAbort);
       return (await client.query<Row>(statement)).rows;
     } catch (error) {
-      isBroken = troubleOf(error) === "connection";
-      throw error;
+      isBroken = !signal?.aborted && troubleOf(error) === "connection";
+      throw signal?.aborted ? signal.reason : error;
     } finally {
+      signal?.removeEventListener("abort", onAbort);
+      // Else it would end the next statement on this connection.
+      await cancelling;
       client.off("error", pass);
       client.release(isBroken);
     }
@@ -106,21 +136,31 @@ export function openConnections(url: string, { schema, connections, statementMs,
 
   return {
     run,
-    ask: <Row extends QueryResultRow>(statement: Statement, within = READ_TROUBLE_MS) =>
-      againWhileAway(() => run<Row>(statement), within),
+    ask: <Row extends QueryResultRow>(
+      statement: Statement,
+      { within = READ_TROUBLE_MS, signal }: { within?: number; signal?: AbortSignal | undefined } = {},
+    ) => againWhileAway(() => run<Row>(statement, signal), within, signal),
     close: () => pool.end(),
   };
 }
 
-/** Runs it, and again while there is no connection, for so many milliseconds. Rejects with StoreUnavailable. */
-async function againWhileAway<Result>(run: () => Promise<Result>, within: number): Promise<Result> {
+/**
+ * Runs it, and again while there is no connection, for so many milliseconds. Rejects with StoreUnavailable, or with the
+ * reason of the signal.
+ */
+async function againWhileAway<Result>(
+  run: () => Promise<Result>,
+  within: number,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
   const deadline = performance.now() + within;
   for (let attempt = 0; ; attempt++) {
     try {
       return await run();
     } catch (error) {
+      signal?.throwIfAborted();
       if (troubleOf(error) !== "connection" || performance.now() > deadline) throw new StoreUnavailable(error);
-      await backOff(attempt);
+      await backOff(attempt, signal);
     }
   }
 }
@@ -147,14 +187,19 @@ function clientConfig(url: string): ClientConfig {
   };
 }
 
-/** Weaker than `on`, a commit would be answered before it is on the disks that shall have it. */
-async function setUp(client: ClientBase, settings: [name: string, value: string | number][]): Promise<void> {
+/**
+ * Weaker than `on`, a commit would be answered before it is on the disks that shall have it. Resolves with the server's
+ * process.
+ */
+async function setUp(client: ClientBase, settings: [name: string, value: string | number][]): Promise<number> {
   const { rows } = await client.query(
-    `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
+    `SELECT pg_backend_pid() AS process,
+      pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_read_only,
       CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
         THEN set_config('synchronous_commit', 'on', false) END,
       (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting(name, value))`,
     [settings.map(([name]) => name), settings.map(([, value]) => String(value))],
   );
   if (rows[0].is_read_only) throw new Error("the server takes no writes: it is a standby, or read only");
+  return rows[0].process;
 }

@@ -13,7 +13,7 @@ import { isCut, type OnPage } from "./postgres-page.ts";
 import { migrate } from "./postgres-schema.ts";
 import { searchStatement } from "./postgres-search.ts";
 import { isText } from "./row.ts";
-import { COMMIT_ROWS } from "./store-limits.ts";
+import { COMMIT_ROWS, READS_AT_ONCE, SEARCHES_AT_ONCE } from "./store-limits.ts";
 
 /** How long a start waits for the server to be there, milliseconds. */
 const START_TROUBLE_MS = 5_000;
@@ -39,9 +39,12 @@ export async function openPostgresStore(
 
   const writes = openConnections(url, { schema, connections: 2, statementMs: 5_000, byKey: true });
   const reads = openConnections(url, { schema, connections: 4, statementMs: 5_000, byKey: true });
-  const searches = openConnections(url, { schema, connections: 4, statementMs: 20_000, byKey: false });
+  const long = { schema, statementMs: 20_000 };
+  const searches = openConnections(url, { ...long, connections: SEARCHES_AT_ONCE, byKey: false }, reads);
+  // For rules, behind which changes wait.
+  const lookUps = openConnections(url, { ...long, connections: 2, byKey: false }, reads);
   // For auditors and watchers, behind whom no change shall wait.
-  const logs = openConnections(url, { schema, connections: 2, statementMs: 20_000, byKey: true });
+  const logs = openConnections(url, { ...long, connections: READS_AT_ONCE, byKey: true }, reads);
   const hints = createHints({ url, connections: reads, instance });
   const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
   const loads = createLoads(reads, instance);
@@ -66,7 +69,11 @@ export async function openPostgresStore(
       Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
     await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(asked)]);
     await within(CLOSE_TIMEOUT_MS, [hints.close()]);
-    await within(CLOSE_TIMEOUT_MS, [writes.close(), reads.close(), searches.close(), logs.close()]);
+    const pools = [writes, reads, searches, lookUps, logs];
+    await within(
+      CLOSE_TIMEOUT_MS,
+      pools.map((pool) => pool.close()),
+    );
   }
 
   return {
@@ -77,15 +84,18 @@ export async function openPostgresStore(
     load: (kind, id) => ask(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
     loadByClaim: (claim) => ask(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
     loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
-    search: (query) =>
+    search: (query, { signal, isLookUp } = {}) =>
       ask(async () => {
-        const rows = await searches.ask<StreamRow & OnPage & { total: number }>(searchStatement(instance, query));
+        const pool = isLookUp ? lookUps : searches;
+        const rows = await pool.ask<StreamRow & OnPage & { total: number }>(searchStatement(instance, query), {
+          signal,
+        });
         const records = rows.filter(({ place }) => place !== null).map(toRecord);
         return { records, isCut: isCut(rows), total: rows[0]?.total ?? 0 };
       }),
-    read: (query) =>
+    read: (query, signal) =>
       // What is filtered may have to look at much of the log.
-      ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement), instance, query)),
+      ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement, { signal }), instance, query)),
     head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
       ask(async () => {
@@ -100,7 +110,7 @@ export async function openPostgresStore(
         const text =
           "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AS takes_writes";
         const statement = { text, values: [] };
-        const [server] = await reads.ask<{ takes_writes: boolean }>(statement, CHECK_TROUBLE_MS);
+        const [server] = await reads.ask<{ takes_writes: boolean }>(statement, { within: CHECK_TROUBLE_MS });
         if (!server?.takes_writes) throw new StoreUnavailable("the server takes no writes");
       }),
     onAppend(listener) {

@@ -105,8 +105,11 @@ function makeFast(connection: DatabaseSync): void {
     PRAGMA journal_size_limit = 67108864`);
 }
 
-/** Opens a connection to a prepared file, or to a new database in memory. */
-export function openDatabase(file: string, instance: string): Database {
+/**
+ * Opens a connection to a prepared file, or to a new database in memory. What it searches for or reads ends with an
+ * error when it `isUnwanted`.
+ */
+export function openDatabase(file: string, instance: string, isUnwanted: () => boolean = () => false): Database {
   const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
   if (file === IN_MEMORY) migrate(connection);
   makeDurable(connection);
@@ -114,6 +117,11 @@ export function openDatabase(file: string, instance: string): Database {
   connection.function("fold", { deterministic: true }, (text) =>
     typeof text === "string" ? text.toLowerCase() : null,
   );
+  // It is asked for each row. As it may say something else each time, SQLite does not ask it once for all of them.
+  connection.function("is_wanted", () => {
+    if (isUnwanted()) throw new Error("nobody waits for the answer any more");
+    return 1;
+  });
 
   const appender = prepareAppends(connection, instance);
   const stream = connection.prepare(`SELECT ${RECORD} FROM streams WHERE instance = ? AND kind = ? AND id = ?`);

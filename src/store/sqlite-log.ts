@@ -99,7 +99,8 @@ function selectEvents(
 ): Page<Row> {
   const { columns, conditions, descending, tail } = query;
   const statement = connection.prepare(
-    `SELECT ${columns} FROM events WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}
+    // Asked once a statement, which looks at few enough events.
+    `SELECT ${columns} FROM events WHERE (SELECT is_wanted()) AND ${conditions.map(({ sql }) => sql).join(" AND ")}
     ORDER BY position ${descending ? "DESC" : "ASC"} ${tail.sql}`,
   );
   return takePage(statement.iterate(...conditions.flatMap(({ values }) => values), ...tail.values), lengthOf);

@@ -9,13 +9,16 @@ interface Fragment {
   values: Value[];
 }
 
-/** The WHERE and ORDER BY of a query. `fold(text)` must be registered on the connection. */
+/** The WHERE and ORDER BY of a query. `fold(text)` and `is_wanted()` must be registered on the connection. */
 export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
   const where = condition(query.where, 0);
   const direction = query.order.descending ? "DESC" : "ASC";
   const keys = [...query.order.keys.map(sortKey), { sql: "id", values: [] }];
   return {
-    where: { sql: `instance = ? AND kind = ? AND ${where.sql}`, values: [instance, query.kind, ...where.values] },
+    where: {
+      sql: `instance = ? AND kind = ? AND is_wanted() AND ${where.sql}`,
+      values: [instance, query.kind, ...where.values],
+    },
     order: {
       sql: keys.map((key) => `${key.sql} ${direction}`).join(", "),
       values: keys.flatMap((key) => key.values),

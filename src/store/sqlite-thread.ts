@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { type EventStore, StoreUnavailable } from "./port.ts";
+import { type EventStore, type Query, type SearchResult, StoreUnavailable } from "./port.ts";
 import type { Batch, RowAnswer } from "./sqlite-batch.ts";
 
 type Method = "appendAll" | "search" | "read" | "keep" | "checkpoint" | "close";
@@ -8,6 +8,8 @@ export interface WorkerCall {
   number: number;
   method: Method;
   args: unknown[];
+  /** Its one element becomes 1 when nobody waits for the answer any more. */
+  unwanted: Int32Array<SharedArrayBuffer> | undefined;
 }
 
 export type WorkerAnswer = { number: number; result: unknown } | { number: number; error: string };
@@ -18,12 +20,14 @@ export type WorkerAnswer = { number: number; result: unknown } | { number: numbe
  */
 export interface DatabaseThread {
   appendAll(batch: Batch): Promise<RowAnswer[]>;
-  search: EventStore["search"];
+  search(query: Query, signal?: AbortSignal): Promise<SearchResult>;
   read: EventStore["read"];
   keep: EventStore["keep"];
   checkpoint(fromPages: number): Promise<number>;
   /** Starts the thread before there is a call. */
   start(): void;
+  /** Calls that are not answered yet. */
+  load(): number;
   /** Answers the calls before it, then ends the thread. Those after it reject. */
   close(): Promise<void>;
 }
@@ -57,23 +61,60 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
   }
 
   function call<Result>(method: Method, ...args: unknown[]): Promise<Result> {
+    return send(method, args, undefined);
+  }
+
+  function send<Result>(method: Method, args: unknown[], unwanted: WorkerCall["unwanted"]): Promise<Result> {
     if (isClosed) return Promise.reject(new StoreUnavailable("the store is closed"));
     const number = calls++;
-    started().postMessage({ number, method, args } satisfies WorkerCall);
+    started().postMessage({ number, method, args, unwanted } satisfies WorkerCall);
     return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
+  }
+
+  /** node:sqlite cannot interrupt a statement, so the statement itself looks at what all threads see. */
+  async function callUntil<Result>(signal: AbortSignal | undefined, method: Method, ...args: unknown[]) {
+    if (!signal) return call<Result>(method, ...args);
+    signal.throwIfAborted();
+    const unwanted = new Int32Array(new SharedArrayBuffer(4));
+    const onAbort = () => Atomics.store(unwanted, 0, 1);
+    signal.addEventListener("abort", onAbort);
+    try {
+      return await send<Result>(method, args, unwanted);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   return {
     appendAll: (batch) => call("appendAll", batch),
-    search: (query) => call("search", query),
-    read: (query) => call("read", query),
+    search: (query, signal) => callUntil(signal, "search", query),
+    read: (query, signal) => callUntil(signal, "read", query),
     keep: (receipt, time) => call("keep", receipt, time),
     checkpoint: (fromPages) => call("checkpoint", fromPages),
     start: started,
+    load: () => waiting.size,
     close: async () => {
       const closing = worker && !isClosed ? call("close") : undefined;
       isClosed = true;
       await closing;
+    },
+  };
+}
+
+/** Threads that share what comes: each is started when those before it are at work. */
+export function createThreads(
+  count: number,
+  create: () => DatabaseThread,
+): Pick<DatabaseThread, "search" | "read" | "close"> {
+  const threads = Array.from({ length: count }, create);
+  const idlest = () => threads.reduce((best, thread) => (thread.load() < best.load() ? thread : best));
+  return {
+    search: (query, signal) => idlest().search(query, signal),
+    read: (query, signal) => idlest().read(query, signal),
+    close: async () => {
+      await Promise.all(threads.map((thread) => thread.close()));
     },
   };
 }

@@ -3,9 +3,13 @@ import { openDatabase } from "./sqlite-database.ts";
 import type { WorkerAnswer, WorkerCall } from "./sqlite-thread.ts";
 
 const { file, instance } = workerData as { file: string; instance: string };
-const database = openDatabase(file, instance);
+let current: WorkerCall | undefined;
+const isUnwanted = () => current?.unwanted !== undefined && Atomics.load(current.unwanted, 0) === 1;
+const database = openDatabase(file, instance, isUnwanted);
 
-parentPort?.on("message", ({ number, method, args }: WorkerCall) => {
+parentPort?.on("message", (call: WorkerCall) => {
+  const { number, method, args } = call;
+  current = call;
   let answer: WorkerAnswer;
   try {
     answer = {

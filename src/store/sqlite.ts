@@ -8,8 +8,8 @@ import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { LOCK_END } from "./sqlite-keys.ts";
 import { type Ask, createReads } from "./sqlite-reads.ts";
-import { createDatabaseThread, type DatabaseThread } from "./sqlite-thread.ts";
-import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING } from "./store-limits.ts";
+import { createDatabaseThread, createThreads, type DatabaseThread } from "./sqlite-thread.ts";
+import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "./store-limits.ts";
 
 /** How long a commit waits at most while more and more come, milliseconds. */
 const MAX_GATHER_MS = 2;
@@ -42,6 +42,7 @@ export async function openSqliteStore(
       database,
       {
         appendAll: async (batch) => database.appendAll(batch),
+        lookUp: async (query) => database.search(query),
         search: async (query) => database.search(query),
         read: async (query) => database.read(query),
         keep: async (receipt, time) => database.keep(receipt, time),
@@ -54,10 +55,13 @@ export async function openSqliteStore(
   const database = openDatabase(file, instance);
   const writer = createDatabaseThread(file, instance);
   writer.start();
-  const searcher = createDatabaseThread(file, instance);
+  const create = () => createDatabaseThread(file, instance);
+  // For rules, behind which changes wait.
+  const looker = create();
+  const searchers = createThreads(SEARCHES_AT_ONCE, create);
   // For auditors and watchers, behind whom no change shall wait.
-  const reader = createDatabaseThread(file, instance);
-  const hasCommitted = createCheckpoints({ aside: searcher.checkpoint, between: writer.checkpoint });
+  const readers = createThreads(READS_AT_ONCE, create);
+  const hasCommitted = createCheckpoints({ aside: looker.checkpoint, between: writer.checkpoint });
   return createStore(
     database,
     {
@@ -66,18 +70,19 @@ export async function openSqliteStore(
         hasCommitted(answers.length);
         return answers;
       },
-      search: searcher.search,
-      read: reader.read,
+      lookUp: looker.search,
+      search: searchers.search,
+      read: readers.read,
       keep: writer.keep,
       close: async () => {
-        await Promise.all([writer.close(), searcher.close(), reader.close()]);
+        await Promise.all([writer, looker, searchers, readers].map((threads) => threads.close()));
       },
     },
     commitRows,
   );
 }
 
-type SlowPart = Omit<DatabaseThread, "checkpoint" | "start">;
+type SlowPart = Omit<DatabaseThread, "checkpoint" | "start" | "load"> & { lookUp: DatabaseThread["search"] };
 
 /** `slow` does what may take long: where there is a file, in threads. */
 function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
@@ -148,13 +153,14 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     poll.unref();
   }
 
-  /** Runs a read, unless the store is closed. */
-  async function ask<Result>(run: () => Result | Promise<Result>): Promise<Result> {
+  /** Runs a read, unless the store is closed or the signal aborted. */
+  async function ask<Result>(run: () => Result | Promise<Result>, signal?: AbortSignal): Promise<Result> {
     if (closing) throw isClosed();
+    signal?.throwIfAborted();
     try {
       return await run();
     } catch (error) {
-      throw unavailable(error);
+      throw signal?.aborted ? signal.reason : unavailable(error);
     }
   }
 
@@ -182,15 +188,19 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     loadByClaim: (claim) => look(`claim\0${claim}`, () => database.loadByClaim(claim)),
     loadByClaimWith: (claim, link) =>
       look(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link)),
-    async read(query) {
+    async read(query, signal) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.
-      return ask(() => (query.where ? slow.read(query) : database.read(query)));
+      return ask(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
     },
     head: () => ask(() => database.head()),
     loadReceipt: (key, time) => ask(() => database.loadReceipt(key, time)),
     keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
-    search: (query) => ask(() => (isLookUp(query) ? database.search(query) : slow.search(query))),
+    search: (query, { signal, isLookUp } = {}) =>
+      ask(() => {
+        if (isByLockEnd(query)) return database.search(query);
+        return isLookUp ? slow.lookUp(query, signal) : slow.search(query, signal);
+      }, signal),
     check: () =>
       ask(async () => {
         database.dataVersion();
@@ -217,7 +227,7 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
  * Whether it asks for the first few in the order of the end of their locks, up to a time. An index has them in this
  * order, so nothing else is looked at.
  */
-function isLookUp({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
+function isByLockEnd({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
   const isPart = total === false && offset === 0 && limit <= LOOK_UP_ROWS;
   const [key, ...others] = keys;
   const isInOrder = !descending && others.length === 0 && key !== undefined && "field" in key && key.field === LOCK_END;

@@ -10,3 +10,7 @@ export const MAX_BATCH_LENGTH = 4_000_000;
 export const MAX_PAGE_LENGTH = 700_000;
 /** How many appends may wait; one more is refused, so that a stalled disk or server does not fill the memory. */
 export const MAX_WAITING = 20_000;
+/** How many searches run at once, each on a connection of its own. */
+export const SEARCHES_AT_ONCE = 4;
+/** How many pages of the log are read at once for auditors and watchers. */
+export const READS_AT_ONCE = 2;
