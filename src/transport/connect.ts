@@ -136,7 +136,9 @@ function inProtocolOf(headers: Exchange["headers"], query: string, error: () => 
     return { status: 200, headers: { "content-type": type, ...status } };
   }
   const isConnect =
-    headerOf(headers, "connect-protocol-version") !== undefined || new URLSearchParams(query).get("connect") === "v1";
+    headerOf(headers, "connect-protocol-version") !== undefined ||
+    new URLSearchParams(query).get("connect") === "v1" ||
+    /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
   if (!isConnect) return undefined;
   return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
 }

@@ -11,7 +11,7 @@ import type { IntrospectionDoor } from "./introspection.ts";
 import type { Limits } from "./limits.ts";
 import { createPathOf, type RequestPath } from "./request-path.ts";
 import type { RestDoor } from "./rest.ts";
-import { statusAnswer, wrongVerb } from "./status.ts";
+import { allowOf, plainAnswer, statusAnswer } from "./status.ts";
 import type { UnaryDoor } from "./unary.ts";
 import { createUnread } from "./unread.ts";
 import type { WebDoor } from "./web.ts";
@@ -124,22 +124,27 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
         doors.rest(exchange, requestPath, call)
       );
     }
-    if (!handler.allowedMethods.includes(verb)) return wrongVerb(handler.allowedMethods);
+    // Without a body: clients of an RPC would look for an error of their protocol in it.
+    if (!handler.allowedMethods.includes(verb)) return plainAnswer(405, { allow: allowOf(handler.allowedMethods) }, "");
     const request = toUniversal(exchange, href, body, call.signal);
     const response = isGrpcWebText(request)
       ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request, maxBytesOf(handler.method)), call))
       : await doors.connect.serve(handler, request, call);
-    // Connect answers a content type that it does not know without a word.
     if (response.status !== 415) return response;
-    const why =
-      "The content type must be one of application/json, proto, grpc, grpc-web or grpc-web-text; of a stream connect+json or connect+proto.";
-    return statusAnswer(refusal("INVALID_REQUEST", why), 415);
+    const accepted = [...RPC_TYPES.filter((type) => handler.supportedContentType(type)), ...TEXT_TYPES];
+    return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");
   }
 }
 
 function isStreamed(response: Answer | Streamed): response is Streamed {
   return typeof response.body === "object" && Symbol.asyncIterator in response.body;
 }
+
+/** Content types of RPCs, of which each method takes some. */
+const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
+  ["json", "proto"].map((format) => `application/${protocol}${format}`),
+);
+const TEXT_TYPES = ["application/grpc-web-text+proto"];
 
 /** The request as Connect's handlers take it. */
 function toUniversal(

@@ -1,3 +1,4 @@
+import { reasonOfConnectError } from "../support/error-info.ts";
 import { exchange, type HttpAnswer, type HttpRequest } from "../support/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES } from "../support/wires.ts";
@@ -48,16 +49,11 @@ describe("what cannot be a call is answered with a google.rpc.Status", () => {
     ["DELETE", `${USERS}/u/_lock`, { ...wrongVerb, allow: "POST" }],
     ["GET", `${USERS}/_search`, { ...wrongVerb, allow: "POST" }],
     ["DELETE", `${USERS}/_batch_lock`, { ...wrongVerb, allow: "POST" }],
-    ["GET", LOCK_USER, { ...wrongVerb, allow: "POST" }],
-    ["PUT", GET_USER, { ...wrongVerb, allow: "POST, GET, HEAD" }, JSON_TYPE],
     ["POST", "/healthz", { ...wrongVerb, allow: "GET, HEAD" }],
     ["DELETE", "/readyz", { ...wrongVerb, allow: "GET, HEAD" }],
     ["POST", USERS, wrongType, { "content-type": "text/plain" }],
     ["POST", USERS, wrongType],
     ["POST", USERS, wrongType, { ...JSON_TYPE, "content-encoding": "br" }],
-    ["POST", LOCK_USER, wrongType, { "content-type": "text/plain" }],
-    ["POST", LOCK_USER, wrongType, { "content-type": "application/grpc+xml" }],
-    ["POST", LOCK_USER, wrongType],
   ])("%s %s: %j", async (verb, path, { ...expected }, headers = {}) => {
     const body = ["POST", "PUT"].includes(verb) ? "{}" : undefined;
     const answer = await send({ verb, path, headers: { ...AUTH, ...headers }, ...(body && { body }) });
@@ -75,6 +71,64 @@ describe("what cannot be a call is answered with a google.rpc.Status", () => {
     const headers = { ...AUTH, ...JSON_TYPE, [header]: "x-none" };
     const answer = await send({ path: USERS, headers, body: "{}" });
     expect(answer.headers.get(header === "content-type" ? "accept" : "accept-encoding")).toBe(accepted);
+  });
+});
+
+describe("what cannot be a call of an RPC", () => {
+  const WATCH = "/userlock.v3alpha.EventService/WatchEvents";
+  const GRPC_TYPES = [
+    "application/grpc+json",
+    "application/grpc+proto",
+    "application/grpc-web+json",
+    "application/grpc-web+proto",
+    "application/grpc-web-text+proto",
+  ];
+  const UNARY_TYPES = ["application/json", "application/proto", ...GRPC_TYPES];
+  const STREAM_TYPES = ["application/connect+json", "application/connect+proto", ...GRPC_TYPES];
+
+  describe.each([1, 2] as const)("over HTTP/%i", (version) => {
+    test.each<[verb: string, path: string, allow: string, type: string]>([
+      ["GET", LOCK_USER, "POST", "application/json"],
+      ["PUT", LOCK_USER, "POST", "application/grpc"],
+      ["DELETE", LOCK_USER, "POST", "application/proto"],
+      ["PUT", GET_USER, "POST, GET, HEAD", "application/json"],
+      ["GET", WATCH, "POST", "application/connect+proto"],
+    ])("%s %s is 405 without content, in which clients would look for an error of theirs", async (...one) => {
+      const [verb, path, allow, type] = one;
+      const answer = await send({ version, verb, path, headers: { ...AUTH, "content-type": type } });
+      expect({ status: answer.status, allow: answer.headers.get("allow") }).toEqual({ status: 405, allow });
+      expect(answer.body.length).toBe(0);
+      expect(answer.headers.get("content-type")).toBeNull();
+    });
+
+    test.each<[type: string, path: string, accepted: string[]]>([
+      ["image/jpeg", LOCK_USER, UNARY_TYPES],
+      ["application/grpc+xml", LOCK_USER, UNARY_TYPES],
+      ["application/connect+proto", LOCK_USER, UNARY_TYPES],
+      ["", LOCK_USER, UNARY_TYPES],
+      ["application/json", WATCH, STREAM_TYPES],
+      ["text/plain", WATCH, STREAM_TYPES],
+    ])("the content type '%s' for %s is 415 without content, and the right ones are named", async (type, path, all) => {
+      const headers = { ...AUTH, ...(type && { "content-type": type }) };
+      const answer = await send({ version, path, headers, body: "{}" });
+      expect(answer.status).toBe(415);
+      expect(listIn(answer, "accept-post").sort()).toEqual([...all].sort());
+      expect(answer.body.length).toBe(0);
+    });
+
+    test.each(["application/proto", "application/connect+json", "application/connect+proto"])(
+      "an unknown method in %s is 404 with an error of Connect's",
+      async (type) => {
+        const path = "/userlock.v3alpha.UserService/NoMethod";
+        const answer = await send({ version, path, headers: { ...AUTH, "content-type": type }, body: "{}" });
+        const error = JSON.parse(answer.body.toString());
+        expect({ status: answer.status, code: error.code, reason: reasonOfConnectError(error) }).toEqual({
+          status: 404,
+          code: "unimplemented",
+          reason: "NOT_SERVED",
+        });
+      },
+    );
   });
 });
 

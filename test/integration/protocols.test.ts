@@ -128,7 +128,7 @@ describe.each([USER_SERVICE, ZITADEL_USERS])("Connect GET on %s", (service) => {
   test.each(["LockUser", "CreateUser", "DeleteUser"])("%s, which changes something, is POST alone", async (method) => {
     const answer = await get(method, { encoding: "json", message: JSON.stringify({ id }) });
     expect({ status: answer.status, allow: answer.headers.get("allow") }).toEqual({ status: 405, allow: "POST" });
-    expect(JSON.parse(answer.body.toString())).toMatchObject({ code: 12, details: [{ reason: "NOT_SERVED" }] });
+    expect(answer.body.length).toBe(0);
     const { user } = JSON.parse((await exchange(server.url, getUser(WIRES[0] as Wire))).body.toString());
     expect(user.state).toBe("USER_STATE_ACTIVE");
   });

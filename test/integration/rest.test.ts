@@ -149,7 +149,7 @@ describe("paths and verbs", () => {
     ["/users/x/_freeze", "POST", 404, null],
     ["/users/x/_lock", "GET", 405, "POST"],
     ["/users", "GET", 405, "POST"],
-    ["/users/x", "PUT", 405, "GET, PATCH, DELETE"],
+    ["/users/x", "PUT", 405, "GET, HEAD, PATCH, DELETE"],
   ])("%s with %s is %i", async (path, method, status, allow) => {
     const response = await fetch(`${server.url}/resources/v3alpha${path}`, { method });
     expect(response.status).toBe(status);
