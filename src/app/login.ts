@@ -123,6 +123,7 @@ export function createLogin(parts: {
   ): Promise<Outcome | undefined> {
     const record = (await store.load(user.kind, id)) as Stored<User>;
     const { policy } = await policies(record.owner);
+    // As it was typed: an old hash may be of that form, and not of another one that was wrong before.
     const mac = keyed.mac(id, tried.password);
     const admission = admit(record.state, { device, mac, policy }, clock());
     if (admission === "refuse") return undefined;

@@ -35,23 +35,38 @@ function isBase64(text: string): boolean {
   return Buffer.from(text, "base64").toString("base64").replace(/=+$/, "") === text;
 }
 
-/** Hashes and checks passwords, in threads of Node's pool. */
+/**
+ * Hashes and checks passwords, in threads of Node's pool. They are hashed in NFC (RFC 8265, section 4.2), so that one
+ * password is the same from every keyboard; a hash of what was typed otherwise is right too, and outdated.
+ */
 export function createPasswordHasher({ memoryKib, passes, lanes }: HashSettings) {
   // Without an algorithm it is argon2id.
   const cost = { memoryCost: memoryKib, timeCost: passes, parallelism: lanes };
   const prefix = `$argon2id$v=19$m=${memoryKib},t=${passes},p=${lanes}$`;
 
   return {
-    hash: (password: string): Promise<string> => argon2Hash(password, cost),
-    verify: async (password: string, hash: string) => ({
-      isRight: await compare(password, hash),
-      isOutdated: !hash.startsWith(prefix) && !isCutShort(password, hash),
-    }),
-    pretend: async (password: string, like?: string): Promise<void> => {
-      await (like === undefined ? argon2Hash(password, cost) : compare(password, like));
+    hash: (password: string): Promise<string> => argon2Hash(password.normalize("NFC"), cost),
+    async verify(password: string, hash: string) {
+      const rightOnes: string[] = [];
+      // All of them, for the time must not tell which is right.
+      for (const form of formsOf(password)) if (await compare(form, hash)) rightOnes.push(form);
+      const [right] = rightOnes;
+      if (right === undefined) return { isRight: false, isOutdated: false };
+      const isAsNew = hash.startsWith(prefix) && right === right.normalize("NFC");
+      return { isRight: true, isOutdated: !isAsNew && !isCutShort(right, hash) };
+    },
+    async pretend(password: string, like?: string): Promise<void> {
+      for (const form of formsOf(password)) {
+        await (like === undefined ? argon2Hash(form, cost) : compare(form, like));
+      }
     },
     isCostly: (hash: string): boolean => effortOf(hash) > COSTLY * memoryKib * passes,
   };
+}
+
+/** What may have been hashed, NFC first. How many there are tells of what was typed, and nothing of a user. */
+function formsOf(password: string): Set<string> {
+  return new Set([password.normalize("NFC"), password]);
 }
 
 /** How long the check of a hash takes, in passes of argon2 over a KiB. */
@@ -66,7 +81,7 @@ function compare(password: string, hash: string): Promise<boolean> {
   return BCRYPT.test(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password);
 }
 
-/** bcrypt looks at 72 bytes: beyond them a slip goes unseen, and must not become the password. */
+/** bcrypt looks at 72 bytes: who types so many, or more, may have typed another password, which must not become it. */
 function isCutShort(password: string, hash: string): boolean {
-  return BCRYPT.test(hash) && Buffer.byteLength(password) > 72;
+  return BCRYPT.test(hash) && Buffer.byteLength(password) >= 72;
 }

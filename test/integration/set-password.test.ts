@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { hash as argon2Hash } from "@node-rs/argon2";
+import { hash as bcryptHash } from "@node-rs/bcrypt";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../support/access.ts";
@@ -159,6 +161,46 @@ describe.each(NAMES)("over %s", (name) => {
       "user.password_rehashed",
       "user.login_succeeded",
     ]);
+  });
+
+  test("a password has no U+0000, wherever it is given", async () => {
+    const id = await newUser(door);
+    const { sessionToken: token } = await openSession(door, id);
+    const zero = `${PASSWORD}\0${PASSWORD}`;
+    const user = { userId: `${id}-zero`, authenticators: { password: plain(zero) } };
+    const answers = [
+      await door.call(createUser, { user }, asOwner),
+      await door.call(setPassword, { id, newPassword: plain(zero) }, asOwner),
+      await door.call(setPassword, { id, newPassword: plain(NEW, zero) }, { token }),
+      ...(await Promise.all([id, "nobody"].map((who) => logIn(door, { ...byId(who), password: zero })))),
+    ];
+    for (const answer of answers) refused(answer, "INVALID_ARGUMENT", "INVALID_REQUEST");
+    expect(await isRight(id, PASSWORD)).toBe(true);
+  });
+
+  test("a password is the same in NFC and NFD, also one that was imported in NFD, whose hash is replaced", async () => {
+    const [nfc, nfd] = ["p\u00e4ssw\u00f6rd", "pa\u0308sswo\u0308rd"];
+    const id = await newUser(door);
+    ok(await door.call(setPassword, { id, newPassword: plain(nfd) }, asOwner));
+    for (const typed of [nfc, nfd]) expect(await isRight(id, typed)).toBe(true);
+    const imported = await argon2Hash(nfd, { memoryCost: 64, timeCost: 1, parallelism: 1 });
+    ok(await door.call(setPassword, { id, newPassword: hashed(imported) }, asOwner));
+    for (const [typed, right] of [
+      [nfc, false],
+      [nfd, true],
+      [nfc, true],
+      [nfd, true],
+    ] as const) {
+      expect([typed, await isRight(id, typed)]).toEqual([typed, right]);
+    }
+  });
+
+  test("the first 72 bytes of an imported bcrypt password do not become the password", async () => {
+    const password = `${"x".repeat(72)}and more`;
+    const id = await newUser(door);
+    ok(await door.call(setPassword, { id, newPassword: hashed(await bcryptHash(password, 4)) }, asOwner));
+    for (const typed of [password.slice(0, 72), password]) expect(await isRight(id, typed)).toBe(true);
+    expect(typesOf(readLog(file, id))).not.toContain("user.password_rehashed");
   });
 
   test.each(BAD_HASHES)("a hash %s is refused", async (_what, hash) => {

@@ -1,3 +1,5 @@
+import { hash as argon2Hash } from "@node-rs/argon2";
+import { hash as bcryptHash } from "@node-rs/bcrypt";
 import { createPasswordHasher, isSupportedHash } from "../../src/auth/password.ts";
 
 const CHEAP = { memoryKib: 64, passes: 1, lanes: 1 };
@@ -9,6 +11,7 @@ const TAG = "J8gOLdCQ35xjwab5iIqkVDwEPo6cmIgA8sYFK7DjxlI";
 const ARGON2I = `$argon2i$v=19$m=64,t=1,p=1$${SALT}$${TAG}`;
 const ARGON2ID_2_LANES =
   "$argon2id$v=19$m=64,t=2,p=2$igHivy/cjM6PIDzauE+j0Q$fmvE1skNpwPIrLgjFRGT+u8vhTvFcOHP81xVjNgUQdI";
+const LONG = `${"x".repeat(72)}and more`;
 const BCRYPT = "$2y$04$iJUStS07YUKyAM1FuG4XIeG1AzohZR0WHC5sp9UHt3QcZNuRpSumC";
 
 test("a hash is argon2id in PHC form, of the cost that is set, and another one each time", async () => {
@@ -86,6 +89,77 @@ test.each(HASHES.filter(([what, , isSupported]) => isSupported && what !== "256 
 test("a hash of another cost is outdated", async () => {
   const hash = await createPasswordHasher({ ...CHEAP, passes: 2 }).hash("p");
   expect(await createPasswordHasher(CHEAP).verify("p", hash)).toEqual({ isRight: true, isOutdated: true });
+});
+
+describe("a password that can be written in several ways", () => {
+  const WAYS: [what: string, nfc: string, other: string][] = [
+    ["accents", "p\u00e4ss\u00e9", "pa\u0308sse\u0301"],
+    ["Hangul", "\uac00\uac01", "\u1100\u1161\u1100\u1161\u11a8"],
+    ["a singleton", "\u00c5ngstr\u00f6m", "\u212bngstro\u0308m"],
+  ];
+
+  test.each(WAYS)("is one password, whichever is set and whichever is typed: %s", async (_what, ...ways) => {
+    const hasher = createPasswordHasher(CHEAP);
+    for (const set of ways) {
+      const hash = await hasher.hash(set);
+      for (const typed of ways) expect(await hasher.verify(typed, hash)).toEqual({ isRight: true, isOutdated: false });
+    }
+  });
+
+  test.each(WAYS)("goes on with a hash of how it was typed, which is outdated: %s", async (_what, nfc, other) => {
+    const hasher = createPasswordHasher(CHEAP);
+    const old = await argon2Hash(other, { memoryCost: 64, timeCost: 1, parallelism: 1 });
+    expect(await hasher.verify(other, old)).toEqual({ isRight: true, isOutdated: true });
+    expect(await hasher.verify(nfc, old)).toMatchObject({ isRight: false });
+    expect(await hasher.verify(nfc, await hasher.hash(other))).toEqual({ isRight: true, isOutdated: false });
+  });
+
+  test("is another one where it only looks alike", async () => {
+    const hasher = createPasswordHasher(CHEAP);
+    const hash = await hasher.hash("\ufb01ne");
+    expect(await hasher.verify("fine", hash)).toMatchObject({ isRight: false });
+  });
+
+  test("costs as much whether it is right, wrong or pretended", async () => {
+    const hasher = createPasswordHasher({ memoryKib: 16_384, passes: 2, lanes: 1 });
+    const [, nfc, other] = WAYS[0] as (typeof WAYS)[0];
+    const right = await hasher.hash(nfc);
+    const wrong = await hasher.hash("wrong");
+    const works = [
+      () => hasher.verify(other, right),
+      () => hasher.verify(other, wrong),
+      () => hasher.pretend(other),
+      () => hasher.pretend(other, right),
+    ];
+    const fastest = works.map(() => Infinity);
+    for (let round = 0; round < 7; round++) {
+      for (const [index, work] of works.entries()) {
+        const start = performance.now();
+        await work();
+        fastest[index] = Math.min(fastest[index] as number, performance.now() - start);
+      }
+    }
+    expect(Math.max(...fastest) / Math.min(...fastest)).toBeLessThan(1.7);
+  });
+});
+
+test.each<[bytes: string, typed: string, isOutdated: boolean]>([
+  ["71", LONG.slice(0, 71), true],
+  ["72", LONG.slice(0, 72), false],
+  ["80", LONG, false],
+  ["72, of 71 characters", `${"x".repeat(70)}\u00e4`, false],
+  ["72, though NFC has 71", `${"x".repeat(69)}a\u0308`, false],
+])(
+  "what was typed for a bcrypt hash takes its place, if it has less than the 72 bytes that bcrypt looks at: %s",
+  async (_bytes, typed, isOutdated) => {
+    const hash = await bcryptHash(typed, 4);
+    expect(await createPasswordHasher(CHEAP).verify(typed, hash)).toEqual({ isRight: true, isOutdated });
+  },
+);
+
+test("the first 72 bytes of a longer password are right for its bcrypt hash, and do not take its place", async () => {
+  const verified = await createPasswordHasher(CHEAP).verify(LONG.slice(0, 72), await bcryptHash(LONG, 4));
+  expect(verified).toEqual({ isRight: true, isOutdated: false });
 });
 
 test("pretending takes as long as checking", async () => {
