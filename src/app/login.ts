@@ -39,6 +39,8 @@ export interface Login {
    * PERMISSION_MISSING for an organization that no grant of the caller reaches; with TOO_MANY_REQUESTS.
    */
   logIn(attempt: LoginAttempt, caller: Caller): Promise<Stored<User>>;
+  /** Rejects like a failed login, after the same work and time, and looks at no password. */
+  fail(attempt: LoginAttempt, caller: Caller): Promise<never>;
   /**
    * Does the same for a user who is named by the caller and proves that he is he, such as to set another password.
    * Rejects like `logIn`.
@@ -80,12 +82,16 @@ export function createLogin(parts: {
     return record && isIn(record, organization) && may(principal, permission, record.owner) ? record : undefined;
   }
 
-  /** Rejects unless the password is the user's; undefined stands for a user who is not there for the caller. */
+  /**
+   * Rejects unless the password is the user's; undefined stands for a user who is not there for the caller. A login
+   * that is lost anyway costs as much and looks at no password.
+   */
   async function compare(
     named: string,
     found: Stored<User> | undefined,
     tried: Tried,
     caller: Caller,
+    isLost = false,
   ): Promise<Stored<User>> {
     const started = performance.now();
     const device = found ? (keyed.deviceOf(found.id, tried.deviceToken) ?? "") : "";
@@ -93,7 +99,7 @@ export function createLogin(parts: {
     const turn = { caller: principal.subject, user: named, isKnownDevice: device !== "", signal };
     // Known devices do not wait behind strangers. The line is that of the name: who is not there has one like anybody.
     const work = async () => {
-      const checked = found && (await check(found.id, device, tried, caller, turn));
+      const checked = found && !isLost ? await check(found.id, device, tried, caller, turn) : undefined;
       if (!checked) await hasher.pretend(tried.password, turn, found?.state.password?.hash);
       return checked;
     };
@@ -156,6 +162,8 @@ export function createLogin(parts: {
 
   return {
     logIn: async (attempt, caller) => compare(nameIn(attempt), await find(attempt, caller), attempt, caller),
+    fail: async (attempt, caller) =>
+      (await compare(nameIn(attempt), await find(attempt, caller), attempt, caller, true)) as never,
     async prove({ id, organization }, password, caller) {
       if (caller.principal.subject !== id) {
         // Nobody can prove that they are another one: this costs no hash, and looks as if it did.

@@ -49,6 +49,17 @@ export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
   caller: EnteredCaller & Repeatable<MessageInitShape<Method["output"]>>,
 ) => Promise<MessageInitShape<Method["output"]>>;
 
+/** A handler whose first answer may not be good any more when its call comes again. */
+export interface CheckedHandler<Method extends DescMethodUnary = DescMethodUnary> {
+  run: Handler<Method>;
+  /** Rejects if the first answer must not be given again. */
+  checkAgain(
+    answer: MessageShape<Method["output"]>,
+    request: MessageShape<Method["input"]>,
+    caller: EnteredCaller,
+  ): Promise<void>;
+}
+
 /** Where the messages of a stream go out. */
 export interface Outlet<Output extends Message = Message> {
   /** Sends a message. False, and the message is not sent, if the client has too much unread. */
@@ -73,7 +84,7 @@ export type StreamHandler<Method extends DescMethodServerStreaming = DescMethodS
 /** A handler for every method of a service. */
 export type Implementation<Service extends DescService> = {
   [Name in keyof Service["method"]]: Service["method"][Name] extends DescMethodUnary
-    ? Handler<Service["method"][Name]>
+    ? Handler<Service["method"][Name]> | CheckedHandler<Service["method"][Name]>
     : Service["method"][Name] extends DescMethodServerStreaming
       ? StreamHandler<Service["method"][Name]>
       : never;
@@ -187,11 +198,17 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     },
     serve(service, implementation) {
       for (const method of service.methods) {
-        const handler = (implementation as Record<string, Handler | StreamHandler>)[method.localName];
+        const given = (implementation as Record<string, Handler | CheckedHandler | StreamHandler>)[method.localName];
         const permission = permissionOf(method);
-        if (!handler) throw new Error(`${nameOf(method)} has no handler`);
+        if (!given) throw new Error(`${nameOf(method)} has no handler`);
         if (!permission) throw new Error(`${nameOf(method)} names no permission`);
-        served.set(method, { handler, permission, isOpenToProof: getOption(method, policy).proofInRequest });
+        const { run: handler, checkAgain } = "run" in given ? given : { run: given, checkAgain: undefined };
+        served.set(method, {
+          handler,
+          checkAgain,
+          permission,
+          isOpenToProof: getOption(method, policy).proofInRequest,
+        });
       }
     },
     warmUp() {
@@ -209,7 +226,8 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         checkIdempotencyKey(idempotencyKey);
         const { principal } = caller;
         const named = { principal, idempotencyKey, method: method.name, request: toBinary(method.input, request) };
-        return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run);
+        const check = async (answer: Message) => entry.checkAgain?.(answer as never, request as never, caller);
+        return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run, check);
       });
     },
     admitStream(method, call) {
@@ -224,6 +242,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
 /** A method that is served. */
 interface Entry {
   handler: Handler | StreamHandler;
+  checkAgain: CheckedHandler["checkAgain"] | undefined;
   permission: Permission;
   /** It lets in callers without its permission; its handler asks for the one or the other. */
   isOpenToProof: boolean;

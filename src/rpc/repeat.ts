@@ -39,19 +39,25 @@ export function checkIdempotencyKey(key: string): void {
 
 /**
  * Runs a call, unless it has come before: then its first answer is given again. Where the change and the answer could
- * not be stored together, as of a call that changes nothing, the answer is kept once it is there.
+ * not be stored together, as of a call that changes nothing, the answer is kept once it is there. Before a first answer
+ * is given again, `check` rejects if it is not good any more.
  */
 export async function answerOnce(
   method: DescMethodUnary,
   receipts: CallReceipts,
   run: (repeatable: Repeatable<MessageInitShape<DescMethodUnary["output"]>>) => Promise<Message>,
+  check: (first: Message) => Promise<void>,
 ): Promise<Message> {
-  const first = async () => {
+  const find = async () => {
     const bytes = await receipts.find();
     return bytes && fromBinary(method.output, bytes);
   };
-  const before = await first();
-  if (before) return before;
+  const again = async (first: Message) => {
+    await check(first);
+    return first;
+  };
+  const before = await find();
+  if (before) return again(before);
 
   /** Whether the answer is kept already, or is not to be. */
   let isDone = false;
@@ -71,10 +77,11 @@ export async function answerOnce(
     });
   } catch (error) {
     // Perhaps only because the same call came through meanwhile, and made what this one finds made already.
-    const meanwhile = await first().catch(() => undefined);
-    if (meanwhile) return meanwhile;
+    const meanwhile = await find().catch(() => undefined);
+    if (meanwhile) return again(meanwhile);
     throw error;
   }
   if (isDone || (await receipts.keep(toBinary(method.output, answer)))) return answer;
-  return (await first()) ?? answer;
+  const kept = await find();
+  return kept ? again(kept) : answer;
 }

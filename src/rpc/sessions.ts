@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { SessionSchema, SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import type { CreateSessionRequest, SessionSchema, SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import type { Stored } from "../app/execute.ts";
-import type { Login } from "../app/login.ts";
+import type { Login, LoginAttempt } from "../app/login.ts";
 import type { FindSession, Sessions } from "../app/sessions.ts";
 import type { Keyed } from "../auth/keyed.ts";
 import { hashSecret, newSessionSecret } from "../auth/token.ts";
@@ -23,24 +23,29 @@ export function sessionMethods(parts: {
 }): Implementation<typeof SessionService> {
   const { login, sessions, findSession, keyed, newId, clock, instanceId, lifetime } = parts;
   return {
-    async createSession({ organization, user, password, deviceToken }, caller) {
-      const named = user.case === "loginName" ? { loginName: user.value } : { id: user.value ?? "" };
-      const attempt = { organization: fromOrganization(organization), user: named, password, deviceToken };
-      const owner = await login.logIn(attempt, caller);
-      const secret = newSessionSecret();
-      const isKnown = keyed.deviceOf(owner.id, deviceToken) !== undefined;
-      const ownDevice = isKnown ? deviceToken : keyed.newDeviceToken(owner.id);
-      const toAnswer = (opened: Stored<Session>) => ({
-        details: toDetails(opened),
-        sessionId: opened.id,
-        sessionToken: secret,
-        deviceToken: ownDevice,
-        expires: toTimestamp(opened.state.expires),
-        changeRequired: owner.state.password?.changeRequired ?? false,
-      });
-      const receipt = caller.receiptFor?.(toAnswer);
-      const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, receipt };
-      return toAnswer(await sessions.open(owner, opening, caller));
+    createSession: {
+      async run(request, caller) {
+        const { deviceToken } = request;
+        const owner = await login.logIn(toAttempt(request), caller);
+        const secret = newSessionSecret();
+        const isKnown = keyed.deviceOf(owner.id, deviceToken) !== undefined;
+        const ownDevice = isKnown ? deviceToken : keyed.newDeviceToken(owner.id);
+        const toAnswer = (opened: Stored<Session>) => ({
+          details: toDetails(opened),
+          sessionId: opened.id,
+          sessionToken: secret,
+          deviceToken: ownDevice,
+          expires: toTimestamp(opened.state.expires),
+          changeRequired: owner.state.password?.changeRequired ?? false,
+        });
+        const receipt = caller.receiptFor?.(toAnswer);
+        const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, receipt };
+        return toAnswer(await sessions.open(owner, opening, caller));
+      },
+      /** A login whose session has ended meanwhile is a failed one. */
+      async checkAgain({ sessionToken }, request, caller) {
+        if (!(await findSession(hashSecret(sessionToken)))) await login.fail(toAttempt(request), caller);
+      },
     },
     async getSession({ sessionId, sessionToken }, caller) {
       const { session } = await sessions.get(sessionId, proof(sessionToken), caller.permission, caller);
@@ -73,6 +78,11 @@ export function sessionMethods(parts: {
       };
     },
   };
+}
+
+function toAttempt({ organization, user, password, deviceToken }: CreateSessionRequest): LoginAttempt {
+  const named = user.case === "loginName" ? { loginName: user.value } : { id: user.value ?? "" };
+  return { organization: fromOrganization(organization), user: named, password, deviceToken };
 }
 
 function proof(sessionToken: string): string | undefined {

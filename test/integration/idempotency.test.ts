@@ -374,6 +374,52 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await doorOf("REST").call(lockUser, { id }, asOwner(key, token.secret))).reason).toBe("TOKEN_INVALID");
   });
 
+  /** What ends a session. */
+  const ENDINGS: [what: string, end: (userId: string, session: { sessionId: string }) => Promise<Answer>][] = [
+    ["a lock", (id) => doorOf("REST").call(lockUser, { id }, asOwner())],
+    ["a deactivation", (id) => doorOf("REST").call(deactivateUser, { id }, asOwner())],
+    ["a deletion", (id) => doorOf("REST").call(deleteUser, { id }, asOwner())],
+    [
+      "a new password",
+      (id) =>
+        doorOf("REST").call(
+          setPassword,
+          { id, newPassword: { type: { case: "password", value: "another" } } },
+          asOwner(),
+        ),
+    ],
+    ["DeleteSessions", (id) => doorOf("REST").call(deleteSessions, { id }, asOwner())],
+    ["DeleteSession", (_id, { sessionId }) => doorOf("REST").call(deleteSession, { sessionId }, asOwner())],
+  ];
+
+  test.each(NAMES)("over %s, a login that comes again is good only while its session is open", async (name) => {
+    const password = { type: { case: "password" as const, value: "right" } };
+    await Promise.all(
+      ENDINGS.map(async ([what, end]) => {
+        const id = await newUser({ authenticators: { password } });
+        const logIn = (server: number, key: string | undefined) =>
+          doorOf(name, server).call(
+            createSession,
+            { user: { case: "userId", value: id }, password: "right" },
+            asOwner(key),
+          );
+        const key = newKey();
+        const first = await logIn(0, key);
+        expect(bytesOf(createSession, await logIn(1, key))).toBe(bytesOf(createSession, first));
+        expect((await end(id, first.response!)).code).toBe("OK");
+        const again = await logIn(1, key);
+        expect([what, inShort(again)]).toEqual([what, "UNAUTHENTICATED LOGIN_FAILED"]);
+        // The answer has no mark of its own.
+        const wrong = await doorOf(name).call(
+          createSession,
+          { user: { case: "userId", value: "nobody" }, password: "wrong" },
+          asOwner(),
+        );
+        expect(again).toEqual(wrong);
+      }),
+    );
+  });
+
   describe("where nothing is changed the key is passed over", () => {
     const password = { password: { type: { case: "password" as const, value: "right" } } };
 

@@ -1,8 +1,8 @@
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/doors.ts";
-import { addUser, asOwner, byId, byName, logIn, ok, PASSWORD, setPolicy } from "../support/logins.ts";
+import { addUser, asOwner, byId, byName, type Login, logIn, ok, PASSWORD, setPolicy } from "../support/logins.ts";
 import { RAW_LOGINS, withoutIdentity } from "../support/raw-login.ts";
-import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
 import { WIRES } from "../support/wires.ts";
 
 const { lockUser, deactivateUser, deleteUser } = UserService.method;
@@ -16,8 +16,8 @@ const NAMES = openDoors("http://127.0.0.1:1").map((each) => {
   return each.name;
 });
 
-/** Everybody who does not get in, and how he is named and what he says. */
-const KINDS: Record<string, { id: string; password: string }> = {
+/** Everybody who does not get in, and how they are named and what they say. */
+const KINDS: Record<string, { id: string; password: string; isRepeated?: true }> = {
   "unknown user": { id: "nobody", password: PASSWORD },
   "wrong password": { id: "active", password: "wrong" },
   "locked, right password": { id: "locked", password: PASSWORD },
@@ -26,7 +26,11 @@ const KINDS: Record<string, { id: string; password: string }> = {
   "inactive, wrong password": { id: "inactive", password: "wrong" },
   "deleted, right password": { id: "deleted", password: PASSWORD },
   "without a password": { id: "without", password: PASSWORD },
+  "repeated, and locked since": { id: "locked", password: PASSWORD, isRepeated: true },
 };
+
+/** The call is known by this key from when the login was good. */
+const keyOf = (who: Login) => `a login of ${who.user?.case} ${who.user?.value}`;
 
 beforeAll(async () => {
   server = await startServer();
@@ -45,6 +49,10 @@ async function fill(through: Door): Promise<void> {
   await setPolicy(through, { maxAttempts: 0 });
   for (const id of ["active", "locked", "inactive", "deleted"]) await addUser(through, { id, names: [[`${id}@here`]] });
   await addUser(through, { id: "without", password: "", names: [["without@here"]] });
+  for (const [, named] of NAMED) {
+    const who = named("locked");
+    ok(await logIn(through, who, ADMIN_TOKEN, keyOf(who)));
+  }
   ok(await through.call(lockUser, { id: "locked" }, asOwner));
   ok(await through.call(deactivateUser, { id: "inactive" }, asOwner));
   ok(await through.call(deleteUser, { id: "deleted" }, asOwner));
@@ -59,7 +67,9 @@ describe.each(NAMED)("by %s", (_how, named) => {
   test.each(NAMES)("over %s: one answer for all", async (name) => {
     const through = doors.find((each) => each.name === name) as Door;
     const answers = await Promise.all(
-      Object.values(KINDS).map(({ id, password }) => logIn(through, { ...named(id), password })),
+      Object.values(KINDS).map(({ id, password, isRepeated }) =>
+        logIn(through, { ...named(id), password }, ADMIN_TOKEN, isRepeated && keyOf(named(id))),
+      ),
     );
     const [first] = answers;
     expect(first).toMatchObject({ code: "UNAUTHENTICATED", reason: "LOGIN_FAILED", detailTypes: ["ErrorInfo"] });
@@ -70,7 +80,9 @@ describe.each(NAMED)("by %s", (_how, named) => {
 
 test.each(RAW_LOGINS)("over $name: the same to the byte, headers and trailers too", async ({ name, send }) => {
   const answers = await Promise.all(
-    Object.values(KINDS).map(({ id, password }) => send(server.url, { ...byId(id), password } as never)),
+    Object.values(KINDS)
+      .filter(({ isRepeated }) => !isRepeated)
+      .map(({ id, password }) => send(server.url, { ...byId(id), password } as never)),
   );
   const [first, ...others] = answers.map(withoutIdentity);
   const { code, reason } = WIRES.find((wire) => wire.name === name)!.read(answers[0]!);
@@ -78,20 +90,31 @@ test.each(RAW_LOGINS)("over $name: the same to the byte, headers and trailers to
   for (const other of others) expect(other).toEqual(first);
 });
 
-/** The four that a stranger must not tell apart. */
-const FOUR = ["unknown user", "wrong password", "locked, right password", "inactive, right password"];
+/** Those that must not be told apart. */
+const ALIKE = [
+  "unknown user",
+  "wrong password",
+  "locked, right password",
+  "inactive, right password",
+  "repeated, and locked since",
+];
 const rounds = (count: number) => Array.from({ length: count }, (_, round) => round);
 
 /** Milliseconds that each kind took, in rising order; all kinds take turns, so that noise falls on all of them. */
 async function measure(through: Door, count: number): Promise<Record<string, number[]>> {
-  const times: Record<string, number[]> = Object.fromEntries(FOUR.map((kind) => [kind, []]));
+  const times: Record<string, number[]> = Object.fromEntries(ALIKE.map((kind) => [kind, []]));
   for (const round of rounds(count)) {
-    for (const kind of FOUR) {
-      const { id, password } = KINDS[kind]!;
+    for (const kind of ALIKE) {
+      const { id, password, isRepeated } = KINDS[kind]!;
       // A wrong password that was tried before would not be compared with the hash.
       const said = password === PASSWORD ? password : `${password} ${round}`;
       const start = performance.now();
-      const { code } = await logIn(through, { ...byId(id), password: said });
+      const { code } = await logIn(
+        through,
+        { ...byId(id), password: said },
+        ADMIN_TOKEN,
+        isRepeated && keyOf(byId(id)),
+      );
       times[kind]!.push(performance.now() - start);
       expect(code).toBe("UNAUTHENTICATED");
     }

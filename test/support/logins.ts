@@ -59,8 +59,11 @@ export async function addUser(door: Door, { id, organization, password, hash, na
 }
 
 /** A try to log in, with the right password unless another is given. */
-export const logIn = (door: Door, who: Login, token: string | undefined = ADMIN_TOKEN) =>
-  door.call(SessionService.method.createSession, { password: PASSWORD, ...who } as never, { token });
+export const logIn = (door: Door, who: Login, token: string | undefined = ADMIN_TOKEN, key?: string) =>
+  door.call(SessionService.method.createSession, { password: PASSWORD, ...who } as never, {
+    token,
+    ...(key !== undefined && { headers: { "idempotency-key": key } }),
+  });
 
 /** A session of the user. */
 export async function openSession(door: Door, id: string, more: Login = {}) {

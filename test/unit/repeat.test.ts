@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 /** PatchUser with an Idempotency-Key; what the answer says is which version of the user it was made from. */
-function call(append: EventStore["append"] = store.append) {
+function call(append: EventStore["append"] = store.append, check = async () => {}) {
   const execute = createExecute({ store: { ...store, append }, clock });
   const receipts = createReceipts({ store, sealer: createKeyed(Buffer.alloc(KEY_BYTES, 1)), clock })({
     principal: operator.principal,
@@ -33,10 +33,11 @@ function call(append: EventStore["append"] = store.append) {
   });
   const toAnswer = ({ version }: Stored<User>) => ({ details: { id: String(version) } });
   const command = { type: "patch", profile: { schemaId: "employee" } } as const;
-  return answerOnce(patchUser, receipts, async ({ receiptFor }) => {
+  const run: Parameters<typeof answerOnce>[2] = async ({ receiptFor }) => {
     const change = { id: "ann", command, permission: "user.write", receipt: receiptFor?.(toAnswer) } as const;
     return create(PatchUserResponseSchema, toAnswer(await execute(user, change, operator)));
-  });
+  };
+  return answerOnce(patchUser, receipts, run, check);
 }
 
 const versionIn = (answer: unknown) => (answer as { details: { id: string } }).details.id;
@@ -59,4 +60,18 @@ test("it is kept, too, where another one made the change in between, so that not
   });
   await usersIn(store, clock).lock("ann");
   expect([versionIn(first), versionIn(await call())]).toEqual(["2", "2"]);
+});
+
+test("a first answer that is not good any more is not given again, however it is found", async () => {
+  const gone = () => Promise.reject(new Error("gone"));
+  await call(undefined, gone);
+  await expect(call(undefined, gone)).rejects.toThrow("gone");
+  // The same call comes through in between, with the change that this one would make.
+  store = await openSqliteStore(":memory:", "default");
+  await usersIn(store, clock).add("ann");
+  const overtaken = call(async (append) => {
+    await call();
+    return store.append(append);
+  }, gone);
+  await expect(overtaken).rejects.toThrow("gone");
 });
