@@ -27,6 +27,8 @@ export interface Config {
   hashThreads: number;
   /** How long a session lives, microseconds. */
   sessionLifetime: number;
+  /** How long a device is known after its last good login, microseconds. */
+  deviceLifetime: number;
   /** Memory for users that were changed of late, bytes; 0: none. */
   cacheBytes: number;
   logLevel: LogLevel;
@@ -137,6 +139,11 @@ export const SETTINGS = {
     description: "how long a session lives, with a unit of s, m, h or d",
     problem: (value) => (durationOf(value) ? undefined : "must be a number with a unit, such as 30m, 12h or 7d"),
   },
+  USERLOCK_DEVICE_LIFETIME: {
+    default: "90d",
+    description: "how long a device is known after its last good login, with a unit of s, m, h or d",
+    problem: (value) => (durationOf(value) ? undefined : "must be a number with a unit, such as 12h or 90d"),
+  },
   USERLOCK_ARGON2: {
     default: "m=19456,t=2,p=1",
     description: "cost of a password's hash by argon2id: memory in KiB, passes, lanes",
@@ -240,6 +247,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
     hashThreads: Number(get("USERLOCK_HASH_THREADS") ?? availableParallelism()),
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
+    deviceLifetime: durationOf(needed("USERLOCK_DEVICE_LIFETIME")) as number,
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
     unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",

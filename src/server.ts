@@ -148,7 +148,14 @@ export async function start(
     pipeline.serve(SettingsService, settingsMethods({ ...methods, policies }));
     pipeline.serve(
       SessionService,
-      sessionMethods({ ...methods, sessions, findSession, keyed, lifetime: config.sessionLifetime }),
+      sessionMethods({
+        ...methods,
+        sessions,
+        findSession,
+        keyed,
+        lifetime: config.sessionLifetime,
+        deviceLifetime: config.deviceLifetime,
+      }),
     );
     const onLogFault = (error: unknown) => {
       if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");

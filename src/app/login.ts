@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { may, missing } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { admit, type CheckedLogin, user } from "../domain/user.ts";
-import { lockOf, type User, usernameClaims } from "../domain/user-state.ts";
+import { knownDevice, lockOf, type User, usernameClaims } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
@@ -21,8 +21,10 @@ const MAX_WAITING = 4_000;
 export interface Keyed {
   /** The same for the same password of the same user. */
   mac(userId: string, password: string): string;
-  /** Id of the device that the token was made for, if it was made for this user. */
-  deviceOf(userId: string, token: string): string | undefined;
+  /** Id of a new device. */
+  newDevice(): string;
+  /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
+  deviceOf(userId: string, token: string, time: number): string | undefined;
 }
 
 export interface LoginAttempt {
@@ -34,7 +36,8 @@ export interface LoginAttempt {
 
 export interface Login {
   /**
-   * The user, if the password is right and nothing forbids him to log in. Rejects with LOGIN_FAILED whatever else it
+   * The user, if the password is right and nothing forbids the login: the last of the known devices is the one that it
+   * came from. Rejects with LOGIN_FAILED whatever else it
    * is, at a time that does not tell; with USER_LOCKED where the policy reveals it to who has the right password; with
    * PERMISSION_MISSING for an organization that no grant of the caller reaches; with TOO_MANY_REQUESTS.
    */
@@ -94,7 +97,7 @@ export function createLogin(parts: {
     isLost = false,
   ): Promise<Stored<User>> {
     const started = performance.now();
-    const device = found ? (keyed.deviceOf(found.id, tried.deviceToken) ?? "") : "";
+    const device = found ? knownDevice(found.state, keyed.deviceOf(found.id, tried.deviceToken, clock()) ?? "") : "";
     const { principal, signal } = caller;
     const turn = { caller: principal.subject, user: named, isKnownDevice: device !== "", signal };
     // Known devices do not wait behind strangers. The line is that of the name: who is not there has one like anybody.
@@ -136,7 +139,8 @@ export function createLogin(parts: {
 
     const comparedWith = record.state.password?.hash as string;
     const { isRight, isOutdated } = await hasher.verify(tried.password, comparedWith, turn);
-    const login: CheckedLogin = { isRight, comparedWith, device, mac, policy };
+    const newDevice = tried.isForDevice ? { newDevice: keyed.newDevice() } : {};
+    const login: CheckedLogin = { isRight, comparedWith, device, ...newDevice, mac, policy };
     const change = { id, permission: "session.write", isAuthorised: true } as const;
     // A password that was compared is counted, whether or not the caller still waits.
     const counting = { ...caller, signal: new AbortController().signal };
@@ -161,7 +165,8 @@ export function createLogin(parts: {
   }
 
   return {
-    logIn: async (attempt, caller) => compare(nameIn(attempt), await find(attempt, caller), attempt, caller),
+    logIn: async (attempt, caller) =>
+      compare(nameIn(attempt), await find(attempt, caller), { ...attempt, isForDevice: true }, caller),
     fail: async (attempt, caller) =>
       (await compare(nameIn(attempt), await find(attempt, caller), attempt, caller, true)) as never,
     async prove({ id, organization }, password, caller) {
@@ -180,7 +185,10 @@ export function createLogin(parts: {
   };
 }
 
-type Tried = Pick<LoginAttempt, "password" | "deviceToken">;
+interface Tried extends Pick<LoginAttempt, "password" | "deviceToken"> {
+  /** What it came from is known as a device from now on. */
+  isForDevice?: true;
+}
 
 interface Outcome {
   isIn: boolean;

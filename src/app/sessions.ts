@@ -29,7 +29,7 @@ export interface Sessions {
   /** Opens a session for a user who has just logged in. */
   open(
     owner: Stored<User>,
-    opening: { id: string; tokenHash: string; lifetime: number; receipt?: ReceiptOf<Session> },
+    opening: { id: string; tokenHash: string; lifetime: number; device?: string; receipt?: ReceiptOf<Session> },
     caller: Caller,
   ): Promise<Stored<Session>>;
   /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
@@ -66,7 +66,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
   };
 
   return {
-    open(owner, { id, tokenHash, lifetime, receipt }, caller) {
+    open(owner, { id, tokenHash, lifetime, device, receipt }, caller) {
       const opened = {
         id,
         owner: owner.owner,
@@ -74,6 +74,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         epoch: owner.state.epoch ?? 0,
         hash: tokenHash,
         expires: clock() + lifetime,
+        ...(device !== undefined && { device }),
       };
       const command = { type: "open", session: opened } as const;
       return execute(session, { id, command, permission: "session.write", newOwner: owner.owner, receipt }, caller);
@@ -88,13 +89,14 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         isThere ? owner.owner : undefined,
       );
       const { state } = owner as Stored<User>;
-      const isActive = state.lifecycle === "active";
+      const kept = state.keptSession === undefined ? [] : [{ field: "id", is: state.keptSession }];
+      const current = [{ field: "state.epoch", is: state.epoch ?? 0 }, ...kept];
       const query = {
         kind: session.kind,
         where: {
           all: [
             { field: "state.userId", is: userId },
-            { field: "state.epoch", is: isActive ? (state.epoch ?? 0) : -1 },
+            { any: state.lifecycle === "active" ? current : [] },
             { field: "state.ended", is: false },
             { field: "state.expires", atLeast: clock() + 1 },
           ],

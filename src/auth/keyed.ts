@@ -14,10 +14,12 @@ export interface Keyed {
   readonly fingerprint: string;
   /** The same for the same password of the same user. */
   mac(userId: string, password: string): string;
-  /** A token for a device from which the user has logged in. */
-  newDeviceToken(userId: string): string;
-  /** Id of the device that the token was made for, if it was made for this user. */
-  deviceOf(userId: string, token: string): string | undefined;
+  /** Id of a new device. */
+  newDevice(): string;
+  /** A token for a device from which the user has logged in; it is good until the end, microseconds. */
+  deviceToken(userId: string, device: string, expires: number): string;
+  /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
+  deviceOf(userId: string, token: string, time: number): string | undefined;
   /** Keyed hash of a call or of its request. */
   digest(...parts: readonly (string | Uint8Array)[]): string;
   /** Encrypts (AES-256-GCM, NIST SP 800-38D) what is kept for one purpose, the context. */
@@ -42,16 +44,18 @@ export function createKeyed(key: Uint8Array): Keyed {
   return {
     fingerprint: derive("fingerprint").toString("base64url"),
     mac: (userId, password) => mac(passwordKey, userId, password).slice(0, 22),
-    newDeviceToken(userId) {
-      const device = randomBytes(16).toString("base64url");
-      return `${device}.${mac(deviceKey, userId, device)}`;
+    newDevice: () => randomBytes(16).toString("base64url"),
+    deviceToken(userId, device, expires) {
+      const end = expires.toString(36);
+      return `${device}.${end}.${mac(deviceKey, userId, device, end)}`;
     },
-    deviceOf(userId, token) {
-      const [device, given] = token.split(".");
-      if (!device || !given) return undefined;
-      const expected = Buffer.from(mac(deviceKey, userId, device));
+    deviceOf(userId, token, time) {
+      const [device, end, given] = token.split(".");
+      if (!device || !end || !given) return undefined;
+      const expected = Buffer.from(mac(deviceKey, userId, device, end));
       const actual = Buffer.from(given);
-      return expected.length === actual.length && timingSafeEqual(expected, actual) ? device : undefined;
+      const isOurs = expected.length === actual.length && timingSafeEqual(expected, actual);
+      return isOurs && time < Number.parseInt(end, 36) ? device : undefined;
     },
     digest(...parts) {
       const hmac = createHmac("sha256", callKey);

@@ -1,6 +1,7 @@
 import { hash, randomBytes } from "node:crypto";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
+import type { Session } from "../domain/session.ts";
 import { type AccessToken, tokenClaim } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { mayAct, type User } from "../domain/user-state.ts";
@@ -35,8 +36,10 @@ export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
-/** Whose session a token belongs to, as long as the session is open. */
-export type FindSessionUser = (tokenHash: string) => Promise<{ user: { id: string } } | undefined>;
+/** The session that a token belongs to, and whose it is, as long as the session is open. */
+export type FindOpenSession = (
+  tokenHash: string,
+) => Promise<{ session: { state: Session }; user: { id: string } } | undefined>;
 
 /**
  * Userlock's own tokens are looked up in the store at every call, each with the user who holds it, so a revoked one is
@@ -47,7 +50,7 @@ export function createAuthenticate(parts: {
   store: EventStore;
   clock: () => number;
   verifyJwt?: VerifyJwt | undefined;
-  findSession: FindSessionUser;
+  findSession: FindOpenSession;
 }): Authenticate {
   /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects are no users. */
   function admit(principal: Principal, holder: StreamRecord | undefined): Principal {
@@ -69,7 +72,8 @@ export function createAuthenticate(parts: {
     if (token.startsWith(SESSION_PREFIX)) {
       const open = await parts.findSession(hashSecret(token));
       if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended: log in again.");
-      return { subject: open.user.id, grants: [] };
+      const { id, epoch, device } = open.session.state;
+      return { subject: open.user.id, session: { id, epoch, ...(device !== undefined && { device }) }, grants: [] };
     }
 
     const found = await parts.store.loadByClaimWith(tokenClaim(hashSecret(token)), HOLDER);

@@ -46,11 +46,21 @@ export interface Grant {
   organization?: string;
 }
 
-/** Who calls, and what he may do. */
+/** The user's own session whose token was presented. */
+export interface OwnSession {
+  id: string;
+  /** The user's when it was opened. */
+  epoch: number;
+  /** Id of the device that it was opened from. */
+  device?: string;
+}
+
+/** Who calls, and what they may do. */
 export interface Principal {
   subject: string;
-  /** Id of the userlock token that was presented; absent for a JWT. */
+  /** Id of the access token that was presented; absent for a JWT and for a session. */
   tokenId?: string;
+  session?: OwnSession;
   grants: readonly Grant[];
   /** userlock itself, or an operator with the store in his hands: may do everything, to everybody. */
   isSystem?: true;

@@ -26,19 +26,24 @@ export const DEFAULT_POLICY: LockoutPolicy = {
   revealLock: false,
 };
 
-/** Wrong passwords in a row after which a lock has no end (NIST SP 800-63B-4, section 3.2.2). */
+/** Wrong passwords in a row, from wherever, after which a lock has no end (NIST SP 800-63B-4, section 3.2.2). */
 const MAX_FAILURES_IN_A_ROW = 100;
+/** How many of them are kept for known devices: strangers cannot use up the owner's own tries. */
+const KEPT_FOR_DEVICES = 20;
 /** Wrong passwords that are remembered, so that the same one again is not counted. */
 const MAX_REMEMBERED = 3;
-/** Devices whose wrong passwords are counted apart; beyond it the one that failed longest ago is forgotten. */
+/** Known devices of a user; beyond it the one that logged in longest ago is forgotten. */
 const MAX_DEVICES = 20;
 
 /** What is known of wrong passwords since the last good login. */
 export interface Attempts {
-  /** Times of the wrong passwords since the last lock, by the clock, by device; "" stands for any unknown device. */
-  failures: Record<string, number[]>;
-  /** How many since the last good login, by device: what strangers did does not lock a known device for good. */
-  inARow: Record<string, number>;
+  /**
+   * Times of the wrong passwords, by the clock, since the last lock that stopped those who gave them: strangers, and all
+   * known devices together, so that it does not matter how many devices there are.
+   */
+  failures: { strangers: number[]; devices: number[] };
+  /** How many since the last good login, from wherever. */
+  inARow: number;
   /** Automatic locks. */
   locks: number;
   /** The last wrong passwords, as keyed hashes. */
@@ -47,7 +52,8 @@ export interface Attempts {
   probes: number;
 }
 
-export const NO_ATTEMPTS: Attempts = { failures: {}, inARow: {}, locks: 0, remembered: [], probes: 0 };
+const NO_FAILURES: Attempts["failures"] = { strangers: [], devices: [] };
+export const NO_ATTEMPTS: Attempts = { failures: NO_FAILURES, inARow: 0, locks: 0, remembered: [], probes: 0 };
 
 /** A wrong password. */
 export interface Failure {
@@ -72,24 +78,28 @@ function isWithin(window: number, then: number, now: number): boolean {
 /** Adds a wrong password. What is not within the window is forgotten. */
 export function addFailure(attempts: Attempts, { device, mac, window, at }: Failure): Attempts {
   const isRecent = (then: number) => isWithin(window, then, at);
-  const failures = Object.entries({ ...attempts.failures, [device]: [...(attempts.failures[device] ?? []), at] })
-    .map(([key, times]) => [key, times.filter(isRecent).slice(-MAX_FAILURES_IN_A_ROW)] as const)
-    .filter(([, times]) => times.length > 0)
-    .sort(([, a], [, b]) => Number(b.at(-1)) - Number(a.at(-1)))
-    .slice(0, MAX_DEVICES);
-  const { [device]: before = 0, ...others } = attempts.inARow;
-  const inARow = [...Object.entries(others), [device, before + 1] as const].slice(-MAX_DEVICES);
+  const recent = (times: number[]) => times.filter(isRecent).slice(-MAX_FAILURES_IN_A_ROW);
+  const { strangers, devices } = attempts.failures;
   return {
     ...attempts,
-    failures: Object.fromEntries(failures),
-    inARow: Object.fromEntries(inARow),
+    failures: {
+      strangers: recent(device === "" ? [...strangers, at] : strangers),
+      devices: recent(device === "" ? devices : [...devices, at]),
+    },
+    inARow: attempts.inARow + 1,
     remembered: [...attempts.remembered, { mac, time: at }].filter((one) => isRecent(one.time)).slice(-MAX_REMEMBERED),
   };
 }
 
-/** After a lock the count begins anew; what makes the next lock longer stays. */
-export function addLock(attempts: Attempts): Attempts {
-  return { ...attempts, failures: {}, locks: attempts.locks + 1, probes: 0 };
+/** After a lock the count of those whom it stops begins anew; what makes the next lock longer stays. */
+export function addLock(attempts: Attempts, stopsDevices: boolean): Attempts {
+  const failures = stopsDevices ? NO_FAILURES : { ...attempts.failures, strangers: [] };
+  return { ...attempts, failures, locks: attempts.locks + 1, probes: 0 };
+}
+
+/** Adds a device from which the user has just logged in, or makes it the last one. */
+export function addDevice(devices: readonly string[], device: string): string[] {
+  return [...devices.filter((one) => one !== device), device].slice(-MAX_DEVICES);
 }
 
 /** Whether this wrong password was tried before, within the window: then it is not counted again. */
@@ -97,19 +107,26 @@ export function isRemembered(attempts: Attempts, mac: string, policy: LockoutPol
   return attempts.remembered.some((one) => one.mac === mac && isWithin(policy.window, one.time, time));
 }
 
-/**
- * The lock that follows from the attempts after a wrong password from this device: until when (undefined: until
- * somebody unlocks), or undefined if there is none.
- */
+/** A lock that wrong passwords make. */
+export interface FailureLock {
+  /** Undefined: until somebody unlocks. */
+  until: number | undefined;
+  stopsDevices: boolean;
+}
+
+/** The lock that follows from the attempts after a wrong password from this device, if there is one. */
 export function lockAfter(
-  attempts: Attempts,
-  device: string,
+  { failures, inARow, locks }: Attempts,
+  { device, hasDevices }: { device: string; hasDevices: boolean },
   policy: LockoutPolicy,
   time: number,
-): { until: number | undefined } | undefined {
+): FailureLock | undefined {
   if (policy.maxAttempts === 0) return undefined;
-  if ((attempts.inARow[device] ?? 0) >= MAX_FAILURES_IN_A_ROW) return { until: undefined };
-  if ((attempts.failures[device]?.length ?? 0) < policy.maxAttempts) return undefined;
-  if (policy.maxLockDuration === 0) return { until: undefined };
-  return { until: time + Math.min(policy.lockDuration * 2 ** attempts.locks, policy.maxLockDuration) };
+  const isStranger = device === "";
+  const stopsDevices = !isStranger || inARow >= MAX_FAILURES_IN_A_ROW;
+  const kept = isStranger && hasDevices && policy.knownDevicesPass ? KEPT_FOR_DEVICES : 0;
+  if (inARow >= MAX_FAILURES_IN_A_ROW - kept) return { until: undefined, stopsDevices };
+  if ((isStranger ? failures.strangers : failures.devices).length < policy.maxAttempts) return undefined;
+  if (policy.maxLockDuration === 0) return { until: undefined, stopsDevices };
+  return { until: time + Math.min(policy.lockDuration * 2 ** locks, policy.maxLockDuration), stopsDevices };
 }

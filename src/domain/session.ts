@@ -1,7 +1,7 @@
 import type { Owner } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError } from "./errors.ts";
-import type { User } from "./user-state.ts";
+import { isKept, type User } from "./user-state.ts";
 
 /** A login session. Its secret is not here: the session is found by the SHA-256 of it. */
 export interface Session {
@@ -15,6 +15,8 @@ export interface Session {
   hash: string;
   /** When it ends by itself, microseconds since the Unix epoch. */
   expires: number;
+  /** Id of the device that it was opened from. */
+  device?: string;
   ended: boolean;
 }
 
@@ -47,7 +49,7 @@ export function sessionClaim(hash: string): string {
  */
 export function isOpen(state: Session, user: User | undefined, time: number): boolean {
   if (state.ended || time >= state.expires) return false;
-  return user?.id === state.userId && user.lifecycle === "active" && (user.epoch ?? 0) === state.epoch;
+  return user?.id === state.userId && user.lifecycle === "active" && isKept(user, state);
 }
 
 function decide(state: Session | undefined, command: SessionCommand): SessionEvent[] {

@@ -1,6 +1,6 @@
 import type { Owner } from "./access.ts";
 import type { Actor, Occasion } from "./aggregate.ts";
-import { type Attempts, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
+import { type Attempts, addDevice, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
 
 export interface Username {
   id: string;
@@ -62,6 +62,10 @@ export interface User extends Profile {
   attempts?: Attempts;
   /** Counts what ends all sessions at once; a session is open only in the epoch that it was opened in. */
   epoch?: number;
+  /** The one session that is open though the epoch has moved on: the user's own new password was set by it. */
+  keptSession?: string;
+  /** Ids of the known devices: those that the user has logged in from, the last one at the end. */
+  devices?: string[];
 }
 
 export type UserEvent =
@@ -83,9 +87,16 @@ export type UserEvent =
   | { type: "user.deleted"; data: object }
   | { type: "user.username_added"; data: { username: Username } }
   | { type: "user.username_removed"; data: { usernameId: string } }
-  | { type: "user.password_changed"; data: Pick<Password, "hash" | "changeRequired"> & { endsSessions: boolean } }
+  | {
+      type: "user.password_changed";
+      data: Pick<Password, "hash" | "changeRequired"> & {
+        /** What it was set by, and does not end with the others. */
+        keeps?: { session: string; device?: string };
+      };
+    }
   | { type: "user.password_rehashed"; data: { hash: string } }
-  | { type: "user.login_succeeded"; data: { device: string } }
+  /** From a known device, or from one that is known from now on, if any. */
+  | { type: "user.login_succeeded"; data: { device: string; newDevice?: string } }
   | { type: "user.login_failed"; data: Failure }
   /** A password was looked at while the user was locked. */
   | { type: "user.lock_probed"; data: object }
@@ -102,6 +113,16 @@ export function mayAct(user: User, time: number): boolean {
 /** The lock as it is at this time: one whose end has come is none, whether or not the log says so already. */
 export function lockOf({ lock }: User, time: number): Lock | undefined {
   return lock?.until !== undefined && lock.until <= time ? undefined : lock;
+}
+
+/** Whether a session, by the epoch that it was opened in, is none of those that something ended at once. */
+export function isKept({ epoch = 0, keptSession }: User, session: { id: string; epoch: number }): boolean {
+  return session.epoch === epoch || session.id === keptSession;
+}
+
+/** The device if it is known; "" for any other, such as one that was ended or forgotten. */
+export function knownDevice({ devices }: User, device: string): string {
+  return devices?.includes(device) ? device : "";
 }
 
 /** Who makes the locks that nobody asked for. */
@@ -124,14 +145,14 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     };
   }
   const before = state ?? NOBODY;
-  const epoch = (before.epoch ?? 0) + 1;
   const attempts = before.attempts ?? NO_ATTEMPTS;
   switch (event.type) {
     case "user.patched":
       return { ...before, ...event.data.profile };
     case "user.locked": {
       const lock = lockOfEvent(event.data, actor);
-      return { ...before, lock, epoch, ...(lock.cause !== "manual" && { attempts: addLock(attempts) }) };
+      if (lock.cause === "manual") return { ...withoutDevices(withoutSessions(before)), lock };
+      return { ...withoutSessions(before), lock, attempts: addLock(attempts, !lock.knownDevicesPass) };
     }
     case "user.unlocked": {
       const { lock: _ended, attempts: counted, ...rest } = before;
@@ -140,34 +161,48 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     case "user.activated":
       return { ...before, lifecycle: "active" };
     case "user.deactivated":
-      return { ...before, lifecycle: "inactive", epoch };
+      return { ...withoutDevices(withoutSessions(before)), lifecycle: "inactive" };
     case "user.deleted":
-      return { id: before.id, owner: before.owner, lifecycle: "deleted", usernames: [], epoch };
+      return { id: before.id, owner: before.owner, lifecycle: "deleted", usernames: [], epoch: nextEpoch(before) };
     case "user.username_added":
       return { ...before, usernames: [...before.usernames, event.data.username] };
     case "user.username_removed":
       return { ...before, usernames: before.usernames.filter(({ id }) => id !== event.data.usernameId) };
     case "user.password_changed": {
-      const { endsSessions, ...password } = event.data;
-      const { attempts: _counted, ...rest } = before;
-      return { ...rest, password: { ...password, changed: time }, ...(endsSessions && { epoch }) };
+      const { keeps, ...password } = event.data;
+      const { attempts: _counted, ...rest } = withoutDevices(withoutSessions(before, keeps?.session), keeps?.device);
+      return { ...rest, password: { ...password, changed: time } };
     }
     case "user.password_rehashed":
       return { ...before, ...(before.password && { password: { ...before.password, hash: event.data.hash } }) };
     case "user.login_succeeded": {
       const { attempts: _counted, ...rest } = before;
-      return rest;
+      const device = event.data.device || event.data.newDevice;
+      return { ...rest, ...(device && { devices: addDevice(before.devices ?? [], device) }) };
     }
     case "user.login_failed":
       return { ...before, attempts: addFailure(attempts, event.data) };
     case "user.lock_probed":
       return { ...before, attempts: { ...attempts, probes: attempts.probes + 1 } };
     case "user.sessions_ended":
-      return { ...before, epoch };
+      return withoutDevices(withoutSessions(before));
     default:
       // An event of a newer version.
       return before;
   }
+}
+
+const nextEpoch = ({ epoch = 0 }: User) => epoch + 1;
+
+/** Ends all sessions, or all but one. */
+function withoutSessions(before: User, kept?: string): User {
+  const { keptSession: _before, ...rest } = before;
+  return { ...rest, epoch: nextEpoch(before), ...(kept !== undefined && { keptSession: kept }) };
+}
+
+/** Ends all device tokens, or those of all devices but one. */
+function withoutDevices({ devices = [], ...rest }: User, kept?: string): User {
+  return kept !== undefined && devices.includes(kept) ? { ...rest, devices: [kept] } : rest;
 }
 
 /** The lock that an event `user.locked` has made. */

@@ -1,10 +1,12 @@
-import type { Owner } from "./access.ts";
+import type { Owner, OwnSession } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
 import { addFailure, isRemembered, type LockoutPolicy, lockAfter, NO_ATTEMPTS } from "./lockout.ts";
 import {
   claim,
   evolve,
+  isKept,
+  knownDevice,
   type Lock,
   lockOf,
   logged,
@@ -43,7 +45,8 @@ export type UserCommand =
       type: "set_password";
       hash: string;
       changeRequired: boolean;
-      endsSessions: boolean;
+      /** The user's own, by which the password is set: it does not end with the others. */
+      session?: OwnSession;
       /** What the user was like when he proved that he is he; absent where nobody had to. */
       provenBy?: Pick<User, "epoch" | "password">;
     }
@@ -57,8 +60,10 @@ export interface CheckedLogin {
   isRight: boolean;
   /** The hash that it was compared with. */
   comparedWith: string;
-  /** Id of the known device that it came from; "" for any other. */
+  /** Id of the device whose token came with it; "" without one. The device may have been ended since. */
   device: string;
+  /** Id of the device as which it is known from now on, if it is known as none; absent if it is not to be known. */
+  newDevice?: string;
   /** Keyed hash of the password that was tried. */
   mac: string;
   policy: LockoutPolicy;
@@ -140,13 +145,16 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       }
       return [{ type: "user.username_removed", data: { usernameId: command.usernameId } }];
     case "set_password": {
-      const { type: _set, provenBy, ...data } = command;
+      const { type: _set, provenBy, session, ...data } = command;
       // Meanwhile he was locked, or has got another password: what he proved is worth nothing any more.
       const isSame = provenBy?.epoch === state.epoch && provenBy?.password?.changed === state.password?.changed;
       if (provenBy && !isSame) {
         throw new DomainError("LOGIN_FAILED", "The user was locked, or got another password, in the meantime.");
       }
-      return [{ type: "user.password_changed", data }];
+      // A session that has ended meanwhile is not brought back.
+      const kept = session && isKept(state, session) ? session : undefined;
+      const keeps = kept && { session: kept.id, ...(kept.device !== undefined && { device: kept.device }) };
+      return [{ type: "user.password_changed", data: { ...data, ...(keeps && { keeps }) } }];
     }
     case "rehash_password":
       if (state.password?.hash !== command.replaced) return [];
@@ -160,7 +168,7 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
 
 /** Decides anew what `admit` said before the password was compared, for much may have happened since. */
 function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[] {
-  const { isRight, comparedWith, device, mac, policy } = login;
+  const { isRight, comparedWith, newDevice, mac, policy } = login;
   // Nothing follows from a comparison with a password that is no longer the user's.
   if (comparedWith !== state.password?.hash) return [];
   switch (admit(state, login, time)) {
@@ -171,7 +179,11 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
     case "check":
       break;
   }
-  if (isRight) return [{ type: "user.login_succeeded", data: { device } }];
+  const device = knownDevice(state, login.device);
+  if (isRight) {
+    const isNew = device === "" && newDevice !== undefined;
+    return [{ type: "user.login_succeeded", data: { device, ...(isNew && { newDevice }) } }];
+  }
 
   // Where the policy makes no difference between devices, all tries are counted together.
   const counter = policy.knownDevicesPass ? device : "";
@@ -179,7 +191,9 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
     type: "user.login_failed",
     data: { device: counter, mac, window: policy.window, at: time },
   };
-  const lock = lockAfter(addFailure(state.attempts ?? NO_ATTEMPTS, failed.data), counter, policy, time);
+  const attempts = addFailure(state.attempts ?? NO_ATTEMPTS, failed.data);
+  const hasDevices = state.devices !== undefined;
+  const lock = lockAfter(attempts, { device: counter, hasDevices }, policy, time);
   if (!lock) return [failed];
   // A lock for all takes the place of one that known devices pass, and ends no earlier.
   const until = laterEnd(lock, lockOf(state, time));
@@ -191,7 +205,7 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
       note: "",
       since: time,
       ...(until !== undefined && { until }),
-      ...(counter === "" && { knownDevicesPass: true }),
+      ...(!lock.stopsDevices && { knownDevicesPass: true }),
     },
   };
   return [failed, locked];
@@ -209,7 +223,7 @@ export function admit(
   if (state.lifecycle !== "active" || !state.password) return "refuse";
   const attempts = state.attempts ?? NO_ATTEMPTS;
   const lock = lockOf(state, time);
-  if (lock && !(device !== "" && lock.knownDevicesPass && policy.knownDevicesPass)) {
+  if (lock && !(knownDevice(state, device) !== "" && lock.knownDevicesPass && policy.knownDevicesPass)) {
     return policy.revealLock && attempts.probes < Math.max(policy.maxAttempts, 1) ? "probe" : "refuse";
   }
   return isRemembered(attempts, mac, policy, time) ? "refuse" : "check";

@@ -1,5 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CreateSessionRequest, SessionSchema, SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
+import type {
+  CreateSessionRequest,
+  SessionSchema,
+  SessionService,
+} from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import type { Stored } from "../app/execute.ts";
 import type { Login, LoginAttempt } from "../app/login.ts";
 import type { FindSession, Sessions } from "../app/sessions.ts";
@@ -10,7 +14,7 @@ import type { Session } from "../domain/session.ts";
 import { fromOrganization, fromPage, toDetails, toDetailsAnswer, toListDetails, toTimestamp } from "./convert.ts";
 import type { Implementation } from "./invoke.ts";
 
-/** SessionService. `lifetime` is that of a session, microseconds. */
+/** SessionService. `lifetime` is that of a session, `deviceLifetime` that of a device token, microseconds. */
 export function sessionMethods(parts: {
   login: Login;
   sessions: Sessions;
@@ -20,26 +24,26 @@ export function sessionMethods(parts: {
   clock: () => number;
   instanceId: string;
   lifetime: number;
+  deviceLifetime: number;
 }): Implementation<typeof SessionService> {
-  const { login, sessions, findSession, keyed, newId, clock, instanceId, lifetime } = parts;
+  const { login, sessions, findSession, keyed, newId, clock, instanceId, lifetime, deviceLifetime } = parts;
   return {
     createSession: {
       async run(request, caller) {
-        const { deviceToken } = request;
         const owner = await login.logIn(toAttempt(request), caller);
         const secret = newSessionSecret();
-        const isKnown = keyed.deviceOf(owner.id, deviceToken) !== undefined;
-        const ownDevice = isKnown ? deviceToken : keyed.newDeviceToken(owner.id);
+        const device = owner.state.devices?.at(-1) as string;
+        const deviceToken = keyed.deviceToken(owner.id, device, clock() + deviceLifetime);
         const toAnswer = (opened: Stored<Session>) => ({
           details: toDetails(opened),
           sessionId: opened.id,
           sessionToken: secret,
-          deviceToken: ownDevice,
+          deviceToken,
           expires: toTimestamp(opened.state.expires),
           changeRequired: owner.state.password?.changeRequired ?? false,
         });
         const receipt = caller.receiptFor?.(toAnswer);
-        const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, receipt };
+        const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, device, receipt };
         return toAnswer(await sessions.open(owner, opening, caller));
       },
       /** A login whose session has ended meanwhile is a failed one. */

@@ -15,7 +15,7 @@ import { type OtherOwner, tokenOf } from "../app/last-owner.ts";
 import type { Login } from "../app/login.ts";
 import type { Search } from "../app/search.ts";
 import { isSupportedHash } from "../auth/password.ts";
-import { holds, missing } from "../domain/access.ts";
+import { holds, missing, type OwnSession, type Principal } from "../domain/access.ts";
 import { invalidField } from "../domain/errors.ts";
 import { type UserCommand, user } from "../domain/user.ts";
 import { type Lock, lockOf, type Profile, type User } from "../domain/user-state.ts";
@@ -160,8 +160,7 @@ export function userMethods(parts: {
           type: "set_password",
           hash: await toHash(wanted, turnOf(request.id, caller)),
           changeRequired: wanted.changeRequired,
-          endsSessions: !self,
-          ...(self && { provenBy: self.state }),
+          ...(self && { provenBy: self.state, ...ownSession(caller.principal) }),
         } as const,
         permission: caller.permission,
         ...(self && { isAuthorised: true as const }),
@@ -174,6 +173,11 @@ export function userMethods(parts: {
 
 function turnOf(id: string, { principal, signal }: Caller): Turn {
   return { caller: principal.subject, user: id, signal };
+}
+
+/** The session that sets the password of its own user. */
+function ownSession({ session }: Principal): { session?: OwnSession } {
+  return session ? { session } : {};
 }
 
 function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | PatchUser): Profile {

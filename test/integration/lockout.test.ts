@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import type { LockoutPolicySchema } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { LockCause, State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/doors.ts";
@@ -24,7 +25,8 @@ import {
 } from "../support/logins.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
-const { getUser, lockUser, unlockUser, setPassword } = UserService.method;
+const { getUser, lockUser, unlockUser, deactivateUser, activateUser, setPassword } = UserService.method;
+const { deleteSessions } = SessionService.method;
 
 const folder = temporaryFolder();
 const file = folder.file("lockout.db");
@@ -230,14 +232,85 @@ describe("a known device", () => {
     return { id, deviceToken };
   }
 
-  test("is let in while wrong passwords of strangers have locked the user, and keeps its token", async () => {
+  test("is let in while wrong passwords of strangers have locked the user, by its token and the renewed one", async () => {
     const { id, deviceToken } = await withDevice();
     await failLogins(door, id, 5);
     expect(await isIn(id)).toBe(false);
     const again = await openSession(door, id, { deviceToken });
-    expect(again.deviceToken).toBe(deviceToken);
+    expect(again.deviceToken.split(".")[0]).toBe(deviceToken.split(".")[0]);
     expect(await isIn(id)).toBe(false);
     expect(await isIn(id, { deviceToken })).toBe(true);
+    expect(await isIn(id, { deviceToken: again.deviceToken })).toBe(true);
+  });
+
+  const newPassword = { type: { case: "password" as const, value: PASSWORD } };
+  const byHand =
+    (method: DescMethodUnary, more: object = {}) =>
+    async (id: string) =>
+      ok(await door.call(method, { id, ...more } as never, asOwner));
+
+  test.each<[what: string, end: (id: string) => Promise<unknown>]>([
+    ["a lock and an unlock", async (id) => byHand(lockUser)(id).then(() => byHand(unlockUser)(id))],
+    ["a deactivation and an activation", async (id) => byHand(deactivateUser)(id).then(() => byHand(activateUser)(id))],
+    ["a new password by an admin", byHand(setPassword, { newPassword })],
+    ["DeleteSessions", byHand(deleteSessions)],
+    [
+      "20 more devices",
+      async (id) => {
+        for (let device = 0; device < 20; device++) await openSession(door, id);
+      },
+    ],
+  ])("is a stranger after %s", async (_what, end) => {
+    const { id, deviceToken } = await withDevice();
+    await end(id);
+    await failLogins(door, id, 3, { deviceToken });
+    await failLogins(door, id, 2);
+    expect(await lockOf(id)).toMatchObject({ cause: LockCause.PASSWORD_FAILURES });
+    expect(await isIn(id, { deviceToken })).toBe(false);
+    const devices = readLog(file, id).flatMap(({ type, data }) => (type === "user.login_failed" ? data.device : []));
+    expect(devices).toEqual(["", "", "", "", ""]);
+  });
+
+  test("is no help to who collected many of them and guesses the next password", async () => {
+    const id = await newUser();
+    const tokens: string[] = [];
+    for (let device = 0; device < 24; device++) tokens.push((await openSession(door, id)).deviceToken);
+    await byHand(lockUser)(id);
+    await byHand(setPassword, { newPassword: { type: { case: "password", value: "next" } } })(id);
+    await byHand(deleteSessions)(id);
+    await byHand(unlockUser)(id);
+    await Promise.all(tokens.map((deviceToken) => failLogins(door, id, 4, { deviceToken })));
+    expect(await lockOf(id)).toMatchObject({ cause: LockCause.PASSWORD_FAILURES });
+    expect(typesOfUser(id).filter((type) => type === "user.login_failed")).toEqual(failed(5));
+    expect(await isIn(id, { password: "next", deviceToken: tokens.at(-1) })).toBe(false);
+  });
+
+  test("is one of many that guess together: all of them have the tries of one", async () => {
+    const id = await newUser();
+    const tokens: string[] = [];
+    for (let device = 0; device < 10; device++) tokens.push((await openSession(door, id)).deviceToken);
+    await Promise.all(tokens.map((deviceToken) => failLogins(door, id, 4, { deviceToken })));
+    expect(await lockOf(id)).toMatchObject({ cause: LockCause.PASSWORD_FAILURES });
+    expect(typesOfUser(id).filter((type) => type === "user.login_failed")).toEqual(failed(5));
+    expect(await isIn(id, { deviceToken: tokens[0] })).toBe(false);
+  });
+
+  test("is known as long as the setting says", async () => {
+    const shortFile = folder.file("short.db");
+    const settings = { USERLOCK_DEVICE_LIFETIME: "1s", USERLOCK_STORE: `sqlite:${shortFile}` };
+    const short = await startServer({ ...CHEAP_HASHES, ...settings });
+    const through = openDoors(short.url);
+    try {
+      const one = through.find(({ name }) => name === "gRPC, UserService") as Door;
+      await addUser(one, { id: "ann" });
+      const { deviceToken } = await openSession(one, "ann");
+      await sleep(1_010);
+      await failLogins(one, "ann", 1, { deviceToken });
+      expect(readLog(shortFile, "ann").at(-1)).toMatchObject({ type: "user.login_failed", data: { device: "" } });
+    } finally {
+      for (const each of through) each.close();
+      await short.stop();
+    }
   });
 
   test("has its own count, and a lock of its own making stops it", async () => {
@@ -269,7 +342,8 @@ describe("a known device", () => {
 
   test.each<[what: string, forge: (token: string, other: string) => string]>([
     ["of another user", (_own, other) => other],
-    ["with another device's id", (own, other) => `${other.split(".")[0]}.${own.split(".")[1]}`],
+    ["with another device's id", (own, other) => [other.split(".")[0], ...own.split(".").slice(1)].join(".")],
+    ["with a later end", (own) => own.replace(/\.[^.]+\./, (end) => `.1${end.slice(1)}`)],
     ["without its proof", (own) => own.split(".")[0] as string],
     ["that is no token", () => "known-device"],
   ])("is not one with a token %s", async (_what, forge) => {

@@ -9,11 +9,13 @@ export const START = 1_764_000_000_000_000;
 export const timeAt = (seconds: number) => START + Math.round(seconds * 1_000_000);
 
 export const HASH = "hash of the right password";
+export const PHONE = "phone";
+export const LAPTOP = "laptop";
 
 /** What somebody does, so many seconds after the beginning. A login comes as one whose password was compared. */
 export type Step = { at: number; as?: string } & (
   | { command: UserCommand }
-  | { login: Pick<CheckedLogin, "isRight" | "device" | "mac">; comparedWith?: string }
+  | { login: Pick<CheckedLogin, "isRight" | "device" | "newDevice" | "mac">; comparedWith?: string }
 );
 
 export const wrong = (at: number, password = `wrong at ${at}`, device = ""): Step => ({
@@ -21,12 +23,19 @@ export const wrong = (at: number, password = `wrong at ${at}`, device = ""): Ste
   login: { isRight: false, device, mac: password },
 });
 export const right = (at: number, device = ""): Step => ({ at, login: { isRight: true, device, mac: "right" } });
+/** A good login by which the device becomes known. */
+export const from = (at: number, newDevice: string): Step => ({
+  at,
+  login: { isRight: true, device: "", newDevice, mac: "right" },
+});
+/** How two devices become known. */
+export const KNOWN_DEVICES = [from(0, PHONE), from(0, LAPTOP)];
 export const command = (at: number, one: UserCommand, as = "operator"): Step => ({ at, command: one, as });
 export const lock = (at: number, end: { until?: number; duration?: number } = {}) =>
   command(at, { type: "lock", reason: "fraud", note: "", ...end });
 export const unlock = (at: number) => command(at, { type: "unlock" });
 export const setPassword = (at: number, hash = HASH) =>
-  command(at, { type: "set_password", hash, changeRequired: false, endsSessions: true });
+  command(at, { type: "set_password", hash, changeRequired: false });
 /** So many wrong passwords, one each second, no two the same. */
 export const wrongs = (count: number, from: number, device = "") =>
   Array.from({ length: count }, (_, index) => wrong(from + index, undefined, device));

@@ -22,34 +22,44 @@ describe("the keyed hash of a wrong password", () => {
 });
 
 describe("a device token", () => {
-  const token = keyed.newDeviceToken("u");
-  const [device, proof] = token.split(".") as [string, string];
+  const END = 1_764_000_000_000_000;
+  const token = keyed.deviceToken("u", "phone", END);
+  const [device, end, proof] = token.split(".") as [string, string, string];
 
-  test("is known for its user, by every server with the key", () => {
-    expect(keyed.deviceOf("u", token)).toBe(device);
-    expect(sameKey.deviceOf("u", token)).toBe(device);
+  test("is known for its user, by every server with the key, until its end", () => {
+    expect(keyed.deviceOf("u", token, END - 1)).toBe("phone");
+    expect(sameKey.deviceOf("u", token, 0)).toBe("phone");
+    expect(keyed.deviceOf("u", token, END)).toBeUndefined();
   });
 
-  test("has 128 random bits, so each is another device", () => {
-    expect(device).toMatch(/^[\w-]{22}$/);
-    expect(new Set(Array.from({ length: 100 }, () => keyed.newDeviceToken("u").split(".")[0])).size).toBe(100);
+  test("is for a device with an id of 128 random bits", () => {
+    expect(keyed.newDevice()).toMatch(/^[\w-]{22}$/);
+    expect(new Set(Array.from({ length: 100 }, () => keyed.newDevice())).size).toBe(100);
   });
 
   test.each<[what: string, userId: string, token: string, by: typeof keyed]>([
     ["another user", "v", token, keyed],
     ["a server with another key", "u", token, otherKey],
-    ["another device's id", "u", `${keyed.newDeviceToken("u").split(".")[0]}.${proof}`, keyed],
+    ["another device's id", "u", `tablet.${end}.${proof}`, keyed],
+    ["a later end", "u", `${device}.${(END + 1).toString(36)}.${proof}`, keyed],
+    ["no end", "u", `${device}.${proof}`, keyed],
+    ["an empty end", "u", `${device}..${proof}`, keyed],
     ["the id alone", "u", device, keyed],
-    ["no proof", "u", `${device}.`, keyed],
-    ["no id", "u", `.${proof}`, keyed],
-    ["half of the proof", "u", `${device}.${proof.slice(0, 22)}`, keyed],
-    ["a proof with a changed end", "u", `${device}.${proof.slice(0, -1)}${proof.endsWith("A") ? "E" : "A"}`, keyed],
-    ["a proof that is longer", "u", `${device}.${proof}A`, keyed],
-    ["the keyed hash of a password in its place", "u", `${device}.${keyed.mac("u", device)}`, keyed],
-    ["characters beyond ASCII, as many", "u", `${device}.${"ä".repeat(proof.length)}`, keyed],
+    ["no proof", "u", `${device}.${end}.`, keyed],
+    ["no id", "u", `.${end}.${proof}`, keyed],
+    ["half of the proof", "u", `${device}.${end}.${proof.slice(0, 22)}`, keyed],
+    [
+      "a proof with a changed end",
+      "u",
+      `${device}.${end}.${proof.slice(0, -1)}${proof.endsWith("A") ? "E" : "A"}`,
+      keyed,
+    ],
+    ["a proof that is longer", "u", `${token}A`, keyed],
+    ["the keyed hash of a password in its place", "u", `${device}.${end}.${keyed.mac("u", device)}`, keyed],
+    ["characters beyond ASCII, as many", "u", `${device}.${end}.${"ä".repeat(proof.length)}`, keyed],
     ["nothing", "u", "", keyed],
-    ["a dot", "u", ".", keyed],
+    ["dots", "u", "..", keyed],
   ])("is not known with %s", (_what, userId, presented, by) => {
-    expect(by.deviceOf(userId, presented)).toBeUndefined();
+    expect(by.deviceOf(userId, presented, 0)).toBeUndefined();
   });
 });

@@ -1,11 +1,25 @@
 import type { LockoutPolicy } from "../../src/domain/lockout.ts";
-import { command, endingInWords, lock, right, type Step, tell, unlock, wrong, wrongs } from "../support/user-story.ts";
+import {
+  command,
+  endingInWords as ending,
+  from,
+  KNOWN_DEVICES,
+  LAPTOP,
+  lock,
+  PHONE,
+  right,
+  type Step,
+  setPassword,
+  tell,
+  unlock,
+  wrong,
+  wrongs,
+} from "../support/user-story.ts";
 
-/** The device is one from which the user has logged in; who has none is a stranger. */
+/** The user has logged in from a phone and a laptop; whatever comes from no known device is a stranger's. */
+const endingInWords = (steps: Step[], policy?: Partial<LockoutPolicy>) => ending([...KNOWN_DEVICES, ...steps], policy);
+
 type Row = { name: string; policy?: Partial<LockoutPolicy>; given: Step[]; when: Step; expected: string[] };
-
-const PHONE = "phone";
-const LAPTOP = "laptop";
 
 const FAILED = "login_failed";
 const IN = "login_succeeded";
@@ -60,6 +74,12 @@ const WHO_IS_STOPPED: Row[] = [
     expected: [IN],
   },
   {
+    name: "nor is one that has its token from before a lock by hand",
+    given: [lock(5), unlock(6), ...wrongs(5, 7)],
+    when: right(12, PHONE),
+    expected: [],
+  },
+  {
     name: "a deactivation too",
     given: [...BY_STRANGERS, command(5, { type: "deactivate" })],
     when: right(6, PHONE),
@@ -88,10 +108,16 @@ const WHOSE_COUNT: Row[] = [
     expected: [FAILED],
   },
   {
-    name: "nor those of one device with another's",
-    given: [...wrongs(4, 0, PHONE), ...wrongs(3, 10, LAPTOP)],
-    when: wrong(13, "a", LAPTOP),
-    expected: [FAILED],
+    name: "those of all devices are counted together, so that it does not matter how many there are",
+    given: [...wrongs(2, 0, PHONE), ...wrongs(2, 10, LAPTOP)],
+    when: wrong(13, "a", PHONE),
+    expected: [FAILED, "locked until 73 for all"],
+  },
+  {
+    name: "strangers' lock does not forgive a device's",
+    given: [...wrongs(4, 0, PHONE), ...wrongs(5, 10)],
+    when: wrong(15, "a", PHONE),
+    expected: [FAILED, "locked until 135 for all"],
   },
   {
     name: "five of strangers' lock for strangers",
@@ -142,11 +168,27 @@ describe("a known device", () => {
     expect(endingInWords([...given, when], policy)).toEqual(expected);
   });
 
-  test("is not locked for good by one slip after strangers' hundred wrong passwords in a row", () => {
-    const hundred = Array.from({ length: 20 }, (_, index) => wrongs(5, index * 10_000)).flat();
-    expect(endingInWords(hundred).at(-1)).toBe("locked without end for strangers");
-    expect(endingInWords([...hundred, wrong(300_000, "a", PHONE)])).toEqual([FAILED]);
-    expect(endingInWords([...hundred, wrong(300_000, "a", PHONE), right(300_001, PHONE)])).toEqual([IN]);
+  const HOUR = 3_600;
+  /** Strangers' wrong passwords, so slowly that all but the last lock have ended. */
+  const byStrangers = (count: number) => Array.from({ length: count }, (_, index) => wrong(index * HOUR));
+  /** The same by a device, after those of strangers. */
+  const byPhone = (count: number) =>
+    Array.from({ length: count }, (_, index) => wrong((200 + index) * HOUR, undefined, PHONE));
+
+  test("is not locked for good by strangers: of the hundred wrong passwords in a row twenty are left to it", () => {
+    expect(endingInWords(byStrangers(79))).toEqual([FAILED]);
+    expect(endingInWords(byStrangers(80))).toEqual([FAILED, "locked without end for strangers"]);
+    expect(endingInWords([...byStrangers(80), ...byPhone(19)])).toEqual([FAILED]);
+    expect(endingInWords([...byStrangers(80), ...byPhone(19), right(300 * HOUR, PHONE)])).toEqual([IN]);
+    expect(endingInWords([...byStrangers(80), ...byPhone(20)])).toEqual([FAILED, "locked without end for all"]);
+  });
+
+  test("has nothing left to it where the policy makes no difference, or no device is known", () => {
+    const FOR_ALL = [FAILED, "locked without end for all"];
+    expect(endingInWords(byStrangers(99), { knownDevicesPass: false })).toEqual([FAILED]);
+    expect(endingInWords(byStrangers(100), { knownDevicesPass: false })).toEqual(FOR_ALL);
+    expect(ending(byStrangers(99))).toEqual([FAILED]);
+    expect(ending(byStrangers(100))).toEqual(FOR_ALL);
   });
 
   test("is locked for good by its own hundred", () => {
@@ -154,14 +196,55 @@ describe("a known device", () => {
     expect(endingInWords(hundred)).toEqual([FAILED, "locked without end for all"]);
   });
 
-  test("is one of twenty whose wrong passwords are counted: of more the one that failed longest ago is forgotten", () => {
-    const others = (count: number) =>
-      Array.from({ length: count }, (_, index) => wrong(10 + index, `p${index}`, `d${index}`));
-    const fifth = wrong(100, "fifth", PHONE);
-    expect(endingInWords([...wrongs(4, 0, PHONE), ...others(19), fifth])).toEqual([FAILED, "locked until 160 for all"]);
-    expect(endingInWords([...wrongs(4, 0, PHONE), ...others(20), fifth])).toEqual([FAILED]);
-    const many = JSON.stringify(tell(others(500)).state);
-    expect(many.length).toBeLessThan(4_000);
+  test("is one of twenty: of more the one is forgotten that logged in longest ago, and is a stranger from then on", () => {
+    const others = (count: number) => Array.from({ length: count }, (_, index) => from(10 + index, `d${index}`));
+    const devicesAfter = (steps: Step[]) => tell([...KNOWN_DEVICES, ...steps]).state.devices;
+    expect(devicesAfter(others(18))).toHaveLength(20);
+    expect(devicesAfter(others(19))).not.toContain(PHONE);
+    expect(devicesAfter([right(5, PHONE), ...others(19)])).toContain(PHONE);
+    expect(devicesAfter(others(500))).toHaveLength(20);
+
+    expect(endingInWords([...others(18), ...wrongs(5, 100, PHONE)])).toEqual([FAILED, "locked until 164 for all"]);
+    expect(endingInWords([...others(19), ...wrongs(5, 100, PHONE)])).toEqual([
+      FAILED,
+      "locked until 164 for strangers",
+    ]);
+    expect(endingInWords([...others(19), ...wrongs(5, 100, PHONE), right(105, PHONE)])).toEqual([]);
+  });
+
+  const OWN = { type: "set_password", hash: "another", changeRequired: false } as const;
+  const session = { id: "s1", epoch: 0, device: LAPTOP };
+
+  test.each<[what: string, steps: Step[], known: string[] | undefined]>([
+    ["nothing", [], [PHONE, LAPTOP]],
+    ["a lock by hand", [lock(1)], undefined],
+    ["and its unlock", [lock(1), unlock(2)], undefined],
+    ["an unlock of strangers' lock", [...BY_STRANGERS, unlock(5)], [PHONE, LAPTOP]],
+    ["an automatic lock", BY_STRANGERS, [PHONE, LAPTOP]],
+    ["a device's automatic lock", BY_PHONE, [PHONE, LAPTOP]],
+    ["a deactivation", [command(1, { type: "deactivate" })], undefined],
+    ["and its end", [command(1, { type: "deactivate" }), command(2, { type: "activate" })], undefined],
+    ["a deletion", [command(1, { type: "delete" })], undefined],
+    ["a password by an admin", [setPassword(1)], undefined],
+    ["a password of the user's own", [command(1, OWN)], undefined],
+    ["such a password by a session: all but its own", [command(1, { ...OWN, session })], [LAPTOP]],
+    ["the same by a session that has ended", [...BY_STRANGERS, unlock(5), command(6, { ...OWN, session })], undefined],
+    [
+      "the same by a session from an unknown device",
+      [command(1, { ...OWN, session: { ...session, device: "other" } })],
+      undefined,
+    ],
+    [
+      "a better hash",
+      [command(1, { type: "rehash_password", hash: "better", replaced: "hash of the right password" })],
+      [PHONE, LAPTOP],
+    ],
+    ["the end of all sessions", [command(1, { type: "end_sessions" })], undefined],
+    ["a good login of a stranger that is not to be known", [right(1)], [PHONE, LAPTOP]],
+    ["a good login of a device", [right(1, PHONE)], [LAPTOP, PHONE]],
+    ["a good login by a token that is not good any more", [lock(1), unlock(2), right(3, PHONE)], undefined],
+  ])("is known after %s", (_what, steps, known) => {
+    expect(tell([...KNOWN_DEVICES, ...steps]).state.devices).toEqual(known);
   });
 });
 
@@ -232,8 +315,8 @@ describe("a password is looked at while the user is locked", () => {
   });
 
   test("and is neither counted, nor does it prolong the lock or let anybody in", () => {
-    const before = tell(BY_STRANGERS, REVEAL).state;
-    const { state } = tell([...BY_STRANGERS, ...wrongs(3, 5), right(8), right(9)], REVEAL);
+    const before = tell([...KNOWN_DEVICES, ...BY_STRANGERS], REVEAL).state;
+    const { state } = tell([...KNOWN_DEVICES, ...BY_STRANGERS, ...wrongs(3, 5), right(8), right(9)], REVEAL);
     expect(state).toEqual({ ...before, attempts: { ...before.attempts, probes: 5 } });
   });
 });

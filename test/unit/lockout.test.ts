@@ -152,13 +152,13 @@ describe("an automatic lock", () => {
   });
 
   test("the hundredth wrong password in a row locks without end, in however many locks", () => {
-    expect(endingInWords(locks(20)).at(-1)).toBe("locked without end for strangers");
+    expect(endingInWords(locks(20)).at(-1)).toBe("locked without end for all");
   });
 
   test("and does so if they are in no window together", () => {
     const slow = (count: number) => Array.from({ length: count }, (_, index) => wrong(index * 1_000));
     expect(endingInWords(slow(99))).toEqual([FAILED]);
-    expect(endingInWords(slow(100))).toEqual([FAILED, "locked without end for strangers"]);
+    expect(endingInWords(slow(100))).toEqual([FAILED, "locked without end for all"]);
   });
 
   test("without end lasts", () => {

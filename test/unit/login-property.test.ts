@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { createSessions } from "../../src/app/sessions.ts";
 import { DEFAULT_POLICY, type LockoutPolicy } from "../../src/domain/lockout.ts";
-import { isOpen } from "../../src/domain/session.ts";
+import { isOpen, type Session } from "../../src/domain/session.ts";
 import { type UserCommand, user } from "../../src/domain/user.ts";
 import { lockOf, type User, type UserEvent } from "../../src/domain/user-state.ts";
 import type { EventStore, RecordedEvent } from "../../src/store/port.ts";
@@ -22,11 +22,12 @@ const POLICY: LockoutPolicy = {
 
 type Act =
   | { act: "lock"; seconds?: number }
-  | { act: "unlock" | "activate" | "deactivate" | "own password" | "admin's password" }
-  | { act: "login"; device: string; password: string }
+  | { act: "unlock" | "activate" | "deactivate" | "own password" | "admin's password" | "end sessions" }
+  /** The device is one that is known, if it is; else what the good login comes from is known by the new name. */
+  | { act: "login"; device: string; newDevice: string; password: string }
   | { act: "wait"; seconds: number };
 
-const device = fc.constantFrom("", "", "phone");
+const device = fc.constantFrom("", "", "phone", "laptop");
 const wait = fc.record({
   act: fc.constant("wait" as const),
   seconds: fc.constantFrom(0.000_001, 1, 9, 10, 40, 99, 100),
@@ -34,6 +35,7 @@ const wait = fc.record({
 const login = fc.record({
   act: fc.constant("login" as const),
   device,
+  newDevice: fc.constantFrom("phone", "laptop", "tablet"),
   password: fc.constantFrom("right", ..."abcdefghi"),
 });
 const acts: fc.Arbitrary<Act> = fc.oneof(
@@ -49,7 +51,15 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      act: fc.constantFrom("unlock", "activate", "activate", "deactivate", "own password", "admin's password"),
+      act: fc.constantFrom(
+        "unlock",
+        "activate",
+        "activate",
+        "deactivate",
+        "own password",
+        "admin's password",
+        "end sessions",
+      ),
     }),
   },
 );
@@ -61,10 +71,15 @@ class Model {
   /** Until when he is locked (Infinity: until unlocked), and whom it stops. */
   lock: { until: number; by: "hand" | "strangers" | "device" } | undefined;
   /** The wrong passwords that count, and the locks that they led to, since the last good login. */
-  wrong: { at: number; device: string; password: string }[] = [];
+  wrong: { at: number; isKnown: boolean; password: string }[] = [];
   locks = 0;
-  lastLock = -1;
+  /** How many of them came before the last lock that stopped strangers, and known devices. */
+  before = { strangers: 0, devices: 0 };
   openSessions = new Set<number>();
+  /** The device of each session. */
+  sessions: string[] = [];
+  /** The one that logged in last is at the end. */
+  devices: string[] = [];
 
   /** A lock that takes another's place ends no earlier. */
   noEarlier(until: number): number {
@@ -76,7 +91,12 @@ class Model {
   }
 
   stops(device: string) {
-    return this.isLocked && !(this.lock?.by === "strangers" && device !== "");
+    return this.isLocked && !(this.lock?.by === "strangers" && this.devices.includes(device));
+  }
+
+  endAll() {
+    this.openSessions.clear();
+    this.devices = [];
   }
 
   canLogIn(device: string) {
@@ -86,7 +106,7 @@ class Model {
   forget() {
     this.wrong = [];
     this.locks = 0;
-    this.lastLock = -1;
+    this.before = { strangers: 0, devices: 0 };
   }
 
   /** Whether the act is done; what is refused changes nothing. */
@@ -98,7 +118,7 @@ class Model {
           until: this.noEarlier(act.seconds === undefined ? Number.POSITIVE_INFINITY : this.now + micros(act.seconds)),
           by: "hand",
         };
-        this.openSessions.clear();
+        this.endAll();
         return true;
       case "unlock":
         if (!this.isLocked) return false;
@@ -112,24 +132,39 @@ class Model {
       case "deactivate":
         if (!this.isActive) return false;
         this.isActive = false;
-        this.openSessions.clear();
+        this.endAll();
         return true;
-      case "own password":
+      case "own password": {
+        // By the session that was opened last, or by none if it is not open.
+        const own = this.sessions.length - 1;
+        const isOpen = this.openSessions.has(own) && this.isActive;
+        const devices = this.devices.filter((one) => isOpen && one === this.sessions[own]);
+        this.endAll();
         this.forget();
+        this.devices = devices;
+        if (isOpen) this.openSessions.add(own);
         return true;
+      }
       case "admin's password":
         this.forget();
-        this.openSessions.clear();
+        this.endAll();
+        return true;
+      case "end sessions":
+        this.endAll();
         return true;
     }
   }
 
-  /** Whether he is let in. */
-  logIn(device: string, password: string, session: number): boolean {
+  /** Whether they are let in. */
+  logIn({ device, newDevice, password }: Act & { act: "login" }): boolean {
+    const isKnown = this.devices.includes(device);
     if (!this.canLogIn(device)) return false;
     if (password === "right") {
       this.forget();
-      this.openSessions.add(session);
+      this.openSessions.add(this.sessions.length);
+      const used = isKnown ? device : newDevice;
+      this.sessions.push(used);
+      this.devices = [...this.devices.filter((one) => one !== used), used];
       return true;
     }
     const isRecent = ({ at }: { at: number }) => at > this.now - POLICY.window;
@@ -138,13 +173,15 @@ class Model {
       .filter(isRecent)
       .some((one) => one.password === password);
     if (isTheSame) return false;
-    this.wrong.push({ at: this.now, device, password });
-    const counted = this.wrong.slice(this.lastLock + 1).filter((one) => isRecent(one) && one.device === device);
+    this.wrong.push({ at: this.now, isKnown, password });
+    const since = isKnown ? this.before.devices : this.before.strangers;
+    const counted = this.wrong.slice(since).filter((one) => isRecent(one) && one.isKnown === isKnown);
     if (counted.length < POLICY.maxAttempts) return false;
     const duration = Math.min(POLICY.lockDuration * 2 ** this.locks, POLICY.maxLockDuration);
-    this.lock = { until: this.noEarlier(this.now + duration), by: device === "" ? "strangers" : "device" };
+    this.lock = { until: this.noEarlier(this.now + duration), by: isKnown ? "device" : "strangers" };
     this.locks++;
-    this.lastLock = this.wrong.length - 1;
+    this.before.strangers = this.wrong.length;
+    if (isKnown) this.before.devices = this.wrong.length;
     this.openSessions.clear();
     return false;
   }
@@ -152,7 +189,7 @@ class Model {
 
 const micros = (seconds: number) => Math.round(seconds * SECOND);
 
-function commandOf(act: Exclude<Act, { act: "wait" | "login" }>): UserCommand {
+function commandOf(act: Exclude<Act, { act: "wait" | "login" }>, session: Session | undefined): UserCommand {
   switch (act.act) {
     case "lock":
       return {
@@ -162,9 +199,11 @@ function commandOf(act: Exclude<Act, { act: "wait" | "login" }>): UserCommand {
         ...(act.seconds !== undefined && { duration: micros(act.seconds) }),
       };
     case "own password":
-      return { type: "set_password", hash: "another", changeRequired: false, endsSessions: false };
+      return { type: "set_password", hash: "another", changeRequired: false, ...(session && { session }) };
     case "admin's password":
-      return { type: "set_password", hash: "yet another", changeRequired: false, endsSessions: true };
+      return { type: "set_password", hash: "yet another", changeRequired: false };
+    case "end sessions":
+      return { type: "end_sessions" };
     default:
       return { type: act.act };
   }
@@ -204,18 +243,23 @@ describe("any sequence of logins, changes and clock steps", () => {
     const app = usersIn(store, clock);
     const sessions = createSessions({ store, execute: app.execute, clock });
     const model = new Model();
-    const opened: string[] = [];
+    const opened: Session[] = [];
     await app.add(id, "hash");
 
-    async function logIn(device: string, password: string): Promise<boolean> {
+    async function logIn({ device, newDevice, password }: Act & { act: "login" }): Promise<boolean> {
       const before = (await store.load(user.kind, id))?.state as User;
       const comparedWith = before.password?.hash as string;
       const isRight = password === "right";
-      const checked = { isRight, comparedWith, device, mac: password, policy: POLICY };
+      const checked = { isRight, comparedWith, device, newDevice, mac: password, policy: POLICY };
       const after = await app.do(id, { type: "record_login", login: checked });
       if (!after.events.includes("user.login_succeeded")) return false;
-      const opening = { id: `${id} session ${opened.length}`, tokenHash: `${id} ${opened.length}`, lifetime: 1e15 };
-      opened.push((await sessions.open(after, opening, callerOf("login page"))).id);
+      const opening = {
+        id: `${id} session ${opened.length}`,
+        tokenHash: `${id} ${opened.length}`,
+        lifetime: 1e15,
+        device: after.state.devices?.at(-1) as string,
+      };
+      opened.push((await sessions.open(after, opening, callerOf("login page"))).state);
       return true;
     }
 
@@ -224,11 +268,11 @@ describe("any sequence of logins, changes and clock steps", () => {
         model.now += micros(act.seconds);
         clock.set(START + model.now);
       } else if (act.act === "login") {
-        const expected = model.logIn(act.device, act.password, opened.length);
-        expect(await logIn(act.device, act.password)).toBe(expected);
+        const expected = model.logIn(act);
+        expect(await logIn(act)).toBe(expected);
       } else {
         const expected = model.do(act);
-        const done = app.do(id, commandOf(act)).then(
+        const done = app.do(id, commandOf(act, opened.at(-1))).then(
           () => true,
           () => false,
         );
@@ -243,7 +287,8 @@ describe("any sequence of logins, changes and clock steps", () => {
       expect(standing !== undefined).toBe(model.isLocked);
       if (standing) expect((standing.until ?? Number.POSITIVE_INFINITY) - START).toBe(model.lock?.until);
       expect(state.lifecycle === "active").toBe(model.isActive);
-      for (const [index, session] of opened.entries()) {
+      expect(state.devices ?? []).toEqual(model.devices);
+      for (const [index, { id: session }] of opened.entries()) {
         const record = await store.load("session", session);
         const open = isOpen(record?.state as Parameters<typeof isOpen>[0], state, clock());
         expect([session, open]).toEqual([session, model.openSessions.has(index)]);

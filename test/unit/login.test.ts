@@ -72,17 +72,28 @@ const setPolicy = (policy: Partial<LockoutPolicy>) =>
     callerOf("operator"),
   );
 
-const setPassword = (hash: string) =>
-  users.do("ann", { type: "set_password", hash, changeRequired: false, endsSessions: true });
+const setPassword = (hash: string) => users.do("ann", { type: "set_password", hash, changeRequired: false });
+
+const attemptOf = (password: string, more: Partial<LoginAttempt> = {}): LoginAttempt => ({
+  organization: undefined,
+  user: { id: "ann" },
+  password,
+  deviceToken: "",
+  ...more,
+});
+
+/** A token of the device that a good login makes known; it is good for 100 s. */
+async function newDeviceToken(): Promise<string> {
+  const { state } = await login.logIn(attemptOf("right"), callerOf("login page"));
+  return keyed.deviceToken("ann", state.devices?.at(-1) as string, timeAt(100));
+}
 
 /** "in", or the reason why not. */
 const logIn = (password: string, more: Partial<LoginAttempt> = {}) =>
-  login
-    .logIn({ organization: undefined, user: { id: "ann" }, password, deviceToken: "", ...more }, callerOf("login page"))
-    .then(
-      () => IN,
-      (error) => error.reason as string,
-    );
+  login.logIn(attemptOf(password, more), callerOf("login page")).then(
+    () => IN,
+    (error) => error.reason as string,
+  );
 
 const eventsOf = async (id: string) => (await users.log(id)).map(({ type }) => type.replace("user.", ""));
 
@@ -113,12 +124,11 @@ describe("while a password is compared", () => {
   });
 
   test("of two logins that find an outdated hash at once both are in", async () => {
-    await setPassword("old:right");
-    const phone = keyed.newDeviceToken("ann");
+    const phone = await newDeviceToken();
+    await users.do("ann", { type: "rehash_password", hash: "old:right", replaced: "new:right" });
     meanwhile = () => logIn("right", { deviceToken: phone });
     expect(await logIn("right")).toBe(IN);
-    expect((await eventsOf("ann")).filter((type) => type === "login_succeeded")).toHaveLength(2);
-    expect((await eventsOf("ann")).filter((type) => type === "password_rehashed")).toHaveLength(1);
+    expect((await eventsOf("ann")).slice(-3)).toEqual(["login_succeeded", "password_rehashed", "login_succeeded"]);
   });
 
   test("wrong ones are counted, though the hash is replaced", async () => {
@@ -215,11 +225,33 @@ describe("what is compared", () => {
     expect(pretended).toBe(1);
   });
 
-  test("a device is known by its token for this user alone", async () => {
+  test("a device is known by its token for this user alone, until the token's end", async () => {
+    const own = await newDeviceToken();
+    const [device] = own.split(".") as [string];
     for (const password of "abcde") await logIn(password);
-    expect(await logIn("right", { deviceToken: keyed.newDeviceToken("bob") })).toBe(FAILED);
-    expect(await logIn("right", { deviceToken: `${keyed.newDeviceToken("ann")}x` })).toBe(FAILED);
-    expect(await logIn("right", { deviceToken: keyed.newDeviceToken("ann") })).toBe(IN);
+    expect(await logIn("right", { deviceToken: keyed.deviceToken("bob", device, timeAt(100)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: keyed.deviceToken("ann", "another", timeAt(100)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: `${own}x` })).toBe(FAILED);
+    clock.set(timeAt(50));
+    expect(await logIn("right", { deviceToken: keyed.deviceToken("ann", device, timeAt(50)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: own })).toBe(IN);
+  });
+
+  test("a login that fails anyway costs as much, and is not recorded", async () => {
+    const before = await eventsOf("ann");
+    const failing = login.fail(attemptOf("right"), callerOf("login page"));
+    await expect(failing).rejects.toMatchObject({ reason: FAILED });
+    expect({ compared, pretended, events: await eventsOf("ann") }).toEqual({
+      compared: [],
+      pretended: 1,
+      events: before,
+    });
+  });
+
+  test("a proof makes no device known", async () => {
+    const self = { id: "ann", organization: undefined };
+    const { state } = await login.prove(self, "right", callerOf("ann"));
+    expect(state.devices).toBeUndefined();
   });
 });
 

@@ -3,7 +3,9 @@ import { lockOf } from "../../src/domain/user-state.ts";
 import {
   command,
   HASH,
+  KNOWN_DEVICES,
   lock,
+  PHONE,
   right,
   START,
   type Step,
@@ -41,14 +43,15 @@ const END: SessionCommand = { type: "end" };
 
 const DEACTIVATE = (at: number) => command(at, { type: "deactivate" });
 const ACTIVATE = (at: number) => command(at, { type: "activate" });
-const OWN_PASSWORD = command(1, { type: "set_password", hash: "another", changeRequired: false, endsSessions: false });
+const OWN_PASSWORD = { type: "set_password", hash: "another", changeRequired: false } as const;
+const ownPassword = (at: number, id: string, epoch: number) => command(at, { ...OWN_PASSWORD, session: { id, epoch } });
 
 /** What happens to the user after his session was opened, and whether it is open then. */
 const WHAT_ENDS_IT: [name: string, steps: Step[], open: boolean][] = [
   ["nothing", [], true],
   ["a lock by hand", [lock(1)], false],
   ["an automatic lock", wrongs(5, 1), false],
-  ["a device's automatic lock", wrongs(5, 1, "phone"), false],
+  ["a device's automatic lock", [...KNOWN_DEVICES, ...wrongs(5, 1, PHONE)], false],
   ["a lock on top of an automatic one", [...wrongs(5, 1), unlock(6), lock(7)], false],
   ["a lock that was taken away", [lock(1), unlock(2)], false],
   ["a lock that has ended", [lock(1, { duration: 1 }), right(2)], false],
@@ -57,7 +60,22 @@ const WHAT_ENDS_IT: [name: string, steps: Step[], open: boolean][] = [
   ["a deactivation that was taken back", [DEACTIVATE(1), ACTIVATE(2)], false],
   ["a deletion", [command(1, { type: "delete" })], false],
   ["a password by an admin", [setPassword(1)], false],
-  ["a password of his own", [OWN_PASSWORD], true],
+  ["a password of the user's own, by no session", [command(1, OWN_PASSWORD)], false],
+  ["a password of the user's own, by another session", [ownPassword(1, "s2", 0)], false],
+  ["a password of the user's own, by this session", [ownPassword(1, "s1", 0)], true],
+  ["two of them, both by this session", [ownPassword(1, "s1", 0), ownPassword(2, "s1", 0)], true],
+  ["two of them, the second by another session", [ownPassword(1, "s1", 0), ownPassword(2, "s2", 1)], false],
+  ["two of them, the first by another session", [ownPassword(1, "s2", 0), ownPassword(2, "s1", 0)], false],
+  ["a password by this session, and a lock by hand", [ownPassword(1, "s1", 0), lock(2)], false],
+  ["a lock by hand, and a password by this session", [lock(1), unlock(2), ownPassword(3, "s1", 0)], false],
+  [
+    "a password by this session, and the end of all sessions",
+    [ownPassword(1, "s1", 0), command(2, { type: "end_sessions" })],
+    false,
+  ],
+  ["a password by this session, and an automatic lock", [ownPassword(1, "s1", 0), ...wrongs(5, 2)], false],
+  ["a password by this session, and a deactivation", [ownPassword(1, "s1", 0), DEACTIVATE(2), ACTIVATE(3)], false],
+  ["a password by this session, and one by an admin", [ownPassword(1, "s1", 0), setPassword(2)], false],
   ["a better hash", [command(1, { type: "rehash_password", hash: "better", replaced: HASH })], true],
   ["the end of all his sessions", [command(1, { type: "end_sessions" })], false],
   ["wrong passwords", wrongs(4, 1), true],
@@ -78,12 +96,13 @@ describe("a session", () => {
   });
 
   test("that a known device opened under strangers' lock is open, and ends with a lock by hand", () => {
-    const under = tell([...wrongs(5, 1), right(7, "phone")]).state;
+    const given = [...KNOWN_DEVICES, ...wrongs(5, 1), right(7, PHONE)];
+    const under = tell(given).state;
     expect(lockOf(under, timeAt(8))).toBeDefined();
     const second = follow([{ type: "open", session: opened({ epoch: under.epoch as number }) }]);
     expect(isOpen(second, under, timeAt(8))).toBe(true);
-    expect(isOpen(second, tell([...wrongs(5, 1), right(7, "phone"), lock(8)]).state, timeAt(8))).toBe(false);
-    expect(isOpen(second, tell([...wrongs(5, 1), right(7, "phone"), wrong(8)]).state, timeAt(8))).toBe(true);
+    expect(isOpen(second, tell([...given, lock(8)]).state, timeAt(8))).toBe(false);
+    expect(isOpen(second, tell([...given, wrong(8)]).state, timeAt(8))).toBe(true);
   });
 
   test("is not open for an inactive user, whenever it was opened", () => {
@@ -132,10 +151,7 @@ describe("the count of what ends all sessions", () => {
     expect(tell(steps).state.epoch).toBe(epoch);
   });
 
-  test.each([
-    ["his own password", [OWN_PASSWORD]],
-    ["logins", [wrong(1), right(2)]],
-  ])("not %s", (_, steps) => {
+  test.each([["logins", [wrong(1), right(2)]]])("not %s", (_, steps) => {
     expect(tell(steps).state.epoch).toBeUndefined();
   });
 });

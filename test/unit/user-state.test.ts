@@ -279,8 +279,8 @@ describe("what the log keeps", () => {
       kept: { ...withPassword, password: { hash: "", changeRequired: true } },
     },
     {
-      event: { type: "user.password_changed", data: { hash: SECRET, changeRequired: true, endsSessions: true } },
-      kept: { hash: "", changeRequired: true, endsSessions: true },
+      event: { type: "user.password_changed", data: { hash: SECRET, changeRequired: true, keeps: { session: "s1" } } },
+      kept: { hash: "", changeRequired: true, keeps: { session: "s1" } },
     },
     { event: { type: "user.password_rehashed", data: { hash: SECRET } }, kept: { hash: "" } },
     {
@@ -298,6 +298,7 @@ describe("what the log keeps", () => {
   const WITHOUT_SECRETS: UserEvent[] = [
     ...EVENTS,
     { type: "user.login_succeeded", data: { device: "phone" } },
+    { type: "user.login_succeeded", data: { device: "", newDevice: "laptop" } },
     { type: "user.lock_probed", data: {} },
     { type: "user.sessions_ended", data: {} },
   ];

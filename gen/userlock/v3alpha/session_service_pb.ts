@@ -66,6 +66,7 @@ export type CreateSessionRequest = Message<"userlock.v3alpha.CreateSessionReques
 
   /**
    * What the last good login from this device was answered with. Wrong passwords without it do not stop those with it.
+   * One that has ended, or is not the user's, is as good as none.
    *
    * @generated from field: string device_token = 5;
    */
@@ -107,7 +108,7 @@ export type CreateSessionResponse = Message<"userlock.v3alpha.CreateSessionRespo
   sessionToken: string;
 
   /**
-   * To be kept on the device and sent with its next logins.
+   * To be kept on the device, in the place of the one before, and sent with its next login.
    *
    * @generated from field: string device_token = 4;
    */
