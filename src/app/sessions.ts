@@ -1,4 +1,4 @@
-import { authorise, holds, missing, type Permission } from "../domain/access.ts";
+import { authorise, holds, isSelf, missing, type Permission } from "../domain/access.ts";
 import { isOpen, type Session, session, sessionClaim } from "../domain/session.ts";
 import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
@@ -83,11 +83,10 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
     async list(userId, { offset, limit, descending }, permission, { principal, signal }) {
       const owner = (await store.load(user.kind, userId)) as Stored<User> | undefined;
       const isThere = owner && !user.isGone(owner.state);
-      authorise(
-        principal,
-        { permission, toSee: permission, notFound: user.notFound },
-        isThere ? owner.owner : undefined,
-      );
+      if (!isThere || !isSelf(principal, userId)) {
+        const wanted = { permission, toSee: permission, notFound: user.notFound };
+        authorise(principal, wanted, isThere ? owner.owner : undefined);
+      }
       const { state } = owner as Stored<User>;
       const kept = state.keptSession === undefined ? [] : [{ field: "id", is: state.keptSession }];
       const current = [{ field: "state.epoch", is: state.epoch ?? 0 }, ...kept];
@@ -112,8 +111,10 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       await get(id, tokenHash, ending.permission, caller);
       return execute(session, { id, command: { type: "end" }, isAuthorised: true, ...ending }, caller);
     },
-    endAll: (userId, ending, caller) =>
-      execute(user, { id: userId, command: { type: "end_sessions" }, ...ending }, caller),
+    endAll(userId, ending, caller) {
+      const own = isSelf(caller.principal, userId) ? { isAuthorised: true as const } : {};
+      return execute(user, { id: userId, command: { type: "end_sessions" }, ...own, ...ending }, caller);
+    },
   };
 }
 

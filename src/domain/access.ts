@@ -66,6 +66,11 @@ export interface Principal {
   isSystem?: true;
 }
 
+/** Whether the principal is this user, by a session of their own. */
+export function isSelf({ subject, session }: Principal, userId: string | undefined): boolean {
+  return session !== undefined && subject === userId;
+}
+
 /** Where a permission is held: on the whole instance, or on some organizations. */
 export interface Reach {
   instance: boolean;

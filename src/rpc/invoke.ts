@@ -16,7 +16,7 @@ import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Caller } from "../app/execute.ts";
 import type { ReceiptsOf } from "../app/receipts.ts";
 import type { Authenticate } from "../auth/token.ts";
-import { holds, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
+import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
@@ -150,12 +150,13 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   }
 
   /** Who calls, if he holds the permission anywhere. */
-  async function letIn({ permission, isOpenToProof }: Entry, { authorization, clientId }: Call): Promise<Principal> {
+  async function letIn({ permission, ...entry }: Entry, { authorization, clientId }: Call): Promise<Principal> {
     const principal = await parts.authenticate(authorization);
     if (clientId !== undefined && clientId !== principal.subject && clientId !== principal.tokenId) {
       throw new DomainError("TOKEN_INVALID", "The client id is neither the token's id nor its subject.");
     }
-    if (!isOpenToProof && !holds(principal, permission)) throw missing(permission);
+    const isOpen = entry.isOpenToProof || (entry.isOpenToOwnSession && principal.session !== undefined);
+    if (!isOpen && !holds(principal, permission)) throw missing(permission);
     return principal;
   }
 
@@ -176,6 +177,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       const actor = actorOf(principal, call);
       return async (request, ...rest) => {
         try {
+          checkOwn(entry, principal, request);
           checkRequest(parts.validator, method.input, request);
           checkInstance(parts.instance, request);
           const left = deadline === undefined ? undefined : deadline - performance.now();
@@ -203,12 +205,8 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         if (!given) throw new Error(`${nameOf(method)} has no handler`);
         if (!permission) throw new Error(`${nameOf(method)} names no permission`);
         const { run: handler, checkAgain } = "run" in given ? given : { run: given, checkAgain: undefined };
-        served.set(method, {
-          handler,
-          checkAgain,
-          permission,
-          isOpenToProof: getOption(method, policy).proofInRequest,
-        });
+        const { proofInRequest: isOpenToProof, ownSession: isOpenToOwnSession } = getOption(method, policy);
+        served.set(method, { handler, checkAgain, permission, isOpenToProof, isOpenToOwnSession });
       }
     },
     warmUp() {
@@ -246,6 +244,8 @@ interface Entry {
   permission: Permission;
   /** It lets in callers without its permission; its handler asks for the one or the other. */
   isOpenToProof: boolean;
+  /** It lets in the own session of the user whom the request names, too. */
+  isOpenToOwnSession: boolean;
 }
 
 type EnteredCaller = Caller & { permission: Permission };
@@ -267,6 +267,12 @@ function nameOf(method: DescMethod): string {
 function permissionOf(method: DescMethod): Permission | undefined {
   const named = getOption(method, policy).permission;
   return PERMISSIONS.find((permission) => permission === named);
+}
+
+/** Step 2 for a session's token: it opens its own user's methods for that user alone. */
+function checkOwn({ permission, isOpenToOwnSession }: Entry, principal: Principal, request: Message): void {
+  if (!isOpenToOwnSession || isSelf(principal, (request as { id?: string }).id)) return;
+  if (!holds(principal, permission)) throw missing(permission);
 }
 
 function checkInstance(own: PipelineParts["instance"], request: Message): void {

@@ -1,3 +1,4 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { OwnerType } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -10,6 +11,7 @@ import {
   byName,
   CHEAP_HASHES,
   dump,
+  failLogins,
   inOrganization,
   logIn,
   ok,
@@ -230,6 +232,45 @@ describe.each(NAMES)("over %s", (name) => {
     }
     ok(await door.call(getSession, { sessionId }, asOwner));
     ok(await door.call(listSessions, { id: "u-ada" }, asClient));
+  });
+
+  test("a session's own token as bearer lists and ends the sessions of its user, and of nobody else", async () => {
+    const id = await addUser(door, { id: `own-${NAMES.indexOf(name)}` });
+    const { sessionId } = await openSession(door, id);
+    const { sessionId: own, sessionToken, deviceToken } = await openSession(door, id);
+    const asUser = { token: sessionToken };
+    // Whether or not the others are there, and the request is valid.
+    for (const other of ["u-ada", "nobody", `${id}x`, "", "not an id"]) {
+      const request = { id: other };
+      // An empty id is no path of REST.
+      if (other === "" && name === "REST") continue;
+      refused(await door.call(listSessions, request, asUser), "PERMISSION_DENIED", "PERMISSION_MISSING");
+      refused(await door.call(deleteSessions, request, asUser), "PERMISSION_DENIED", "PERMISSION_MISSING");
+    }
+    ok(await door.call(listSessions, { id: "u-ada" }, asOwner));
+
+    const listed = (await door.call(listSessions, { id }, asUser)).response!;
+    expect(listed.result.map(({ details }) => details?.id)).toEqual([sessionId, own]);
+    const tooMany = { id, query: { limit: 4_000_000_000 } };
+    refused(await door.call(listSessions, tooMany, asUser), "INVALID_ARGUMENT", "INVALID_REQUEST");
+    const ended = await door.call(deleteSessions, { id }, asUser);
+    expect(outcomeOf(ended)).toBe("OK");
+    expect(ended.response?.details?.id).toBe(id);
+    refused(await door.call(listSessions, { id }, asUser), "UNAUTHENTICATED", "TOKEN_INVALID");
+    expect((await door.call(listSessions, { id }, asOwner)).response?.result).toEqual([]);
+    await failLogins(door, id, 5);
+    refused(await logIn(door, { ...byId(id), deviceToken }), "UNAUTHENTICATED", "LOGIN_FAILED");
+  });
+
+  test("a token of a user that is no session's does not reach the user's sessions without the permission", async () => {
+    const token = (await tokenMaker(server.url, ADMIN_TOKEN).create("u-ada", ["ORG_VIEWER", "a"])).secret;
+    for (const method of [listSessions, deleteSessions]) {
+      refused(
+        await door.call(method as DescMethodUnary, { id: "u-ada" } as never, { token }),
+        "PERMISSION_DENIED",
+        "PERMISSION_MISSING",
+      );
+    }
   });
 
   test("ListSessions lists the open ones, oldest first, in pages; DeleteSessions ends them all", async () => {

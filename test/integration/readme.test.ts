@@ -172,9 +172,9 @@ describe("the tables say what the code does", () => {
         const { pattern } = getOption(method, http);
         const path = String(pattern.value).replace("/resources/v3alpha", "");
         const route = pattern.case ? `${pattern.case.toUpperCase()} ${path}` : "POST /oauth/v2/introspect";
-        const { permission, proofInRequest } = getOption(method, policy);
+        const { permission, proofInRequest, ownSession } = getOption(method, policy);
         const name = method.methodKind === "unary" ? method.name : `${method.name}, a stream`;
-        return [name, route, permission, proofInRequest];
+        return [name, route, permission, proofInRequest || ownSession];
       }),
     );
     const written = rows("Methods").filter(([name]) => name !== "method");

@@ -11,6 +11,7 @@ import {
   byId,
   CHEAP_HASHES,
   dump,
+  failLogins,
   inOrganization,
   logIn,
   ok,
@@ -24,7 +25,7 @@ import {
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const { createUser, getUser, lockUser, unlockUser, setPassword } = UserService.method;
-const { getSession } = SessionService.method;
+const { getSession, listSessions, deleteSessions } = SessionService.method;
 
 const folder = temporaryFolder();
 const file = folder.file("passwords.db");
@@ -213,13 +214,50 @@ describe.each(NAMES)("over %s", (name) => {
   });
 
   describe("by the user himself", () => {
-    test("with his current password: he stays logged in", async () => {
+    test("with the current password: the session that calls stays open, and all others end", async () => {
       const id = await newUser(door);
-      const { sessionId, sessionToken: token } = await openSession(door, id);
-      ok(await door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token }));
-      ok(await door.call(getSession, { sessionId, sessionToken: token }, { token }));
+      const [before, own, after] = [
+        await openSession(door, id),
+        await openSession(door, id),
+        await openSession(door, id),
+      ];
+      const isOpen = async ({ sessionId }: { sessionId: string }) =>
+        (await door.call(getSession, { sessionId }, asOwner)).code === "OK";
+      const setOwn = async (from: string, to: string) =>
+        ok(await door.call(setPassword, { id, newPassword: plain(to, from) }, { token: own.sessionToken }));
+      const list = async () =>
+        (await door.call(listSessions, { id }, asOwner)).response?.result.map(({ details }) => details?.id);
+
+      await setOwn(PASSWORD, NEW);
+      expect([await isOpen(before), await isOpen(own), await isOpen(after)]).toEqual([false, true, false]);
+      expect(await list()).toEqual([own.sessionId]);
       expect(await isRight(id, NEW)).toBe(true);
       expect(await isRight(id, PASSWORD)).toBe(false);
+
+      const next = await openSession(door, id, { password: NEW });
+      await setOwn(NEW, PASSWORD);
+      expect([await isOpen(own), await isOpen(next)]).toEqual([true, false]);
+      ok(await door.call(deleteSessions, { id }, asOwner));
+      expect(await isOpen(own)).toBe(false);
+    });
+
+    test("the device of the session that calls stays known, and all others end", async () => {
+      const id = await newUser(door);
+      const [other, own] = [await openSession(door, id), await openSession(door, id)];
+      const { sessionToken: token } = own;
+      ok(await door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token }));
+      await failLogins(door, id, 5, { deviceToken: other.deviceToken });
+      const isIn = async (deviceToken: string) =>
+        (await logIn(door, { ...byId(id), password: NEW, deviceToken })).code === "OK";
+      expect([await isIn(other.deviceToken), await isIn(own.deviceToken)]).toEqual([false, true]);
+    });
+
+    test("by an access token of the user: all sessions end", async () => {
+      const id = await newUser(door);
+      const { sessionId } = await openSession(door, id);
+      const { secret: token } = await tokenMaker(server.url, ADMIN_TOKEN).create(id, ["INSTANCE_VIEWER"]);
+      ok(await door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token }));
+      refused(await door.call(getSession, { sessionId }, asOwner), "NOT_FOUND", "SESSION_NOT_FOUND");
     });
 
     test("not without it, not another's, not where he is not", async () => {

@@ -76,7 +76,7 @@ afterEach(() => store.close());
 test.each([
   ["a token of a subject that is no user", OF_SCANNER, { subject: "scanner", tokenId: "token of scanner" }],
   ["a user's token", OF_ANN, { subject: "ann", tokenId: "token of ann" }],
-  ["a session", SESSION, { subject: "ann" }],
+  ["a session", SESSION, { subject: "ann", session: { id: SESSION, epoch: 0 } }],
   ["a JWT", JWT_OF_ANN, { subject: "ann" }],
 ])("%s is let in by one look-up", async (_, secret, principal) => {
   expect(await authenticate(`Bearer ${secret}`)).toEqual({ ...principal, grants: [] });

@@ -945,7 +945,7 @@ export type SetPassword = Message<"userlock.v3alpha.SetPassword"> & {
    */
   verification: {
     /**
-     * The password that is replaced, from the user himself.
+     * The password that is replaced, from the user. All sessions of the user end but the one that calls.
      *
      * @generated from field: string current_password = 4;
      */
