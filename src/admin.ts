@@ -4,6 +4,7 @@ import { createSearch } from "./app/search.ts";
 import { hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { operatorOn } from "./domain/system-subjects.ts";
 import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";
 import type { Lock } from "./domain/user-state.ts";
@@ -41,7 +42,7 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
   const store = await openStore(settings, instance.id, { mustBeThere: true });
   const execute = createExecute({ store, clock });
   const search = createSearch({ store, clock });
-  const subject = `admin@${hostname()}`;
+  const subject = operatorOn(hostname());
   const principal = { subject, grants: [], isSystem: true } as const;
   const caller = { principal, actor: { subject }, signal: new AbortController().signal };
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
+import { USERLOCK } from "../domain/system-subjects.ts";
 import { user } from "../domain/user.ts";
 import type { EventStore, Query } from "../store/port.ts";
 import type { Execute } from "./execute.ts";
@@ -11,7 +12,7 @@ const SWEEP_MS = 250;
 const BATCH = 200;
 
 /** Who ends locks by the clock: userlock itself, which no grant limits. */
-const PRINCIPAL: Principal = { subject: "userlock", grants: [], isSystem: true };
+const PRINCIPAL: Principal = { subject: USERLOCK, grants: [], isSystem: true };
 
 /**
  * Puts `user.unlocked` with the cause `expired` into the log for each lock whose end has come, within a second, until

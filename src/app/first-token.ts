@@ -1,4 +1,5 @@
 import { DomainError } from "../domain/errors.ts";
+import { USERLOCK } from "../domain/system-subjects.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Execute } from "./execute.ts";
@@ -38,8 +39,8 @@ async function make(execute: Execute, instanceId: string, hash: string): Promise
       accessToken,
       { id: token.id, command: { type: "create", token }, permission: "access.write", newOwner: owner },
       {
-        principal: { subject: "userlock", grants },
-        actor: { subject: "userlock" },
+        principal: { subject: USERLOCK, grants },
+        actor: { subject: USERLOCK },
         signal: new AbortController().signal,
       },
     );

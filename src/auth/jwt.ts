@@ -9,6 +9,7 @@ import {
 } from "jose";
 import { type Grant, isGrantable, isRole, type Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
+import { isSystemSubject } from "../domain/system-subjects.ts";
 import { createKeySet } from "./key-set.ts";
 
 /** How JWTs are verified (RFC 7519, RFC 8725). */
@@ -74,7 +75,7 @@ export async function createJwtVerifier(
     });
     const subject: unknown = payload.sub;
     // OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
-    if (typeof subject !== "string" || !/^[ -~]{1,255}$/.test(subject)) {
+    if (typeof subject !== "string" || !/^[ -~]{1,255}$/.test(subject) || isSystemSubject(subject)) {
       throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
     }
     const principal = { subject, grants: toGrants(payload[settings.rolesClaim]) };

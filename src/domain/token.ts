@@ -1,6 +1,7 @@
 import { type Grant, isGrantable, type Owner, ROLES } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
+import { isSystemSubject } from "./system-subjects.ts";
 
 /** A bearer token. Its secret is not here: the token is found by the SHA-256 of it. */
 export interface AccessToken {
@@ -40,7 +41,8 @@ export function tokenClaim(hash: string): string {
 function decide(state: AccessToken | undefined, command: TokenCommand, { time }: Occasion): TokenEvent[] {
   if (command.type === "create") {
     if (state !== undefined) throw new DomainError("TOKEN_ALREADY_EXISTS", "The id was used before.");
-    const { grants, expires } = command.token;
+    const { subject, grants, expires } = command.token;
+    if (isSystemSubject(subject)) throw invalidField("subject", "marks an actor of userlock's own: choose another one");
     for (const [index, grant] of grants.entries()) {
       if (!isGrantable(grant)) {
         const place = ROLES[grant.role].scope === "instance" ? "the instance only" : "an organization only";

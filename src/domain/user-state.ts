@@ -1,6 +1,7 @@
 import type { Owner } from "./access.ts";
 import type { Actor, Occasion } from "./aggregate.ts";
 import { type Attempts, addDevice, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
+import { USERLOCK } from "./system-subjects.ts";
 
 export interface Username {
   id: string;
@@ -125,9 +126,6 @@ export function knownDevice({ devices }: User, device: string): string {
   return devices?.includes(device) ? device : "";
 }
 
-/** Who makes the locks that nobody asked for. */
-const AUTOMATIC = "userlock";
-
 /** What a log without a beginning is about. It is the system's, so that nobody is shown it. */
 const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
 
@@ -207,7 +205,7 @@ function withoutDevices({ devices = [], ...rest }: User, kept?: string): User {
 
 /** The lock that an event `user.locked` has made. */
 export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"], actor: Actor): Lock {
-  return { ...data, by: data.cause === "manual" ? actor.subject : AUTOMATIC };
+  return { ...data, by: data.cause === "manual" ? actor.subject : USERLOCK };
 }
 
 /** Hashes of passwords, right or wrong, are in the state as long as they are needed, and never in the log. */

@@ -2,6 +2,7 @@ import type { Owner, OwnSession } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
 import { addFailure, isRemembered, type LockoutPolicy, lockAfter, NO_ATTEMPTS } from "./lockout.ts";
+import { isSystemSubject } from "./system-subjects.ts";
 import {
   claim,
   evolve,
@@ -85,6 +86,9 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
 function decide(state: User | undefined, command: UserCommand, occasion: Occasion): UserEvent[] {
   if (command.type === "create") {
     if (state !== undefined) refuse("USER_ALREADY_EXISTS", command.id, "The id was used before: choose another one.");
+    if (isSystemSubject(command.id)) {
+      throw invalidField("user.user_id", "marks an actor of userlock's own: choose another one");
+    }
     const { type: _create, ...data } = command;
     checkUsernames(data.usernames, data.owner, data.id);
     return [{ type: "user.created", data }];

@@ -63,6 +63,8 @@ describe.each(NAMES)("AccessService over %s", (name) => {
 
   const INVALID: [what: string, request: Parameters<typeof door.call<typeof createToken>>[1]][] = [
     ["no subject", { grants: [{ role: Role.INSTANCE_OWNER }] }],
+    ["userlock's own subject", { subject: "userlock", grants: [{ role: Role.GATEWAY }] }],
+    ["the subject of an operator at the store", { subject: "admin@host", grants: [{ role: Role.GATEWAY }] }],
     ["no grants", { subject: "s" }],
     ["a grant without a role", { subject: "s", grants: [{}] }],
     [

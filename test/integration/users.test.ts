@@ -186,6 +186,8 @@ describe.each(NAMES)("over %s", (name) => {
     ["a phone number that is none", { contact: { phone: { number: "call me" } } }, "user.contact.phone.number"],
     ["an id with a slash", { userId: "a/b" }, "user.user_id"],
     ["an id that a path would swallow", { userId: ".." }, "user.user_id"],
+    ["userlock's own subject as an id", { userId: "userlock" }, "user.user_id"],
+    ["the subject of an operator at the store as an id", { userId: "admin@host" }, "user.user_id"],
     [
       "an empty user name",
       { authenticators: { usernames: [{ username: "" }] } },
