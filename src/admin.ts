@@ -23,8 +23,13 @@ export interface LockedUser {
  */
 export interface Admin {
   unlock(userId: string): Promise<void>;
-  /** A new token of an INSTANCE_OWNER; `lifetime` is in microseconds. Resolves with its secret. */
+  /**
+   * A new token of an INSTANCE_OWNER; `lifetime` is in microseconds. Resolves with its secret. That of a break-glass
+   * account is the system's own, too: no grant reaches it.
+   */
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
+  /** Revokes all tokens of the subject. Resolves with their number. */
+  revokeTokens(subject: string): Promise<number>;
   /** A user of the system's own, whom no grant reaches: a break-glass account. */
   createUser(userId: string): Promise<void>;
   locked(): AsyncGenerator<LockedUser>;
@@ -52,7 +57,8 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
     },
     async createToken(subject, lifetime) {
       const secret = newSecret();
-      const owner = { type: "instance", id: instance.id } as const;
+      const holder = await store.load(user.kind, subject);
+      const owner = holder?.owner.type === "system" ? holder.owner : ({ type: "instance", id: instance.id } as const);
       const token = {
         id: newId(),
         owner,
@@ -64,6 +70,16 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
       const command = { type: "create", token } as const;
       await execute(accessToken, { id: token.id, command, permission: "access.write", newOwner: owner }, caller);
       return secret;
+    },
+    async revokeTokens(subject) {
+      for (let revoked = 0; ; ) {
+        const { result } = await search.tokens(principal, { subject, limit: PAGE, offset: 0, descending: false });
+        if (result.length === 0) return revoked;
+        for (const { id } of result) {
+          await execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, caller);
+          revoked++;
+        }
+      }
     },
     async createUser(id) {
       const owner = { type: "system", id: "system" } as const;

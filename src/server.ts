@@ -19,7 +19,7 @@ import { expireLocks } from "./app/expire-locks.ts";
 import { ensureFirstToken } from "./app/first-token.ts";
 import { createHashQueue, hashesAtOnce } from "./app/hash-queue.ts";
 import { ensureSameKey } from "./app/instance-key.ts";
-import { createHoldsOwner, createOtherOwner } from "./app/last-owner.ts";
+import { createHoldsOwner, createOtherOwner, createOtherOwnerToken } from "./app/last-owner.ts";
 import { createLogin } from "./app/login.ts";
 import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
@@ -144,7 +144,8 @@ export async function start(
     };
     pipeline.serve(UserService, userMethods(methods));
     pipeline.serve(ZITADELUsers, userMethods(methods));
-    pipeline.serve(AccessService, accessMethods(methods));
+    const otherOwnerToken = createOtherOwnerToken({ store, clock });
+    pipeline.serve(AccessService, accessMethods({ ...methods, otherOwnerToken }));
     pipeline.serve(SettingsService, settingsMethods({ ...methods, policies }));
     pipeline.serve(
       SessionService,

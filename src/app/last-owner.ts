@@ -21,6 +21,13 @@ export type OtherOwner = (
   except?: ReadonlySet<string>,
 ) => Promise<{ kind: string; id: string; version: number }[]>;
 
+/**
+ * The same for one token that is revoked: what its holder's right rests on then is another token of the same holder, or
+ * one of another user who can act. Where the holder is no user, another token of such a holder is enough. None if the
+ * token is not an INSTANCE_OWNER's, or its holder cannot act anyway.
+ */
+export type OtherOwnerToken = (tokenId: string) => ReturnType<OtherOwner>;
+
 /** Whether the user holds INSTANCE_OWNER by a token. Who ask at about the same time share a look at the tokens. */
 export type HoldsOwner = (userId: string) => Promise<boolean>;
 
@@ -35,18 +42,46 @@ export function createOtherOwner({ store, clock }: Parts): OtherOwner {
     if (own.length === 0) return [];
     for (const token of await ownerTokens(store, clock(), { not: { field: "state.subject", is: userId } })) {
       if (except?.has(token.state.subject)) continue;
-      const other = (await store.load(user.kind, token.state.subject)) as Stored<User> | undefined;
-      if (other?.state.lifecycle !== "active" || lockOf(other.state, clock())) continue;
-      return [other, token].map(({ kind, id, version }) => ({ kind, id, version }));
+      const other = await holderOf(token, store);
+      if (other && canAct(other, clock())) return asSeen(other, token);
     }
-    throw new DomainError(
-      "LAST_OWNER",
-      "The user is the last one who holds INSTANCE_OWNER: give it to another first.",
-      {
-        metadata: { user_id: userId },
-      },
-    );
+    throw lastOwner(userId);
   };
+}
+
+export function createOtherOwnerToken({ store, clock }: Parts): OtherOwnerToken {
+  return async (tokenId) => {
+    const [own] = await ownerTokens(store, clock(), { field: "id", is: tokenId });
+    if (!own) return [];
+    const { subject } = own.state;
+    const holder = await holderOf(own, store);
+    if (holder && !canAct(holder, clock())) return asSeen(holder);
+    for (const token of await ownerTokens(store, clock(), { not: { field: "id", is: tokenId } })) {
+      if (token.state.subject === subject) return asSeen(token);
+      const other = await holderOf(token, store);
+      if (other && canAct(other, clock())) return asSeen(other, token);
+      if (!other && !holder) return asSeen(token);
+    }
+    throw lastOwner(subject);
+  };
+}
+
+/** The user who holds the token, if a user does. */
+async function holderOf({ state }: Stored<AccessToken>, store: EventStore): Promise<Stored<User> | undefined> {
+  return (await store.load(user.kind, state.subject)) as Stored<User> | undefined;
+}
+
+function canAct({ state }: Stored<User>, now: number): boolean {
+  return state.lifecycle === "active" && lockOf(state, now) === undefined;
+}
+
+function asSeen(...records: Stored<unknown>[]): Awaited<ReturnType<OtherOwner>> {
+  return records.map(({ kind, id, version }) => ({ kind, id, version }));
+}
+
+function lastOwner(subject: string): DomainError {
+  const message = "Nobody else holds INSTANCE_OWNER by a token: give it to another user first.";
+  return new DomainError("LAST_OWNER", message, { metadata: { user_id: subject } });
 }
 
 export function createHoldsOwner({ store, clock }: Parts): HoldsOwner {

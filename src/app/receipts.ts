@@ -69,6 +69,15 @@ export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock
     };
   }
 
-  return ({ principal: { subject, tokenId = "" }, idempotencyKey, method, request }) =>
-    receiptsUnder(sealer.digest("call", subject, tokenId, idempotencyKey), sealer.digest("request", method, request));
+  return ({ principal, idempotencyKey, method, request }) =>
+    receiptsUnder(
+      sealer.digest("call", ...callerOf(principal), idempotencyKey),
+      sealer.digest("request", method, request),
+    );
+}
+
+/** What makes two callers different ones: their token. All JWTs of a subject are one caller's, for each lives briefly. */
+function callerOf({ subject, tokenId, session }: Principal): [subject: string, means: string, id: string] {
+  if (session) return [subject, "session", session.id];
+  return tokenId === undefined ? [subject, "JWT", ""] : [subject, "token", tokenId];
 }

@@ -4,6 +4,8 @@ import { EX_OK } from "./client.ts";
 export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
   userlock admin token [--subject S] [--expires 1h]
                             make a token of an INSTANCE_OWNER and print its secret, this once
+  userlock admin revoke SUBJECT
+                            revoke all tokens of a subject
   userlock admin list --locked
                             list the locked users
   userlock admin create-user ID
@@ -14,6 +16,7 @@ export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
 export interface AdminOperations {
   unlock(userId: string): Promise<void>;
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
+  revokeTokens(subject: string): Promise<number>;
   createUser(userId: string): Promise<void>;
   locked(): AsyncIterable<{
     id: string;
@@ -55,6 +58,11 @@ export async function runAdmin(
       await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
       return EX_OK;
     }
+    case "revoke": {
+      const subject = onlyId(rest);
+      await withStore(async (operations) => print(`${await operations.revokeTokens(subject)} revoked`));
+      return EX_OK;
+    }
     case "list": {
       if (!parse(rest, { locked: { type: "boolean" } }).values.locked) throw new UsageError("list needs --locked");
       await withStore(async (operations) => {
@@ -68,7 +76,7 @@ export async function runAdmin(
       return EX_OK;
     }
     default:
-      throw new UsageError(`admin must be followed by unlock, token, list or create-user:\n${ADMIN_USAGE}`);
+      throw new UsageError(`admin must be followed by unlock, token, revoke, list or create-user:\n${ADMIN_USAGE}`);
   }
 }
 

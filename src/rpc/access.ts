@@ -5,6 +5,7 @@ import {
   RoleSchema,
 } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import type { Execute, Stored } from "../app/execute.ts";
+import type { OtherOwnerToken } from "../app/last-owner.ts";
 import type { Search } from "../app/search.ts";
 import { hashSecret, newSecret } from "../auth/token.ts";
 import type { Grant, Role as RoleName } from "../domain/access.ts";
@@ -16,11 +17,12 @@ import type { Implementation } from "./invoke.ts";
 export function accessMethods(parts: {
   execute: Execute;
   search: Search;
+  otherOwnerToken: OtherOwnerToken;
   newId: () => string;
   clock: () => number;
   instanceId: string;
 }): Implementation<typeof AccessService> {
-  const { execute, search, newId, clock, instanceId } = parts;
+  const { execute, search, otherOwnerToken, newId, clock, instanceId } = parts;
   return {
     async createToken({ subject, grants, expires }, caller) {
       const id = newId();
@@ -62,6 +64,7 @@ export function accessMethods(parts: {
         id: tokenId,
         command: { type: "revoke" } as const,
         permission: caller.permission,
+        guard: { ask: () => otherOwnerToken(tokenId) },
         receipt: caller.receiptFor?.(toDetailsAnswer),
       };
       return toDetailsAnswer(await execute(accessToken, change, caller));

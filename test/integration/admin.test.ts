@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
+import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { runAdmin } from "../../src/cli/admin.ts";
@@ -25,6 +27,8 @@ import { runUserlock } from "../support/run-userlock.ts";
 import { startServer, temporaryFolder } from "../support/server-process.ts";
 
 const { createUser, searchUsers, lockUser, batchLockUsers, batchUnlockUsers } = UserService.method;
+
+const { listTokens, revokeToken } = AccessService.method;
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -170,6 +174,43 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
   });
 });
 
+test("the tokens of a break-glass account are out of reach for INSTANCE_OWNER, and end by the command line", async () => {
+  const admin = (...args: string[]) => runUserlock(["admin", ...args], settingsOf("tokens"));
+  await withServer("tokens", async (door) => {
+    ok(await door.call(createUser, { user: { userId: "ann" } }, asOwner));
+    await admin("create-user", "glass");
+    const [ofGlass, ofAnn] = [await admin("token", "--subject", "glass"), await admin("token", "--subject", "ann")];
+    const asGlass = { token: ofGlass.stdout.trim() };
+    const subjects = async () =>
+      (await door.call(listTokens, {}, asOwner)).response!.result.map(({ subject }) => subject);
+    expect(await subjects()).toEqual(expect.arrayContaining(["admin", "ann"]));
+    expect(await subjects()).not.toContain("glass");
+    expect((await door.call(listTokens, { subject: "glass" }, asOwner)).response?.result).toEqual([]);
+
+    const [{ id: tokenId }] = readIds(folder.file("tokens.db"), "glass") as [{ id: string }];
+    refused(await door.call(revokeToken, { tokenId }, asOwner), "NOT_FOUND", "TOKEN_NOT_FOUND");
+    ok(await door.call(searchUsers, {}, asGlass));
+    expect(ofAnn.code).toBe(0);
+
+    expect(await admin("revoke", "glass")).toEqual({ code: 0, stdout: "1 revoked\n", stderr: "" });
+    refused(await door.call(searchUsers, {}, asGlass), "UNAUTHENTICATED", "TOKEN_INVALID");
+    ok(await door.call(searchUsers, {}, { token: ofAnn.stdout.trim() }));
+    expect(await admin("revoke", "glass")).toEqual({ code: 0, stdout: "0 revoked\n", stderr: "" });
+  });
+});
+
+/** Ids of the tokens of a subject, from the store's file. */
+function readIds(file: string, subject: string): unknown[] {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database
+      .prepare("SELECT id FROM streams WHERE kind = 'token' AND json_extract(state, '$.subject') = ?")
+      .all(subject);
+  } finally {
+    database.close();
+  }
+}
+
 /** Every method that takes the id of a user, with what else it needs. */
 const METHODS: [method: DescMethodUnary, more: object][] = [
   ...UserService.methods
@@ -196,8 +237,8 @@ function moreFor(name: string): object {
 
 describe("userlock admin refuses", () => {
   test.each<[args: string[], says: string]>([
-    [[], "unlock, token, list or create-user"],
-    [["freeze"], "unlock, token, list or create-user"],
+    [[], "unlock, token, revoke, list or create-user"],
+    [["freeze"], "unlock, token, revoke, list or create-user"],
     [["unlock"], "id"],
     [["unlock", "a", "b"], "id"],
     [["unlock", "a b"], "id"],
@@ -206,6 +247,8 @@ describe("userlock admin refuses", () => {
     [["create-user", "x".repeat(201)], "id"],
     [["token", "--subject", "a b"], "--subject"],
     [["token", "--expires", "soon"], "--expires"],
+    [["revoke"], "id"],
+    [["revoke", "a", "b"], "id"],
     [["list"], "--locked"],
   ])("%j, and does not open the store", async (args, says) => {
     const done: string[] = [];

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../support/access.ts";
 import { type Door, openDoors } from "../support/doors.ts";
 import { addUser, asOwner, CHEAP_HASHES, outcomeOf } from "../support/logins.ts";
 import { ADMIN_TOKEN, startServer } from "../support/server-process.ts";
 
+const { revokeToken } = AccessService.method;
 const { getUser, lockUser, unlockUser, deactivateUser, activateUser, deleteUser } = UserService.method;
 
 /** A server for as long as the work takes. */
@@ -56,6 +58,7 @@ describe("the last user who holds INSTANCE_OWNER", () => {
   test("two owners locked at once, by 20 callers: one of them stays", async () => {
     await withServer(async (door, url) => {
       const make = tokenMaker(url, ADMIN_TOKEN);
+      let before: { id: string }[] = [];
       for (let round = 0; round < 10; round++) {
         const pair = [`one-${round}`, `two-${round}`];
         const made = await Promise.all(
@@ -64,14 +67,33 @@ describe("the last user who holds INSTANCE_OWNER", () => {
             return make.create(id, ["INSTANCE_OWNER"]);
           }),
         );
+        await Promise.all(before.map(({ id }) => make.revoke(id)));
+        before = made;
         const outcomes = await Promise.all(
           Array.from({ length: 20 }, async (_, index) =>
             outcomeOf(await door.call(lockUser, { id: pair[index % 2] as string }, asOwner)),
           ),
         );
         expect(outcomes.filter((outcome) => outcome === "OK")).toHaveLength(1);
-        await Promise.all(made.map(({ id }) => make.revoke(id)));
       }
+    });
+  });
+
+  test("does not lose the last token for it", async () => {
+    await withServer(async (door, url) => {
+      const make = tokenMaker(url, ADMIN_TOKEN);
+      for (const id of ["boss", "deputy"]) await addUser(door, { id });
+      const revoke = async (tokenId: string) => outcomeOf(await door.call(revokeToken, { tokenId }, asOwner));
+      // The first token is that of no user, and the last one of all.
+      expect(await revoke("admin")).toBe("FAILED_PRECONDITION LAST_OWNER");
+      const first = await make.create("boss", ["INSTANCE_OWNER"]);
+      expect(await revoke(first.id)).toBe("FAILED_PRECONDITION LAST_OWNER");
+      const second = await make.create("boss", ["INSTANCE_OWNER"]);
+      expect(await revoke(first.id)).toBe("OK");
+      expect(await revoke(second.id)).toBe("FAILED_PRECONDITION LAST_OWNER");
+      await make.create("deputy", ["INSTANCE_OWNER"]);
+      expect(await revoke(second.id)).toBe("OK");
+      expect(await revoke("admin")).toBe("OK");
     });
   });
 });

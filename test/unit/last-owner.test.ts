@@ -1,4 +1,4 @@
-import { createOtherOwner, tokenOf } from "../../src/app/last-owner.ts";
+import { createOtherOwner, createOtherOwnerToken, tokenOf } from "../../src/app/last-owner.ts";
 import type { Grant } from "../../src/domain/access.ts";
 import { accessToken } from "../../src/domain/token.ts";
 import { type UserCommand, user } from "../../src/domain/user.ts";
@@ -30,6 +30,7 @@ async function open(file = ":memory:") {
 function ownersIn(store: EventStore) {
   const users = usersIn(store, clock);
   const otherOwner = createOtherOwner({ store, clock });
+  const otherOwnerToken = createOtherOwnerToken({ store, clock });
   let tokens = 0;
   return {
     ...users,
@@ -46,6 +47,18 @@ function ownersIn(store: EventStore) {
     },
     revoke: (id: string) =>
       users.execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, callerOf("operator")),
+    /** What came of a revocation that asks for another owner. */
+    revokeByCall: (id: string) =>
+      users
+        .execute(
+          accessToken,
+          { id, command: { type: "revoke" }, permission: "access.write", guard: { ask: () => otherOwnerToken(id) } },
+          callerOf("operator"),
+        )
+        .then(
+          () => "done",
+          (error) => error.reason as string,
+        ),
     /** What came of the change: "done", or the reason of the refusal. */
     change: (id: string, command: UserCommand, by = "operator") =>
       users
@@ -219,6 +232,80 @@ describe("the last owner", () => {
     expect(await owners.change("ann", LOCK)).toBe(DONE);
     expect(await owners.change("bob", LOCK)).toBe(LAST);
   });
+});
+
+/** Ann and Bob are users. What is given besides Ann's token, and what comes of it that this one is revoked. */
+const REVOCATIONS: [name: string, grant: Grant, given: (owners: Owners) => Promise<unknown>, outcome: string][] = [
+  ["beside which there is none", OWNER, async () => {}, LAST],
+  ["for another role", { role: "INSTANCE_VIEWER" }, async () => {}, DONE],
+  ["beside which its holder has another", OWNER, ({ give }) => give("ann", [OWNER]), DONE],
+  ["beside which its holder has one for another role", OWNER, ({ give }) => give("ann", [{ role: "GATEWAY" }]), LAST],
+  [
+    "beside which its holder has one that has ended",
+    OWNER,
+    ({ give }) => give("ann", [OWNER], { expires: timeAt(10) }),
+    LAST,
+  ],
+  ["beside which another user has one", OWNER, ({ give }) => give("bob", [OWNER]), DONE],
+  [
+    "beside which another user has one and cannot act",
+    OWNER,
+    async ({ give, change }) => {
+      await give("bob", [OWNER]);
+      await change("bob", LOCK);
+    },
+    LAST,
+  ],
+  ["beside which a program has one", OWNER, ({ give }) => give("a program", [OWNER]), LAST],
+  [
+    "whose holder cannot act anyway",
+    OWNER,
+    async ({ give, change, revoke }) => {
+      const ofBob = await give("bob", [OWNER]);
+      await change("ann", LOCK);
+      await revoke(ofBob);
+    },
+    DONE,
+  ],
+];
+
+describe("the last owner's token", () => {
+  test.each(REVOCATIONS)("a revocation of one %s", async (_, grant, given, outcome) => {
+    const owners = ownersIn(await open());
+    for (const id of ["ann", "bob"]) await owners.add(id);
+    const token = await owners.give("ann", [grant]);
+    await given(owners);
+    clock.set(timeAt(10));
+    expect(await owners.revokeByCall(token)).toBe(outcome);
+  });
+
+  test("of a holder who is no user rests on a user's, or on another such one's", async () => {
+    const owners = ownersIn(await open());
+    const first = await owners.give("a program", [OWNER]);
+    expect(await owners.revokeByCall(first)).toBe(LAST);
+    const second = await owners.give("another program", [OWNER]);
+    expect(await owners.revokeByCall(first)).toBe(DONE);
+    await owners.add("ann");
+    const ofAnn = await owners.give("ann", [OWNER]);
+    expect(await owners.revokeByCall(second)).toBe(DONE);
+    expect(await owners.revokeByCall(ofAnn)).toBe(LAST);
+  });
+
+  test.each(["tokens", "token and user"])(
+    "of two owners taken out of the way at once, by their %s, one stays",
+    async (how) => {
+      const owners = ownersIn(await open());
+      for (let round = 0; round < 20; round++) {
+        const [ann, bob] = [`ann ${round}`, `bob ${round}`];
+        for (const id of [ann, bob]) await owners.add(id);
+        const [ofAnn, ofBob] = [await owners.give(ann, [OWNER]), await owners.give(bob, [OWNER])];
+        const other = how === "tokens" ? owners.revokeByCall(ofBob) : owners.change(bob, LOCK);
+        const outcomes = await Promise.all([owners.revokeByCall(ofAnn), other]);
+        expect(outcomes.sort()).toEqual([LAST, DONE].sort());
+        for (const token of [ofAnn, ofBob]) await owners.revoke(token).catch(() => {});
+      }
+    },
+  );
 });
 
 const WAYS = [LOCK, DEACTIVATE, DELETE];

@@ -59,11 +59,28 @@ test.each([
   ["another key", { idempotencyKey: "another" }],
   ["another subject", { principal: { subject: "another", tokenId: "t1", grants: [] } }],
   ["another token", { principal: { subject: "operator", tokenId: "t2", grants: [] } }],
-  ["no token of userlock's", { principal: { subject: "operator", grants: [] } }],
+  ["a JWT", { principal: { subject: "operator", grants: [] } }],
+  ["a session", { principal: { subject: "operator", session: { id: "t1", epoch: 0 }, grants: [] } }],
   ["a subject and a key that run together alike", { principal: { subject: "operatort1", tokenId: "", grants: [] } }],
 ])("with %s it is another call", async (_, more) => {
   await callOf().keep(Buffer.from("done"));
   expect(await callOf(more).find()).toBeUndefined();
+});
+
+const OF_ONE_SUBJECT = [
+  ["a JWT", {}],
+  ["a session", { session: { id: "s1", epoch: 0 } }],
+  ["another session", { session: { id: "s2", epoch: 0 } }],
+  ["a token", { tokenId: "s1" }],
+] as const;
+
+test.each(OF_ONE_SUBJECT)("of one subject %s has receipts of its own", async (means, presented) => {
+  const principal = { subject: "operator", grants: [] };
+  await callOf({ principal: { ...principal, ...presented } }).keep(Buffer.from("done"));
+  for (const [other, otherPresented] of OF_ONE_SUBJECT) {
+    const found = await callOf({ principal: { ...principal, ...otherPresented } }).find();
+    expect([other, text(found)]).toEqual([other, other === means ? "done" : undefined]);
+  }
 });
 
 test("a part of a call has answers of its own, for the same request", async () => {
