@@ -273,9 +273,11 @@ describe("whose turn it is to be hashed", () => {
   });
 
   test("tells whether the device is known", async () => {
-    await logIn("right", { deviceToken: keyed.newDeviceToken("ann") });
+    const deviceToken = await newDeviceToken();
+    await logIn("right", { deviceToken });
     expect(lastTurn).toMatchObject({ isKnownDevice: true });
-    await logIn("right", { deviceToken: keyed.newDeviceToken("bob") });
+    await users.do("ann", { type: "end_sessions" });
+    await logIn("right", { deviceToken });
     expect(lastTurn).toMatchObject({ isKnownDevice: false });
   });
 });
