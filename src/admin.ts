@@ -73,7 +73,7 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
     },
     async revokeTokens(subject) {
       for (let revoked = 0; ; ) {
-        const { result } = await search.tokens(principal, { subject, limit: PAGE, offset: 0, descending: false });
+        const { result } = await search.tokens(caller, { subject, limit: PAGE, offset: 0, descending: false });
         if (result.length === 0) return revoked;
         for (const { id } of result) {
           await execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, caller);
