@@ -61,8 +61,11 @@ import { createRestDoor } from "./transport/rest.ts";
 import { createUnaryDoor } from "./transport/unary.ts";
 import { createWebDoor } from "./transport/web.ts";
 
-/** How long an answer about the store's state is good for, milliseconds: many may ask. */
-const READY_MS = 250;
+/**
+ * How long an answer about the store's state is good for, milliseconds: many may ask, and each look writes a little. A
+ * full disk is to be seen within a second.
+ */
+const READY_MS = 900;
 /** Where what must not be in the store goes, if the store is no file beside which it could lie. */
 const DATA_FOLDER = "data";
 /** As many as Node's pool has by itself. */
@@ -167,12 +170,15 @@ export async function start(
     pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
     pipeline.warmUp();
 
-    const isStoreGood = once(READY_MS, () =>
-      store.check().then(
-        () => true,
-        () => false,
-      ),
-    );
+    let wasGood = true;
+    const isStoreGood = once(READY_MS, async () => {
+      const error: unknown = await store.check().catch((cause) => cause);
+      const isGood = error === undefined;
+      if (wasGood && !isGood && !stop.signal.aborted) log.error({ err: error }, "the store cannot be written");
+      if (isGood && !wasGood) log.info("the store can be written again");
+      wasGood = isGood;
+      return isGood;
+    });
     const isReady = async () => !stop.signal.aborted && (await isStoreGood());
     const health = createHealth({
       isReady,

@@ -50,7 +50,7 @@ export interface EventStore {
   /** Keeps an answer with which no event goes. Resolves with false if there is one under the key already. */
   keep(receipt: Receipt, time: number): Promise<boolean>;
 
-  /** Resolves if the store can be read and written now. */
+  /** Resolves if the store can be written now, and was not found to be damaged. It writes a little, and no event. */
   check(): Promise<void>;
 
   /** Calls the listener after appends. Only a hint to read: calls may be missing, merged or superfluous. */

@@ -106,12 +106,13 @@ export async function openPostgresStore(
     keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
     check: () =>
       ask(async () => {
-        // A connection is only there for a server that takes writes; this one may have become a standby since.
-        const text =
-          "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean) AS takes_writes";
-        const statement = { text, values: [] };
-        const [server] = await reads.ask<{ takes_writes: boolean }>(statement, { within: CHECK_TROUBLE_MS });
-        if (!server?.takes_writes) throw new StoreUnavailable("the server takes no writes");
+        // A receipt that no call can have; each time in the place of what was written before.
+        const text = `
+          INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
+          VALUES ($1, 'userlock: proof of writing', '', '', $2, $3)
+          ON CONFLICT (instance, key) DO UPDATE SET append = excluded.append`;
+        const statement = { text, values: [instance, Number.MAX_SAFE_INTEGER, randomUUID()] };
+        await reads.ask(statement, { within: CHECK_TROUBLE_MS });
       }),
     onAppend(listener) {
       return closing ? () => {} : hints.listen(listener);

@@ -1,7 +1,8 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import type { Owner } from "../domain/access.ts";
 import { toCursor } from "./cursor.ts";
 import type {
@@ -21,6 +22,7 @@ import { prepareAppends } from "./sqlite-append.ts";
 import { type Batch, fromBatch, type RowAnswer } from "./sqlite-batch.ts";
 import { findEvents } from "./sqlite-log.ts";
 import { takePage } from "./sqlite-page.ts";
+import { checkPlace, type Place } from "./sqlite-place.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { path, searchClauses } from "./sqlite-search.ts";
 
@@ -28,6 +30,9 @@ export const IN_MEMORY = ":memory:";
 
 /** How long a connection waits for another process's write, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
+/** What is written to see whether it can be: a receipt that no call can have. */
+const PROOF_KEY = "userlock: proof of writing";
+const PROOF_BYTES = 8_192;
 /** How long a start waits for the other processes that start, milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 
@@ -44,6 +49,8 @@ export interface Database {
   head(): Cursor;
   loadReceipt(key: string, time: number): Receipt | undefined;
   keep(receipt: Receipt, time: number): boolean;
+  /** Writes about as much as a change does, in the place of what it wrote before. */
+  prove(): void;
   /**
    * Moves pages from the WAL into the file, if it has so many; waits for nobody. Returns how many are still to be
    * moved.
@@ -106,11 +113,18 @@ function makeFast(connection: DatabaseSync): void {
 }
 
 /**
- * Opens a connection to a prepared file, or to a new database in memory. What it searches for or reads ends with an
- * error when it `isUnwanted`.
+ * Opens a connection to a prepared file, or to a new database in memory. It makes no file, and throws if the files are
+ * not those of the `place`. What it searches for or reads ends with an error when it `isUnwanted`.
  */
-export function openDatabase(file: string, instance: string, isUnwanted: () => boolean = () => false): Database {
-  const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
+export function openDatabase(
+  file: string,
+  instance: string,
+  { place, isUnwanted = () => false }: { place?: Place; isUnwanted?: () => boolean } = {},
+): Database {
+  const isInPlace = () => place && checkPlace(file, place);
+  isInPlace();
+  const existing = Object.assign(pathToFileURL(resolve(file)), { search: "?mode=rw" });
+  const connection = new DatabaseSync(file === IN_MEMORY ? file : existing, { timeout: BUSY_TIMEOUT_MS });
   if (file === IN_MEMORY) migrate(connection);
   makeDurable(connection);
   makeFast(connection);
@@ -137,6 +151,9 @@ export function openDatabase(file: string, instance: string, isUnwanted: () => b
   for (const statement of [stream, streamByClaim, streamByClaimWith]) statement.setReturnArrays(true);
   const lastPosition = connection.prepare("SELECT max(position) AS position FROM events");
   const receiptAt = connection.prepare("SELECT * FROM receipts WHERE instance = ? AND key = ? AND expires > ?");
+  const proof = connection.prepare(`
+    INSERT INTO receipts (instance, key, fingerprint, answer, expires) VALUES (?, ?, '', randomblob(?), ?)
+    ON CONFLICT (instance, key) DO UPDATE SET answer = excluded.answer`);
   const walState = connection.prepare("PRAGMA wal_checkpoint(NOOP)");
   const moveWal = connection.prepare("PRAGMA wal_checkpoint(PASSIVE)");
   const dataVersion = connection.prepare("PRAGMA data_version");
@@ -159,7 +176,15 @@ export function openDatabase(file: string, instance: string, isUnwanted: () => b
   }
 
   return {
-    appendAll: (batch) => transaction("BEGIN IMMEDIATE", () => fromBatch(batch).map(appender.append)),
+    appendAll: (batch) => {
+      const answers = transaction("BEGIN IMMEDIATE", () => fromBatch(batch).map(appender.append));
+      isInPlace();
+      return answers;
+    },
+    prove: () => {
+      proof.run(instance, PROOF_KEY, PROOF_BYTES, Number.MAX_SAFE_INTEGER);
+      isInPlace();
+    },
     inOneTransaction: (read) => transaction("BEGIN", read),
     load: (kind, id) => toRecord(stream.get(instance, kind, id)),
     loadByClaim: (claim) => toRecord(streamByClaim.get(instance, claim)),
@@ -199,7 +224,11 @@ export function openDatabase(file: string, instance: string, isUnwanted: () => b
       const row = receiptAt.get(instance, key, time);
       return row && toReceipt(row);
     },
-    keep: (receipt, time) => transaction("BEGIN IMMEDIATE", () => appender.keep(receipt, time)),
+    keep: (receipt, time) => {
+      const isKept = transaction("BEGIN IMMEDIATE", () => appender.keep(receipt, time));
+      isInPlace();
+      return isKept;
+    },
     checkpoint: (fromPages) => {
       const pagesToMove = () => {
         const { log, checkpointed } = walState.get() as { log: number; checkpointed: number };

@@ -1,8 +1,9 @@
 import { Worker } from "node:worker_threads";
 import { type EventStore, type Query, type SearchResult, StoreUnavailable } from "./port.ts";
 import type { Batch, RowAnswer } from "./sqlite-batch.ts";
+import type { Place } from "./sqlite-place.ts";
 
-type Method = "appendAll" | "search" | "read" | "keep" | "checkpoint" | "close";
+type Method = "appendAll" | "search" | "read" | "keep" | "prove" | "checkpoint" | "close";
 
 export interface WorkerCall {
   number: number;
@@ -12,7 +13,9 @@ export interface WorkerCall {
   unwanted: Int32Array<SharedArrayBuffer> | undefined;
 }
 
-export type WorkerAnswer = { number: number; result: unknown } | { number: number; error: string };
+export type WorkerAnswer =
+  | { number: number; result: unknown }
+  | { number: number; error: string; errcode: number | undefined };
 
 /**
  * A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. The thread is
@@ -23,6 +26,7 @@ export interface DatabaseThread {
   search(query: Query, signal?: AbortSignal): Promise<SearchResult>;
   read: EventStore["read"];
   keep: EventStore["keep"];
+  prove(): Promise<void>;
   checkpoint(fromPages: number): Promise<number>;
   /** Starts the thread before there is a call. */
   start(): void;
@@ -32,7 +36,7 @@ export interface DatabaseThread {
   close(): Promise<void>;
 }
 
-export function createDatabaseThread(file: string, instance: string): DatabaseThread {
+export function createDatabaseThread(file: string, instance: string, place: Place): DatabaseThread {
   const waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   let worker: Worker | undefined;
   let isClosed = false;
@@ -40,7 +44,7 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
 
   function started(): Worker {
     if (worker) return worker;
-    const mine = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance } });
+    const mine = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance, place } });
     const end = (cause: unknown) => {
       // The end that comes after an error says nothing new, and the next one may have been started.
       if (worker !== mine) return;
@@ -51,7 +55,8 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
     mine.on("message", (answer: WorkerAnswer) => {
       const call = waiting.get(answer.number);
       waiting.delete(answer.number);
-      if ("error" in answer) call?.reject(new StoreUnavailable(answer.error));
+      if ("error" in answer)
+        call?.reject(new StoreUnavailable(Object.assign(new Error(answer.error), { errcode: answer.errcode })));
       else call?.resolve(answer.result as never);
     });
     mine.on("error", end);
@@ -92,6 +97,7 @@ export function createDatabaseThread(file: string, instance: string): DatabaseTh
     search: (query, signal) => callUntil(signal, "search", query),
     read: (query, signal) => callUntil(signal, "read", query),
     keep: (receipt, time) => call("keep", receipt, time),
+    prove: () => call("prove"),
     checkpoint: (fromPages) => call("checkpoint", fromPages),
     start: started,
     load: () => waiting.size,

@@ -1,11 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { openDatabase } from "./sqlite-database.ts";
+import type { Place } from "./sqlite-place.ts";
 import type { WorkerAnswer, WorkerCall } from "./sqlite-thread.ts";
 
-const { file, instance } = workerData as { file: string; instance: string };
+const { file, instance, place } = workerData as { file: string; instance: string; place: Place };
 let current: WorkerCall | undefined;
 const isUnwanted = () => current?.unwanted !== undefined && Atomics.load(current.unwanted, 0) === 1;
-const database = openDatabase(file, instance, isUnwanted);
+const database = openDatabase(file, instance, { place, isUnwanted });
 
 parentPort?.on("message", (call: WorkerCall) => {
   const { number, method, args } = call;
@@ -17,7 +18,8 @@ parentPort?.on("message", (call: WorkerCall) => {
       result: method === "close" ? database.close() : (database[method] as (...args: unknown[]) => unknown)(...args),
     };
   } catch (error) {
-    answer = { number, error: (error as Error).message };
+    const { message, errcode } = error as Error & { errcode?: number };
+    answer = { number, error: message, errcode };
   }
   parentPort?.postMessage(answer);
   if (method === "close") parentPort?.close();

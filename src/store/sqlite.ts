@@ -7,6 +7,7 @@ import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./
 import { createCheckpoints } from "./sqlite-checkpoints.ts";
 import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./sqlite-database.ts";
 import { LOCK_END } from "./sqlite-keys.ts";
+import { createPlaceCheck, placeOf, toDamage } from "./sqlite-place.ts";
 import { type Ask, createReads } from "./sqlite-reads.ts";
 import { createDatabaseThread, createThreads, type DatabaseThread } from "./sqlite-thread.ts";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "./store-limits.ts";
@@ -46,16 +47,18 @@ export async function openSqliteStore(
         search: async (query) => database.search(query),
         read: async (query) => database.read(query),
         keep: async (receipt, time) => database.keep(receipt, time),
+        prove: async () => database.prove(),
         close: async () => {},
       },
-      commitRows,
+      { file, checkPlace: () => {}, commitRows },
     );
   }
   await prepareFile(file);
   const database = openDatabase(file, instance);
-  const writer = createDatabaseThread(file, instance);
+  const place = placeOf(file);
+  const create = () => createDatabaseThread(file, instance, place);
+  const writer = create();
   writer.start();
-  const create = () => createDatabaseThread(file, instance);
   // For rules, behind which changes wait.
   const looker = create();
   const searchers = createThreads(SEARCHES_AT_ONCE, create);
@@ -74,24 +77,40 @@ export async function openSqliteStore(
       search: searchers.search,
       read: readers.read,
       keep: writer.keep,
+      async prove() {
+        await writer.prove();
+        hasCommitted(1);
+      },
       close: async () => {
         await Promise.all([writer, looker, searchers, readers].map((threads) => threads.close()));
       },
     },
-    commitRows,
+    { file, checkPlace: createPlaceCheck(file, place), commitRows },
   );
 }
 
 type SlowPart = Omit<DatabaseThread, "checkpoint" | "start" | "load"> & { lookUp: DatabaseThread["search"] };
 
 /** `slow` does what may take long: where there is a file, in threads. */
-function createStore(database: Database, slow: SlowPart, commitRows: number): EventStore {
+function createStore(
+  database: Database,
+  slow: SlowPart,
+  { file, checkPlace, commitRows }: { file: string; checkPlace: () => void; commitRows: number },
+): EventStore {
   const listeners = new Set<() => void>();
   const together = createReads({ inOneTransaction: database.inOneTransaction, toError: unavailable });
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   let poll: NodeJS.Timeout | undefined;
+  /** That pages of the file are damaged, once that has been seen: it does not get better. */
+  let damage: Error | undefined;
+
+  function unavailable(error: unknown): StoreUnavailable {
+    const found = toDamage(error instanceof StoreUnavailable ? error.cause : error, file);
+    if (found) damage = found;
+    return error instanceof StoreUnavailable && !found ? error : new StoreUnavailable(found ?? error);
+  }
 
   /** Commits what waits, batch after batch, until nothing waits. */
   async function commitWaiting(): Promise<void> {
@@ -158,6 +177,7 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
     if (closing) throw isClosed();
     signal?.throwIfAborted();
     try {
+      checkPlace();
       return await run();
     } catch (error) {
       throw signal?.aborted ? signal.reason : unavailable(error);
@@ -165,7 +185,13 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
   }
 
   /** A look-up, unless the store is closed. */
-  const look: Ask = (text, find) => (closing ? Promise.reject(isClosed()) : together(text, find));
+  const look: Ask = (text, find) => {
+    if (closing) return Promise.reject(isClosed());
+    return together(text, () => {
+      checkPlace();
+      return find();
+    });
+  };
 
   async function close(): Promise<void> {
     clearInterval(poll);
@@ -203,8 +229,8 @@ function createStore(database: Database, slow: SlowPart, commitRows: number): Ev
       }, signal),
     check: () =>
       ask(async () => {
-        database.dataVersion();
-        await slow.appendAll([]);
+        if (damage) throw damage;
+        await slow.prove();
       }),
     onAppend(listener) {
       listeners.add(listener);
@@ -235,8 +261,3 @@ function isByLockEnd({ where, order: { keys, descending }, offset, limit, total 
 }
 
 const isClosed = () => new StoreUnavailable("the store is closed");
-
-function unavailable(error: unknown): StoreUnavailable {
-  if (error instanceof StoreUnavailable) return error;
-  return new StoreUnavailable(error);
-}

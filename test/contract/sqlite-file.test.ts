@@ -12,6 +12,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { placeOf } from "../../src/store/sqlite-place.ts";
 import { createDatabaseThread } from "../../src/store/sqlite-thread.ts";
 import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
 import type { Report } from "../support/report-connections.ts";
@@ -231,7 +232,7 @@ test("a thread that could not open the file is tried again by the next call", as
 
 test("a thread that was closed before its first call takes none", async () => {
   await open();
-  const thread = createDatabaseThread(file, "default");
+  const thread = createDatabaseThread(file, "default", placeOf(file));
   await thread.close();
   await expect(thread.search(ALL)).rejects.toBeInstanceOf(StoreUnavailable);
   await thread.close();
