@@ -21,8 +21,9 @@ export const ERROR_DOMAIN = "userlock";
  * and some take no more than 8 KiB of headers.
  */
 const MAX_VIOLATION_BYTES = 4 * 1024;
-/** Characters of one sentence or field path. */
-const MAX_TEXT = 200;
+/** Characters of one sentence, which may list what is allowed, and of one field path. */
+const MAX_TEXT = 500;
+const MAX_FIELD = 200;
 
 const CODES: Record<ErrorKind, Code> = {
   aborted: Code.ABORTED,
@@ -56,6 +57,11 @@ export class RpcError extends Error {
     this.name = "RpcError";
     this.code = code;
     this.details = details;
+  }
+
+  /** The reason of its ErrorInfo, if it has one. */
+  get reason(): string | undefined {
+    return this.details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
   }
 
   get packedDetails(): Any[] {
@@ -117,7 +123,7 @@ function fitting(violations: readonly FieldViolation[]): BadRequest_FieldViolati
   const fit: BadRequest_FieldViolation[] = [];
   let bytes = 0;
   for (const { field, description } of violations) {
-    const violation = { field: shorten(field), description: shorten(description) };
+    const violation = { field: shorten(field, MAX_FIELD), description: shorten(description) };
     const told = create(BadRequest_FieldViolationSchema, violation);
     bytes += toBinary(BadRequest_FieldViolationSchema, told).byteLength;
     if (bytes > MAX_VIOLATION_BYTES) break;
@@ -127,6 +133,6 @@ function fitting(violations: readonly FieldViolation[]): BadRequest_FieldViolati
 }
 
 /** Half of a surrogate pair, be it the caller's or left by the cut, would fit into no header. */
-function shorten(text: string): string {
-  return (text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`).toWellFormed();
+function shorten(text: string, length = MAX_TEXT): string {
+  return (text.length <= length ? text : `${text.slice(0, length)}…`).toWellFormed();
 }

@@ -7,6 +7,8 @@ import {
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { ListEvents, RecordedEvent } from "../app/events.ts";
 import type { Watch } from "../app/watch.ts";
+import { invalidField } from "../domain/errors.ts";
+import { EVENT_TYPES } from "../domain/event-types.ts";
 import { lockOfEvent, type UserEvent } from "../domain/user-state.ts";
 import { fromOrganization, fromTimestamp, toLock, toOwner, toTimestamp } from "./convert.ts";
 import type { Implementation } from "./invoke.ts";
@@ -31,6 +33,7 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
   return {
     async listEvents(request, caller) {
       const { organization, userIds, types, cursor, limit, oldestFirst, actor, since, before } = request;
+      checkTypes(types);
       const { events, next } = await list(caller, {
         userIds,
         types,
@@ -45,6 +48,7 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
       return { events: events.map(toEvent), ...(next !== undefined && { nextCursor: next }) };
     },
     async watchEvents({ organization, after, userIds, types }, { principal, readmit, signal }, outlet) {
+      checkTypes(types);
       const question = { organization: fromOrganization(organization), after: after || undefined, userIds, types };
       await watch(question, {
         principal,
@@ -55,6 +59,12 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
       });
     },
   };
+}
+
+/** A mistyped type would be an empty page, or a stream without events. */
+function checkTypes(types: readonly string[]): void {
+  const index = types.findIndex((type) => !EVENT_TYPES.includes(type));
+  if (index >= 0) throw invalidField(`types[${index}]`, `must be one of ${EVENT_TYPES.join(", ")}`);
 }
 
 /** Microseconds as every store can compare them: no event is before 1970. */
