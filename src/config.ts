@@ -8,6 +8,8 @@ import type { StoreSettings } from "./store/open.ts";
 
 /** What a cache can address. */
 const MAX_CACHE_BYTES = 4 * 2 ** 30;
+/** 10 years: what begins today ends at a time that every protocol can say. */
+const MAX_DURATION_DAYS = 3_650;
 
 export interface Config {
   host: string;
@@ -136,8 +138,11 @@ export const SETTINGS = {
   },
   USERLOCK_SESSION_LIFETIME: {
     default: "12h",
-    description: "how long a session lives, with a unit of s, m, h or d",
-    problem: (value) => (durationOf(value) ? undefined : "must be a number with a unit, such as 30m, 12h or 7d"),
+    description: "how long a session lives, with a unit of s, m, h or d; at most `3650d`",
+    problem: (value) =>
+      durationOf(value)
+        ? undefined
+        : `must be a number with a unit, such as 30m, 12h or 7d, and at most ${MAX_DURATION_DAYS}d`,
   },
   USERLOCK_DEVICE_LIFETIME: {
     default: "90d",
@@ -272,11 +277,11 @@ export function keyOf(value: string): Uint8Array | undefined {
   return key.byteLength === KEY_BYTES ? key : undefined;
 }
 
-/** Microseconds of a text such as `12h`. */
+/** Microseconds of a text such as `12h`; undefined if it is none, or of more than MAX_DURATION_DAYS. */
 function durationOf(value: string): number | undefined {
-  const [, number, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(value) ?? [];
-  const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""];
-  return seconds && Number(number) * seconds * 1_000_000;
+  const [, number, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(value) ?? [];
+  const seconds = Number(number) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""] ?? Number.NaN);
+  return seconds <= MAX_DURATION_DAYS * 86_400 ? seconds * 1_000_000 : undefined;
 }
 
 /** Bytes of a text such as `64MiB`. */
