@@ -139,15 +139,12 @@ export const SETTINGS = {
   USERLOCK_SESSION_LIFETIME: {
     default: "12h",
     description: "how long a session lives, with a unit of s, m, h or d; at most `3650d`",
-    problem: (value) =>
-      durationOf(value)
-        ? undefined
-        : `must be a number with a unit, such as 30m, 12h or 7d, and at most ${MAX_DURATION_DAYS}d`,
+    problem: durationProblem,
   },
   USERLOCK_DEVICE_LIFETIME: {
     default: "90d",
-    description: "how long a device is known after its last good login, with a unit of s, m, h or d",
-    problem: (value) => (durationOf(value) ? undefined : "must be a number with a unit, such as 12h or 90d"),
+    description: "how long a device is known after its last good login, with a unit of s, m, h or d; at most `3650d`",
+    problem: durationProblem,
   },
   USERLOCK_ARGON2: {
     default: "m=19456,t=2,p=1",
@@ -282,6 +279,11 @@ function durationOf(value: string): number | undefined {
   const [, number, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(value) ?? [];
   const seconds = Number(number) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""] ?? Number.NaN);
   return seconds <= MAX_DURATION_DAYS * 86_400 ? seconds * 1_000_000 : undefined;
+}
+
+function durationProblem(value: string): string | undefined {
+  if (durationOf(value) !== undefined) return undefined;
+  return `must be a number with a unit, such as 30m, 12h or 90d, and at most ${MAX_DURATION_DAYS}d`;
 }
 
 /** Bytes of a text such as `64MiB`. */

@@ -116,11 +116,13 @@ export async function start(
 
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
-    const onError = ({ code, message, cause }: RpcError, method: string, requestId: string) => {
+    const onError = ({ code, reason, message, cause }: RpcError, method: string, requestId: string) => {
       // That keys cannot be fetched is logged where they are fetched: anybody can make such calls.
-      const isTold = cause instanceof DomainError && cause.reason === "KEYS_UNAVAILABLE";
+      const isTold = reason === "KEYS_UNAVAILABLE";
       const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !isTold && !stop.signal.aborted;
-      log[isOurFault ? "error" : "debug"]({ method, requestId, code, err: isOurFault ? cause : undefined }, message);
+      if (isOurFault) log.error({ method, requestId, code, reason, err: cause }, message);
+      // What the caller is told quotes the request, which may have a secret in it, in its path too.
+      else log.debug({ method, requestId, code, reason }, "a call was refused");
     };
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),

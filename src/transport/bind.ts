@@ -2,15 +2,15 @@ import {
   type DescField,
   type DescMessage,
   type DescMethod,
-  fromJson,
   type JsonObject,
   type JsonValue,
   type Message,
   ScalarType,
 } from "@bufbuild/protobuf";
 import { DurationSchema, FieldMaskSchema, isWrapperDesc, TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { type RpcError, refusal } from "../rpc/errors.ts";
+import { refusal } from "../rpc/errors.ts";
 import { type Match, resolveField } from "./http-rule.ts";
+import { invalidField, parseJson, readMessage } from "./json.ts";
 
 /**
  * The request message of a REST call, from its path, its query and its body, as google/api/http.proto says, and in two
@@ -25,6 +25,9 @@ export function bindRequest(match: Match<DescMethod>, query: URLSearchParams, bo
   for (const { fieldPath, value } of variables) place(json, input, fieldPath, decode(value));
   for (const key of new Set(query.keys())) {
     const path = key.split(".");
+    // Proxies and browsers keep the addresses that they see.
+    if (resolveField(input, path)?.proto.options?.debugRedact)
+      throw invalidField(key, "is a secret: send it in the body");
     if (typeof route.body === "object" && resolveField(input, path.slice(0, 1)) === route.body) {
       throw invalidField(key, "belongs in the body");
     }
@@ -32,32 +35,18 @@ export function bindRequest(match: Match<DescMethod>, query: URLSearchParams, bo
     if (values.length === 1) place(json, input, path, values[0] as string);
     else place(json, input, path, values);
   }
-  return readJson(input, json);
+  return readMessage(input, json, { refuseUnknown: true });
 }
 
 function bodyJson(target: DescField | "*" | undefined, body: Uint8Array): JsonObject {
   if (body.byteLength === 0) return {};
   if (target === undefined) throw refusal("INVALID_REQUEST", "The method takes no body: use the query.");
-  let json: JsonValue;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch (error) {
-    throw refusal("INVALID_REQUEST", `The body is not JSON: ${(error as Error).message}`);
-  }
+  const json = parseJson(body);
   if (target !== "*") return { [target.jsonName]: json };
   if (json === null || typeof json !== "object" || Array.isArray(json)) {
     throw refusal("INVALID_REQUEST", "The body must be a JSON object.");
   }
   return json;
-}
-
-function readJson(desc: DescMessage, json: JsonObject): Message {
-  try {
-    return fromJson(desc, json, { ignoreUnknownFields: false });
-  } catch (error) {
-    const message = error instanceof RangeError ? "it is nested too deep" : (error as Error).message;
-    throw refusal("INVALID_REQUEST", `The request cannot be read: ${message}`);
-  }
 }
 
 function decode(value: string): string {
@@ -117,8 +106,4 @@ function toJson(field: DescField, name: string, text: string): JsonValue {
   }
   if (field.scalar === ScalarType.BYTES) return text.replaceAll("-", "+").replaceAll("_", "/");
   return text;
-}
-
-function invalidField(field: string, description: string): RpcError {
-  return refusal("INVALID_REQUEST", `${field}: ${description}`, [{ field, description }]);
 }

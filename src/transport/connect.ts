@@ -20,10 +20,12 @@ import { type Channel, type ChannelLimits, createChannel, type Streamed } from "
 import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf, withCheckedFlags } from "./frames.ts";
+import { parseJson, readMessage } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
+import { decodeText, parseForm } from "./text.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
@@ -57,8 +59,18 @@ const OPTIONS = {
   acceptCompression: [compressionGzip],
   compressMinBytes: COMPRESS_FROM_BYTES,
   readMaxBytes: MAX_MESSAGE_BYTES,
-  jsonOptions: { registry: errorDetails },
 };
+
+/** Connect reads JSON by itself, and lets its text be decoded: that is where it is checked as on the other doors. */
+const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
+  registry: errorDetails,
+  textDecoder: {
+    decode(bytes: Uint8Array) {
+      check?.(bytes);
+      return decodeText(bytes);
+    },
+  },
+});
 
 /** What the caller of an open service is told of an error in it. */
 export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
@@ -72,14 +84,17 @@ export function createConnectDoor(
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
   const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
   for (const method of pipeline.methods) {
-    const options = { readMaxBytes: maxBytesOf(method) };
+    const options = {
+      readMaxBytes: maxBytesOf(method),
+      jsonOptions: jsonOptions((bytes) => readMessage(method.input, parseJson(bytes))),
+    };
     if (method.methodKind === "unary") gated.rpc(method, (request, { values }) => invoke(request, values), options);
     else {
       gated.rpc(method, (request, { values }) => stream(request, values), options);
       streams.set(method, framesOf(method.output));
     }
   }
-  const ungated = createConnectRouter({ ...OPTIONS, requestGate: watchErrors });
+  const ungated = createConnectRouter({ ...OPTIONS, jsonOptions: jsonOptions(), requestGate: watchErrors });
   open(ungated, (error, { signal, values }) => {
     // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
     if (signal.aborted) return ConnectError.from(signal.reason);
@@ -164,16 +179,17 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
     const call = { ...visit.call, timeoutMs };
     if (visit.stream) visit.stream.admitted = await pipeline.admitStream(context.method, call);
     else visit.admitted = await pipeline.admit(context.method, call);
-    checkBase64(context);
+    checkQuery(context);
   } catch (error) {
     throw toConnectError(error);
   }
 }
 
 /** The message of a Connect GET: Connect calls base64 that is none an internal error, which nobody can meet. */
-function checkBase64({ requestMethod, url }: HandlerContext): void {
-  const query = new URL(url).searchParams;
-  if (requestMethod !== "GET" || query.get("base64") !== "1") return;
+function checkQuery({ requestMethod, url }: HandlerContext): void {
+  if (requestMethod !== "GET") return;
+  const query = parseForm(new URL(url).search.slice(1));
+  if (query.get("base64") !== "1") return;
   try {
     base64Decode(query.get("message") ?? "");
   } catch {
@@ -242,7 +258,8 @@ function watchErrors({ signal, values }: HandlerContext): void {
   });
 }
 
-function ownError({ code, rawMessage }: ConnectError, { isRead, method }: Visit): RpcError | undefined {
+function ownError({ code, rawMessage, cause }: ConnectError, { isRead, method }: Visit): RpcError | undefined {
+  if (cause instanceof RpcError) return cause;
   switch (code) {
     case Code.InvalidArgument:
       return refusal("INVALID_REQUEST", rawMessage);

@@ -1,6 +1,7 @@
 import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
+import { fieldNamed } from "./json.ts";
 
 /** How a method is reached over REST: one HttpRule of google/api/http.proto, made ready for matching. */
 export interface Route<Method extends DescMethod = DescMethod> {
@@ -62,7 +63,7 @@ function toRoute<Method extends DescMethod>(method: Method, rule: HttpRule): Rou
  */
 export function resolveField(message: DescMessage, path: readonly string[]): DescField | undefined {
   const [name, ...rest] = path;
-  const field = message.fields.find((candidate) => candidate.name === name || candidate.jsonName === name);
+  const field = fieldNamed(message, name as string);
   if (!field || rest.length === 0) return field;
   return field.fieldKind === "message" ? resolveField(field.message, rest) : undefined;
 }

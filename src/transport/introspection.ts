@@ -12,6 +12,7 @@ import { decompress } from "./encoding.ts";
 import type { Answer, Exchange, Fields } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
 import { HttpRefusal, oauthText, plainAnswer, statusAnswer, statusJson, wrongVerb } from "./status.ts";
+import { decodeText, parseForm } from "./text.ts";
 
 /**
  * Token introspection as other servers of the field do it: a form in, JSON out (RFC 7662). The caller shows a token as
@@ -46,8 +47,8 @@ export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Lim
     const bytes = await readWhole(exchange.content(), MAX_MESSAGE_BYTES, bodyMs);
     const form = new Map<string, string>();
     const names = new Set<string>();
-    const text = Buffer.from(await decompress(bytes, exchange, MAX_MESSAGE_BYTES)).toString();
-    for (const [name, value] of new URLSearchParams(text)) {
+    const text = decodeText(await decompress(bytes, exchange, MAX_MESSAGE_BYTES));
+    for (const [name, value] of parseForm(text)) {
       // RFC 6749, section 3.2, also of parameters that are not known; one without a value counts as left out.
       if (names.has(name)) throw refusal("INVALID_REQUEST", `The form has the parameter "${name}" more than once.`);
       names.add(name);

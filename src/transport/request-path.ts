@@ -24,6 +24,9 @@ const TARGET = /^(?:\/|https?:\/\/|\*$)/i;
  */
 const NOT_IN_AUTHORITY = /[/\\?#@,\s]/;
 
+/** What a URL has only in escapes (RFC 3986, section 2). Node would hand on the bytes of UTF-8 as other characters. */
+const NOT_IN_URL = /[^!-~]/;
+
 /**
  * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is
  * a caller's mistake and nobody else's trouble.
@@ -42,7 +45,7 @@ export function createPathOf(): (
       good = authority;
     }
     if (PLAIN_PATH.test(target)) return { path: target, query: "", href: base + target };
-    if (!TARGET.test(target) || AMBIGUOUS_PATH.test(target)) return undefined;
+    if (!TARGET.test(target) || AMBIGUOUS_PATH.test(target) || NOT_IN_URL.test(target)) return undefined;
     // Origin-form is a path whatever it begins with: against a base, "//x/y" would be the path "/y" of the host "x".
     const url = target.startsWith("/") ? URL.parse(base + target) : URL.parse(target, base);
     return url ? { path: url.pathname, query: url.search.slice(1), href: url.href } : undefined;

@@ -13,6 +13,7 @@ import { createRouter, routesOf } from "./http-rule.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { allowOf, errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "./status.ts";
+import { parseForm } from "./text.ts";
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
@@ -34,7 +35,7 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
     const message = async (): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
       const body = await readBody(exchange, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
-      return bindRequest(match, new URLSearchParams(query), body);
+      return bindRequest(match, parseForm(query), body);
     };
     if (isStreaming(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });

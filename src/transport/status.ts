@@ -16,7 +16,7 @@ export const errorDetails = createRegistry(file_google_rpc_error_details);
 export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fields = {}): Answer {
   const challenge = challengeOf(error);
   const told = { "content-type": "application/json", ...(challenge && { "www-authenticate": challenge }), ...headers };
-  const status = reasonOf(error) === "TOO_LARGE" ? 413 : codeToHttpStatus(error.code as number);
+  const status = error.reason === "TOO_LARGE" ? 413 : codeToHttpStatus(error.code as number);
   return plainAnswer(httpStatus ?? status, told, `${statusJson(error)}\n`);
 }
 
@@ -32,11 +32,6 @@ export class HttpRefusal extends Error {
     this.error = error;
     this.headers = headers;
   }
-}
-
-/** The reason in the error's ErrorInfo. */
-export function reasonOf({ details }: RpcError): string | undefined {
-  return details.map(({ value }) => (value as { reason?: string }).reason).find(Boolean);
 }
 
 /** The google.rpc.Status of an error, in one line. */
@@ -56,10 +51,8 @@ export function allowOf(verbs: readonly string[]): string {
 }
 
 /** The challenge that goes with UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
-export function challengeOf(error: RpcError): string | undefined {
-  const { code, message } = error;
+export function challengeOf({ code, message, reason }: RpcError): string | undefined {
   if (code !== Code.UNAUTHENTICATED) return undefined;
-  const reason = reasonOf(error);
   const realm = `Bearer realm="${ERROR_DOMAIN}"`;
   // What is wrong otherwise is not the token: it is missing, or it is somebody else's password.
   if (!reason?.startsWith("TOKEN_") || reason === "TOKEN_MISSING") return realm;

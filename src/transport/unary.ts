@@ -1,7 +1,7 @@
 /**
  * The hot door. It serves the calls that nearly all calls are: one message in, one out, not compressed, of gRPC,
  * gRPC-Web or Connect. Whatever is unusual about a request is left to Connect's own router, which has the last word on
- * all protocols: this door has no error of its own for what a client sends.
+ * all protocols: this door has no error of its own for what a client sends, but for those of JSON, which both have.
  *
  * Written from
  *   [G] gRPC over HTTP/2: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
@@ -12,7 +12,6 @@ import {
   type DescMessage,
   type DescMethod,
   fromBinary,
-  fromJsonString,
   type Message,
   toBinary,
   toJsonString,
@@ -25,11 +24,13 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+import { RpcError } from "../rpc/errors.ts";
 import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { maxBytesOf, readUpTo, unreadBody } from "./body.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
+import { parseJson, readMessage } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { grpcStatusOf, toConnectError } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
@@ -128,7 +129,8 @@ function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: 
   try {
     const message = protocol.unwrap(content, maxBytes);
     return message && protocol.format.decode(desc, message);
-  } catch {
+  } catch (error) {
+    if (error instanceof RpcError) throw error;
     return undefined;
   }
 }
@@ -137,12 +139,11 @@ async function* whole(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-const text = new TextDecoder();
-const JSON_OPTIONS = { ignoreUnknownFields: true, registry: errorDetails };
+const JSON_OPTIONS = { registry: errorDetails };
 
 const PROTO: Format = { decode: fromBinary, encode: toBinary };
 const JSON_FORMAT: Format = {
-  decode: (desc, bytes) => fromJsonString(desc, text.decode(bytes), JSON_OPTIONS),
+  decode: (desc, bytes) => readMessage(desc, parseJson(bytes)),
   encode: (desc, message) => Buffer.from(toJsonString(desc, message, JSON_OPTIONS)),
 };
 

@@ -274,9 +274,9 @@ describe("an error", () => {
 
   test("does not break the next call of @grpc/grpc-js on the same connection", async () => {
     const door = doors.find(({ name }) => name.startsWith("gRPC,"))!;
-    const { searchUsers } = UserService.method;
-    const filters = Array.from({ length: 20_000 }, () => ({}));
-    const answer = await door.call(searchUsers, { filters }, { token: ADMIN_TOKEN });
+    const { createUser, searchUsers } = UserService.method;
+    const usernames = Array.from({ length: 20_000 }, () => ({}));
+    const answer = await door.call(createUser, { user: { authenticators: { usernames } } }, { token: ADMIN_TOKEN });
     expect(answer).toMatchObject(invalid);
     expect(answer.badRequest?.fieldViolations.length).toBeGreaterThan(10);
     expect(await door.call(searchUsers, {}, { token: ADMIN_TOKEN })).toMatchObject({ code: "OK" });

@@ -210,6 +210,12 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   ListEvents: ["GET", "/events"],
 };
 
+/** The same for callers who prove by a session token that they may: it goes into no query. */
+const PROOF_ROUTES: typeof REST_ROUTES = {
+  GetSession: ["POST", "/sessions/{sessionId}/_get", "*"],
+  DeleteSession: ["POST", "/sessions/{sessionId}/_delete", "*"],
+};
+
 function restDoor(url: string): Door {
   return {
     name: "REST",
@@ -220,7 +226,7 @@ function restDoor(url: string): Door {
         const asked = { method: "POST", headers: headersOf(token, headers), body };
         return (await readRest(method, await fetch(`${url}/oauth/v2/introspect`, asked))) as never;
       }
-      const [verb, template, body] = REST_ROUTES[method.name]!;
+      const [verb, template, body] = (json.sessionToken && PROOF_ROUTES[method.name]) || REST_ROUTES[method.name]!;
       const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const value = String(json[name] ?? "");
         delete json[name];
@@ -251,7 +257,8 @@ function restDoor(url: string): Door {
 async function readRest(method: DescMethodUnary, response: Response): Promise<Answer> {
   const text = await response.text();
   if (response.ok) return success(fromJsonString(method.output, text, { registry }));
-  return failure(fromJson(StatusSchema, JSON.parse(text), { registry }));
+  // Errors of introspection have the fields of OAuth beside.
+  return failure(fromJson(StatusSchema, JSON.parse(text), { registry, ignoreUnknownFields: true }));
 }
 
 function flatten(name: string, value: JsonValue, query: URLSearchParams): void {

@@ -1,4 +1,4 @@
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { fromJson, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import { CreateUserRequestSchema, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -59,6 +59,14 @@ export const WIRES: readonly Wire[] = [
   framed("gRPC", 2, "application/grpc", readGrpc),
   framed("gRPC-Web", 1, "application/grpc-web+proto", readGrpcWeb),
   framed("gRPC-Web text", 1, "application/grpc-web-text+proto", readGrpcWeb),
+];
+
+/** Every protocol that takes JSON. The methods of which `body: "*"` take the same document from all of them. */
+export const JSON_WIRES: readonly Wire[] = [
+  plain("REST", 1, "/resources/v3alpha/users", "application/json", toRestJson, readStatus),
+  plain("Connect JSON", 1, RPC_PATH, "application/json", toRpcJson, readConnect),
+  framed("gRPC+JSON", 2, "application/grpc+json", readGrpc),
+  framed("gRPC-Web+JSON", 1, "application/grpc-web+json", readGrpcWeb),
 ];
 
 function plain(
@@ -137,8 +145,10 @@ export function readGrpcWeb({ status, headers: head, body }: HttpAnswer): Outcom
   const trailers = new Headers(head);
   while (rest.length > 0) {
     const end = 5 + rest.readUInt32BE(1);
-    if (rest[0] === 0x80) {
-      for (const line of rest.subarray(5, end).toString().split("\r\n").filter(Boolean)) {
+    const flag = rest[0] as number;
+    if (flag & 0x80) {
+      const lines = flag & 1 ? gunzipSync(rest.subarray(5, end)) : rest.subarray(5, end);
+      for (const line of lines.toString().split("\r\n").filter(Boolean)) {
         const colon = line.indexOf(":");
         trailers.set(line.slice(0, colon), line.slice(colon + 1).trim());
       }

@@ -25,6 +25,13 @@ describe("the path of a request", () => {
     expect(read(target)).toMatchObject({ path, query });
   });
 
+  test.each(["/ä", "/users?actor=ä", "/users?actor=p\u00c3\u00a4ss", "/a b", "/users?a\u0000", "/users\u007f"])(
+    "%j is none: other characters than those of a URL must be in escapes",
+    (target) => {
+      expect(read(target)).toBeUndefined();
+    },
+  );
+
   test.each(["/\\x/healthz", "/x\\..\\healthz", "/healthz\\", "\\\\x/healthz", "http:\\\\x/healthz", "http://[/"])(
     "%s is none",
     (target) => {

@@ -8,7 +8,7 @@ import type { GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codeg
 import { extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { StringRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { MessageOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/options.proto.
  */
 export const file_userlock_v3alpha_options: GenFile = /*@__PURE__*/
-  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEigQEKDE1ldGhvZFBvbGljeRISCgpwZXJtaXNzaW9uGAEgASgJEhMKC2h0dHBfc3RhdHVzGAIgASgFEhgKEHByb29mX2luX3JlcXVlc3QYAyABKAgSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYBCABKAUSEwoLb3duX3Nlc3Npb24YBSABKAg6WAoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtIcDIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuTWV0aG9kUG9saWN5UgZwb2xpY3k68QEKCmlkZW50aWZpZXISGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtIcDIAEoCEKzAcJIrwEKrAEKEXN0cmluZy5pZGVudGlmaWVyEkZtdXN0IGJlIDEgdG8gMjAwIGNoYXJhY3RlcnMgb2YgQS1aIGEteiAwLTkgLiBfIH4gQCA6IC0gYW5kIG5vdCAuIG9yIC4uGk8hcnVsZSB8fCAodGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOS5ffkA6LV17MSwyMDB9JCcpICYmICEodGhpcyBpbiBbJy4nLCAnLi4nXSkpUgppZGVudGlmaWVyOtIBCgZzZWNyZXQSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtocDIAEoCEKcAcJImAEKlQEKDXN0cmluZy5zZWNyZXQSNm11c3QgYmUgMSB0byAxLDAwMCBjaGFyYWN0ZXJzLCBhbmQgbm9uZSBvZiB0aGVtIFUrMDAwMBpMIXJ1bGUgfHwgKHNpemUodGhpcykgPj0gMSAmJiBzaXplKHRoaXMpIDw9IDEwMDAgJiYgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpKVIGc2VjcmV0OooBCgR0ZXh0EhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLeHAyABKAhCWcJIVgpUCgtzdHJpbmcudGV4dBIibXVzdCBub3QgaGF2ZSB0aGUgY2hhcmFjdGVyIFUrMDAwMBohIXJ1bGUgfHwgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpUgR0ZXh0OpICCgpsb2dpbl9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLWHAyABKAhC1QHCSNEBCs4BChFzdHJpbmcubG9naW5fbmFtZRJabXVzdCBiZSAxIHRvIDIwMCBjaGFyYWN0ZXJzIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzIGFuZCB3aXRob3V0IHdoaXRlIHNwYWNlIGF0IGl0cyBlbmRzGl0hcnVsZSB8fCAoc2l6ZSh0aGlzKSA8PSAyMDAgJiYgdGhpcy5tYXRjaGVzKCdeW15cXHB7Q31cXHB7Wn1dKFteXFxwe0N9XSpbXlxccHtDfVxccHtafV0pPyQnKSlSCWxvZ2luTmFtZQ", [file_buf_validate_validate, file_google_protobuf_descriptor]);
+  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEigQEKDE1ldGhvZFBvbGljeRISCgpwZXJtaXNzaW9uGAEgASgJEhMKC2h0dHBfc3RhdHVzGAIgASgFEhgKEHByb29mX2luX3JlcXVlc3QYAyABKAgSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYBCABKAUSEwoLb3duX3Nlc3Npb24YBSABKAg6WAoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtIcDIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuTWV0aG9kUG9saWN5UgZwb2xpY3k6VQoVcmVmdXNlX3Vua25vd25fZmllbGRzEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLSHAyABKAhSE3JlZnVzZVVua25vd25GaWVsZHM68QEKCmlkZW50aWZpZXISGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtIcDIAEoCEKzAcJIrwEKrAEKEXN0cmluZy5pZGVudGlmaWVyEkZtdXN0IGJlIDEgdG8gMjAwIGNoYXJhY3RlcnMgb2YgQS1aIGEteiAwLTkgLiBfIH4gQCA6IC0gYW5kIG5vdCAuIG9yIC4uGk8hcnVsZSB8fCAodGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOS5ffkA6LV17MSwyMDB9JCcpICYmICEodGhpcyBpbiBbJy4nLCAnLi4nXSkpUgppZGVudGlmaWVyOtIBCgZzZWNyZXQSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtocDIAEoCEKcAcJImAEKlQEKDXN0cmluZy5zZWNyZXQSNm11c3QgYmUgMSB0byAxLDAwMCBjaGFyYWN0ZXJzLCBhbmQgbm9uZSBvZiB0aGVtIFUrMDAwMBpMIXJ1bGUgfHwgKHNpemUodGhpcykgPj0gMSAmJiBzaXplKHRoaXMpIDw9IDEwMDAgJiYgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpKVIGc2VjcmV0OooBCgR0ZXh0EhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLeHAyABKAhCWcJIVgpUCgtzdHJpbmcudGV4dBIibXVzdCBub3QgaGF2ZSB0aGUgY2hhcmFjdGVyIFUrMDAwMBohIXJ1bGUgfHwgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpUgR0ZXh0OpICCgpsb2dpbl9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLWHAyABKAhC1QHCSNEBCs4BChFzdHJpbmcubG9naW5fbmFtZRJabXVzdCBiZSAxIHRvIDIwMCBjaGFyYWN0ZXJzIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzIGFuZCB3aXRob3V0IHdoaXRlIHNwYWNlIGF0IGl0cyBlbmRzGl0hcnVsZSB8fCAoc2l6ZSh0aGlzKSA8PSAyMDAgJiYgdGhpcy5tYXRjaGVzKCdeW15cXHB7Q31cXHB7Wn1dKFteXFxwe0N9XSpbXlxccHtDfVxccHtafV0pPyQnKSlSCWxvZ2luTmFtZQ", [file_buf_validate_validate, file_google_protobuf_descriptor]);
 
 /**
  * MethodPolicy says what a method demands of its caller and how REST reports its success.
@@ -77,13 +77,22 @@ export const policy: GenExtension<MethodOptions, MethodPolicy> = /*@__PURE__*/
   extDesc(file_userlock_v3alpha_options, 0);
 
 /**
+ * A request whose JSON must have no fields that it does not know, on any protocol. They are passed over in others, but
+ * a misspelt "dryRun" must not lock.
+ *
+ * @generated from extension: optional bool refuse_unknown_fields = 50100;
+ */
+export const refuse_unknown_fields: GenExtension<MessageOptions, boolean> = /*@__PURE__*/
+  extDesc(file_userlock_v3alpha_options, 1);
+
+/**
  * An identifier: 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : - (RFC 3986 "unreserved" plus "@" and ":", so that
  * it stands in a path without escapes), but not "." or "..", which a path would swallow.
  *
  * @generated from extension: optional bool identifier = 50100;
  */
 export const identifier: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 1);
+  extDesc(file_userlock_v3alpha_options, 2);
 
 /**
  * A secret, such as a password: at least one character, and no more than a hash should be asked to take. None is
@@ -92,7 +101,7 @@ export const identifier: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool secret = 50102;
  */
 export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 2);
+  extDesc(file_userlock_v3alpha_options, 3);
 
 /**
  * Text without U+0000, which not every store can keep.
@@ -100,7 +109,7 @@ export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool text = 50103;
  */
 export const text: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 3);
+  extDesc(file_userlock_v3alpha_options, 4);
 
 /**
  * A user name: no control characters, and no white space at either end.
@@ -108,5 +117,5 @@ export const text: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool login_name = 50101;
  */
 export const login_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 4);
+  extDesc(file_userlock_v3alpha_options, 5);
 
