@@ -41,7 +41,13 @@ describe.each([1, 2] as const)("over HTTP/%i", (version) => {
 
   test.each<[string, object, Record<string, string>]>([
     ["asked for if its sender is let in", { isAsked: true, answer: { status: 200 } }, bearer(ADMIN_TOKEN)],
-    ["not asked for if he is not", { isAsked: false, answer: { status: 401 } }, {}],
+    ["asked for if its sender may name himself in it", { isAsked: true, answer: { status: 401 } }, {}],
+    ["not asked for if its bearer is not let in", { isAsked: false, answer: { status: 401 } }, bearer("nobody")],
+    [
+      "not asked for if its client is not let in",
+      { isAsked: false, answer: { status: 401 } },
+      { authorization: "Basic YTpi" },
+    ],
   ])("a form with a token to look at is %s", async (_what, expected, authorization) => {
     const headers = { "content-type": "application/x-www-form-urlencoded", ...authorization };
     const form = { version, path: "/oauth/v2/introspect", headers, body: Buffer.from("token=none") };

@@ -128,6 +128,12 @@ const CASES: [what: string, of: (key: string) => Case][] = [
   ["a large user, to who takes gzip", () => ({ ...LARGE, headers: gzipAccepted("gzip") })],
   ["a large user, to who takes gzip among others", () => ({ ...LARGE, headers: gzipAccepted("br, gzip ,identity") })],
   ["a large user, to who takes nothing that is known", () => ({ ...LARGE, headers: gzipAccepted("br") })],
+  ["a large user, to who takes x-gzip", () => ({ ...LARGE, headers: gzipAccepted("X-Gzip;q=0.5") })],
+  [
+    "a large user, to who would rather have no gzip",
+    () => ({ ...LARGE, headers: gzipAccepted("identity, gzip;q=0.5") }),
+  ],
+  ["no compression, said in capitals", () => ({ ...GET, headers: compressed("Identity") })],
   ["a user, to who takes gzip", () => ({ ...GET, headers: gzipAccepted("identity,deflate,gzip") })],
   [
     "a lock",
@@ -236,10 +242,10 @@ describe.each([1, 2] as const)("over HTTP/%i", (version) => {
   test("whatever is sent", async () => {
     const oneOf = (...values: (string | undefined)[]) => fc.constantFrom(...values);
     const header = fc.record({
-      "grpc-encoding": oneOf(undefined, undefined, "identity", "gzip", "br"),
-      "content-encoding": oneOf(undefined, undefined, "identity", "gzip", "br"),
-      "grpc-accept-encoding": oneOf(undefined, "gzip", "identity", "gzip;q=0", ",", ""),
-      "accept-encoding": oneOf(undefined, "gzip", "identity", "gzip, deflate, br", "*"),
+      "grpc-encoding": oneOf(undefined, undefined, "identity", "gzip", "br", "Identity", "X-GZIP", ""),
+      "content-encoding": oneOf(undefined, undefined, "identity", "gzip", "br", "IDENTITY", "x-gzip", ""),
+      "grpc-accept-encoding": oneOf(undefined, "gzip", "identity", "gzip;q=0", "GZIP;q=0.5", ",", ""),
+      "accept-encoding": oneOf(undefined, "gzip", "identity", "gzip, deflate, br", "X-Gzip;q=0.1", "*", "*;q=0", ""),
       "grpc-timeout": oneOf(undefined, undefined, "10S", "10000m", "10", "100000000S", "-1S"),
       "connect-timeout-ms": oneOf(undefined, undefined, "10000", "1e4", "12345678901", "-1"),
       "connect-protocol-version": oneOf(undefined, "1", "2"),
