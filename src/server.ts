@@ -47,6 +47,7 @@ import { createPipeline } from "./rpc/invoke.ts";
 import { createReflection } from "./rpc/reflection.ts";
 import { sessionMethods } from "./rpc/sessions.ts";
 import { settingsMethods } from "./rpc/settings.ts";
+import { createShares } from "./rpc/shares.ts";
 import { userMethods } from "./rpc/users.ts";
 import { createRequestValidator } from "./rpc/validator.ts";
 import { isKept, openStore, placeOf } from "./store/open.ts";
@@ -167,8 +168,9 @@ export async function start(
       if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");
     };
     const tail = createTail({ store, onError: onLogFault, onRead: cache?.outdate });
-    const { watchers: maxWatchers, heartbeatMs } = limits;
-    const watch = createWatch({ store, tail, maxWatchers, heartbeatMs, onError: onLogFault });
+    const shares = createShares(limits);
+    const { heartbeatMs } = limits;
+    const watch = createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault });
     pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
     pipeline.warmUp();
 
@@ -197,10 +199,15 @@ export async function start(
       limits,
       onExchange: createDispatch({
         pipeline,
-        unary: config.unaryDoor ? createUnaryDoor(pipeline, limits) : undefined,
-        connect: createConnectDoor(pipeline, openServices(health, reflect, stop.signal), limits),
-        rest: createRestDoor(pipeline, limits),
-        introspection: createIntrospectionDoor(pipeline, limits),
+        unary: config.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined,
+        connect: createConnectDoor(
+          pipeline,
+          openServices(health, reflect, shares.openStreams, stop.signal),
+          limits,
+          shares,
+        ),
+        rest: createRestDoor(pipeline, limits, shares),
+        introspection: createIntrospectionDoor(pipeline, limits, shares),
         web: createWebDoor(isReady),
         corsOrigins: config.corsOrigins,
         limits,

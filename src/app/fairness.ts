@@ -1,7 +1,7 @@
 import { DomainError } from "../domain/errors.ts";
 
-/** Takes a place for a holder. Returns how to give it back; calling that twice is harmless. */
-export type Quota = (holder: string) => () => void;
+/** Takes places for a holder, one if not said otherwise. Returns how to give them back; calling that twice is harmless. */
+export type Quota = (holder: string, places?: number) => () => void;
 
 /**
  * A number of places that are held for a while, such as open streams: so many in all, and so many for each holder. A
@@ -11,17 +11,17 @@ export type Quota = (holder: string) => () => void;
 export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
   const held = new Map<string, number>();
   let all = 0;
-  return (holder) => {
+  return (holder, places = 1) => {
     const own = held.get(holder) ?? 0;
-    if (all >= total || own >= each) throw new DomainError("TOO_MANY_REQUESTS", full);
-    all++;
-    held.set(holder, own + 1);
+    if (all + places > total || own + places > each) throw new DomainError("TOO_MANY_REQUESTS", full);
+    all += places;
+    held.set(holder, own + places);
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      all--;
-      const left = (held.get(holder) as number) - 1;
+      all -= places;
+      const left = (held.get(holder) as number) - places;
       if (left === 0) held.delete(holder);
       else held.set(holder, left);
     };

@@ -5,7 +5,7 @@ import { accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../store/port.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
-import { createBreather, createFairQueue } from "./fairness.ts";
+import { createBreather, createFairQueue, type Quota } from "./fairness.ts";
 import { type Following, RETRY_MS, type Tail } from "./tail.ts";
 
 /** Events of one read by which a watcher catches up: they are held until he has read them. */
@@ -47,13 +47,12 @@ export type Watch = (question: WatchQuestion, watcher: Watcher) => Promise<never
 export function createWatch(parts: {
   store: EventStore;
   tail: Tail;
-  /** How many may watch at once. */
-  maxWatchers: number;
+  /** How many may watch at once, in all and of one caller. */
+  places: Quota;
   /** Until a watcher is sent a sign of life, and until his right is looked at again, milliseconds. */
   heartbeatMs: number;
   onError(error: unknown): void;
 }): Watch {
-  let open = 0;
   const reads = createFairQueue({ atOnce: MAX_READS });
   const catchingUp: CatchingUp = {
     read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query), signal),
@@ -63,10 +62,7 @@ export function createWatch(parts: {
     const { after } = question;
     if (after !== undefined) await checkPlace(parts.store, after);
     filterOf(watcher.principal, question);
-    if (open >= parts.maxWatchers) {
-      throw new DomainError("TOO_MANY_REQUESTS", "Too many watch already: try another server, or later.");
-    }
-    open++;
+    const leave = parts.places(watcher.principal.subject);
     try {
       const following = await parts.tail.follow();
       try {
@@ -75,7 +71,7 @@ export function createWatch(parts: {
         following.leave();
       }
     } finally {
-      open--;
+      leave();
     }
   };
 }

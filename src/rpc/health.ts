@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type HealthCheckRequest,
@@ -8,7 +7,7 @@ import {
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import { DomainError } from "../domain/errors.ts";
 
-/** How often a watched status is looked at, milliseconds. */
+/** How often the status is looked at while anybody watches it, milliseconds. */
 const WATCH_MS = 500;
 
 type Answer = MessageInitShape<typeof HealthCheckResponseSchema>;
@@ -34,6 +33,7 @@ export function createHealth(parts: {
 }): Health {
   const { isReady, services, stopping } = parts;
   const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
+  const changeOf = createChanges(() => statusOf(""), stopping);
 
   async function statusOf(service: string): Promise<HealthCheckResponse_ServingStatus> {
     if (service !== "" && !services.includes(service)) return SERVICE_UNKNOWN;
@@ -54,17 +54,53 @@ export function createHealth(parts: {
       return { statuses: Object.fromEntries(["", ...services].map((service) => [service, { status }])) };
     },
     async *watch({ service }, gone) {
-      const signal = AbortSignal.any([gone, stopping]);
       let told: HealthCheckResponse_ServingStatus | undefined;
-      while (!signal.aborted) {
+      while (!gone.aborted && !stopping.aborted) {
         const status = await statusOf(service);
         if (status !== told) yield { status };
         told = status;
-        await sleep(WATCH_MS, undefined, { signal }).catch(() => {});
+        await changeOf(status, gone);
       }
       if (!stopping.aborted) return;
       if (told !== NOT_SERVING && told !== SERVICE_UNKNOWN) yield { status: NOT_SERVING };
       throw stopping.reason;
     },
   };
+}
+
+/**
+ * One look at the status for all who watch it. Resolves when it is another one than was told, when the one who waits is
+ * gone, or when the server stops.
+ */
+function createChanges(look: () => Promise<HealthCheckResponse_ServingStatus>, stopping: AbortSignal) {
+  const waiting = new Map<() => void, HealthCheckResponse_ServingStatus>();
+  let clock: NodeJS.Timeout | undefined;
+
+  async function onTick(): Promise<void> {
+    const status = await look();
+    for (const [wake, told] of waiting) {
+      if (told !== status && told !== HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN) wake();
+    }
+  }
+
+  stopping.addEventListener("abort", () => {
+    for (const wake of waiting.keys()) wake();
+  });
+
+  return (told: HealthCheckResponse_ServingStatus, gone: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const wake = () => {
+        waiting.delete(wake);
+        gone.removeEventListener("abort", wake);
+        if (waiting.size === 0) {
+          clearInterval(clock);
+          clock = undefined;
+        }
+        resolve();
+      };
+      waiting.set(wake, told);
+      gone.addEventListener("abort", wake);
+      clock ??= setInterval(onTick, WATCH_MS);
+      if (gone.aborted || stopping.aborted) wake();
+    });
 }

@@ -94,10 +94,15 @@ export type Implementation<Service extends DescService> = {
 export type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
 
 /** An entrance for a method whose caller has been let in. Rejects with an RpcError. */
-export type Admitted = (request: Message) => Promise<Message>;
+export type Admitted = ((request: Message) => Promise<Message>) & Held;
 
 /** The same for a method that answers with a stream: it resolves or rejects when the stream has ended. */
-export type AdmittedStream = (request: Message, outlet: Outlet) => Promise<void>;
+export type AdmittedStream = ((request: Message, outlet: Outlet) => Promise<void>) & Held;
+
+interface Held {
+  /** Whose share the call takes of what all callers have. */
+  holder: string;
+}
 
 /** What every door calls, and the only thing. */
 export interface Pipeline {
@@ -167,7 +172,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     timeoutMs: number | undefined,
     ends: readonly End[],
     run: (entry: Entry, caller: EnteredCaller, request: Message, ...rest: Rest) => Promise<Result>,
-  ): Promise<(request: Message, ...rest: Rest) => Promise<Result>> {
+  ): Promise<((request: Message, ...rest: Rest) => Promise<Result>) & Held> {
     const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     try {
       if (parts.stopping.aborted) throw parts.stopping.reason;
@@ -175,7 +180,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
       const principal = await letIn(entry, call);
       const actor = actorOf(principal, call);
-      return async (request, ...rest) => {
+      const admitted = async (request: Message, ...rest: Rest) => {
         try {
           checkOwn(entry, principal, request);
           checkRequest(parts.validator, method.input, request);
@@ -189,6 +194,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           throw explain(error, call, nameOf(method));
         }
       };
+      return Object.assign(admitted, { holder: principal.subject });
     } catch (error) {
       throw explain(error, call, nameOf(method));
     }

@@ -3,7 +3,9 @@ import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import { oncePer } from "../rpc/once-per.ts";
+import type { Shares } from "../rpc/shares.ts";
 import type { Exchange } from "./exchange.ts";
+import { ENVELOPE_BYTES } from "./frames.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -28,35 +30,118 @@ function late(): RpcError {
   return refusal("DEADLINE_EXCEEDED", "The request did not arrive in time.");
 }
 
+/** The content of a request: what was read of it, and where the rest comes from, if there is more. */
+export interface Incoming {
+  begun: Buffer;
+  rest: (() => Readable) | undefined;
+}
+
+/** A content of which nothing was read yet, or only this; the client is asked for the rest when it is read. */
+export function unread(exchange: Pick<Exchange, "content">, begun: Buffer = Buffer.alloc(0)): Incoming {
+  return { begun, rest: () => exchange.content() };
+}
+
+/** Takes room for so many bytes of a body that is on its way. Returns how to give it back. Throws TOO_MANY_REQUESTS. */
+export type Room = (bytes: number) => () => void;
+
+/** What a request that is on its way takes beside its bytes; one that goes through Connect's router takes more. */
+const CALL_BYTES = 4 * 1024;
+const OPEN_CALL_BYTES = 16 * 1024;
+
+/** The room for one request: of a caller with a token in `bodies`, of one without in `openBodies`. */
+export function roomsOf({ bodies, openBodies }: Pick<Shares, "bodies" | "openBodies">) {
+  return {
+    ofCaller:
+      (holder: string): Room =>
+      (bytes) =>
+        bodies(holder, CALL_BYTES + bytes),
+    open:
+      (holder: string): Room =>
+      (bytes) =>
+        openBodies(holder, OPEN_CALL_BYTES + bytes),
+  };
+}
+
 /**
- * Reads until the end, or until there are more than `limit` bytes: then the rest can still be read. Rejects with
- * DEADLINE_EXCEEDED after `timeoutMs`, or with CANCELLED.
+ * A body as it comes, in one buffer: kept piece by piece, a body in pieces of one byte would take two hundred times its
+ * size. Throws TOO_MANY_REQUESTS if there is no room for it.
+ */
+function createCollector(room: Room) {
+  let buffer = Buffer.alloc(0);
+  let [start, end] = [0, 0];
+  let leave = room(0);
+  return {
+    add(chunk: Uint8Array): void {
+      if (end + chunk.byteLength > buffer.byteLength) {
+        const length = end - start;
+        const needed = length + chunk.byteLength;
+        const grown = Buffer.allocUnsafe(length === 0 ? needed : Math.max(needed, 2 * length));
+        const leaveGrown = room(grown.byteLength);
+        leave();
+        leave = leaveGrown;
+        buffer.copy(grown, 0, start, end);
+        buffer = grown;
+        [start, end] = [0, length];
+      }
+      buffer.set(chunk, end);
+      end += chunk.byteLength;
+    },
+    get length() {
+      return end - start;
+    },
+    get bytes(): Buffer {
+      return buffer.subarray(start, end);
+    },
+    /** Forgets the first bytes. */
+    drop(bytes: number): void {
+      start += bytes;
+      if (start === end) start = end = 0;
+    },
+    leave: () => leave(),
+  };
+}
+
+/** How a body is read. */
+export interface Reading {
+  /** Bytes that it may have. */
+  limit: number;
+  timeoutMs: number;
+  room: Room;
+}
+
+/**
+ * Reads on until the end, or until there are more than `limit` bytes: then the rest can still be read. Rejects with
+ * DEADLINE_EXCEEDED after `timeoutMs`, with TOO_MANY_REQUESTS, or with CANCELLED.
  */
 export function readUpTo(
-  source: Readable,
-  limit: number,
-  timeoutMs: number,
+  { begun, rest }: Incoming,
+  { limit, timeoutMs, room }: Reading,
 ): Promise<{ bytes: Buffer; isWhole: boolean }> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
+    if (!rest || begun.byteLength > limit) return resolve({ bytes: begun, isWhole: begun.byteLength <= limit });
+    const source = rest();
+    const collected = createCollector(room);
     const leave = () => {
+      collected.leave();
       clearTimeout(timer);
       source.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
     };
     const settle = (isWhole: boolean) => {
       leave();
-      resolve({ bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks), isWhole });
+      resolve({ bytes: collected.bytes, isWhole });
     };
-    const fail = (error: RpcError) => {
+    const fail = (error: unknown) => {
       leave();
       source.pause();
       reject(error);
     };
     const onData = (chunk: Buffer) => {
-      chunks.push(chunk);
-      length += chunk.byteLength;
-      if (length <= limit) return;
+      try {
+        collected.add(chunk);
+      } catch (error) {
+        return fail(error);
+      }
+      if (collected.length <= limit) return;
       source.pause();
       settle(false);
     };
@@ -65,6 +150,7 @@ export function readUpTo(
     const onEnd = () => ((source as { aborted?: boolean }).aborted ? onCut() : settle(true));
     // It holds up no stop.
     const timer = setTimeout(() => fail(late()), timeoutMs).unref();
+    if (begun.byteLength > 0) onData(begun);
     // Where there is nothing to read, Node may have told the end before anybody listened.
     if (source.readableEnded) onEnd();
     else if (source.destroyed) onCut();
@@ -72,25 +158,81 @@ export function readUpTo(
   });
 }
 
-/** What is not read yet, behind what is; the client is asked for it when it is. Throws CANCELLED. */
-export async function* unreadBody(
-  exchange: Pick<Exchange, "content">,
-  ...read: Uint8Array[]
+/** All of it. Rejects with TOO_LARGE if it is more than `limit` bytes, or as `readUpTo` does. */
+export async function readWhole(incoming: Incoming, reading: Reading): Promise<Buffer> {
+  const { bytes, isWhole } = await readUpTo(incoming, reading);
+  if (!isWhole) throw tooLarge(reading.limit);
+  return bytes;
+}
+
+/**
+ * The frames of a stream of requests, each in one piece. What is no frame of up to `maxBytes` is handed on as it is, as
+ * the last. Throws DEADLINE_EXCEEDED once the client has sent no whole frame for `idleMs`, and TOO_MANY_REQUESTS for a
+ * client who sends more without waiting for answers.
+ */
+export async function* wholeFrames(
+  { begun, rest }: Incoming,
+  { limit, timeoutMs, room }: Reading,
 ): AsyncGenerator<Uint8Array> {
-  yield* read;
+  const collected = createCollector(room);
+  let end: { error?: unknown } | undefined;
+  let wake = () => {};
+  let timer: NodeJS.Timeout | undefined;
+  const finish = (error?: unknown) => {
+    end ??= error === undefined ? {} : { error };
+    wake();
+  };
+  const onData = (chunk: Buffer) => {
+    // Read on while nobody takes it: what Node keeps of it, it keeps piece by piece.
+    if (end) return;
+    try {
+      collected.add(chunk);
+    } catch (error) {
+      return finish(error);
+    }
+    if (collected.length > 2 * (ENVELOPE_BYTES + limit)) {
+      finish(refusal("TOO_MANY_REQUESTS", "More is asked than is answered: wait for the answers."));
+    }
+    wake();
+  };
+  const onEnd = () => finish();
+  const onCut = () => finish(cutShort());
+  const onIdle = () => finish(refusal("DEADLINE_EXCEEDED", "Nothing was asked on the stream for a while."));
+  if (begun.byteLength > 0) onData(begun);
+  const source = rest?.();
+  source?.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+  if (!source || source.readableEnded) onEnd();
+  else if (source.destroyed) onCut();
   try {
-    // Who destroys the request when it is not read to its end takes the connection from under the answer.
-    yield* exchange.content().iterator({ destroyOnReturn: false });
-  } catch {
-    throw cutShort();
+    for (;;) {
+      const length = frameBytes(collected.bytes);
+      if (length !== undefined && (length > ENVELOPE_BYTES + limit || length <= collected.length)) {
+        clearTimeout(timer);
+        yield Buffer.from(collected.bytes.subarray(0, length));
+        if (length > ENVELOPE_BYTES + limit) return;
+        collected.drop(length);
+        timer = undefined;
+      } else if (end) {
+        if (end.error !== undefined) throw end.error;
+        yield collected.bytes;
+        return;
+      } else {
+        timer ??= setTimeout(onIdle, timeoutMs).unref();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+    source?.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut).resume();
+    collected.leave();
   }
 }
 
-/** All of it. Rejects with TOO_LARGE if it is more than `limit` bytes, with DEADLINE_EXCEEDED, or with CANCELLED. */
-export async function readWhole(source: Readable, limit: number, timeoutMs: number): Promise<Buffer> {
-  const { bytes, isWhole } = await readUpTo(source, limit, timeoutMs);
-  if (!isWhole) throw tooLarge(limit);
-  return bytes;
+/** How long the frame is that the bytes begin with; undefined if they do not say it yet. */
+function frameBytes(bytes: Buffer): number | undefined {
+  return bytes.byteLength < ENVELOPE_BYTES ? undefined : ENVELOPE_BYTES + bytes.readUInt32BE(1);
 }
 
 /** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
@@ -114,36 +256,4 @@ export async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal
     // Not awaited: an iterator that waits for bytes ends only when the connection does.
     void iterator.return?.().catch(() => {});
   }
-}
-
-/** The same bytes, until `milliseconds` have passed since the first was asked for: then it throws DEADLINE_EXCEEDED. */
-export async function* withBodyDeadline(
-  body: AsyncIterable<Uint8Array>,
-  milliseconds: () => number,
-): AsyncGenerator<Uint8Array> {
-  const stop = new AbortController();
-  const onTime = () => stop.abort(late());
-  // It holds up no stop: Connect lets go of a body that has one message too many without a word.
-  const timer = setTimeout(onTime, milliseconds()).unref();
-  try {
-    yield* until(body, stop.signal);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** All bytes. Throws TOO_LARGE as soon as there are more than `limit`; the caller is told of `toldLimit`. */
-export async function readAll(
-  body: AsyncIterable<Uint8Array>,
-  limit = MAX_MESSAGE_BYTES,
-  toldLimit = limit,
-): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.byteLength;
-    if (length > limit) throw tooLarge(toldLimit);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

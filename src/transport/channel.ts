@@ -86,21 +86,35 @@ export async function writeStreamed(
 ): Promise<void> {
   const outflow = createOutflow(exchange.out);
   const chunks = body[Symbol.asyncIterator]();
+  let taking: Promise<void> | undefined;
+
+  /** Resolves when all is taken; cuts a client who takes nothing. */
+  async function taken(): Promise<void> {
+    while (!(await outflow.drained(stallMs))) {
+      // On a connection of HTTP/1.1, who waits in line is not one who takes nothing.
+      if (exchange.isInLine) continue;
+      exchange.cut();
+      break;
+    }
+    taking = undefined;
+  }
+
+  /** Waits where much is unread. Little is watched, too: the next piece of a stream may be far away. */
+  async function write(bytes: Uint8Array): Promise<void> {
+    const isLittle = outflow.write(bytes);
+    if (live) return;
+    taking ??= taken();
+    if (!isLittle) await taking;
+  }
+
   try {
     let chunk = await chunks.next();
     exchange.begin(status, headers, trailers !== undefined);
-    if (!chunk.done) outflow.write(chunk.value);
+    if (!chunk.done) await write(chunk.value);
     live?.channel.open(outflow, live.encode);
     while (!chunk.done) {
       chunk = await chunks.next();
-      if (chunk.done || exchange.isGone) continue;
-      if (outflow.write(chunk.value) || live) continue;
-      while (!(await outflow.drained(stallMs))) {
-        // On a connection of HTTP/1.1, who waits in line is not one who takes nothing.
-        if (exchange.isInLine) continue;
-        exchange.cut();
-        break;
-      }
+      if (!chunk.done && !exchange.isGone) await write(chunk.value);
     }
   } finally {
     void chunks.return?.().catch(() => {});

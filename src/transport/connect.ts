@@ -15,11 +15,22 @@ import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
-import { MAX_MESSAGE_BYTES, maxBytesOf, tooLarge, withBodyDeadline } from "./body.ts";
+import { holderOf, type Shares } from "../rpc/shares.ts";
+import {
+  type Incoming,
+  MAX_MESSAGE_BYTES,
+  maxBytesOf,
+  type Room,
+  readUpTo,
+  roomsOf,
+  tooLarge,
+  wholeFrames,
+} from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
-import { framesOf, withCheckedFlags } from "./frames.ts";
+import { ENVELOPE_BYTES, framesOf, withCheckedFlags } from "./frames.ts";
+import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 import { parseJson, readMessage } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
@@ -31,7 +42,12 @@ import { decodeText, parseForm } from "./text.ts";
 export interface ConnectDoor {
   /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
   find(path: string): UniversalHandler | undefined;
-  serve(handler: UniversalHandler, request: UniversalServerRequest, call: Call): Promise<Streamed>;
+  serve(
+    handler: UniversalHandler,
+    request: Omit<UniversalServerRequest, "body">,
+    incoming: Incoming,
+    call: Call,
+  ): Promise<Streamed>;
   /** What a caller of a path without a handler is told, if he speaks one of the three. */
   refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
 }
@@ -45,8 +61,9 @@ interface Visit {
   stream: { admitted?: AdmittedStream; channel: Channel } | undefined;
   /** Whether the message could be read. */
   isRead: boolean;
-  /** How long the rest of the request may take to arrive, milliseconds. */
+  /** How long the rest of the request may take to arrive, milliseconds, and the room that it takes. */
   bodyMs: number;
+  room: Room;
 }
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
@@ -72,16 +89,23 @@ const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
   },
 });
 
-/** What the caller of an open service is told of an error in it. */
-export type Explain = (error: unknown, context: HandlerContext) => ConnectError;
+/** What an open service needs to know of its calls. */
+export interface OpenCalls {
+  /** What the caller is told of an error in it. */
+  explain(error: unknown, context: HandlerContext): ConnectError;
+  /** Whose share the call takes: nobody knows the caller, so it is the address. */
+  holderOf(context: HandlerContext): string;
+}
 
 /** `open` adds services that anybody may call, such as health. */
 export function createConnectDoor(
   pipeline: Pipeline,
-  open: (router: ConnectRouter, explain: Explain) => void,
-  limits: Pick<Limits, "bodyMs"> & ChannelLimits,
+  open: (router: ConnectRouter, calls: OpenCalls) => void,
+  limits: Pick<Limits, "bodyMs" | "reflectionIdleMs"> & ChannelLimits,
+  shares: Shares,
 ): ConnectDoor {
-  const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, context) });
+  const rooms = roomsOf(shares);
+  const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, rooms, context) });
   const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
   for (const method of pipeline.methods) {
     const options = {
@@ -95,16 +119,49 @@ export function createConnectDoor(
     }
   }
   const ungated = createConnectRouter({ ...OPTIONS, jsonOptions: jsonOptions(), requestGate: watchErrors });
-  open(ungated, (error, { signal, values }) => {
-    // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
-    if (signal.aborted) return ConnectError.from(signal.reason);
-    return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
+  open(ungated, {
+    explain(error, { signal, values }) {
+      // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
+      if (signal.aborted) return ConnectError.from(signal.reason);
+      return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
+    },
+    holderOf: ({ values }) => holderOf(visitOf(values).call.address),
   });
+
+  /** The message of a request, in one piece; the messages of a stream of requests, each in one piece. */
+  async function* messagesOf(incoming: Incoming, isText: boolean, visit: Visit): AsyncGenerator<Uint8Array> {
+    const maxBytes = maxBytesOf(visit.method);
+    const { bodyMs, room } = visit;
+    if (visit.method.methodKind === "bidi_streaming" && !isText) {
+      yield* wholeFrames(incoming, { limit: maxBytes, timeoutMs: limits.reflectionIdleMs, room });
+      return;
+    }
+    const limit = ENVELOPE_BYTES + maxBytes;
+    const reading = { limit: isText ? textBytesOf(limit) : limit, timeoutMs: bodyMs, room };
+    const { bytes, isWhole } = await readUpTo(incoming, reading);
+    if (!isWhole) throw tooLarge(maxBytes);
+    yield isText ? fromText(bytes) : bytes;
+  }
+
+  /** The body of a request as Connect takes it, its errors among it. */
+  async function* requestOf(
+    incoming: Incoming,
+    { isText, isFramed, isCompressed }: { isText: boolean; isFramed: boolean; isCompressed: boolean },
+    visit: Visit,
+  ): AsyncGenerator<Uint8Array> {
+    try {
+      const messages = messagesOf(incoming, isText, visit);
+      yield* isFramed ? withCheckedFlags(messages, isCompressed) : messages;
+    } catch (error) {
+      throw toConnectError(error instanceof RpcError ? error : pipeline.explain(error, visit.call));
+    }
+  }
 
   const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
   return {
     find: (path) => handlers.get(path),
-    async serve(handler, request, call) {
+    async serve(handler, request, incoming, call) {
+      const isText = isGrpcWebText(request.header.get("content-type") ?? undefined);
       const frames = streams.get(handler.method);
       const channel = frames && createChannel(limits);
       const { bodyMs } = limits;
@@ -115,19 +172,22 @@ export function createConnectDoor(
         stream: channel && { channel },
         isRead: false,
         bodyMs,
+        room: rooms.open(holderOf(call.address)),
       };
       const contextValues = createContextValues().set(VISIT, visit);
-      const header = withoutFarDeadline(request.header);
+      const header = withoutFarDeadline(isText ? toBinaryHeader(request.header) : request.header);
       normalizeCodings(header);
       const { coding, told } = rpcCodingOf(header);
-      const bytes = request.body as AsyncIterable<Uint8Array>;
-      const isEndless = handler.method.methodKind === "bidi_streaming";
-      const framed = isFramed(header) ? withCheckedFlags(bytes, coding !== "identity") : bytes;
-      const body = toldInConnect(isEndless ? framed : withBodyDeadline(framed, () => visit.bodyMs));
+      const body = requestOf(
+        incoming,
+        { isText, isFramed: isFramed(header), isCompressed: coding !== "identity" },
+        visit,
+      );
       const response = toStreamed(await handler({ ...request, contextValues, header, body }), told);
-      if (!channel) return response;
       const isJson = /\+json\b/.test(header.get("content-type") ?? "");
-      return { ...response, live: { channel, encode: isJson ? frames.json : frames.proto } };
+      const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
+      const streamed = live ? { ...response, live } : response;
+      return isText ? toTextResponse(streamed) : streamed;
     },
     refuse({ headers }, { path, query }, call) {
       return inProtocolOf(headers, query, () => {
@@ -170,7 +230,7 @@ function withoutFarDeadline(header: Headers): Headers {
   return near;
 }
 
-async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void> {
+async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {
   const visit = visitOf(context.values);
   watchErrors(context);
   const timeoutMs = context.timeoutMs();
@@ -179,6 +239,8 @@ async function admit(pipeline: Pipeline, context: HandlerContext): Promise<void>
     const call = { ...visit.call, timeoutMs };
     if (visit.stream) visit.stream.admitted = await pipeline.admitStream(context.method, call);
     else visit.admitted = await pipeline.admit(context.method, call);
+    const { holder } = (visit.stream?.admitted ?? visit.admitted) as Admitted | AdmittedStream;
+    visit.room = rooms.ofCaller(holder);
     checkQuery(context);
   } catch (error) {
     throw toConnectError(error);
@@ -224,15 +286,6 @@ async function* stream(request: Message, values: ContextValues): AsyncGenerator<
 /** Whether messages stand in frames: in all but Connect's unary calls. */
 function isFramed(header: Headers): boolean {
   return /^application\/(grpc|connect\+)/i.test(header.get("content-type") ?? "");
-}
-
-/** The same bytes; their errors are Connect's. */
-async function* toldInConnect(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw error instanceof RpcError ? toConnectError(error) : error;
-  }
 }
 
 /** In gRPC the fields that tell of an error are there once the body has ended. */

@@ -1,12 +1,11 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
-import { maxBytesOf, unreadBody } from "./body.ts";
+import { type Incoming, unread as unreadContent } from "./body.ts";
 import { type Streamed, writeStreamed } from "./channel.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
 import { type Answer, type Exchange, headerOf } from "./exchange.ts";
-import { isGrpcWebText, toBinaryRequest, toTextResponse } from "./grpc-web-text.ts";
 import type { IntrospectionDoor } from "./introspection.ts";
 import type { Limits } from "./limits.ts";
 import { createPathOf, type RequestPath } from "./request-path.ts";
@@ -102,16 +101,16 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
   ): Promise<Answer | Streamed> | Answer | Streamed {
     const usual = requestPath.query === "" ? doors.unary?.(exchange, requestPath.path, call) : undefined;
     if (usual) {
-      return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer.body)));
+      return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer)));
     }
-    return serve(exchange, requestPath, call, unreadBody(exchange));
+    return serve(exchange, requestPath, call, unreadContent(exchange));
   }
 
   async function serve(
     exchange: Exchange,
     requestPath: RequestPath,
     call: Call,
-    body: AsyncIterable<Uint8Array>,
+    incoming: Incoming,
   ): Promise<Answer | Streamed> {
     const { verb } = exchange;
     const { path, href } = requestPath;
@@ -126,10 +125,8 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     }
     // Without a body: clients of an RPC would look for an error of their protocol in it.
     if (!handler.allowedMethods.includes(verb)) return plainAnswer(405, { allow: allowOf(handler.allowedMethods) }, "");
-    const request = toUniversal(exchange, href, body, call.signal);
-    const response = isGrpcWebText(request)
-      ? toTextResponse(await doors.connect.serve(handler, toBinaryRequest(request, maxBytesOf(handler.method)), call))
-      : await doors.connect.serve(handler, request, call);
+    const request = toUniversal(exchange, href, call.signal);
+    const response = await doors.connect.serve(handler, request, incoming, call);
     if (response.status !== 415) return response;
     const accepted = [...RPC_TYPES.filter((type) => handler.supportedContentType(type)), ...TEXT_TYPES];
     return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");
@@ -150,14 +147,13 @@ const TEXT_TYPES = ["application/grpc-web-text+proto"];
 function toUniversal(
   { httpVersion, verb, headers }: Exchange,
   url: string,
-  body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): UniversalServerRequest {
+): Omit<UniversalServerRequest, "body"> {
   const header = new Headers();
   for (const [name, value] of Object.entries(headers)) {
     if (!name.startsWith(":")) for (const each of [value ?? []].flat()) header.append(name, each);
   }
-  return { httpVersion, method: verb, url, header, body, signal };
+  return { httpVersion, method: verb, url, header, signal };
 }
 
 function requestIdOf({ headers }: Exchange, newId: () => string): string {

@@ -1,29 +1,27 @@
-import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
-import { readAll } from "./body.ts";
 import type { Streamed } from "./channel.ts";
 import { inBase64 } from "./frames.ts";
 
 const TEXT = "application/grpc-web-text";
 const BINARY = "application/grpc-web";
-/** How much longer an enveloped message may be in base64, with room for the padding of the pieces it may come in. */
-const TEXT_FACTOR = 2;
 
-/** Whether the request speaks gRPC-Web in base64, as browsers without binary streams do. */
-export function isGrpcWebText(request: UniversalServerRequest): boolean {
-  return (request.header.get("content-type") ?? "").startsWith(TEXT);
+/** Whether a request with the content type speaks gRPC-Web in base64, as browsers without binary streams do. */
+export function isGrpcWebText(contentType: string | undefined): boolean {
+  return contentType?.startsWith(TEXT) ?? false;
 }
 
 /**
- * The request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). Its message may
- * have `maxBytes`.
+ * The headers of the request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
  */
-export function toBinaryRequest(request: UniversalServerRequest, maxBytes: number): UniversalServerRequest {
-  const header = new Headers(request.header);
-  header.set("content-type", (header.get("content-type") ?? "").replace(TEXT, BINARY));
+export function toBinaryHeader(given: Headers): Headers {
+  const header = new Headers(given);
+  header.set("content-type", (given.get("content-type") ?? "").replace(TEXT, BINARY));
   header.delete("content-length");
-  return { ...request, header, body: decoded(request.body as AsyncIterable<Uint8Array>, maxBytes) };
+  return header;
 }
+
+/** How long so many bytes may be in base64, with the padding of the pieces that they may come in. */
+export const textBytesOf = (bytes: number) => 2 * bytes;
 
 /** The response in base64, each piece for itself, so that nothing waits for the next. */
 export function toTextResponse(response: Streamed): Streamed {
@@ -38,15 +36,19 @@ export function toTextResponse(response: Streamed): Streamed {
   };
 }
 
-async function* decoded(body: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
-  const text = Buffer.from(await readAll(body, TEXT_FACTOR * maxBytes, maxBytes)).toString("latin1");
+/** The bytes of a body in base64. Throws INVALID_REQUEST. */
+export function fromText(body: Buffer): Buffer {
+  const text = body.toString("latin1");
+  const bytes = Buffer.allocUnsafe(Math.ceil(text.length / 4) * 3);
+  let length = 0;
   // A piece ends at its padding; the next one begins behind it.
-  for (const [piece] of text.matchAll(/[^=]+=*/g)) {
+  for (const [piece] of text.matchAll(/[^=]+=*|=/g)) {
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(piece) || piece.length % 4 !== 0) {
       throw refusal("INVALID_REQUEST", "The body is not base64.");
     }
-    yield Buffer.from(piece, "base64");
+    length += bytes.write(piece, length, "base64");
   }
+  return bytes.subarray(0, length);
 }
 
 async function* encoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -7,7 +7,8 @@ import {
 } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { ERROR_DOMAIN, type RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
-import { MAX_MESSAGE_BYTES, readWhole } from "./body.ts";
+import { holderOf, type Shares } from "../rpc/shares.ts";
+import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf, unread } from "./body.ts";
 import { decompress } from "./encoding.ts";
 import type { Answer, Exchange, Fields } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
@@ -30,7 +31,13 @@ interface Client {
   secret: string;
 }
 
-export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): IntrospectionDoor {
+export function createIntrospectionDoor(
+  pipeline: Pipeline,
+  { bodyMs }: Pick<Limits, "bodyMs">,
+  shares: Shares,
+): IntrospectionDoor {
+  const rooms = roomsOf(shares);
+
   async function admit(call: Call, client: Client | undefined): Promise<Admitted> {
     const shown = client ? { ...call, authorization: `Bearer ${client.secret}`, clientId: client.id } : call;
     return pipeline.admit(SessionService.method.introspectToken, shown).catch((error: RpcError) => {
@@ -43,8 +50,8 @@ export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Lim
     });
   }
 
-  async function readForm(exchange: Exchange): Promise<Map<string, string>> {
-    const bytes = await readWhole(exchange.content(), MAX_MESSAGE_BYTES, bodyMs);
+  async function readForm(exchange: Exchange, room: Room): Promise<Map<string, string>> {
+    const bytes = await readWhole(unread(exchange), { limit: MAX_MESSAGE_BYTES, timeoutMs: bodyMs, room });
     const form = new Map<string, string>();
     const names = new Set<string>();
     const text = decodeText(await decompress(bytes, exchange, MAX_MESSAGE_BYTES));
@@ -67,7 +74,8 @@ export function createIntrospectionDoor(pipeline: Pipeline, { bodyMs }: Pick<Lim
       const why = `The body must be a form: send "Content-Type: ${FORM}".`;
       throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: FORM });
     }
-    const form = await readForm(exchange);
+    const room = early ? rooms.ofCaller(early.holder) : rooms.open(holderOf(call.address));
+    const form = await readForm(exchange, room);
     const secret = form.get("client_secret");
     if (early && secret !== undefined) {
       throw refusal("INVALID_REQUEST", "Authenticate by the Authorization header or by client_secret, not by both.");

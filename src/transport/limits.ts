@@ -17,12 +17,26 @@ export interface Limits {
   streams: number;
   /** Until the body of a request is there, once its caller has been let in. */
   bodyMs: number;
+  /**
+   * Bytes of requests that are not there whole, of all callers with a token and of one; and of all without a token and
+   * from one address. Each request counts for some more than it has.
+   */
+  bodyBytes: number;
+  bodyBytesPerCaller: number;
+  openBodyBytes: number;
+  openBodyBytesPerAddress: number;
   /** How long a call may take if its caller sets no deadline, or a later one. */
   callMs: number;
   /** How long calls may go on after the server was told to stop. */
   drainMs: number;
-  /** Streams of events that may be open at once. */
+  /** Streams of events that may be open at once, and of one caller. */
   watchers: number;
+  watchersPerCaller: number;
+  /** Streams of health and reflection, which need no token, that may be open at once, and from one address. */
+  openStreams: number;
+  openStreamsPerAddress: number;
+  /** How long a stream of reflection stays open while nothing is asked on it. */
+  reflectionIdleMs: number;
   /** What one stream may have written that its client has not taken, bytes; and how long he may take nothing of it. */
   watcherBytes: number;
   watcherStallMs: number;
@@ -31,6 +45,8 @@ export interface Limits {
   /** How long an answer, or the end of a stream, waits for a client who does not read. */
   streamEndMs: number;
 }
+
+const MIB = 1024 * 1024;
 
 export const LIMITS: Limits = {
   connections: 10_000,
@@ -42,10 +58,18 @@ export const LIMITS: Limits = {
   headerBytes: 16 * 1024,
   streams: 256,
   bodyMs: 20_000,
+  bodyBytes: 64 * MIB,
+  bodyBytesPerCaller: 32 * MIB,
+  openBodyBytes: 16 * MIB,
+  openBodyBytesPerAddress: 4 * MIB,
   callMs: 30_000,
   drainMs: 10_000,
-  watchers: 2_000,
-  watcherBytes: 1024 * 1024,
+  watchers: 4_000,
+  watchersPerCaller: 1_000,
+  openStreams: 1_000,
+  openStreamsPerAddress: 100,
+  reflectionIdleMs: 30_000,
+  watcherBytes: MIB,
   watcherStallMs: 5_000,
   heartbeatMs: 15_000,
   streamEndMs: 10_000,

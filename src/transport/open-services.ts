@@ -4,27 +4,38 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection as ServerReflectionV1alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import type { Health } from "../rpc/health.ts";
 import type { Reflection } from "../rpc/reflection.ts";
+import type { Quota } from "../rpc/shares.ts";
 import { until } from "./body.ts";
-import type { Explain } from "./connect.ts";
+import type { OpenCalls } from "./connect.ts";
 
 /**
- * Gives Connect's router the services that need no token: health and reflection. Their streams end when `stopping` is
- * aborted, with its reason.
+ * Gives Connect's router the services that need no token: health and reflection. Each of their streams takes one of
+ * `places`; all end when `stopping` is aborted, with its reason.
  */
 export function openServices(
   health: Health,
   reflect: Reflection,
+  places: Quota,
   stopping: AbortSignal,
-): (router: ConnectRouter, explain: Explain) => void {
-  return (router, explain) => {
-    async function* serverReflectionInfo(requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) {
+): (router: ConnectRouter, calls: OpenCalls) => void {
+  return (router, { explain, holderOf }) => {
+    async function* counted<Answer>(context: HandlerContext, answers: () => AsyncIterable<Answer>) {
+      let leave = () => {};
       try {
-        const stop = AbortSignal.any([context.signal, stopping]);
-        for await (const request of until(requests, stop)) yield reflect(request);
+        leave = places(holderOf(context));
+        yield* answers();
+        context.signal.throwIfAborted();
       } catch (error) {
         throw explain(error, context);
+      } finally {
+        leave();
       }
     }
+    async function* reflections(requests: AsyncIterable<Parameters<Reflection>[0]>, { signal }: HandlerContext) {
+      for await (const request of until(requests, AbortSignal.any([signal, stopping]))) yield reflect(request);
+    }
+    const serverReflectionInfo = (requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) =>
+      counted(context, () => reflections(requests, context));
     router.service(HealthService, {
       check: (request, context) =>
         health.check(request).catch((error) => {
@@ -34,14 +45,7 @@ export function openServices(
         health.list().catch((error) => {
           throw explain(error, context);
         }),
-      async *watch(request, context) {
-        try {
-          yield* health.watch(request, context.signal);
-          context.signal.throwIfAborted();
-        } catch (error) {
-          throw explain(error, context);
-        }
-      },
+      watch: (request, context) => counted(context, () => health.watch(request, context.signal)),
     });
     router.service(ServerReflection, { serverReflectionInfo });
     router.service(ServerReflectionV1alpha, {

@@ -1,10 +1,11 @@
 import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { refusal } from "../rpc/errors.ts";
-import type { Call, Pipeline } from "../rpc/invoke.ts";
+import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
+import type { Shares } from "../rpc/shares.ts";
 import { bindRequest } from "./bind.ts";
-import { maxBytesOf, readWhole, tooLarge } from "./body.ts";
+import { maxBytesOf, type Room, readWhole, roomsOf, tooLarge, unread } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "./encoding.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
@@ -19,8 +20,13 @@ import { parseForm } from "./text.ts";
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
 
 /** Throws if a route of a method cannot be served. */
-export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"> & ChannelLimits): RestDoor {
+export function createRestDoor(
+  pipeline: Pipeline,
+  limits: Pick<Limits, "bodyMs"> & ChannelLimits,
+  shares: Shares,
+): RestDoor {
   const { bodyMs } = limits;
+  const rooms = roomsOf(shares);
   const routes = pipeline.methods.flatMap(routesOf);
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
@@ -32,19 +38,20 @@ export function createRestDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs"
     const { method } = match.route;
 
     const timeoutMs = timeoutOf(headers);
-    const message = async (): Promise<Message> => {
+    const message = async ({ holder }: Admitted | AdmittedStream): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
-      const body = await readBody(exchange, maxBytesOf(method), Math.min(timeoutMs ?? bodyMs, bodyMs));
+      const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
+      const body = await readBody(exchange, maxBytesOf(method), patience, rooms.ofCaller(holder));
       return bindRequest(match, parseForm(query), body);
     };
     if (isStreaming(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
-      const asked = await message();
+      const asked = await message(admitted);
       resumeBehind(asked, headers);
       return eventStream(pipeline, admitted, asked, call, limits);
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
-    const response = await admitted(await message());
+    const response = await admitted(await message(admitted));
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
     return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
   }
@@ -80,10 +87,10 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
  * The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than
  * `timeoutMs`.
  */
-async function readBody(exchange: Exchange, limit: number, timeoutMs: number): Promise<Uint8Array> {
+async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Uint8Array> {
   const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(exchange.content(), limit, timeoutMs);
+  const bytes = await readWhole(unread(exchange), { limit, timeoutMs, room });
   if (bytes.byteLength === 0) return bytes;
   const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {

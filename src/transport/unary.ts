@@ -26,7 +26,8 @@ import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import { RpcError } from "../rpc/errors.ts";
 import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
-import { maxBytesOf, readUpTo, unreadBody } from "./body.ts";
+import type { Shares } from "../rpc/shares.ts";
+import { type Incoming, maxBytesOf, readUpTo, roomsOf, unread } from "./body.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
@@ -35,13 +36,8 @@ import type { Limits } from "./limits.ts";
 import { grpcStatusOf, toConnectError } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
 
-/** A request that this door does not serve after all, with its content, read or not. */
-export interface Unusual {
-  body: AsyncIterable<Uint8Array>;
-}
-
-/** Answers a call of the path, or says that it is unusual; undefined if it can be seen to be without reading. */
-export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer | Unusual> | undefined;
+/** Answers a call of the path, or hands on the content of one that is unusual, read or not; undefined if it can be seen to be without reading. */
+export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer | Incoming> | undefined;
 
 /** The flag of a message that is compressed: [G] Compressed-Flag. */
 const COMPRESSED = 1;
@@ -72,7 +68,8 @@ interface Protocol {
   failure(error: ConnectError, gzip: boolean): Answer | Promise<Answer>;
 }
 
-export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">): UnaryDoor {
+export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">, shares: Shares): UnaryDoor {
+  const rooms = roomsOf(shares);
   const methods = new Map<string, { method: DescMethod; maxBytes: number }>();
   for (const method of pipeline.methods) {
     // [G] Path; [C] Procedure-Name.
@@ -85,16 +82,18 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
     call: Call,
     protocol: Protocol,
     { method, maxBytes }: { method: DescMethod; maxBytes: number },
-  ): Promise<Answer | Unusual> {
+  ): Promise<Answer | Incoming> {
     const { format } = protocol;
     const gzip = acceptsGzip(headerOf(exchange.headers, protocol.accepted));
     try {
       const admitted = await pipeline.admit(method, call);
       const patience = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
-      const { bytes, isWhole } = await readUpTo(exchange.content(), protocol.contentBytes(maxBytes), patience);
-      if (!isWhole) return { body: unreadBody(exchange, bytes) };
+      const room = rooms.ofCaller(admitted.holder);
+      const reading = { limit: protocol.contentBytes(maxBytes), timeoutMs: patience, room };
+      const { bytes, isWhole } = await readUpTo(unread(exchange), reading);
+      if (!isWhole) return unread(exchange, bytes);
       const request = read(protocol, method.input, bytes, maxBytes);
-      if (!request) return { body: whole(bytes) };
+      if (!request) return { begun: bytes, rest: undefined };
       const response = await admitted(request);
       return await protocol.success(format.encode(method.output, response), gzip);
     } catch (error) {
@@ -133,10 +132,6 @@ function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: 
     if (error instanceof RpcError) throw error;
     return undefined;
   }
-}
-
-async function* whole(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 const JSON_OPTIONS = { registry: errorDetails };

@@ -23,7 +23,8 @@ let bystander: Bystander;
 let doors: Door[] = [];
 
 beforeAll(async () => {
-  server = await startServer();
+  // A connection's streams, all from one address, are told apart from those of an address.
+  server = await startServer({}, { openStreamsPerAddress: 2 * MAX_STREAMS });
   bystander = await bystanderOf(server.url);
   doors = openDoors(server.url);
 });

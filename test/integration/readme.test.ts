@@ -212,6 +212,8 @@ describe("the tables say what the code does", () => {
 
   test("limits that are set in one place", () => {
     const limits = Object.fromEntries(rows("Limits").map(([what, limit]) => [what, limit]));
+    const counts = (...numbers: number[]) => numbers.map((number) => number.toLocaleString("en")).join("; ");
+    const mebibytes = (...numbers: number[]) => numbers.map((bytes) => `${bytes / 2 ** 20} MiB`).join("; ");
     const kibibytes = (method: DescMethod) => maxBytesOf(method) / 1024;
     expect(limits).toMatchObject({
       "a message, compressed or not": `${kibibytes(UserService.method.lockUser)} KiB`,
@@ -225,7 +227,20 @@ describe("the tables say what the code does", () => {
       "body of a request": `${LIMITS.bodyMs / 1000} s`,
       "idle HTTP/1.1 connection": `${LIMITS.keepAliveMs / 1000} s`,
       "HTTP/2 connection without an open stream": `${LIMITS.sessionIdleMs / 1000} s`,
-      "who watch at once": LIMITS.watchers.toLocaleString("en"),
+      "who watch events at once; of them one caller": counts(LIMITS.watchers, LIMITS.watchersPerCaller),
+      "streams of health and reflection at once; from one address": counts(
+        LIMITS.openStreams,
+        LIMITS.openStreamsPerAddress,
+      ),
+      "a stream of reflection on which nothing is asked": `${LIMITS.reflectionIdleMs / 1000} s`,
+      "requests of callers with a token that are on their way; of one caller": mebibytes(
+        LIMITS.bodyBytes,
+        LIMITS.bodyBytesPerCaller,
+      ),
+      "requests without a token that are on their way; from one address": mebibytes(
+        LIMITS.openBodyBytes,
+        LIMITS.openBodyBytesPerAddress,
+      ),
       "unread of a stream of events; taking nothing of it": `${(LIMITS.watcherBytes / 1024).toLocaleString("en")} KiB; ${LIMITS.watcherStallMs / 1000} s`,
       "a stream of events without a message": `${LIMITS.heartbeatMs / 1000} s`,
       "an answer, or the end of a stream, that its client does not read": `${LIMITS.streamEndMs / 1000} s`,

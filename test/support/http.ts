@@ -107,9 +107,10 @@ export interface RawConnection {
   closed(milliseconds?: number): Promise<Buffer>;
 }
 
-export async function openRaw(url: string): Promise<RawConnection> {
+/** `localAddress` is one of the machine itself. */
+export async function openRaw(url: string, localAddress = "127.0.0.1"): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
-  const socket = tcpConnect({ host: hostname, port: Number(port) });
+  const socket = tcpConnect({ host: hostname, port: Number(port), localAddress });
   const chunks: Buffer[] = [];
   socket.on("data", (chunk) => chunks.push(chunk));
   // A connection that is reset has been closed too.

@@ -1,3 +1,4 @@
+import { createQuota } from "../../src/app/fairness.ts";
 import { createTail } from "../../src/app/tail.ts";
 import { createWatch, type WatchQuestion } from "../../src/app/watch.ts";
 import type { Owner, Principal } from "../../src/domain/access.ts";
@@ -28,13 +29,21 @@ export function watchersOf(
   store: EventStore,
   {
     maxWatchers = 100,
+    maxWatchersEach = maxWatchers,
     heartbeatMs = 60_000,
     pollMs = 5,
     onFault = () => {},
-  }: { maxWatchers?: number; heartbeatMs?: number; pollMs?: number; onFault?(error: unknown): void } = {},
+  }: {
+    maxWatchers?: number;
+    maxWatchersEach?: number;
+    heartbeatMs?: number;
+    pollMs?: number;
+    onFault?(error: unknown): void;
+  } = {},
 ) {
   const tail = createTail({ store, onError: onFault, pollMs });
-  const watch = createWatch({ store, tail, maxWatchers, heartbeatMs, onError: onFault });
+  const places = createQuota({ total: maxWatchers, each: maxWatchersEach, full: "Too many watch." });
+  const watch = createWatch({ store, tail, places, heartbeatMs, onError: onFault });
   return (
     question: Partial<WatchQuestion> = {},
     more: {

@@ -9,6 +9,7 @@ import {
   type WatchEventsResponse,
   WatchEventsResponseSchema,
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
+import { createQuota } from "../../src/app/fairness.ts";
 import { createTail } from "../../src/app/tail.ts";
 import { createWatch } from "../../src/app/watch.ts";
 import { eventMethods } from "../../src/rpc/events.ts";
@@ -194,7 +195,8 @@ test("an event is encoded once for all who watch, however many they are", async 
     throw error;
   };
   const tail = createTail({ store, onError });
-  const watch = createWatch({ store, tail, maxWatchers: WATCHERS, heartbeatMs: 60_000, onError });
+  const places = createQuota({ total: WATCHERS, each: WATCHERS, full: "Too many watch." });
+  const watch = createWatch({ store, tail, places, heartbeatMs: 60_000, onError });
   const { watchEvents } = eventMethods({ list: () => Promise.reject(new Error("not asked")), watch });
   const encodes: Encode[] = [frames.proto, frames.json, inBase64(frames.proto), inBase64(frames.json)];
   const gone = new AbortController();

@@ -6,11 +6,13 @@ import {
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Pipeline } from "../../src/rpc/invoke.ts";
+import { createShares } from "../../src/rpc/shares.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
 import { createRestDoor } from "../../src/transport/rest.ts";
 
 const { watchEvents, listEvents } = EventService.method;
-const doorOf = (...methods: DescMethod[]) => createRestDoor({ methods } as unknown as Pipeline, LIMITS);
+const doorOf = (...methods: DescMethod[]) =>
+  createRestDoor({ methods } as unknown as Pipeline, LIMITS, createShares(LIMITS));
 
 test.each<[string, DescMethod]>([
   ["answers", { ...watchEvents, output: ListEventsResponseSchema }],

@@ -5,7 +5,9 @@ import { GetUserResponseSchema, UserService } from "../../gen/userlock/v3alpha/u
 import { DomainError } from "../../src/domain/errors.ts";
 import { toRpcError } from "../../src/rpc/errors.ts";
 import type { Call, Pipeline } from "../../src/rpc/invoke.ts";
+import { createShares } from "../../src/rpc/shares.ts";
 import type { Exchange } from "../../src/transport/exchange.ts";
+import { LIMITS } from "../../src/transport/limits.ts";
 import { createUnaryDoor } from "../../src/transport/unary.ts";
 
 const PATH = "/userlock.v3alpha.UserService/GetUser";
@@ -18,14 +20,15 @@ function pipelineOf({ isOpen = true } = {}) {
     methods: [UserService.method.getUser, EventService.method.watchEvents],
     async admit() {
       if (!isOpen) throw toRpcError(new DomainError("TOKEN_MISSING", "no token"), "r1");
-      return async (request: Message) => {
+      const admitted = async (request: Message) => {
         seen.push(request);
         return create(GetUserResponseSchema);
       };
+      return Object.assign(admitted, { holder: "anna" });
     },
     explain: (error: unknown) => toRpcError(error, "r1"),
   };
-  return { seen, door: createUnaryDoor(pipeline as unknown as Pipeline, { bodyMs: 1_000 }) };
+  return { seen, door: createUnaryDoor(pipeline as unknown as Pipeline, { bodyMs: 1_000 }, createShares(LIMITS)) };
 }
 
 function exchangeOf(headers: Record<string, string>, bytes: Buffer | undefined, verb = "POST") {
@@ -81,10 +84,9 @@ describe("the door leaves to Connect's router", () => {
   ])("%s, with all that was read", async (_what, content) => {
     const { door, seen } = pipelineOf();
     const answer = await door(exchangeOf({ "content-type": "application/grpc" }, content), PATH, CALL);
-    if (!answer || !("body" in answer) || "status" in answer) throw new Error("it was answered");
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of answer.body) chunks.push(chunk);
-    expect(Buffer.concat(chunks).equals(content)).toBe(true);
+    if (!answer || "status" in answer) throw new Error("it was answered");
+    const rest = answer.rest ? await answer.rest().toArray() : [];
+    expect(Buffer.concat([answer.begun, ...rest]).equals(content)).toBe(true);
     expect(seen).toEqual([]);
   });
 });

@@ -1,0 +1,59 @@
+import { createQuota, type Quota } from "../app/fairness.ts";
+
+export type { Quota } from "../app/fairness.ts";
+
+/** What callers share, each as much as leaves enough for the others. Who brings no token shares with nobody else. */
+export interface Shares {
+  /** Bytes of requests of callers with a token that are not there whole yet. */
+  bodies: Quota;
+  /** The same for services that need no token. */
+  openBodies: Quota;
+  /** Streams of events. */
+  watchers: Quota;
+  /** Streams of the services that need no token: health and reflection. */
+  openStreams: Quota;
+}
+
+/** A limit for one address is `Infinity` where addresses are not told apart. */
+export function createShares(limits: {
+  bodyBytes: number;
+  bodyBytesPerCaller: number;
+  openBodyBytes: number;
+  openBodyBytesPerAddress: number;
+  watchers: number;
+  watchersPerCaller: number;
+  openStreams: number;
+  openStreamsPerAddress: number;
+}): Shares {
+  const onTheirWay = "Too many requests are on their way at once: send fewer at a time, or try again in a moment.";
+  return {
+    bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: onTheirWay }),
+    openBodies: createQuota({ total: limits.openBodyBytes, each: limits.openBodyBytesPerAddress, full: onTheirWay }),
+    watchers: createQuota({
+      total: limits.watchers,
+      each: limits.watchersPerCaller,
+      full: "Too many watch already: close some of your own, try another server, or later.",
+    }),
+    openStreams: createQuota({
+      total: limits.openStreams,
+      each: limits.openStreamsPerAddress,
+      full: "Too many streams of health and reflection are open: close some, or try again later.",
+    }),
+  };
+}
+
+/**
+ * The holder of what a caller without a token takes. One host has a whole network of IPv6 addresses, the first 64 bits
+ * of which are the same (RFC 4291, section 2.5.4).
+ */
+export function holderOf(address: string | undefined): string {
+  if (address === undefined) return "address:";
+  const [ip = ""] = address.split("%");
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
+  if (mapped !== undefined || !ip.includes(":")) return `address:${mapped ?? ip}`;
+  const [head = "", tail] = ip.split("::");
+  const front = head === "" ? [] : head.split(":");
+  const back = tail ? tail.split(":") : [];
+  const groups = [...front, ...Array(Math.max(0, 8 - front.length - back.length)).fill("0"), ...back];
+  return `address:${groups.slice(0, 4).join(":")}::/64`;
+}
