@@ -34,6 +34,8 @@ export interface Config {
   /** Memory for users that were changed of late, bytes; 0: none. */
   cacheBytes: number;
   logLevel: LogLevel;
+  /** Whether others than their owner may have the files beside the store, and the store's own. */
+  allowsInsecureFiles: boolean;
   /** Whether unary calls are served by userlock's own door, or all by Connect's router. */
   unaryDoor: boolean;
 }
@@ -170,6 +172,11 @@ export const SETTINGS = {
     problem: (value) =>
       (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
   },
+  USERLOCK_INSECURE_FILES: {
+    default: "refuse",
+    description: "`allow` starts although others can read or write the database, `instance.key` or `admin.token`",
+    problem: (value) => (["refuse", "allow"].includes(value) ? undefined : "must be refuse or allow"),
+  },
   USERLOCK_UNARY_DOOR: {
     default: "on",
     description:
@@ -252,6 +259,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     deviceLifetime: durationOf(needed("USERLOCK_DEVICE_LIFETIME")) as number,
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
+    allowsInsecureFiles: needed("USERLOCK_INSECURE_FILES") === "allow",
     unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",
   };
 }

@@ -31,7 +31,7 @@ import { createWatch } from "./app/watch.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import { createKeyed, KEY_BYTES } from "./auth/keyed.ts";
 import { createPasswordHasher } from "./auth/password.ts";
-import { readSecret, secretInFile } from "./auth/secret-file.ts";
+import { readSecret, refuseOpenFiles, secretInFile } from "./auth/secret-file.ts";
 import { createAuthenticate, hashSecret, newSecret } from "./auth/token.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, keyOf } from "./config.ts";
@@ -69,6 +69,8 @@ import { createWebDoor } from "./transport/web.ts";
 const READY_MS = 900;
 /** Where what must not be in the store goes, if the store is no file beside which it could lie. */
 const DATA_FOLDER = "data";
+const KEY_FILE = "instance.key";
+const TOKEN_FILE = "admin.token";
 /** As many as Node's pool has by itself. */
 const SPARE_POOL_THREADS = 4;
 
@@ -98,6 +100,11 @@ export async function start(
   const newId = idGenerator(clock);
   const onKeysFault = (error: unknown) => log.error({ err: error }, "the keys of the JWTs' issuer cannot be fetched");
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault));
+  const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
+  if (!config.allowsInsecureFiles && isKept(settings)) {
+    const database = settings.kind === "sqlite" ? ["", "-wal", "-shm"].map((end) => settings.file + end) : [];
+    refuseOpenFiles([...database, join(folder, KEY_FILE), join(folder, TOKEN_FILE)]);
+  }
   const store = await openStore(settings, instance.id, { commitRows });
 
   try {
@@ -105,7 +112,6 @@ export async function start(
     const cache = config.cacheBytes > 0 ? createStateCache({ kind: user.kind, bytes: config.cacheBytes }) : undefined;
     const execute = createExecute({ store, clock, cache });
     const search = createSearch({ store, clock });
-    const folder = settings.kind === "sqlite" ? dirname(settings.file) : DATA_FOLDER;
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
     const tokenFile = await seeToFirstToken({ store, execute, instanceId: instance.id }, config.adminToken, folder);
@@ -250,7 +256,7 @@ export function poolSize({ hashThreads }: Config): number {
 
 /** The key in the file in the folder, which is made if there is none. */
 function keyIn(folder: string): Uint8Array {
-  const keyFile = join(folder, "instance.key");
+  const keyFile = join(folder, KEY_FILE);
   const key = keyOf(secretInFile(keyFile, () => randomBytes(KEY_BYTES).toString("base64")).secret);
   if (!key)
     throw new Error(`${keyFile} is damaged: it must hold ${KEY_BYTES} bytes in base64. Restore it from a backup.`);
@@ -267,7 +273,7 @@ async function seeToFirstToken(
     await ensureFirstToken({ ...parts, hashOfSecret: () => hashSecret(given) });
     return undefined;
   }
-  const file = join(folder, "admin.token");
+  const file = join(folder, TOKEN_FILE);
   let isOurs = false;
   const hashOfSecret = () => {
     const { secret, isNew } = secretInFile(file, newSecret);

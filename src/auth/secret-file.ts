@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -28,5 +28,21 @@ export function readSecret(file: string): string | undefined {
     return readFileSync(file, "utf8").trim();
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Throws, with how to mend it, if one of the files is there and can be read or written by others than its owner: its
+ * group, too. Windows has no such modes.
+ */
+export function refuseOpenFiles(files: readonly string[]): void {
+  if (process.platform === "win32") return;
+  for (const file of files) {
+    const mode = (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
+    if ((mode & 0o077) === 0) continue;
+    throw new Error(
+      `Others can read or write ${file}, whose mode is 0${mode.toString(8)}: run "chmod 600 ${file}", ` +
+        "or allow it with USERLOCK_INSECURE_FILES=allow.",
+    );
   }
 }

@@ -208,13 +208,19 @@ export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"],
   return { ...data, by: data.cause === "manual" ? actor.subject : USERLOCK };
 }
 
-/** Hashes of passwords, right or wrong, are in the state as long as they are needed, and never in the log. */
+/**
+ * Hashes of passwords, right or wrong, and addresses are in the state as long as they are needed, and never in the log,
+ * which outlives the user.
+ */
 export function logged(event: UserEvent): UserEvent {
   switch (event.type) {
-    case "user.created":
-      return event.data.password
-        ? { ...event, data: { ...event.data, password: { ...event.data.password, hash: "" } } }
-        : event;
+    case "user.created": {
+      const { profile, password, ...data } = event.data;
+      const blank = password && { password: { ...password, hash: "" } };
+      return { ...event, data: { ...data, profile: withoutAddresses(profile), ...blank } };
+    }
+    case "user.patched":
+      return { ...event, data: { profile: withoutAddresses(event.data.profile) } };
     case "user.password_changed":
     case "user.password_rehashed":
       return { ...event, data: { ...event.data, hash: "" } } as UserEvent;
@@ -223,6 +229,14 @@ export function logged(event: UserEvent): UserEvent {
     default:
       return event;
   }
+}
+
+function withoutAddresses({ email, phone, ...profile }: Profile): Profile {
+  return {
+    ...profile,
+    ...(email && { email: { ...email, address: "" } }),
+    ...(phone && { phone: { ...phone, number: "" } }),
+  };
 }
 
 /** The claims under which a login name may be held: an organization's own name goes before one of the instance. */

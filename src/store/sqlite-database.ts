@@ -97,7 +97,7 @@ export async function prepareFile(file: string): Promise<void> {
 }
 
 function makeDurable(connection: DatabaseSync): void {
-  connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;");
 }
 
 /**

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { chmodSync } from "node:fs";
 import { DatabaseSync, backup as sqliteBackup } from "node:sqlite";
 import { promisify } from "node:util";
 import { type MessageShape, toJson } from "@bufbuild/protobuf";
@@ -30,6 +31,7 @@ async function sqliteOriginal(): Promise<Original> {
     async backUpAndRestore() {
       const original = new DatabaseSync(folder.file("userlock.db"));
       await sqliteBackup(original, folder.file("copy.db"));
+      chmodSync(folder.file("copy.db"), 0o600);
       original.close();
       return `sqlite:${folder.file("copy.db")}`;
     },

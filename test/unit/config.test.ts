@@ -43,6 +43,7 @@ test("without any setting, the defaults", () => {
     deviceLifetime: 90 * 86_400 * 1_000_000,
     cacheBytes: 64 * 2 ** 20,
     logLevel: "info",
+    allowsInsecureFiles: false,
     unaryDoor: true,
   });
 });
@@ -74,6 +75,7 @@ test("every setting", () => {
       USERLOCK_DEVICE_LIFETIME: "7d",
       USERLOCK_CACHE_BYTES: "2GiB",
       USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_INSECURE_FILES: "allow",
       USERLOCK_UNARY_DOOR: "off",
     }),
   ).toEqual({
@@ -97,6 +99,7 @@ test("every setting", () => {
     deviceLifetime: 7 * 86_400 * 1_000_000,
     cacheBytes: 2 * 2 ** 30,
     logLevel: "debug",
+    allowsInsecureFiles: true,
     unaryDoor: false,
   });
 });
@@ -130,6 +133,8 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_INSECURE_FILES: "refuse" }, []],
+  [{ USERLOCK_INSECURE_FILES: "yes" }, ["USERLOCK_INSECURE_FILES"]],
   [{ USERLOCK_UNARY_DOOR: "on" }, []],
   [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
   [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
