@@ -38,11 +38,20 @@ export function readSecret(file: string): string | undefined {
 export function refuseOpenFiles(files: readonly string[]): void {
   if (process.platform === "win32") return;
   for (const file of files) {
-    const mode = (statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
+    const mode = modeOf(file);
     if ((mode & 0o077) === 0) continue;
     throw new Error(
       `Others can read or write ${file}, whose mode is 0${mode.toString(8)}: run "chmod 600 ${file}", ` +
         "or allow it with USERLOCK_INSECURE_FILES=allow.",
     );
+  }
+}
+
+/** 0 for a file that is not there, or that cannot be looked at: whoever opens it says so. */
+function modeOf(file: string): number {
+  try {
+    return statSync(file).mode & 0o777;
+  } catch {
+    return 0;
   }
 }

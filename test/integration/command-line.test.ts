@@ -162,7 +162,7 @@ test.each<[what: string, environment: () => Record<string, string>]>([
     }),
   ],
 ])("%s stops the start with a sentence and 69", async (_what, environment) => {
-  writeFileSync(folder.file("text.db"), "This is a text, and not a database.".repeat(100));
+  writeFileSync(folder.file("text.db"), "This is a text, and not a database.".repeat(100), { mode: 0o600 });
   const answer = await userlock(["serve"], environment());
   expect(answer).toMatchObject({ code: 69, stdout: "" });
   expect(answer.stderr).toContain("userlock does not start: ");

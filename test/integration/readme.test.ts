@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
@@ -118,6 +118,7 @@ describe("the commands", () => {
       return { code, status, output: stdout + stderr };
     });
     expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);
+    expect((statSync(folder.file("data/copy.db")).mode & 0o777).toString(8)).toBe("600");
     const reasons = outputs.flatMap(({ output }) => output.match(/"reason":"[A-Z_]+"/g) ?? []);
     expect(reasons).toEqual(['"reason":"USER_ALREADY_LOCKED"']);
     expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
