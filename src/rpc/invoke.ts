@@ -30,7 +30,7 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 export interface Call {
   requestId: string;
   authorization: string | undefined;
-  /** What the caller calls himself beside his token: its id or its subject. */
+  /** Client id that the caller gave with the token: must be the id or the subject of the token. */
   clientId?: string;
   /** Network address of the caller. */
   address: string | undefined;

@@ -49,7 +49,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     respond(exchange, requestId, gone.signal)
       .then(async (response) => {
         if (exchange.isHead) {
-          // Over HTTP/2, Node refuses to write the content of an answer to HEAD. A stream that has begun ends.
+          // Over HTTP/2, Node refuses to write the content of an answer to HEAD. The abort ends a stream that has begun.
           exchange.answer({ status: response.status, headers: response.headers });
           gone.abort();
         } else if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
@@ -123,7 +123,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
         doors.rest(exchange, requestPath, call)
       );
     }
-    // Without a body: clients of an RPC would look for an error of their protocol in it.
+    // Without a body, because RPC clients would look for an error of their protocol in it.
     if (!handler.allowedMethods.includes(verb)) return plainAnswer(405, { allow: allowOf(handler.allowedMethods) }, "");
     const request = toUniversal(exchange, href, call.signal);
     const response = await doors.connect.serve(handler, request, incoming, call);

@@ -5,7 +5,7 @@ import { tooLarge } from "./body.ts";
 import { type Exchange, headerOf } from "./exchange.ts";
 import { HttpRefusal } from "./status.ts";
 
-/** Messages shorter than this, in bytes, are not compressed, whoever accepts it. */
+/** Shorter messages, in bytes, are not compressed even for clients that accept it. */
 export const COMPRESS_FROM_BYTES = 1_024;
 
 /** Headers with the coding of a message, and those with the codings that its sender can read, by protocol. */
@@ -29,14 +29,14 @@ export function acceptsGzip(accepted: string | undefined): boolean {
   const weights = new Map<string, number>();
   for (const item of accepted.split(",")) {
     const [name, weight = "1"] = item.split(/[ \t]*;[ \t]*q=/i);
-    // A weight that is none of the grammar's counts as 0: what is not compressed, everybody can read.
+    // An invalid weight counts as 0: every client can read what is not compressed.
     weights.set(codingOf(name), /^(0(\.\d{0,3})?|1(\.0{0,3})?)[ \t]*$/.test(weight) ? Number(weight) : 0);
   }
   const weightOfGzip = weights.get("gzip") ?? weights.get("*") ?? 0;
   return weightOfGzip > 0 && weightOfGzip >= (weights.get("identity") ?? 0);
 }
 
-/** Writes codings in the one way in which Connect's router knows them. */
+/** Rewrites codings to the spelling that Connect's router compares. */
 export function normalizeCodings(header: Headers): void {
   for (const name of CODED) {
     const value = header.get(name);
@@ -49,8 +49,8 @@ export function normalizeCodings(header: Headers): void {
 }
 
 /**
- * The coding of an RPC's messages, and what is said of others to a caller who uses one: gRPC compression.md, "Specific
- * Cases", and Connect's protocol want it beside UNIMPLEMENTED. The header must be normalized.
+ * The coding of an RPC's messages. If it is unknown, also the response header that names the known one, as gRPC's
+ * compression.md and Connect's protocol ask for beside UNIMPLEMENTED. The header must be normalized.
  */
 export function rpcCodingOf(header: Headers): { coding: string; told: Record<string, string> } {
   const type = header.get("content-type")?.toLowerCase() ?? "";

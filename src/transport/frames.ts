@@ -34,9 +34,8 @@ export function envelope(data: Uint8Array, flag = 0): Buffer {
 const COMPRESSED = 1;
 
 /**
- * The same frames of a request, until one has a flag that it must not have. Then it throws INVALID_REQUEST; or, if
- * the message is compressed though its header says that none is, ENCODING_MISSING, with the code that gRPC's
- * compression.md and Connect's protocol want.
+ * The same frames of a request. Throws INVALID_REQUEST at an unknown flag. Throws ENCODING_MISSING at a compressed
+ * message if the headers name no coding: INTERNAL is what gRPC's compression.md and Connect's protocol ask for.
  */
 export async function* withCheckedFlags(
   body: AsyncIterable<Uint8Array>,
@@ -66,6 +65,6 @@ export async function* withCheckedFlags(
 
 function checkFlag(flag: number, isCompressed: boolean): void {
   if (flag === 0 || (flag === COMPRESSED && isCompressed)) return;
-  if (flag !== COMPRESSED) throw refusal("INVALID_REQUEST", `A message has the flag ${flag}, which it must not have.`);
+  if (flag !== COMPRESSED) throw refusal("INVALID_REQUEST", `A message has the unknown flag ${flag}.`);
   throw refusal("ENCODING_MISSING", "A message is compressed, but no header of the request says how.");
 }

@@ -16,8 +16,8 @@ import { HttpRefusal, oauthText, plainAnswer, statusAnswer, statusJson, wrongVer
 import { decodeText, parseForm } from "./text.ts";
 
 /**
- * Token introspection as other servers of the field do it: a form in, JSON out (RFC 7662). The caller shows a token as
- * bearer, or as the secret of a client whose id is the token's id or its subject (RFC 6749, section 2.3.1).
+ * Token introspection: a form in, JSON out (RFC 7662). The caller sends a token as bearer, or as the secret of a client
+ * whose id is the id or the subject of the token (RFC 6749, section 2.3.1).
  */
 export type IntrospectionDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | Answer | undefined;
 
@@ -44,7 +44,7 @@ export function createIntrospectionDoor(
       if (error.code !== Code.UNAUTHENTICATED) throw error;
       if (!shown.authorization) throw new HttpRefusal(401, error, challenge(`Bearer ${REALM}, Basic ${REALM}`));
       if (!client) throw error;
-      // One text for whatever is wrong with a client: nothing tells a wrong id from a wrong secret.
+      // One text for every wrong client: a caller cannot tell a wrong id from a wrong secret.
       const refused = refusal("TOKEN_INVALID", "The client id or the client secret is wrong.");
       throw new HttpRefusal(401, refused, challenge(`Basic ${REALM}`));
     });
@@ -68,7 +68,7 @@ export function createIntrospectionDoor(
     const { authorization } = call;
     const type = exchange.headers["content-type"] ?? "(none)";
     const isForm = type.split(";")[0]?.trim().toLowerCase() === FORM;
-    // Without a header, what lets the caller in may be in the form.
+    // Without the header, the client's id and secret may be in the form.
     const early = authorization || !isForm ? await admit(call, clientInHeader(authorization)) : undefined;
     if (!isForm) {
       const why = `The body must be a form: send "Content-Type: ${FORM}".`;
@@ -97,14 +97,14 @@ export function createIntrospectionDoor(
   };
 }
 
-/** The client of an Authorization header of the scheme Basic; one that is broken has no secret. */
+/** The client in an Authorization header of the scheme Basic; without a secret if the header is broken. */
 function clientInHeader(authorization = ""): Client | undefined {
   const [scheme, base64 = ""] = /^Basic(?: +(.*))?$/i.exec(authorization) ?? [];
   if (scheme === undefined) return undefined;
   const [, id = "", secret = ""] = /^(.*):(.*)$/s.exec(Buffer.from(base64, "base64").toString()) ?? [];
   try {
-    // Both are encoded as in forms (RFC 6749, section 2.3.1). Not all clients do it: a ":" or a "+" that was not encoded
-    // is one of the id or of the secret, for no token has a ":" or a space.
+    // Both are encoded as in forms (RFC 6749, section 2.3.1), which some clients leave out. Tokens contain no ":" and no
+    // space, so the last ":" separates, and a "+" in the secret is itself.
     return { id: decodeURIComponent(id.replaceAll("+", " ")), secret: decodeURIComponent(secret) };
   } catch {
     return { id: "", secret: "" };
@@ -120,7 +120,7 @@ function failure(error: RpcError, status?: number, headers: Fields = {}): Answer
   return plainAnswer(answer.status, answer.headers, `${JSON.stringify(told)}\n`);
 }
 
-/** What RFC 6749 and RFC 6750 call the codes; the others are mistakes in the request. */
+/** Names of the codes in RFC 6749 and RFC 6750. All other codes are `invalid_request`. */
 const ERRORS = new Map<Code, string>([
   [Code.UNAUTHENTICATED, "invalid_client"],
   [Code.PERMISSION_DENIED, "insufficient_scope"],

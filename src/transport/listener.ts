@@ -75,7 +75,7 @@ export async function listen(options: {
       requestTimeout: limits.requestMs,
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
-      // Else Node drops the second of two Host or Authorization lines, of which a proxy may have read the other.
+      // By default Node drops the second of two Host or Authorization lines. A proxy may have read the other one.
       joinDuplicateHeaders: true,
     },
     (request, response) => takeHttp1(request, response, false),

@@ -19,8 +19,7 @@ const AMBIGUOUS_PATH = /^[^?]*\\/;
 const TARGET = /^(?:\/|https?:\/\/|\*$)/i;
 
 /**
- * What ends an authority, or stands before it, within a URL, and would make the Host a part of the path; and what stands
- * between two Hosts.
+ * Characters that would make the Host a part of the path of a URL. Node joins two Host lines by a comma and a space.
  */
 const NOT_IN_AUTHORITY = /[/\\?#@,\s]/;
 

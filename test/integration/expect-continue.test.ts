@@ -41,7 +41,7 @@ describe.each([1, 2] as const)("over HTTP/%i", (version) => {
 
   test.each<[string, object, Record<string, string>]>([
     ["asked for if its sender is let in", { isAsked: true, answer: { status: 200 } }, bearer(ADMIN_TOKEN)],
-    ["asked for if its sender may name himself in it", { isAsked: true, answer: { status: 401 } }, {}],
+    ["asked for if its client may send its secret in it", { isAsked: true, answer: { status: 401 } }, {}],
     ["not asked for if its bearer is not let in", { isAsked: false, answer: { status: 401 } }, bearer("nobody")],
     [
       "not asked for if its client is not let in",

@@ -128,9 +128,9 @@ const CASES: [what: string, of: (key: string) => Case][] = [
   ["a large user, to who takes gzip", () => ({ ...LARGE, headers: gzipAccepted("gzip") })],
   ["a large user, to who takes gzip among others", () => ({ ...LARGE, headers: gzipAccepted("br, gzip ,identity") })],
   ["a large user, to who takes nothing that is known", () => ({ ...LARGE, headers: gzipAccepted("br") })],
-  ["a large user, to who takes x-gzip", () => ({ ...LARGE, headers: gzipAccepted("X-Gzip;q=0.5") })],
+  ["a large user, to a client that accepts x-gzip", () => ({ ...LARGE, headers: gzipAccepted("X-Gzip;q=0.5") })],
   [
-    "a large user, to who would rather have no gzip",
+    "a large user, to a client that prefers identity",
     () => ({ ...LARGE, headers: gzipAccepted("identity, gzip;q=0.5") }),
   ],
   ["no compression, said in capitals", () => ({ ...GET, headers: compressed("Identity") })],

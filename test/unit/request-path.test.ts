@@ -40,7 +40,7 @@ describe("the path of a request", () => {
   );
 
   test.each(["foo:toString", "foo:/healthz", "ftp://x/healthz", "mailto:a@b", "data:,x", "healthz", "?x", "", "**"])(
-    "%s is none, for it begins with none",
+    "'%s' is refused, because it begins with no path",
     (target) => {
       expect(read(target)).toBeUndefined();
     },
