@@ -1,4 +1,4 @@
-import { createQuota, type Quota } from "../app/fairness.ts";
+import { createFairQueue, createQuota, type FairQueue, type Quota } from "../app/fairness.ts";
 
 export type { Quota } from "../app/fairness.ts";
 
@@ -8,6 +8,8 @@ export interface Shares {
   bodies: Quota;
   /** The same for services that need no token. */
   openBodies: Quota;
+  /** The reading of large messages. */
+  decoding: FairQueue;
   /** Streams of events. */
   watchers: Quota;
   /** Streams of the services that need no token: health and reflection. */
@@ -29,6 +31,7 @@ export function createShares(limits: {
   return {
     bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: onTheirWay }),
     openBodies: createQuota({ total: limits.openBodyBytes, each: limits.openBodyBytesPerAddress, full: onTheirWay }),
+    decoding: createFairQueue({ atOnce: 1, waiting: 64, waitingEach: 16, full: onTheirWay }),
     watchers: createQuota({
       total: limits.watchers,
       each: limits.watchersPerCaller,

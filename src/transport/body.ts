@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
@@ -14,6 +15,9 @@ export const MAX_MESSAGE_BYTES = 64 * 1024;
 export const maxBytesOf = oncePer(
   (method: DescMethod): number => getOption(method, policy).maxRequestBytes || MAX_MESSAGE_BYTES,
 );
+
+/** Bytes that a compressed request of the method may have once it is JSON again: as many as it can need. */
+export const maxJsonBytesOf = (method: DescMethod) => Math.max(MAX_MESSAGE_BYTES, maxBytesOf(method) / 2);
 
 /** The error of a request that is larger than it may be. */
 export function tooLarge(limit: number): RpcError {
@@ -99,6 +103,23 @@ function createCollector(room: Room) {
     },
     leave: () => leave(),
   };
+}
+
+/**
+ * Runs what a message costs to read; that of a large one when it is its caller's turn, and others are served between two
+ * of them. Throws TOO_MANY_REQUESTS.
+ */
+export function inTurn<Result>(
+  { decoding }: Pick<Shares, "decoding">,
+  holder: string,
+  bytes: number,
+  read: () => Result | Promise<Result>,
+): Result | Promise<Result> {
+  if (bytes <= MAX_MESSAGE_BYTES) return read();
+  return decoding(holder, async () => {
+    await nextTurn();
+    return read();
+  });
 }
 
 /** How a body is read. */

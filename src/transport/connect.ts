@@ -18,8 +18,10 @@ import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipel
 import { holderOf, type Shares } from "../rpc/shares.ts";
 import {
   type Incoming,
+  inTurn,
   MAX_MESSAGE_BYTES,
   maxBytesOf,
+  maxJsonBytesOf,
   type Room,
   readUpTo,
   roomsOf,
@@ -27,7 +29,7 @@ import {
   wholeFrames,
 } from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
-import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
+import { COMPRESS_FROM_BYTES, gunzip, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, framesOf, withCheckedFlags } from "./frames.ts";
 import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
@@ -37,6 +39,7 @@ import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
 import { decodeText, parseForm } from "./text.ts";
+import { checkFields } from "./values.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
@@ -64,6 +67,8 @@ interface Visit {
   /** How long the rest of the request may take to arrive, milliseconds, and the room that it takes. */
   bodyMs: number;
   room: Room;
+  /** Whose share it takes. */
+  holder: string;
 }
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
@@ -143,15 +148,42 @@ export function createConnectDoor(
     yield isText ? fromText(bytes) : bytes;
   }
 
+  /** Throws where to read a large message would be too much work: TOO_LARGE, INVALID_REQUEST, TOO_MANY_REQUESTS. */
+  async function checkWork(
+    body: Uint8Array,
+    { isFramed, isCompressed, isJson }: Record<"isFramed" | "isCompressed" | "isJson", boolean>,
+    { method, holder }: Visit,
+  ): Promise<void> {
+    const maxBytes = maxBytesOf(method);
+    if (maxBytes <= MAX_MESSAGE_BYTES) return;
+    const flag = isFramed ? body[0] : Number(isCompressed);
+    const message = isFramed ? body.subarray(ENVELOPE_BYTES) : body;
+    await inTurn(shares, holder, flag ? maxBytes : message.byteLength, async () => {
+      const limit = isJson ? maxJsonBytesOf(method) : maxBytes;
+      const plain = flag ? await gunzip(message, limit) : message;
+      try {
+        if (!isJson) checkFields(method.input, plain);
+      } catch (error) {
+        // What is wrong with the bytes otherwise, Connect says.
+        if (error instanceof RpcError) throw error;
+      }
+    });
+  }
+
   /** The body of a request as Connect takes it, its errors among it. */
   async function* requestOf(
     incoming: Incoming,
-    { isText, isFramed, isCompressed }: { isText: boolean; isFramed: boolean; isCompressed: boolean },
+    { isText, isJson, isFramed, isCompressed }: Record<"isText" | "isJson" | "isFramed" | "isCompressed", boolean>,
     visit: Visit,
   ): AsyncGenerator<Uint8Array> {
     try {
       const messages = messagesOf(incoming, isText, visit);
-      yield* isFramed ? withCheckedFlags(messages, isCompressed) : messages;
+      const checked = isFramed ? withCheckedFlags(messages, isCompressed) : messages;
+      if (visit.method.methodKind === "bidi_streaming") return yield* checked;
+      for await (const bytes of checked) {
+        await checkWork(bytes, { isFramed, isCompressed, isJson }, visit);
+        yield bytes;
+      }
     } catch (error) {
       throw toConnectError(error instanceof RpcError ? error : pipeline.explain(error, visit.call));
     }
@@ -173,18 +205,19 @@ export function createConnectDoor(
         isRead: false,
         bodyMs,
         room: rooms.open(holderOf(call.address)),
+        holder: holderOf(call.address),
       };
       const contextValues = createContextValues().set(VISIT, visit);
       const header = withoutFarDeadline(isText ? toBinaryHeader(request.header) : request.header);
       normalizeCodings(header);
       const { coding, told } = rpcCodingOf(header);
+      const isJson = /[+/]json\b/.test(header.get("content-type") ?? "");
       const body = requestOf(
         incoming,
-        { isText, isFramed: isFramed(header), isCompressed: coding !== "identity" },
+        { isText, isJson, isFramed: isFramed(header), isCompressed: coding !== "identity" },
         visit,
       );
       const response = toStreamed(await handler({ ...request, contextValues, header, body }), told);
-      const isJson = /\+json\b/.test(header.get("content-type") ?? "");
       const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
       const streamed = live ? { ...response, live } : response;
       return isText ? toTextResponse(streamed) : streamed;
@@ -241,6 +274,7 @@ async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, cont
     else visit.admitted = await pipeline.admit(context.method, call);
     const { holder } = (visit.stream?.admitted ?? visit.admitted) as Admitted | AdmittedStream;
     visit.room = rooms.ofCaller(holder);
+    visit.holder = holder;
     checkQuery(context);
   } catch (error) {
     throw toConnectError(error);

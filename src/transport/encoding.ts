@@ -75,6 +75,11 @@ export async function decompress(
     const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
     throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
   }
+  return gunzip(bytes, limit);
+}
+
+/** The bytes that were compressed. Rejects with INVALID_REQUEST, or TOO_LARGE if they are more than `limit`. */
+export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   try {
     return await compressionGzip.decompress(bytes as Uint8Array<ArrayBuffer>, limit);
   } catch (error) {

@@ -11,6 +11,7 @@ import { refuse_unknown_fields } from "../../gen/userlock/v3alpha/options_pb.ts"
 import { mustBeOneOf } from "../rpc/check-request.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
 import { decodeText } from "./text.ts";
+import { checkJsonValues } from "./values.ts";
 
 /** Messages within one another, as many as the library reads. */
 const MAX_DEPTH = 100;
@@ -18,8 +19,9 @@ const MAX_DEPTH = 100;
 const MAX_NAME = 200;
 const MAX_DURATION_SECONDS = 315_576_000_000;
 
-/** The JSON of a body. Throws INVALID_REQUEST for bytes that are not UTF-8, and for a key that comes twice. */
+/** The JSON of a body. Throws INVALID_REQUEST for too many values, for bytes that are not UTF-8, and for a key that comes twice. */
 export function parseJson(bytes: Uint8Array): JsonValue {
+  checkJsonValues(bytes);
   const text = decodeText(bytes);
   let json: JsonValue;
   try {

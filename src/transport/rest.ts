@@ -5,7 +5,7 @@ import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts"
 import { oncePer } from "../rpc/once-per.ts";
 import type { Shares } from "../rpc/shares.ts";
 import { bindRequest } from "./bind.ts";
-import { maxBytesOf, type Room, readWhole, roomsOf, tooLarge, unread } from "./body.ts";
+import { inTurn, maxBytesOf, maxJsonBytesOf, type Room, readWhole, roomsOf, tooLarge, unread } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "./encoding.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
@@ -42,7 +42,11 @@ export function createRestDoor(
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
       const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
       const body = await readBody(exchange, maxBytesOf(method), patience, rooms.ofCaller(holder));
-      return bindRequest(match, parseForm(query), body);
+      // Compressed, a small body may be a large message.
+      const bytes = headerOf(headers, "content-encoding") === undefined ? body.byteLength : maxBytesOf(method);
+      return inTurn(shares, holder, bytes, async () =>
+        bindRequest(match, parseForm(query), await decompress(body, exchange, maxJsonBytesOf(method))),
+      );
     };
     if (isStreaming(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
@@ -84,10 +88,10 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 }
 
 /**
- * The body, decompressed; empty if there is none. Rejects if it is more than `limit` bytes or takes more than
+ * The body; empty if there is none. Rejects if it is more than `limit` bytes or takes more than
  * `timeoutMs`.
  */
-async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Uint8Array> {
+async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {
   const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
   const bytes = await readWhole(unread(exchange), { limit, timeoutMs, room });
@@ -97,7 +101,7 @@ async function readBody(exchange: Exchange, limit: number, timeoutMs: number, ro
     const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
     throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
   }
-  return decompress(bytes, exchange, limit);
+  return bytes;
 }
 
 const statusOf = oncePer((method: DescMethod): number => getOption(method, policy).httpStatus || 200);

@@ -27,7 +27,7 @@ import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc
 import { RpcError } from "../rpc/errors.ts";
 import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import type { Shares } from "../rpc/shares.ts";
-import { type Incoming, maxBytesOf, readUpTo, roomsOf, unread } from "./body.ts";
+import { type Incoming, inTurn, maxBytesOf, readUpTo, roomsOf, unread } from "./body.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
@@ -35,6 +35,7 @@ import { parseJson, readMessage } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { grpcStatusOf, toConnectError } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
+import { checkFields } from "./values.ts";
 
 /** Answers a call of the path, or hands on the content of one that is unusual, read or not; undefined if it can be seen to be without reading. */
 export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer | Incoming> | undefined;
@@ -92,7 +93,9 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
       const reading = { limit: protocol.contentBytes(maxBytes), timeoutMs: patience, room };
       const { bytes, isWhole } = await readUpTo(unread(exchange), reading);
       if (!isWhole) return unread(exchange, bytes);
-      const request = read(protocol, method.input, bytes, maxBytes);
+      const request = await inTurn(shares, admitted.holder, bytes.byteLength, () =>
+        read(protocol, method.input, bytes, maxBytes),
+      );
       if (!request) return { begun: bytes, rest: undefined };
       const response = await admitted(request);
       return await protocol.success(format.encode(method.output, response), gzip);
@@ -136,7 +139,13 @@ function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: 
 
 const JSON_OPTIONS = { registry: errorDetails };
 
-const PROTO: Format = { decode: fromBinary, encode: toBinary };
+const PROTO: Format = {
+  decode(desc, bytes) {
+    checkFields(desc, bytes);
+    return fromBinary(desc, bytes);
+  },
+  encode: toBinary,
+};
 const JSON_FORMAT: Format = {
   decode: (desc, bytes) => readMessage(desc, parseJson(bytes)),
   encode: (desc, message) => Buffer.from(toJsonString(desc, message, JSON_OPTIONS)),

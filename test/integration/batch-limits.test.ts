@@ -1,3 +1,4 @@
+import { gunzipSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BatchLockUsersRequestSchema, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
@@ -119,4 +120,66 @@ test.each([
   expect(status).toBe(400);
   expect(text).toContain("20000 values");
   expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+describe("a few kilobytes of gzip that are millions of values", () => {
+  const ofJson = gzipSync(`{"filters":[${"{},".repeat(1_000_000)}{}]}`.slice(0, LIMIT / 2 - 1));
+  const small = gzipSync(`{"filters":[${"{},".repeat(600_000)}{}]}`);
+  // A list of empty filters, two bytes each.
+  const { number } = BatchLockUsersRequestSchema.fields.find(({ name }) => name === "filters")!;
+  const ofProto = Buffer.alloc(LIMIT, Buffer.from([(number << 3) | 2, 0]));
+  const compressedFrame = (message: Uint8Array) => {
+    const frame = framed(gzipSync(message));
+    frame[0] = 1;
+    return frame;
+  };
+  const gzip = { "content-encoding": "gzip" };
+  const grpcGzip = { te: "trailers", "grpc-encoding": "gzip" };
+
+  test.each<[string, string, Buffer, Record<string, string>, 1 | 2]>([
+    ["REST", "/resources/v3alpha/users/_batch_lock", small, gzip, 1],
+    ["Connect in JSON", rpcPath(batchLockUsers), small, gzip, 1],
+    ["Connect in JSON, cut off", rpcPath(batchLockUsers), ofJson, gzip, 1],
+    [
+      "Connect in Protobuf",
+      rpcPath(batchLockUsers),
+      gzipSync(ofProto),
+      { ...gzip, "content-type": "application/proto" },
+      1,
+    ],
+    [
+      "Connect in Protobuf, not compressed",
+      rpcPath(batchLockUsers),
+      ofProto,
+      { "content-type": "application/proto" },
+      1,
+    ],
+    [
+      "gRPC in JSON",
+      rpcPath(batchLockUsers),
+      compressedFrame(gunzipSync(small)),
+      { ...grpcGzip, "content-type": "application/grpc+json" },
+      2,
+    ],
+    [
+      "gRPC in Protobuf",
+      rpcPath(batchLockUsers),
+      compressedFrame(ofProto),
+      { ...grpcGzip, "content-type": "application/grpc" },
+      2,
+    ],
+  ])("are refused before they are read, over %s", async (_door, path, body, headers, version) => {
+    const { status, text, trailers } = await send(path, body, headers, version);
+    expect(version === 1 ? status : trailers.get("grpc-status")).toBe(version === 1 ? 400 : "3");
+    expect(version === 1 ? text : trailers.get("grpc-message")).toMatch(/40000(%20| )values/);
+  });
+
+  test("are at most 2 MiB of JSON", async () => {
+    const body = gzipSync(padded({ ids: ["nobody"] }, LIMIT / 2 + 1));
+    expect((await send("/resources/v3alpha/users/_batch_lock", body, gzip)).status).toBe(413);
+    expect((await send(rpcPath(batchLockUsers), body, gzip)).status).toBe(429);
+    const fits = gzipSync(padded({ ids: ["nobody"] }, LIMIT / 2));
+    expect((await send("/resources/v3alpha/users/_batch_lock", fits, gzip)).status).toBe(200);
+    expect((await send(rpcPath(batchLockUsers), fits, gzip)).status).toBe(200);
+  });
 });

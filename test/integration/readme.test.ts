@@ -14,8 +14,9 @@ import { PERMISSIONS, ROLES } from "../../src/domain/access.ts";
 import { REASONS } from "../../src/domain/errors.ts";
 import { DEFAULT_POLICY } from "../../src/domain/lockout.ts";
 import { MAX_ITEMS } from "../../src/rpc/check-request.ts";
-import { maxBytesOf } from "../../src/transport/body.ts";
+import { maxBytesOf, maxJsonBytesOf } from "../../src/transport/body.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
+import { MAX_VALUES } from "../../src/transport/values.ts";
 import { type Cluster, installedPostgres, query, startCluster } from "../support/postgres.ts";
 import { type ServerProcess, startServer, temporaryFolder, withoutSettings } from "../support/server-process.ts";
 
@@ -219,6 +220,10 @@ describe("the tables say what the code does", () => {
     expect(limits).toMatchObject({
       "a message, compressed or not": `${kibibytes(UserService.method.lockUser)} KiB`,
       "a message to BatchLockUsers or BatchUnlockUsers": `${kibibytes(UserService.method.batchLockUsers) / 1024} MiB`,
+      "such a message in compressed JSON, once it is JSON again": mebibytes(
+        maxJsonBytesOf(UserService.method.batchLockUsers),
+      ),
+      "values of a request, with what they are made of": MAX_VALUES.toLocaleString("en"),
       "values in the lists of a request, all together": MAX_ITEMS.toLocaleString("en"),
       "headers of a request": `${LIMITS.headerBytes / 1024} KiB`,
       "open streams on an HTTP/2 connection": String(LIMITS.streams),
