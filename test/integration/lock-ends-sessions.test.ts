@@ -138,6 +138,22 @@ const WAYS: {
     },
   },
   {
+    name: "SetPassword by the user, in another session",
+    end: async (door, { userId: id }) => {
+      const { sessionToken: token } = await openSession(door, id);
+      const verification = { case: "currentPassword" as const, value: PASSWORD };
+      const newPassword = { type: { case: "password" as const, value: PASSWORD }, verification };
+      ok(await door.call(setPassword, { id, newPassword }, { token }));
+    },
+  },
+  {
+    name: "DeleteSessions by the user, in another session",
+    end: async (door, { userId: id }) => {
+      const { sessionToken: token } = await openSession(door, id);
+      ok(await door.call(deleteSessions, { id }, { token }));
+    },
+  },
+  {
     name: "DeleteSession",
     end: async (door, { sessionId }) => ok(await door.call(deleteSession, { sessionId }, asOwner)),
   },
@@ -202,11 +218,12 @@ describe.each(WAYS.map((way, index) => ({ ...way, index })))("$name", ({ name, e
     const userId = await addUser(door, { id: `user-${index}` });
     const other = await addUser(door, { id: `other-${index}` });
     const session = { userId, ...(await openSession(door, userId)) };
-    const sibling = { userId, ...(await openSession(door, userId)) };
     const ofOther = { userId: other, ...(await openSession(door, other)) };
     for (const { ask, open } of PATHS.slice(0, -1)) expect(await ask(door, session)).toBe(open);
+    // Opened now, for the user's own new password among the paths ends all sessions but one.
+    const sibling = { userId, ...(await openSession(door, userId)) };
 
-    await end(door, session);
+    await end(door, lives === "short" ? sibling : session);
     expect(await askAll(all, session)).toEqual(refusals);
     const endsOne = name === "DeleteSession";
     for (const { ask, open } of PATHS) if (endsOne) expect(await ask(door, sibling)).toBe(open);
