@@ -225,7 +225,11 @@ export const STEPS: readonly SchemaStep[] = [
     ));
     INSERT INTO claims (instance, name, kind, id)
       SELECT DISTINCT of_instance, a.name, r.kind, r.id FROM unnest(accepted) AS r, unnest(r.adds) AS a(name)
-      WHERE (SELECT c.id FROM claims c WHERE c.instance = of_instance AND c.name = a.name) IS NULL
+      -- Those that the stream holds already. One that another has taken since it was judged must collide.
+      WHERE (
+        SELECT c.id FROM claims c
+        WHERE c.instance = of_instance AND c.name = a.name AND c.kind = r.kind AND c.id = r.id
+      ) IS NULL
       ORDER BY a.name;
 
     IF EXISTS (SELECT FROM unnest(accepted) AS r WHERE r.receipt IS NOT NULL) THEN

@@ -59,6 +59,25 @@ async function appendIn(client: Client, id: string, expected: number): Promise<v
 }
 
 describe("transactions that end in another order than they began", () => {
+  test("a claim that another transaction has taken since the append was judged is refused", async () => {
+    const [store, other, onlooker] = [await open(), await connect(), await connect()];
+    await other.query("BEGIN");
+    // Its row holds up the append behind its judgement.
+    await other.query(`
+      INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state, tx)
+      VALUES ('default', 'user', 'late', 1, 'instance', 'default', 1, 1, '{}', 0)`);
+    const late = store.append(claiming("late", ["name:ann", "name:bob"]));
+    await until(async () => {
+      const { rows } = await onlooker.query("SELECT FROM pg_locks WHERE NOT granted");
+      return rows.length > 0;
+    });
+    await other.query("DELETE FROM streams WHERE id = 'late'");
+    await other.query("INSERT INTO claims (instance, name, kind, id) VALUES ('default', 'name:bob', 'user', 'early')");
+    await other.query("COMMIT");
+    expect(await late).toEqual({ outcome: "claimed", claim: "name:bob" });
+    expect(await store.loadByClaim("name:ann")).toBeUndefined();
+  });
+
   test("a reader gets both, in order, once", async () => {
     const [store, other] = [await open(), await connect()];
     await store.append(change("before"));
