@@ -56,7 +56,7 @@ const LOCK_OPTIONS = { ...OPTIONS, reason: text, note: text, duration: text, unt
 
 type Filter = MessageInitShape<typeof SearchFilterSchema>["filter"];
 
-const { EQUALS, CONTAINS, STARTS_WITH, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
+const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
 
 /** Options that are filters for people in a hurry. */
 const FILTERS: Record<string, (value: string) => Filter> = {
@@ -65,8 +65,8 @@ const FILTERS: Record<string, (value: string) => Filter> = {
     case: "usernameFilter",
     value: { username, method: STARTS_WITH_IGNORE_CASE },
   }),
-  "email-starts-with": (address) => ({ case: "emailFilter", value: { address, method: STARTS_WITH } }),
-  "email-contains": (address) => ({ case: "emailFilter", value: { address, method: CONTAINS } }),
+  "email-starts-with": (address) => ({ case: "emailFilter", value: { address, method: STARTS_WITH_IGNORE_CASE } }),
+  "email-contains": (address) => ({ case: "emailFilter", value: { address, method: CONTAINS_IGNORE_CASE } }),
   "lock-reason": (reason) => ({ case: "lockFilter", value: { locked: true, reason } }),
 };
 

@@ -16,6 +16,7 @@ const METHODS: Record<(typeof TextFilterMethod)[keyof typeof TextFilterMethod], 
   [TextFilterMethod.STARTS_WITH]: "starts_with",
   [TextFilterMethod.STARTS_WITH_IGNORE_CASE]: "starts_with_ignore_case",
   [TextFilterMethod.CONTAINS]: "contains",
+  [TextFilterMethod.CONTAINS_IGNORE_CASE]: "contains_ignore_case",
 };
 
 const COLUMNS: Record<(typeof FieldName)[keyof typeof FieldName], UserColumn> = {

@@ -243,7 +243,13 @@ export type Filter =
   /** At least one element of the array at `some` passes. */
   | { some: string; where: Filter };
 
-export type TextMethod = "equals_ignore_case" | "starts_with" | "starts_with_ignore_case" | "contains";
+/** Where case is ignored, both texts are compared as domain/fold.ts folds them. */
+export type TextMethod =
+  | "equals_ignore_case"
+  | "starts_with"
+  | "starts_with_ignore_case"
+  | "contains"
+  | "contains_ignore_case";
 
 /** A field (absent before present), or a condition (what does not pass before what does). */
 export type SortKey = { field: string } | { test: Filter };

@@ -5,7 +5,7 @@ import { STEPS } from "./postgres-steps.ts";
 
 /** The oldest major version of the server on which all of this runs. */
 const OLDEST_SERVER = 14;
-/** Lower case as in JavaScript. A comparison of it is in no index, which an update of ICU would break. */
+/** Upper and lower case as in JavaScript. */
 export const ICU = '"und-x-icu"';
 /** Lock under which schemas are brought up to date: "userlock" in ASCII. */
 const MIGRATION_LOCK = "8463501140578558827";

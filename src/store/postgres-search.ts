@@ -1,7 +1,8 @@
+import { fold } from "../domain/fold.ts";
 import type { Filter, Query, SortKey, TextMethod } from "./port.ts";
 import type { Statement } from "./postgres-connection.ts";
+import { foldedSql } from "./postgres-fold.ts";
 import { pageOf } from "./postgres-page.ts";
-import { ICU } from "./postgres-schema.ts";
 import { isText } from "./row.ts";
 
 /**
@@ -86,7 +87,7 @@ function condition(filter: Filter, depth: number, bind: Bind): string {
   // Whatever comes after a text without what cannot be stored comes after the whole of it.
   if ("after" in filter) return `(${field.text} > ${bind(storablePart(filter.after))})`;
   if (!isText(filter.value)) return "false";
-  return text(field.text, filter.text, bind(filter.value));
+  return text(field.text, filter.text, filter.value, bind);
 }
 
 function equals(field: Field, value: string | number | boolean, bind: Bind): string {
@@ -101,17 +102,18 @@ function equals(field: Field, value: string | number | boolean, bind: Bind): str
   }
 }
 
-function text(field: string, method: TextMethod, value: string): string {
-  const folded = (sql: string) => `lower((${sql}) COLLATE ${ICU}) COLLATE "C"`;
+function text(field: string, method: TextMethod, value: string, bind: Bind): string {
   switch (method) {
     case "equals_ignore_case":
-      return `(${folded(field)} = ${folded(value)})`;
+      return `(${foldedSql(field)} = ${bind(fold(value))})`;
     case "starts_with":
-      return `starts_with(${field}, ${value})`;
+      return `starts_with(${field}, ${bind(value)})`;
     case "starts_with_ignore_case":
-      return `starts_with(${folded(field)}, ${folded(value)})`;
+      return `starts_with(${foldedSql(field)}, ${bind(fold(value))})`;
     case "contains":
-      return `(strpos(${field}, ${value}) > 0)`;
+      return `(strpos(${field}, ${bind(value)}) > 0)`;
+    case "contains_ignore_case":
+      return `(strpos(${foldedSql(field)}, ${bind(fold(value))}) > 0)`;
   }
 }
 

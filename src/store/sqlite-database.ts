@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { Owner } from "../domain/access.ts";
+import { fold } from "../domain/fold.ts";
 import { toCursor } from "./cursor.ts";
 import type {
   Cursor,
@@ -128,9 +129,7 @@ export function openDatabase(
   if (file === IN_MEMORY) migrate(connection);
   makeDurable(connection);
   makeFast(connection);
-  connection.function("fold", { deterministic: true }, (text) =>
-    typeof text === "string" ? text.toLowerCase() : null,
-  );
+  connection.function("fold", { deterministic: true }, (text) => (typeof text === "string" ? fold(text) : null));
   // It is asked for each row. As it may say something else each time, SQLite does not ask it once for all of them.
   connection.function("is_wanted", () => {
     if (isUnwanted()) throw new Error("nobody waits for the answer any more");

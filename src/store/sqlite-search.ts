@@ -1,3 +1,4 @@
+import { fold } from "../domain/fold.ts";
 import type { Filter, Query, SortKey, TextMethod } from "./port.ts";
 import { KEY_COLUMNS } from "./sqlite-keys.ts";
 
@@ -9,7 +10,7 @@ interface Fragment {
   values: Value[];
 }
 
-/** The WHERE and ORDER BY of a query. `fold(text)` and `is_wanted()` must be registered on the connection. */
+/** The WHERE and ORDER BY of a query. The functions `fold` and `is_wanted` must be registered on the connection. */
 export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
   const where = condition(query.where, 0);
   const direction = query.order.descending ? "DESC" : "ASC";
@@ -62,7 +63,7 @@ function number(field: string, operator: "<=" | ">=", value: number): Fragment {
 }
 
 function text(field: string, method: TextMethod, value: string): Fragment {
-  const folded = value.toLowerCase();
+  const folded = fold(value);
   switch (method) {
     case "equals_ignore_case":
       return { sql: `(fold(${field}) IS ?)`, values: [folded] };
@@ -72,6 +73,8 @@ function text(field: string, method: TextMethod, value: string): Fragment {
       return { sql: `coalesce(instr(fold(${field}), ?) = 1, 0)`, values: [folded] };
     case "contains":
       return { sql: `coalesce(instr(${field}, ?) > 0, 0)`, values: [value] };
+    case "contains_ignore_case":
+      return { sql: `coalesce(instr(fold(${field}), ?) > 0, 0)`, values: [folded] };
   }
 }
 

@@ -1,3 +1,4 @@
+import { fold } from "../../src/domain/fold.ts";
 import type { Filter, Query, SearchResult, SortKey, StreamRecord } from "../../src/store/port.ts";
 
 /** The search of a store as its port tells it, over all streams of the kind, one by one. */
@@ -32,13 +33,15 @@ export function passes(filter: Filter, stream: StreamRecord, element?: unknown):
   if (typeof found !== "string") return false;
   switch (filter.text) {
     case "equals_ignore_case":
-      return found.toLowerCase() === filter.value.toLowerCase();
+      return fold(found) === fold(filter.value);
     case "starts_with":
       return found.startsWith(filter.value);
     case "starts_with_ignore_case":
-      return found.toLowerCase().startsWith(filter.value.toLowerCase());
+      return fold(found).startsWith(fold(filter.value));
     case "contains":
       return found.includes(filter.value);
+    case "contains_ignore_case":
+      return fold(found).includes(fold(filter.value));
   }
 }
 

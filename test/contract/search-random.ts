@@ -29,6 +29,7 @@ function conditions(texts: string[], booleans: string[], numbers: string[]): fc.
     "starts_with",
     "starts_with_ignore_case",
     "contains",
+    "contains_ignore_case",
   );
   const all = [
     fc.record({ field: fc.constantFrom(...texts), is: someText }),

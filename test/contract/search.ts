@@ -6,6 +6,8 @@ import { change, NOW } from "../support/appends.ts";
 import { answer, passes } from "./search-model.ts";
 import { randomQuery, randomStream } from "./search-random.ts";
 
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
 const EVERYTHING: Filter = { all: [] };
 
 const query = (kind: string, where: Filter, more: Partial<Query> = {}): Query => ({
@@ -55,6 +57,8 @@ const PEOPLE: Record<string, object> = {
 const IDS = Object.keys(PEOPLE);
 
 const WITH_A_NAME = IDS.filter((id) => id !== "nameless");
+
+const WITH_AN_EMAIL = ["ann", "bob", "MUELL"];
 
 /** A filter, and the ids of the streams that pass. */
 const FILTERS: [name: string, where: Filter, ids: string[]][] = [
@@ -128,6 +132,11 @@ const FILTERS: [name: string, where: Filter, ids: string[]][] = [
   ["starts_with_ignore_case is no pattern", text("%", "starts_with_ignore_case"), []],
   ["contains", text("ü", "contains"), ["muell"]],
   ["contains in another case", text("ü", "contains"), ["muell"]],
+  ["contains_ignore_case", text("ÜLL", "contains_ignore_case"), ["muell", "MUELL"]],
+  ["contains_ignore_case of what is further in", text("SMILE", "contains_ignore_case"), ["smile"]],
+  ["contains_ignore_case of nothing", text("", "contains_ignore_case"), WITH_A_NAME],
+  ["contains_ignore_case is no pattern", text("%", "contains_ignore_case"), ["percent"]],
+  ["contains_ignore_case of an email", text("@EXAMPLE", "contains_ignore_case", "state.email.address"), WITH_AN_EMAIL],
   ["contains the whole", text("Bob", "contains"), ["bob"]],
   ["contains nothing", text("", "contains"), WITH_A_NAME],
   ["contains %", text("%", "contains"), ["percent"]],
@@ -333,6 +342,26 @@ export function describeSearch(current: () => EventStore): void {
     const where = join === "any" ? { any: filters } : { all: filters.map(not) };
     const { total } = await store.search(query("user", where));
     expect(total).toBe(join === "any" ? 1 : 9);
+  });
+
+  test("every character is found by its upper case and as NFD where case is ignored, as it is folded elsewhere", async () => {
+    // What folding changes, and all else of the first two planes: by 2,048, so that the texts are not many.
+    const codes = [...range(0x1, 0xd7ff), ...range(0xe000, 0x1_ffff), ...range(0x2_f800, 0x2_fa1f)];
+    const texts = Array.from({ length: Math.ceil(codes.length / 2_048) }, (_, index) =>
+      codes
+        .slice(index * 2_048, (index + 1) * 2_048)
+        .map((code) => String.fromCodePoint(code))
+        .join(" "),
+    );
+    await Promise.all(
+      texts.map((name, index) => store.append(change(`t${index}`, { kind: "folded", state: { name } }))),
+    );
+    for (const [index, name] of texts.entries()) {
+      for (const other of [name.toUpperCase(), name.normalize("NFD")]) {
+        const where = { all: [is("id", `t${index}`), text(other, "equals_ignore_case")] };
+        expect([index, (await store.search(query("folded", where))).total]).toEqual([index, 1]);
+      }
+    }
   });
 
   test("any filter and order gives what a naive evaluation over all streams gives", async () => {

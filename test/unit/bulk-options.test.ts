@@ -41,6 +41,8 @@ test("options for people are filters of SearchUsers, beside those in JSON", () =
       "acme",
       "--email-contains",
       "@evil.example",
+      "--email-starts-with",
+      "bot",
       "--username-starts-with",
       "bot",
       "--lock-reason",
@@ -48,11 +50,12 @@ test("options for people are filters of SearchUsers, beside those in JSON", () =
     ],
     ...["--filter", '[{"stateFilter":{"state":"USER_STATE_ACTIVE"}}]'],
   );
-  const { EQUALS, CONTAINS, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
+  const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
   expect("filters" in source && source.filters.map(({ filter }) => filter)).toMatchObject([
     { case: "organizationIdFilter", value: { id: "acme", method: EQUALS } },
     { case: "usernameFilter", value: { username: "bot", method: STARTS_WITH_IGNORE_CASE } },
-    { case: "emailFilter", value: { address: "@evil.example", method: CONTAINS } },
+    { case: "emailFilter", value: { address: "bot", method: STARTS_WITH_IGNORE_CASE } },
+    { case: "emailFilter", value: { address: "@evil.example", method: CONTAINS_IGNORE_CASE } },
     { case: "lockFilter", value: { locked: true, reason: "x" } },
     { case: "stateFilter" },
   ]);
