@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { may, missing } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { admit, type CheckedLogin, user } from "../domain/user.ts";
-import { knownDevice, lockOf, type User, usernameClaims } from "../domain/user-state.ts";
+import { knownDevice, lockOf, loginNameClaim, type User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
@@ -117,9 +117,8 @@ export function createLogin(parts: {
 
   async function load(named: LoginAttempt["user"], organization: string | undefined) {
     if ("id" in named) return (await store.load(user.kind, named.id)) as Stored<User> | undefined;
-    const claims = usernameClaims(named.loginName, organization);
-    const records = await Promise.all(claims.map((claim) => store.loadByClaim(claim)));
-    return records.find((record) => record !== undefined) as Stored<User> | undefined;
+    const claim = loginNameClaim(named.loginName, organization);
+    return (await store.loadByClaim(claim)) as Stored<User> | undefined;
   }
 
   /** What became of a login; `undefined` if it was refused before its password was compared. */
@@ -213,7 +212,7 @@ function failed(): DomainError {
 
 /** The user as they are named. Spellings of one login name are the same, whether or not there is such a user. */
 function nameIn({ user: named, organization }: Pick<LoginAttempt, "user" | "organization">): string {
-  return JSON.stringify("id" in named ? named.id : usernameClaims(named.loginName, organization));
+  return JSON.stringify("id" in named ? named.id : [loginNameClaim(named.loginName, organization)]);
 }
 
 /** Waits for the end of the slot, so many milliseconds after it began. */

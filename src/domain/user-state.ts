@@ -1,5 +1,6 @@
 import type { Owner } from "./access.ts";
 import type { Actor, Occasion } from "./aggregate.ts";
+import { fold } from "./fold.ts";
 import { type Attempts, addDevice, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
 import { USERLOCK } from "./system-subjects.ts";
 
@@ -239,21 +240,20 @@ function withoutAddresses({ email, phone, ...profile }: Profile): Profile {
   };
 }
 
-/** The claims under which a login name may be held: an organization's own name goes before one of the instance. */
-export function usernameClaims(loginName: string, organization: string | undefined): string[] {
-  const username = { id: "", name: loginName };
-  const own = organization === undefined ? [] : [{ type: "org", id: organization } as const];
-  return [
-    ...own.map((owner) => claim({ ...username, organizationSpecific: true }, owner)),
-    claim({ ...username, organizationSpecific: false }, NOBODY.owner),
-  ];
+/**
+ * The claim under which a login name is held: within the organization, or in the whole instance where none is named.
+ */
+export function loginNameClaim(loginName: string, organization: string | undefined): string {
+  // Quoted, for both the id and the name may have any of the characters that could part them.
+  const place = organization === undefined ? "" : `@${JSON.stringify(organization)}`;
+  return `username${place}:${fold(loginName)}`;
 }
 
 /**
- * Names that differ only in case (the Greek final sigma among it) or in compatibility form (NFKC) are the same name.
+ * What a user name claims. One of the whole instance is claimed within the user's organization, too: there a login name
+ * belongs to one user, whichever kind it is and in whichever order names are given.
  */
-export function claim(username: Username, owner: Owner): string {
-  const folded = username.name.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
-  // Quoted, for both the id and the name may have any of the characters that could part them.
-  return username.organizationSpecific ? `username@${JSON.stringify(owner.id)}:${folded}` : `username:${folded}`;
+export function claimsOf({ name, organizationSpecific }: Username, owner: Owner): string[] {
+  const inInstance = organizationSpecific ? [] : [loginNameClaim(name, undefined)];
+  return owner.type === "org" ? [...inInstance, loginNameClaim(name, owner.id)] : inInstance;
 }

@@ -4,7 +4,7 @@ import { DomainError, invalidField } from "./errors.ts";
 import { addFailure, isRemembered, type LockoutPolicy, lockAfter, NO_ATTEMPTS } from "./lockout.ts";
 import { isSystemSubject } from "./system-subjects.ts";
 import {
-  claim,
+  claimsOf,
   evolve,
   isKept,
   knownDevice,
@@ -77,7 +77,7 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
   decide,
   evolve,
   owner: (state) => state.owner,
-  claims: (state) => state.usernames.map((username) => claim(username, state.owner)),
+  claims: (state) => [...new Set(state.usernames.flatMap((username) => claimsOf(username, state.owner)))],
   isGone: (state) => state.lifecycle === "deleted",
   userId: (state) => state.id,
   logged,
@@ -255,7 +255,7 @@ function checkUsernames(usernames: Username[], owner: Owner, id: string): void {
   if (owner.type !== "org" && usernames.some((username) => username.organizationSpecific)) {
     throw invalidField("is_organization_specific", "the user is not in an organization");
   }
-  if (new Set(usernames.map((username) => claim(username, owner))).size < usernames.length) {
+  if (new Set(usernames.map((username) => claimsOf(username, owner)[0])).size < usernames.length) {
     refuse("USERNAME_TAKEN", id, "The user has this user name already.");
   }
 }
