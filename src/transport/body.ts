@@ -175,7 +175,8 @@ export function readUpTo(
     // Where there is nothing to read, Node may have told the end before anybody listened.
     if (source.readableEnded) onEnd();
     else if (source.destroyed) onCut();
-    else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+    // Resumed by hand: one that was read up to a lower limit before is paused.
+    else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut).resume();
   });
 }
 
