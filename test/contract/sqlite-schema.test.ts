@@ -180,6 +180,7 @@ describe("what is asked often is found by an index", () => {
     await (await openSqliteStore(file, "default")).close();
     database = new DatabaseSync(file);
     database.function("fold", { deterministic: true }, (text) => String(text));
+    database.function("is_wanted", () => 1);
     const { where, order } = searchClauses("default", { ...query, offset: 0, limit: 10 });
     const steps = database
       .prepare(`EXPLAIN QUERY PLAN SELECT * FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT 10`)
