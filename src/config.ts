@@ -33,6 +33,8 @@ export interface Config {
   deviceLifetime: number;
   /** Memory for users that were changed of late, bytes; 0: none. */
   cacheBytes: number;
+  /** Connections that one address may have; 0: addresses are not told apart. */
+  connectionsPerAddress: number;
   logLevel: LogLevel;
   /** Whether others than their owner may have the files beside the store, and the store's own. */
   allowsInsecureFiles: boolean;
@@ -161,6 +163,11 @@ export const SETTINGS = {
     description: "how many passwords are hashed at once; left out, as many as the machine has cores",
     problem: (value) => (/^([1-9]|[1-5]\d|6[0-4])$/.test(value) ? undefined : "must be 1 to 64"),
   },
+  USERLOCK_CONNECTIONS_PER_ADDRESS: {
+    default: "1000",
+    description: "connections from one address; `0` behind a proxy: no limit counts by address then",
+    problem: (value) => (/^(0|[1-9]\d{0,5})$/.test(value) ? undefined : "must be 0 to 999999"),
+  },
   USERLOCK_CACHE_BYTES: {
     default: "64MiB",
     description: "memory for users that were changed of late, with a unit of MiB or GiB; `0` for none",
@@ -257,6 +264,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     hashThreads: Number(get("USERLOCK_HASH_THREADS") ?? availableParallelism()),
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     deviceLifetime: durationOf(needed("USERLOCK_DEVICE_LIFETIME")) as number,
+    connectionsPerAddress: Number(needed("USERLOCK_CONNECTIONS_PER_ADDRESS")),
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
     allowsInsecureFiles: needed("USERLOCK_INSECURE_FILES") === "allow",

@@ -94,7 +94,7 @@ export async function start(
   log: Logger,
   { commitRows, ...changedLimits }: Partial<Limits> & { commitRows?: number } = {},
 ): Promise<Server> {
-  const limits = { ...LIMITS, ...changedLimits };
+  const limits = { ...LIMITS, connectionsPerAddress: config.connectionsPerAddress, ...changedLimits };
   const { instance, store: settings } = config;
   const clock = systemClock();
   const newId = idGenerator(clock);
@@ -203,6 +203,7 @@ export async function start(
       port: config.port,
       tls: config.tls,
       limits,
+      connections: shares.connections,
       onExchange: createDispatch({
         pipeline,
         unary: config.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined,

@@ -4,6 +4,8 @@ export type { Quota } from "../app/fairness.ts";
 
 /** What callers share, each as much as leaves enough for the others. Who brings no token shares with nobody else. */
 export interface Shares {
+  /** Connections, by address. */
+  connections: Quota;
   /** Bytes of requests of callers with a token that are not there whole yet. */
   bodies: Quota;
   /** The same for services that need no token. */
@@ -16,8 +18,10 @@ export interface Shares {
   openStreams: Quota;
 }
 
-/** A limit for one address is `Infinity` where addresses are not told apart. */
+/** Where `connectionsPerAddress` is 0, addresses are not told apart. */
 export function createShares(limits: {
+  connections: number;
+  connectionsPerAddress: number;
   bodyBytes: number;
   bodyBytesPerCaller: number;
   openBodyBytes: number;
@@ -28,9 +32,19 @@ export function createShares(limits: {
   openStreamsPerAddress: number;
 }): Shares {
   const onTheirWay = "Too many requests are on their way at once: send fewer at a time, or try again in a moment.";
+  const perAddress = (limit: number) => (limits.connectionsPerAddress === 0 ? Infinity : limit);
   return {
+    connections: createQuota({
+      total: Infinity,
+      each: perAddress(limits.connectionsPerAddress),
+      full: "Too many connections are open from the address.",
+    }),
     bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: onTheirWay }),
-    openBodies: createQuota({ total: limits.openBodyBytes, each: limits.openBodyBytesPerAddress, full: onTheirWay }),
+    openBodies: createQuota({
+      total: limits.openBodyBytes,
+      each: perAddress(limits.openBodyBytesPerAddress),
+      full: onTheirWay,
+    }),
     decoding: createFairQueue({ atOnce: 1, waiting: 64, waitingEach: 16, full: onTheirWay }),
     watchers: createQuota({
       total: limits.watchers,
@@ -39,7 +53,7 @@ export function createShares(limits: {
     }),
     openStreams: createQuota({
       total: limits.openStreams,
-      each: limits.openStreamsPerAddress,
+      each: perAddress(limits.openStreamsPerAddress),
       full: "Too many streams of health and reflection are open: close some, or try again later.",
     }),
   };

@@ -16,30 +16,19 @@ import { compressionGzip } from "@connectrpc/connect-node";
 import { RpcError, refusal } from "../rpc/errors.ts";
 import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import { holderOf, type Shares } from "../rpc/shares.ts";
-import {
-  type Incoming,
-  inTurn,
-  MAX_MESSAGE_BYTES,
-  maxBytesOf,
-  maxJsonBytesOf,
-  type Room,
-  readUpTo,
-  roomsOf,
-  tooLarge,
-  wholeFrames,
-} from "./body.ts";
+import { type Incoming, MAX_MESSAGE_BYTES, maxBytesOf, roomsOf, tooLarge } from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
-import { COMPRESS_FROM_BYTES, gunzip, normalizeCodings, rpcCodingOf } from "./encoding.ts";
+import { type Arriving, bodyFor, type Form } from "./connect-body.ts";
+import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
-import { ENVELOPE_BYTES, framesOf, withCheckedFlags } from "./frames.ts";
-import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
+import { framesOf } from "./frames.ts";
+import { isGrpcWebText, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 import { parseJson, readMessage } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import type { RequestPath } from "./request-path.ts";
 import { grpcStatusOf, toConnectError, unescapeMessage } from "./rpc-error.ts";
 import { errorDetails, plainAnswer } from "./status.ts";
 import { decodeText, parseForm } from "./text.ts";
-import { checkFields } from "./values.ts";
 
 /** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
 export interface ConnectDoor {
@@ -56,19 +45,13 @@ export interface ConnectDoor {
 }
 
 /** One call on its way through Connect's handler. */
-interface Visit {
+interface Visit extends Arriving {
   call: Call;
-  method: DescMethod;
   admitted: Admitted | undefined;
   /** For a method that answers with a stream. */
   stream: { admitted?: AdmittedStream; channel: Channel } | undefined;
   /** Whether the message could be read. */
   isRead: boolean;
-  /** How long the rest of the request may take to arrive, milliseconds, and the room that it takes. */
-  bodyMs: number;
-  room: Room;
-  /** Whose share it takes. */
-  holder: string;
 }
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
@@ -133,57 +116,10 @@ export function createConnectDoor(
     holderOf: ({ values }) => holderOf(visitOf(values).call.address),
   });
 
-  /** The message of a request, in one piece; the messages of a stream of requests, each in one piece. */
-  async function* messagesOf(incoming: Incoming, isText: boolean, visit: Visit): AsyncGenerator<Uint8Array> {
-    const maxBytes = maxBytesOf(visit.method);
-    const { bodyMs, room } = visit;
-    if (visit.method.methodKind === "bidi_streaming" && !isText) {
-      yield* wholeFrames(incoming, { limit: maxBytes, timeoutMs: limits.reflectionIdleMs, room });
-      return;
-    }
-    const limit = ENVELOPE_BYTES + maxBytes;
-    const reading = { limit: isText ? textBytesOf(limit) : limit, timeoutMs: bodyMs, room };
-    const { bytes, isWhole } = await readUpTo(incoming, reading);
-    if (!isWhole) throw tooLarge(maxBytes);
-    yield isText ? fromText(bytes) : bytes;
-  }
-
-  /** Throws where to read a large message would be too much work: TOO_LARGE, INVALID_REQUEST, TOO_MANY_REQUESTS. */
-  async function checkWork(
-    body: Uint8Array,
-    { isFramed, isCompressed, isJson }: Record<"isFramed" | "isCompressed" | "isJson", boolean>,
-    { method, holder }: Visit,
-  ): Promise<void> {
-    const maxBytes = maxBytesOf(method);
-    if (maxBytes <= MAX_MESSAGE_BYTES) return;
-    const flag = isFramed ? body[0] : Number(isCompressed);
-    const message = isFramed ? body.subarray(ENVELOPE_BYTES) : body;
-    await inTurn(shares, holder, flag ? maxBytes : message.byteLength, async () => {
-      const limit = isJson ? maxJsonBytesOf(method) : maxBytes;
-      const plain = flag ? await gunzip(message, limit) : message;
-      try {
-        if (!isJson) checkFields(method.input, plain);
-      } catch (error) {
-        // What is wrong with the bytes otherwise, Connect says.
-        if (error instanceof RpcError) throw error;
-      }
-    });
-  }
-
   /** The body of a request as Connect takes it, its errors among it. */
-  async function* requestOf(
-    incoming: Incoming,
-    { isText, isJson, isFramed, isCompressed }: Record<"isText" | "isJson" | "isFramed" | "isCompressed", boolean>,
-    visit: Visit,
-  ): AsyncGenerator<Uint8Array> {
+  async function* requestOf(incoming: Incoming, form: Form, visit: Visit): AsyncGenerator<Uint8Array> {
     try {
-      const messages = messagesOf(incoming, isText, visit);
-      const checked = isFramed ? withCheckedFlags(messages, isCompressed) : messages;
-      if (visit.method.methodKind === "bidi_streaming") return yield* checked;
-      for await (const bytes of checked) {
-        await checkWork(bytes, { isFramed, isCompressed, isJson }, visit);
-        yield bytes;
-      }
+      yield* bodyFor(incoming, form, visit, { shares, idleMs: limits.reflectionIdleMs });
     } catch (error) {
       throw toConnectError(error instanceof RpcError ? error : pipeline.explain(error, visit.call));
     }

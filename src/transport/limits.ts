@@ -1,6 +1,8 @@
 /** What connections, requests and calls may use. Times are milliseconds. */
 export interface Limits {
   connections: number;
+  /** Of one address; 0: addresses are not told apart, here and in the limits of callers without a token. */
+  connectionsPerAddress: number;
   /** Until the first bytes tell HTTP/1.1 from HTTP/2, and until the TLS handshake is done. */
   handshakeMs: number;
   /** Until the headers of an HTTP/1.1 request are there. */
@@ -50,6 +52,7 @@ const MIB = 1024 * 1024;
 
 export const LIMITS: Limits = {
   connections: 10_000,
+  connectionsPerAddress: 1_000,
   handshakeMs: 10_000,
   headersMs: 10_000,
   requestMs: 30_000,

@@ -2,11 +2,15 @@ import { createServer as createHttp1Server, type IncomingMessage, type ServerRes
 import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { holderOf, type Quota } from "../rpc/shares.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** Node closes an idle connection so much later than it tells the client, milliseconds. */
+const KEEP_ALIVE_GRACE_MS = 1_000;
 
 /** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
 const LAST_WORDS_MS = 1_000;
@@ -30,14 +34,16 @@ export async function listen(options: {
   port: number;
   tls?: { cert: string; key: string } | undefined;
   limits: Limits;
+  /** Places of connections by address. */
+  connections: Quota;
   onExchange(exchange: Exchange): void;
   /** Told of a request that could not even be taken in. */
   onFailure(error: unknown): void;
 }): Promise<Listener> {
   const { host, port, tls, limits } = options;
   const sockets = new Set<Socket>();
-  /** Those without a request: undecided ones, and those of HTTP/1.1 between two requests. */
-  const waiting = new Set<Socket>();
+  /** Those without a request, and since when: undecided ones, and those of HTTP/1.1 between two requests. */
+  const waiting = new Map<Socket, number>();
   /** How many requests a connection of HTTP/1.1 has under way; more than one, where the client does not wait. */
   const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
@@ -62,7 +68,7 @@ export async function listen(options: {
       running.set(socket, left);
       if (left > 0) return;
       if (closing) socket.end();
-      else if (!socket.destroyed) waiting.add(socket);
+      else if (!socket.destroyed) waiting.set(socket, performance.now());
     });
     if (closing) response.setHeader("Connection", "close");
     take(request, () => new Http1Exchange(request, response, { expectsContinue }));
@@ -111,6 +117,30 @@ export async function listen(options: {
     http2.emit("connection", socket);
   }
 
+  /** Node's own clock of an idle connection starts anew with every line end that stands before a request. */
+  const idleClock = setInterval(
+    () => {
+      const idleSince = performance.now() - limits.keepAliveMs - KEEP_ALIVE_GRACE_MS;
+      for (const [socket, since] of waiting) {
+        if (since > idleSince) break;
+        socket.destroy();
+      }
+    },
+    Math.min(1_000, limits.keepAliveMs),
+  ).unref();
+
+  /** False, and it is closed, if its address has as many as it may have. */
+  function admit(socket: Socket): boolean {
+    try {
+      const leave = options.connections(holderOf(socket.remoteAddress));
+      socket.on("close", leave);
+      return true;
+    } catch {
+      socket.destroy();
+      return false;
+    }
+  }
+
   function track(socket: Socket): void {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
@@ -121,7 +151,7 @@ export async function listen(options: {
   function awaitRequest(socket: Socket): void {
     // Its handshake was under way when the stop came.
     if (closing) socket.destroy();
-    waiting.add(socket);
+    waiting.set(socket, performance.now());
     socket.on("close", () => waiting.delete(socket));
   }
 
@@ -133,13 +163,14 @@ export async function listen(options: {
         else serveHttp1(socket);
       })
     : createTcpServer({ allowHalfOpen: true }, (socket) => {
+        if (!admit(socket)) return;
         track(socket);
         awaitRequest(socket);
         tellApart(socket, limits.handshakeMs, serveHttp1, serveHttp2);
       });
   server.maxConnections = limits.connections;
   // Else one that never finishes its handshake would outlive the others.
-  if (tls) server.on("connection", track);
+  if (tls) server.on("connection", (socket: Socket) => admit(socket) && track(socket));
   server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
 
   await new Promise<void>((resolve, reject) => {
@@ -155,7 +186,8 @@ export async function listen(options: {
       closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
       for (const session of sessions) session.close();
-      for (const socket of waiting) socket.destroy();
+      clearInterval(idleClock);
+      for (const socket of waiting.keys()) socket.destroy();
       const cut = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);

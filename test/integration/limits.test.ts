@@ -148,6 +148,40 @@ test("of connections, one more than the limit is closed at once, and those befor
   }
 });
 
+describe("connections from one address", () => {
+  const isServed = async (url: string, from: string) => {
+    const connection = await openRaw(url, from);
+    connection.write(GET);
+    await new Promise<unknown>((resolve) => {
+      connection.socket.once("data", resolve).once("close", resolve);
+    });
+    return { connection, served: connection.received().toString().startsWith("HTTP/1.1 200 ") };
+  };
+  const servedOf = async (limit: string, addresses: string[]) => {
+    const small = await startServer({ USERLOCK_CONNECTIONS_PER_ADDRESS: limit });
+    const opened: Awaited<ReturnType<typeof isServed>>[] = [];
+    try {
+      for (const address of addresses) opened.push(await isServed(small.url, address));
+      opened[0]!.connection.socket.destroy();
+      await sleep(100);
+      opened.push(await isServed(small.url, addresses[0]!));
+      return opened.map(({ served }) => served);
+    } finally {
+      for (const { connection } of opened) connection.socket.destroy();
+      await small.stop();
+    }
+  };
+  const [one, other] = ["127.0.0.1", "127.0.0.2"];
+
+  test("are bounded, one more is closed at once, another address has its own, and a place that is left is free", async () => {
+    expect(await servedOf("2", [one, one, one, other])).toEqual([true, true, false, true, true]);
+  });
+
+  test("are not counted where the setting is 0", async () => {
+    expect(await servedOf("0", [one, one, one, other])).toEqual([true, true, true, true, true]);
+  });
+});
+
 describe("streams of one connection", () => {
   /** Stays open until the client leaves. */
   const watch = (session: ClientHttp2Session) => {

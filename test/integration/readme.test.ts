@@ -228,6 +228,8 @@ describe("the tables say what the code does", () => {
       "headers of a request": `${LIMITS.headerBytes / 1024} KiB`,
       "open streams on an HTTP/2 connection": String(LIMITS.streams),
       connections: LIMITS.connections.toLocaleString("en"),
+      "connections from one address (`USERLOCK_CONNECTIONS_PER_ADDRESS`)":
+        LIMITS.connectionsPerAddress.toLocaleString("en"),
       "first bytes, TLS handshake": `${LIMITS.handshakeMs / 1000} s`,
       "headers of an HTTP/1.1 request": `${LIMITS.headersMs / 1000} s`,
       "body of a request": `${LIMITS.bodyMs / 1000} s`,

@@ -267,6 +267,12 @@ describe("an idle connection is closed", () => {
     expect(milliseconds).toBeGreaterThan(LIMITS.keepAliveMs - 50);
   });
 
+  test("of HTTP/1.1, whatever line ends its client sends instead of a request", async () => {
+    const { received } = await untilClosed("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", () => "\r\n");
+    expect(received.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    expect(received.toString().match(/HTTP\/1\.1/g)).toHaveLength(1);
+  });
+
   test("of HTTP/2, by GOAWAY, pings or no pings", async () => {
     const session = connect(server.url);
     try {
