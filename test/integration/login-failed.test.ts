@@ -146,9 +146,14 @@ test("each of them costs a hash, unknown users too", async () => {
   try {
     const one = through.find(({ name }) => name === "Connect proto, UserService") as Door;
     await fill(one);
-    const start = performance.now();
-    await addUser(one, { id: "another" });
-    const hashing = performance.now() - start;
+    const hashes: number[] = [];
+    for (const id of ["one", "two", "three"]) {
+      const start = performance.now();
+      await addUser(one, { id });
+      hashes.push(performance.now() - start);
+    }
+    // The least, like the logins' own: on a busy machine any one may take much longer.
+    const hashing = Math.min(...hashes);
     const fastest = compare(await measure(one, 3), 0).values;
     expect({ hashing, fastest, isLess: fastest.some((value) => value < hashing / 2) }).toMatchObject({ isLess: false });
   } finally {
