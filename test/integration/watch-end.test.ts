@@ -141,7 +141,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 
   test("one more than one caller may have is refused, another caller's is not; up to what all may have", async () => {
-    const { secret: token } = await tokens.create(`gateway-${name}`, ["INSTANCE_VIEWER"]);
+    const { secret: token } = await tokens.create(`gateway-${name.replaceAll(" ", "-")}`, ["INSTANCE_VIEWER"]);
     const door = doors.find((each) => each.name === name)!;
     const tooMany = { code: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_REQUESTS" };
     const own = await Promise.all(Array.from({ length: MAX_WATCHERS_PER_CALLER }, () => watch()));
