@@ -12,10 +12,35 @@ export interface Shares {
   openBodies: Quota;
   /** The reading of large messages. */
   decoding: FairQueue;
-  /** Streams of events. */
+  /** Streams of events, and what is unread of them. */
   watchers: Quota;
+  unread: Unread;
   /** Streams of the services that need no token: health and reflection. */
   openStreams: Quota;
+}
+
+/** Bytes that were sent and not taken yet, of all streams. */
+export interface Unread {
+  change(holder: string, bytes: number): void;
+  /**
+   * Bytes that one stream of the holder may have unread now. The more is unread of all, and of the holder, the fewer:
+   * so the streams with most of the holder with most are the first to wait, and those with little are the last.
+   */
+  limit(holder: string): number;
+}
+
+export function createUnread(total: number): Unread {
+  const held = new Map<string, number>();
+  let all = 0;
+  return {
+    change(holder, bytes) {
+      all += bytes;
+      const own = (held.get(holder) ?? 0) + bytes;
+      if (own === 0) held.delete(holder);
+      else held.set(holder, own);
+    },
+    limit: (holder) => total - all - (held.get(holder) ?? 0),
+  };
 }
 
 /** Where `connectionsPerAddress` is 0, addresses are not told apart. */
@@ -28,6 +53,7 @@ export function createShares(limits: {
   openBodyBytesPerAddress: number;
   watchers: number;
   watchersPerCaller: number;
+  watchersBytes: number;
   openStreams: number;
   openStreamsPerAddress: number;
 }): Shares {
@@ -51,6 +77,7 @@ export function createShares(limits: {
       each: limits.watchersPerCaller,
       full: "Too many watch already: close some of your own, try another server, or later.",
     }),
+    unread: createUnread(limits.watchersBytes),
     openStreams: createQuota({
       total: limits.openStreams,
       each: perAddress(limits.openStreamsPerAddress),

@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Outlet } from "../rpc/invoke.ts";
+import type { Unread } from "../rpc/shares.ts";
 import type { Exchange, Fields } from "./exchange.ts";
 import type { Encode } from "./frames.ts";
 import type { Limits } from "./limits.ts";
@@ -33,7 +34,12 @@ export interface Streamed {
 /** What a channel needs to know of the limits. */
 export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
 
-export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): Channel {
+/** `all` is what is unread of all channels, and `holder` says whose this one is. */
+export function createChannel(
+  { watcherBytes, watcherStallMs }: ChannelLimits,
+  all?: Unread,
+  holder = () => "",
+): Channel {
   const held: Message[] = [];
   let isFirst = true;
   let isRefused = false;
@@ -41,6 +47,13 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
   let encodeFor: Encode;
   const opened = Promise.withResolvers<boolean>();
   const first = Promise.withResolvers<Message>();
+
+  let counted = 0;
+  function count(): void {
+    const unread = target && !target.isGone ? target.unread : 0;
+    all?.change(holder(), unread - counted);
+    counted = unread;
+  }
 
   function hold(message: Message): boolean {
     if (held.length >= MAX_HELD) return false;
@@ -56,8 +69,10 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
       if (target.isGone) return true;
       const frame = encodeFor(message);
       const { unread } = target;
-      isRefused = unread > 0 && unread + frame.byteLength > watcherBytes;
+      const limit = Math.min(watcherBytes, all?.limit(holder()) ?? watcherBytes);
+      isRefused = unread > 0 && unread + frame.byteLength > limit;
       if (!isRefused) target.write(frame);
+      count();
       return !isRefused;
     },
     ready() {
@@ -69,7 +84,9 @@ export function createChannel({ watcherBytes, watcherStallMs }: ChannelLimits): 
     open(outflow, encode) {
       target = outflow;
       encodeFor = encode;
+      outflow.onTaken(count);
       for (const message of held.splice(0)) outflow.write(encode(message));
+      count();
       opened.resolve(true);
     },
   };

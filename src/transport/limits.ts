@@ -39,6 +39,8 @@ export interface Limits {
   openStreamsPerAddress: number;
   /** How long a stream of reflection stays open while nothing is asked on it. */
   reflectionIdleMs: number;
+  /** What all streams together may have written that their clients have not taken, bytes. */
+  watchersBytes: number;
   /** What one stream may have written that its client has not taken, bytes; and how long he may take nothing of it. */
   watcherBytes: number;
   watcherStallMs: number;
@@ -72,6 +74,7 @@ export const LIMITS: Limits = {
   openStreams: 1_000,
   openStreamsPerAddress: 100,
   reflectionIdleMs: 30_000,
+  watchersBytes: 64 * MIB,
   watcherBytes: MIB,
   watcherStallMs: 5_000,
   heartbeatMs: 15_000,

@@ -17,6 +17,8 @@ export interface Outflow {
   write(bytes: Uint8Array): boolean;
   /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
   drained(stallMs: number): Promise<boolean>;
+  /** Tells the listener of each piece that is taken, and of the end. */
+  onTaken(listener: () => void): void;
   /** Hands on all that waits, so that the response can be ended. */
   flush(): void;
 }
@@ -28,7 +30,9 @@ export function createOutflow(out: Writable): Outflow {
   let handed = 0;
   let taken = 0;
   const whenDrained = new Set<() => void>();
+  let tell = () => {};
   out.on("close", onDrained);
+  out.on("close", () => tell());
 
   function onDrained(): void {
     for (const listener of whenDrained) listener();
@@ -37,6 +41,7 @@ export function createOutflow(out: Writable): Outflow {
   function onTaken(): void {
     taken++;
     handOn(GIVEN_BYTES);
+    tell();
     if (taken === handed) onDrained();
   }
 
@@ -90,6 +95,9 @@ export function createOutflow(out: Writable): Outflow {
         }, stallMs / 10);
         whenDrained.add(onEnd);
       });
+    },
+    onTaken(listener) {
+      tell = listener;
     },
     flush() {
       handOn(Number.POSITIVE_INFINITY);

@@ -52,7 +52,7 @@ export function createRestDoor(
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
       const asked = await message(admitted);
       resumeBehind(asked, headers);
-      return eventStream(pipeline, admitted, asked, call, limits);
+      return eventStream(pipeline, admitted, asked, call, limits, shares.unread);
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
     const response = await admitted(await message(admitted));

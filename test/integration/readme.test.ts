@@ -250,6 +250,9 @@ describe("the tables say what the code does", () => {
         LIMITS.openBodyBytesPerAddress,
       ),
       "unread of a stream of events; taking nothing of it": `${(LIMITS.watcherBytes / 1024).toLocaleString("en")} KiB; ${LIMITS.watcherStallMs / 1000} s`,
+      "unread of all streams of events; one with more than is left for it reads on in the log": mebibytes(
+        LIMITS.watchersBytes,
+      ),
       "a stream of events without a message": `${LIMITS.heartbeatMs / 1000} s`,
       "an answer, or the end of a stream, that its client does not read": `${LIMITS.streamEndMs / 1000} s`,
     });
