@@ -60,7 +60,7 @@ const watch = (name: string, after?: string) =>
   doors.find((door) => door.name === name)!.watch(after === undefined ? {} : { after });
 
 /** How many the server has cut. */
-const cuts = () => server.stderr().split("Too much is unread").length - 1;
+const cuts = () => server.stderr().split("WATCHER_TOO_SLOW").length - 1;
 async function isCut(before: number): Promise<void> {
   while (cuts() === before) await sleep(20);
 }

@@ -17,7 +17,8 @@ const ROOMS: Record<string, string[]> = {
   "clock.ts": [],
   "ids.ts": ["clock.ts"],
   "log.ts": [],
-  "config.ts": ["auth/", "log.ts", "store/open.ts"],
+  "config.ts": ["auth/", "log.ts", "setting-values.ts", "store/open.ts"],
+  "setting-values.ts": ["auth/", "store/open.ts"],
   "server.ts": [
     "app/",
     "auth/",
@@ -28,6 +29,7 @@ const ROOMS: Record<string, string[]> = {
     "ids.ts",
     "log.ts",
     "rpc/",
+    "setting-values.ts",
     "store/open.ts",
     "store/port.ts",
     "transport/",

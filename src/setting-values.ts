@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from "node:fs";
+import { KEY_BYTES } from "./auth/keyed.ts";
+import type { HashSettings } from "./auth/password.ts";
+import type { StoreSettings } from "./store/open.ts";
+
+/** What a cache can address. */
+const MAX_CACHE_BYTES = 4 * 2 ** 30;
+/** 10 years: what begins today ends at a time that every protocol can say. */
+const MAX_DURATION_DAYS = 3_650;
+
+export function parseListen(value: string): [host: string, port: number] | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
+}
+
+export function storeOf(value: string): StoreSettings | undefined {
+  if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
+  const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
+  return isAddress ? { kind: "postgres", url: value } : undefined;
+}
+
+/** The key of an instance from its text in base64; undefined if it is none. */
+export function keyOf(value: string): Uint8Array | undefined {
+  const key = Buffer.from(value, "base64");
+  return key.byteLength === KEY_BYTES ? key : undefined;
+}
+
+/** Microseconds of a text such as `12h`; undefined if it is none, or of more than MAX_DURATION_DAYS. */
+export function durationOf(value: string): number | undefined {
+  const [, number, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(value) ?? [];
+  const seconds = Number(number) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""] ?? Number.NaN);
+  return seconds <= MAX_DURATION_DAYS * 86_400 ? seconds * 1_000_000 : undefined;
+}
+
+export function durationProblem(value: string): string | undefined {
+  if (durationOf(value) !== undefined) return undefined;
+  return `must be a number with a unit, such as 30m, 12h or 90d, and at most ${MAX_DURATION_DAYS}d`;
+}
+
+/** Bytes of a text such as `64MiB`. */
+export function cacheOf(value: string): number | undefined {
+  if (value === "0") return 0;
+  const [, number, unit] = /^([1-9]\d{0,3})(MiB|GiB)$/.exec(value) ?? [];
+  const bytes = Number(number) * (unit === "GiB" ? 2 ** 30 : 2 ** 20);
+  return bytes <= MAX_CACHE_BYTES ? bytes : undefined;
+}
+
+export function argon2Of(value: string): HashSettings | undefined {
+  const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(value) ?? [])
+    .slice(1)
+    .map(Number);
+  const isBearable = memoryKib >= 8 * lanes && memoryKib <= 262_144 && passes >= 1 && passes <= 20 && lanes <= 16;
+  return isBearable && lanes >= 1 ? { memoryKib, passes, lanes } : undefined;
+}
+
+export function list(value: string | undefined): string[] {
+  return (value ?? "")
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+/** Whether a URL is of this host. */
+export function isLoopback(text: string): boolean {
+  return URL.canParse(text) && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(text).hostname);
+}
+
+export function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+export function fileProblem(file: string): string | undefined {
+  if (!existsSync(file)) return "there is no such file";
+  try {
+    readText(file);
+    return undefined;
+  } catch (error) {
+    return `cannot be read: ${(error as Error).message}`;
+  }
+}
+
+export function readText(file: string): string {
+  return readFileSync(file, "utf8");
+}
