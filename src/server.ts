@@ -28,6 +28,7 @@ import { createFindSession, createSessions } from "./app/sessions.ts";
 import { createStateCache } from "./app/state-cache.ts";
 import { createTail } from "./app/tail.ts";
 import { createWatch } from "./app/watch.ts";
+import { lowerHashThreads } from "./auth/hash-threads.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import { createKeyed, KEY_BYTES } from "./auth/keyed.ts";
 import { createPasswordHasher } from "./auth/password.ts";
@@ -116,6 +117,7 @@ export async function start(
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
     const tokenFile = await seeToFirstToken({ store, execute, instanceId: instance.id }, config.adminToken, folder);
+    await lowerHashThreads();
     const hasher = createHashQueue({ hasher: createPasswordHasher(config.argon2), threads: config.hashThreads });
     const policies = createPolicies({ store, instanceId: instance.id });
     const login = createLogin({ store, execute, policies, hasher, keyed, clock });
