@@ -220,11 +220,21 @@ export async function* wholeFrames(
   const onEnd = () => finish();
   const onCut = () => finish(cutShort());
   const onIdle = () => finish(refusal("DEADLINE_EXCEEDED", "Nothing was asked on the stream for a while."));
+  const leave = () => {
+    clearTimeout(timer);
+    source?.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onClose);
+    collected.leave();
+  };
+  // Connect does not return a generator that it has taken a frame from if it takes no more.
+  const onClose = () => {
+    onCut();
+    leave();
+  };
   if (begun.byteLength > 0) onData(begun);
   const source = rest?.();
-  source?.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+  source?.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onClose);
   if (!source || source.readableEnded) onEnd();
-  else if (source.destroyed) onCut();
+  if (source?.destroyed) onClose();
   try {
     for (;;) {
       const length = frameBytes(collected.bytes);
@@ -246,9 +256,8 @@ export async function* wholeFrames(
       }
     }
   } finally {
-    clearTimeout(timer);
-    source?.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut).resume();
-    collected.leave();
+    leave();
+    source?.resume();
   }
 }
 

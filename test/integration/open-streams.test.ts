@@ -1,11 +1,11 @@
 import { once } from "node:events";
-import type { ClientHttp2Session } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bystander, bystanderOf } from "../support/bystander.ts";
 import { connectFrom, LIST_SERVICES, OPEN_STREAMS, openStream, residentMib } from "../support/open-streams.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 
-const LIMITS = { openStreams: 6, openStreamsPerAddress: 4 };
+const LIMITS = { openStreams: 6, openStreamsPerAddress: 4, openBodyBytesPerAddress: 200 * 1024 };
 const TIMES = { reflectionIdleMs: 400, streamEndMs: 400 };
 const NEVER_MS = 600_000;
 const [WATCH, ...REFLECTION] = OPEN_STREAMS;
@@ -115,6 +115,25 @@ describe.each(REFLECTION)("a stream of $name", (kind) => {
     }
     expect(asking.stream.closed).toBe(false);
   });
+});
+
+test.each<[string, (stream: ClientHttp2Stream) => void]>([
+  ["resets the stream", (stream) => stream.close(constants.NGHTTP2_CANCEL)],
+  ["drops the connection", (stream) => stream.session?.destroy()],
+])("a client that asks much of reflection, takes nothing and %s gives back its room", async (_how, leave) => {
+  const [kind] = REFLECTION;
+  for (let round = 0; round < 4; round++) {
+    const streams = Array.from({ length: LIMITS.openStreamsPerAddress }, () => {
+      const { stream } = openStream(from("127.0.0.1", server, { initialWindowSize: 0 }), kind!);
+      stream.write(Buffer.concat(Array(200).fill(LIST_SERVICES)));
+      return stream;
+    });
+    await sleep(100);
+    for (const stream of streams) leave(stream);
+    await sleep(100);
+  }
+  const later = from("127.0.0.1");
+  for (const each of OPEN_STREAMS) expect(await openStream(later, each).outcome).toBe("served");
 });
 
 test.each(OPEN_STREAMS)("a client of $name who takes nothing is cut, and its place is free again", async (kind) => {
