@@ -6,7 +6,7 @@ import { type RpcError, refusal } from "../rpc/errors.ts";
 import { oncePer } from "../rpc/once-per.ts";
 import type { Shares } from "../rpc/shares.ts";
 import type { Exchange } from "./exchange.ts";
-import { ENVELOPE_BYTES } from "./frames.ts";
+import { ENVELOPE_BYTES, frameBytes } from "./frames.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -259,11 +259,6 @@ export async function* wholeFrames(
     leave();
     source?.resume();
   }
-}
-
-/** How long the frame is that the bytes begin with; undefined if they do not say it yet. */
-function frameBytes(bytes: Buffer): number | undefined {
-  return bytes.byteLength < ENVELOPE_BYTES ? undefined : ENVELOPE_BYTES + bytes.readUInt32BE(1);
 }
 
 /** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { RpcError } from "../rpc/errors.ts";
+import { RpcError, refusal } from "../rpc/errors.ts";
 import type { Shares } from "../rpc/shares.ts";
 import {
   type Incoming,
@@ -13,7 +13,7 @@ import {
   wholeFrames,
 } from "./body.ts";
 import { gunzip } from "./encoding.ts";
-import { ENVELOPE_BYTES, withCheckedFlags } from "./frames.ts";
+import { ENVELOPE_BYTES, hasSecondFrame, withCheckedFlags } from "./frames.ts";
 import { fromText, textBytesOf } from "./grpc-web-text.ts";
 import { checkFields } from "./values.ts";
 
@@ -52,7 +52,7 @@ export async function* bodyFor(
 
 async function* messagesOf(
   incoming: Incoming,
-  { isText }: Form,
+  { isText, isFramed }: Form,
   { method, room, bodyMs }: Arriving,
   idleMs: number,
 ): AsyncGenerator<Uint8Array> {
@@ -65,7 +65,10 @@ async function* messagesOf(
   const reading = { limit: isText ? textBytesOf(limit) : limit, timeoutMs: bodyMs, room };
   const { bytes, isWhole } = await readUpTo(incoming, reading);
   if (!isWhole) throw tooLarge(maxBytes);
-  yield isText ? fromText(bytes) : bytes;
+  const body = isText ? fromText(bytes) : bytes;
+  // Connect refuses a second message, too, but only after it has read it.
+  if (isFramed && hasSecondFrame(body)) throw refusal("NOT_SERVED", "A request of this method is one message.");
+  yield body;
 }
 
 /** Throws where to read a large message would be too much work: TOO_LARGE, INVALID_REQUEST, TOO_MANY_REQUESTS. */

@@ -30,6 +30,17 @@ export function envelope(data: Uint8Array, flag = 0): Buffer {
   return frame;
 }
 
+/** How long the frame is that the bytes begin with; undefined if they do not say it yet. */
+export function frameBytes(bytes: Buffer): number | undefined {
+  return bytes.byteLength < ENVELOPE_BYTES ? undefined : ENVELOPE_BYTES + bytes.readUInt32BE(1);
+}
+
+/** Whether a second whole frame follows the first. */
+export function hasSecondFrame(bytes: Buffer): boolean {
+  const rest = bytes.subarray(frameBytes(bytes) ?? bytes.byteLength);
+  return (frameBytes(rest) ?? Infinity) <= rest.byteLength;
+}
+
 /** Flag of a message that is compressed. */
 const COMPRESSED = 1;
 
