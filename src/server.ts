@@ -23,7 +23,7 @@ import { createHoldsOwner, createOtherOwner, createOtherOwnerToken } from "./app
 import { createLogin } from "./app/login.ts";
 import { createPolicies } from "./app/policies.ts";
 import { createReceipts } from "./app/receipts.ts";
-import { createSearch } from "./app/search.ts";
+import { createLists, createSearch } from "./app/search.ts";
 import { createFindSession, createSessions } from "./app/sessions.ts";
 import { createStateCache } from "./app/state-cache.ts";
 import { createTail } from "./app/tail.ts";
@@ -113,7 +113,8 @@ export async function start(
     // Of users only: a session or a token is changed once, and would only take another one's place.
     const cache = config.cacheBytes > 0 ? createStateCache({ kind: user.kind, bytes: config.cacheBytes }) : undefined;
     const execute = createExecute({ store, clock, cache });
-    const search = createSearch({ store, clock });
+    const lists = createLists(store);
+    const search = createSearch({ store, clock, lists });
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
     await ensureSameKey({ store, clock, fingerprint: keyed.fingerprint });
     const tokenFile = await seeToFirstToken({ store, execute, instanceId: instance.id }, config.adminToken, folder);
@@ -122,7 +123,7 @@ export async function start(
     const policies = createPolicies({ store, instanceId: instance.id });
     const login = createLogin({ store, execute, policies, hasher, keyed, clock });
     const findSession = createFindSession({ store, clock });
-    const sessions = createSessions({ store, execute, clock });
+    const sessions = createSessions({ store, execute, clock, lists });
 
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];

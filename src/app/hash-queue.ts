@@ -1,7 +1,7 @@
 import { createFairQueue, createQuota, type FairQueue } from "./fairness.ts";
 
 /** Hashes that may wait in one lane, in all and of one caller; one more is refused at once. */
-const MAX_WAITING = 400;
+const MAX_WAITING = 4_000;
 const MAX_WAITING_EACH = 300;
 
 /** Hashes and compares passwords, as soon as it is asked. */

@@ -97,21 +97,26 @@ export function createLogin(parts: {
     isLost = false,
   ): Promise<Stored<User>> {
     const started = performance.now();
-    const device = found ? knownDevice(found.state, keyed.deviceOf(found.id, tried.deviceToken, clock()) ?? "") : "";
+    const device = found ? knownDevice(found.state, tried.device ?? "") : "";
+    const isKnownDevice = device !== "";
     const { principal, signal } = caller;
-    const turn = { caller: principal.subject, user: named, isKnownDevice: device !== "", signal };
-    // Known devices do not wait behind strangers. The line is that of the name: who is not there has one like anybody.
+    // Known devices of a user share a line, and do not wait behind strangers. Those wait by the name that they give: a
+    // name that nobody has gets a line like any other.
+    const line = found && isKnownDevice ? `known ${found.id}` : named;
+    const turn = { caller: principal.subject, user: line, isKnownDevice, signal };
     const work = async () => {
       const checked = found && !isLost ? await check(found.id, device, tried, caller, turn) : undefined;
       if (!checked) await hasher.pretend(tried.password, turn, found?.state.password?.hash);
       return checked;
     };
-    const outcome = await inTurn(`${named} ${device}`, work, signal);
+    const outcome = await inTurn(line, work, signal);
     if (outcome?.isIn) return outcome.record;
     lastFailureMs = performance.now() - started;
     await untilNextSlot(lastFailureMs, signal);
     const lock = outcome && lockOf(outcome.record.state, clock());
-    if (outcome?.isRevealed && lock) throw locked(lock.until, clock());
+    if (outcome?.isRevealed && lock) {
+      throw locked(isKnownDevice ? (lock.devicesUntil ?? lock.until) : lock.until, clock());
+    }
     throw failed();
   }
 
@@ -163,11 +168,16 @@ export function createLogin(parts: {
     return { isIn, isRevealed, record: after };
   }
 
+  async function attemptLogin(attempt: LoginAttempt, caller: Caller, isLost = false): Promise<Stored<User>> {
+    const found = await find(attempt, caller);
+    const device = found && keyed.deviceOf(found.id, attempt.deviceToken, clock());
+    const tried = { password: attempt.password, device, isForDevice: true };
+    return compare(nameIn(attempt), found, tried, caller, isLost);
+  }
+
   return {
-    logIn: async (attempt, caller) =>
-      compare(nameIn(attempt), await find(attempt, caller), { ...attempt, isForDevice: true }, caller),
-    fail: async (attempt, caller) =>
-      (await compare(nameIn(attempt), await find(attempt, caller), attempt, caller, true)) as never,
+    logIn: (attempt, caller) => attemptLogin(attempt, caller),
+    fail: async (attempt, caller) => (await attemptLogin(attempt, caller, true)) as never,
     async prove({ id, organization }, password, caller) {
       if (caller.principal.subject !== id) {
         // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
@@ -179,14 +189,18 @@ export function createLogin(parts: {
       const record = await load({ id }, organization);
       const isThere = record && isIn(record, organization);
       const named = nameIn({ user: { id }, organization });
-      return compare(named, isThere ? record : undefined, { password, deviceToken: "" }, caller);
+      const { session } = caller.principal;
+      return compare(named, isThere ? record : undefined, { password, device: session?.device }, caller);
     },
   };
 }
 
-interface Tried extends Pick<LoginAttempt, "password" | "deviceToken"> {
+interface Tried {
+  password: string;
+  /** Id of the device that it comes from, if that can be told. */
+  device: string | undefined;
   /** What it came from is known as a device from now on. */
-  isForDevice?: true;
+  isForDevice?: boolean;
 }
 
 interface Outcome {

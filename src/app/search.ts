@@ -9,7 +9,7 @@ import { createFairQueue } from "./fairness.ts";
 /** What callers' searches may take of the store, which runs four at once. */
 const SEARCHES = { atOnce: 4, atOnceEach: 2, waiting: 1_000, waitingEach: 200, full: "Too many searches are waiting." };
 /** The same of lists of sessions or tokens, which share a connection with the rules. */
-export const LISTS = { atOnce: 1, waiting: 1_000, waitingEach: 200, full: "Too many lists are waiting." };
+const LISTS = { atOnce: 1, waiting: 1_000, waitingEach: 200, full: "Too many lists are waiting." };
 
 export interface TextFilter {
   method: TextMethod | "equals";
@@ -109,12 +109,29 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
   schemaType: () => [{ field: "state.schemaType" }],
 };
 
-export function createSearch({ store, clock }: { store: EventStore; clock: () => number }): Search {
-  const searches = createFairQueue(SEARCHES);
-  const lists = createFairQueue(LISTS);
+/** A page of sessions or tokens, when it is the asker's turn. */
+export type Lists = (asker: Asker, query: Query) => Promise<SearchResult>;
 
-  const inTurn = ({ principal, signal }: Asker, query: Query, isLookUp = false) =>
-    (isLookUp ? lists : searches)(principal.subject, () => store.search(query, { signal, isLookUp }), signal);
+export function createLists(store: EventStore): Lists {
+  const lists = createFairQueue(LISTS);
+  return ({ principal, signal }, query) =>
+    lists(principal.subject, () => store.search(query, { signal, isLookUp: true }), signal);
+}
+
+/** `lists` is shared with whatever else lists sessions or tokens. */
+export function createSearch({
+  store,
+  clock,
+  lists = createLists(store),
+}: {
+  store: EventStore;
+  clock: () => number;
+  lists?: Lists;
+}): Search {
+  const searches = createFairQueue(SEARCHES);
+
+  const inTurn = ({ principal, signal }: Asker, query: Query) =>
+    searches(principal.subject, () => store.search(query, { signal }), signal);
 
   return {
     async user(principal, id) {
@@ -156,7 +173,7 @@ export function createSearch({ store, clock }: { store: EventStore; clock: () =>
       const where: Filter[] = [visible(asker.principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
       const query = { kind: accessToken.kind, where: { all: where }, order: { keys: [], descending }, ...page };
-      return toList(await inTurn(asker, query, true));
+      return toList(await lists(asker, query));
     },
   };
 }

@@ -4,8 +4,7 @@ import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
-import { createFairQueue } from "./fairness.ts";
-import { LISTS, type List, type Page, toList } from "./search.ts";
+import { createLists, type List, type Lists, type Page, toList } from "./search.ts";
 
 /** A session that is open, and whose it is. */
 export interface OpenSession {
@@ -48,9 +47,14 @@ export interface Sessions {
   ): Promise<Stored<User>>;
 }
 
-export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number }): Sessions {
-  const { store, execute, clock } = parts;
-  const lists = createFairQueue(LISTS);
+/** `lists` is shared with whatever else lists sessions or tokens. */
+export function createSessions(parts: {
+  store: EventStore;
+  execute: Execute;
+  clock: () => number;
+  lists?: Lists;
+}): Sessions {
+  const { store, execute, clock, lists = createLists(store) } = parts;
 
   const get: Sessions["get"] = async (id, tokenHash, permission, { principal }) => {
     const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
@@ -104,8 +108,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         offset,
         limit,
       };
-      const find = () => store.search(query, { signal, isLookUp: true });
-      return toList(await lists(principal.subject, find, signal));
+      return toList(await lists({ principal, signal }, query));
     },
     async end(id, tokenHash, ending, caller) {
       await get(id, tokenHash, ending.permission, caller);

@@ -53,9 +53,9 @@ export function createWatch(parts: {
   heartbeatMs: number;
   onError(error: unknown): void;
 }): Watch {
-  const reads = createFairQueue({ atOnce: MAX_READS });
+  const reads = createFairQueue({ atOnce: MAX_READS, atOnceEach: MAX_READS / 2 });
   const catchingUp: CatchingUp = {
-    read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query), signal),
+    read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query, signal), signal),
     breathe: createBreather(),
   };
   return async (question, watcher) => {

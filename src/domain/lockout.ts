@@ -107,6 +107,33 @@ export function isRemembered(attempts: Attempts, mac: string, policy: LockoutPol
   return attempts.remembered.some((one) => one.mac === mac && isWithin(policy.window, one.time, time));
 }
 
+/** Wrong passwords in a row after which whoever gave the last one is stopped for good. */
+function inARowAtMost({ isStranger, hasDevices }: Trier, policy: LockoutPolicy): number {
+  const kept = isStranger && hasDevices && policy.knownDevicesPass ? KEPT_FOR_DEVICES : 0;
+  return MAX_FAILURES_IN_A_ROW - kept;
+}
+
+/** Where a password comes from. */
+export interface Trier {
+  /** From no known device. */
+  isStranger: boolean;
+  /** Whether the user has any known device. */
+  hasDevices: boolean;
+}
+
+/**
+ * Whether a password may be looked at while the user is locked: a wrong one counts among those in a row, the last of
+ * which is left to a login that locks for good.
+ */
+export function mayProbe({ probes, inARow }: Attempts, trier: Trier, policy: LockoutPolicy): boolean {
+  return policy.revealLock && probes < Math.max(policy.maxAttempts, 1) && inARow + 1 < inARowAtMost(trier, policy);
+}
+
+/** Counts a password that was looked at while the user was locked. */
+export function addProbe(attempts: Attempts, isRight: boolean): Attempts {
+  return { ...attempts, probes: attempts.probes + 1, inARow: attempts.inARow + (isRight ? 0 : 1) };
+}
+
 /** A lock that wrong passwords make. */
 export interface FailureLock {
   /** Undefined: until somebody unlocks. */
@@ -114,19 +141,17 @@ export interface FailureLock {
   stopsDevices: boolean;
 }
 
-/** The lock that follows from the attempts after a wrong password from this device, if there is one. */
+/** The lock that follows from the attempts after a wrong password, if there is one. */
 export function lockAfter(
   { failures, inARow, locks }: Attempts,
-  { device, hasDevices }: { device: string; hasDevices: boolean },
+  trier: Trier,
   policy: LockoutPolicy,
   time: number,
 ): FailureLock | undefined {
   if (policy.maxAttempts === 0) return undefined;
-  const isStranger = device === "";
-  const stopsDevices = !isStranger || inARow >= MAX_FAILURES_IN_A_ROW;
-  const kept = isStranger && hasDevices && policy.knownDevicesPass ? KEPT_FOR_DEVICES : 0;
-  if (inARow >= MAX_FAILURES_IN_A_ROW - kept) return { until: undefined, stopsDevices };
-  if ((isStranger ? failures.strangers : failures.devices).length < policy.maxAttempts) return undefined;
+  const stopsDevices = !trier.isStranger || inARow >= MAX_FAILURES_IN_A_ROW;
+  if (inARow >= inARowAtMost(trier, policy)) return { until: undefined, stopsDevices };
+  if ((trier.isStranger ? failures.strangers : failures.devices).length < policy.maxAttempts) return undefined;
   if (policy.maxLockDuration === 0) return { until: undefined, stopsDevices };
   return { until: time + Math.min(policy.lockDuration * 2 ** locks, policy.maxLockDuration), stopsDevices };
 }

@@ -1,7 +1,7 @@
 import type { Owner } from "./access.ts";
 import type { Actor, Occasion } from "./aggregate.ts";
 import { fold } from "./fold.ts";
-import { type Attempts, addDevice, addFailure, addLock, type Failure, NO_ATTEMPTS } from "./lockout.ts";
+import { type Attempts, addDevice, addFailure, addLock, addProbe, type Failure, NO_ATTEMPTS } from "./lockout.ts";
 import { USERLOCK } from "./system-subjects.ts";
 
 export interface Username {
@@ -34,6 +34,8 @@ export interface Lock {
   until?: number;
   /** A device that the user has logged in from is not stopped. */
   knownDevicesPass?: true;
+  /** Until when it stops known devices all the same, microseconds since the Unix epoch. */
+  devicesUntil?: number;
 }
 
 export interface Password {
@@ -101,7 +103,7 @@ export type UserEvent =
   | { type: "user.login_succeeded"; data: { device: string; newDevice?: string } }
   | { type: "user.login_failed"; data: Failure }
   /** A password was looked at while the user was locked. */
-  | { type: "user.lock_probed"; data: object }
+  | { type: "user.lock_probed"; data: { isRight: boolean } }
   | { type: "user.sessions_ended"; data: object };
 
 /**
@@ -120,6 +122,11 @@ export function lockOf({ lock }: User, time: number): Lock | undefined {
 /** Whether a session, by the epoch that it was opened in, is none of those that something ended at once. */
 export function isKept({ epoch = 0, keptSession }: User, session: { id: string; epoch: number }): boolean {
   return session.epoch === epoch || session.id === keptSession;
+}
+
+/** Whether the lock stops known devices, too, at this time. */
+export function stopsDevices({ knownDevicesPass, devicesUntil }: Lock, time: number): boolean {
+  return !knownDevicesPass || (devicesUntil !== undefined && time < devicesUntil);
 }
 
 /** The device if it is known; "" for any other, such as one that was ended or forgotten. */
@@ -151,7 +158,7 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     case "user.locked": {
       const lock = lockOfEvent(event.data, actor);
       if (lock.cause === "manual") return { ...withoutDevices(withoutSessions(before)), lock };
-      return { ...withoutSessions(before), lock, attempts: addLock(attempts, !lock.knownDevicesPass) };
+      return { ...withoutSessions(before), lock, attempts: addLock(attempts, stopsDevices(lock, lock.since)) };
     }
     case "user.unlocked": {
       const { lock: _ended, attempts: counted, ...rest } = before;
@@ -182,7 +189,7 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
     case "user.login_failed":
       return { ...before, attempts: addFailure(attempts, event.data) };
     case "user.lock_probed":
-      return { ...before, attempts: { ...attempts, probes: attempts.probes + 1 } };
+      return { ...before, attempts: addProbe(attempts, event.data.isRight) };
     case "user.sessions_ended":
       return withoutDevices(withoutSessions(before));
     default:

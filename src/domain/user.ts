@@ -1,7 +1,15 @@
 import type { Owner, OwnSession } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
-import { addFailure, isRemembered, type LockoutPolicy, lockAfter, NO_ATTEMPTS } from "./lockout.ts";
+import {
+  addFailure,
+  isRemembered,
+  type LockoutPolicy,
+  lockAfter,
+  mayProbe,
+  NO_ATTEMPTS,
+  type Trier,
+} from "./lockout.ts";
 import { isSystemSubject } from "./system-subjects.ts";
 import {
   claimsOf,
@@ -13,6 +21,7 @@ import {
   logged,
   type Password,
   type Profile,
+  stopsDevices,
   type User,
   type UserEvent,
   type Username,
@@ -179,7 +188,7 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
     case "refuse":
       return [];
     case "probe":
-      return [{ type: "user.lock_probed", data: {} }];
+      return [{ type: "user.lock_probed", data: { isRight } }];
     case "check":
       break;
   }
@@ -196,11 +205,12 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
     data: { device: counter, mac, window: policy.window, at: time },
   };
   const attempts = addFailure(state.attempts ?? NO_ATTEMPTS, failed.data);
-  const hasDevices = state.devices !== undefined;
-  const lock = lockAfter(attempts, { device: counter, hasDevices }, policy, time);
+  const lock = lockAfter(attempts, trierOf(state, counter), policy, time);
   if (!lock) return [failed];
-  // A lock for all takes the place of one that known devices pass, and ends no earlier.
-  const until = laterEnd(lock, lockOf(state, time));
+  // The lock of strangers that stands goes on for them: that of known devices ends by itself.
+  const standing = lockOf(state, time);
+  const until = laterEnd(lock, standing);
+  const devicesUntil = standing && lock.until !== until ? lock.until : undefined;
   const locked: UserEvent = {
     type: "user.locked",
     data: {
@@ -209,10 +219,15 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
       note: "",
       since: time,
       ...(until !== undefined && { until }),
-      ...(!lock.stopsDevices && { knownDevicesPass: true }),
+      ...((!lock.stopsDevices || devicesUntil !== undefined) && { knownDevicesPass: true }),
+      ...(devicesUntil !== undefined && { devicesUntil }),
     },
   };
   return [failed, locked];
+}
+
+function trierOf({ devices }: User, device: string): Trier {
+  return { isStranger: device === "", hasDevices: devices !== undefined };
 }
 
 /**
@@ -227,8 +242,9 @@ export function admit(
   if (state.lifecycle !== "active" || !state.password) return "refuse";
   const attempts = state.attempts ?? NO_ATTEMPTS;
   const lock = lockOf(state, time);
-  if (lock && !(knownDevice(state, device) !== "" && lock.knownDevicesPass && policy.knownDevicesPass)) {
-    return policy.revealLock && attempts.probes < Math.max(policy.maxAttempts, 1) ? "probe" : "refuse";
+  const known = policy.knownDevicesPass ? knownDevice(state, device) : "";
+  if (lock && (known === "" || stopsDevices(lock, time))) {
+    return mayProbe(attempts, trierOf(state, known), policy) ? "probe" : "refuse";
   }
   return isRemembered(attempts, mac, policy, time) ? "refuse" : "check";
 }

@@ -12,6 +12,8 @@ const GRACE_MS = 1_000;
 const READ_TROUBLE_MS = 5_000;
 /** How long a connection is kept that nobody needs, milliseconds. */
 const IDLE_MS = 60_000;
+/** How soon a statement that did not end is asked to end again, milliseconds. */
+const CANCEL_AGAIN_MS = 500;
 const INT8 = 20;
 
 /** What is wrong where a statement failed. */
@@ -103,30 +105,39 @@ export function openConnections(
   // An idle connection that broke: the pool drops it, and nobody waits for it.
   pool.on("error", () => {});
 
-  async function cancel(client: ClientBase): Promise<void> {
+  /** Ends the client's statement. It asks again until that is over: a statement that has not begun does not hear of it. */
+  async function cancel(client: ClientBase, over: AbortSignal): Promise<void> {
     const statement = { text: "SELECT pg_cancel_backend($1)", values: [processes.get(client)] };
-    // If that fails, the statement ends when its time is up.
-    await canceller?.run(statement).catch(() => {});
+    while (canceller && !over.aborted) {
+      // If that fails, the statement ends when its time is up.
+      await canceller.run(statement).catch(() => {});
+      await sleep(CANCEL_AGAIN_MS, undefined, { signal: over }).catch(() => {});
+    }
   }
 
   async function run<Row extends QueryResultRow>(statement: Statement, signal?: AbortSignal): Promise<Row[]> {
     const client = await pool.connect();
+    if (signal?.aborted) {
+      client.release();
+      throw signal.reason;
+    }
     const pass = () => {}; // The statement is told, too.
     client.on("error", pass);
     let isBroken = false;
+    const over = new AbortController();
     let cancelling: Promise<void> | undefined;
     const onAbort = () => {
-      cancelling = cancel(client);
+      cancelling = cancel(client, over.signal);
     };
     try {
-      if (signal?.aborted) throw signal.reason;
       signal?.addEventListener("abort", onAbort);
       return (await client.query<Row>(statement)).rows;
     } catch (error) {
-      isBroken = !signal?.aborted && troubleOf(error) === "connection";
+      isBroken = troubleOf(error) === "connection";
       throw signal?.aborted ? signal.reason : error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
+      over.abort();
       // Else it would end the next statement on this connection.
       await cancelling;
       client.off("error", pass);

@@ -118,6 +118,7 @@ function createStore(
       await untilNoneComes();
       const batch = nextBatch();
       try {
+        checkPlace();
         const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
         for (const [index, { append, resolve }] of batch.entries()) {
           const answer = answers[index] as RowAnswer;

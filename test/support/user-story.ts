@@ -91,10 +91,12 @@ function follow(before: Ending | undefined, one: UserCommand, occasion: Occasion
 export function inWords(event: UserEvent): string {
   if (event.type === "user.unlocked") return event.data.cause === "expired" ? "expired" : "unlocked";
   if (event.type !== "user.locked") return event.type.replace("user.", "");
-  const { cause, until, knownDevicesPass } = event.data;
-  const end = until === undefined ? "without end" : `until ${(until - START) / 1_000_000}`;
+  const { cause, until, knownDevicesPass, devicesUntil } = event.data;
+  const inSeconds = (time: number) => `until ${(time - START) / 1_000_000}`;
+  const end = until === undefined ? "without end" : inSeconds(until);
   if (cause === "manual") return `locked by hand ${end}`;
-  return `locked ${end} for ${knownDevicesPass ? "strangers" : "all"}`;
+  const ofDevices = devicesUntil === undefined ? "" : `, ${inSeconds(devicesUntil)} for devices`;
+  return `locked ${end} for ${knownDevicesPass ? "strangers" : "all"}${ofDevices}`;
 }
 
 /** What the last step of the story led to, in words. */

@@ -126,9 +126,10 @@ function readStatus({ status, body }: HttpAnswer): Outcome {
   return { code: nameOf(error.code ?? 0), reason: error.details?.[0]?.reason, status, detailBytes };
 }
 
-function readConnect({ status, body }: HttpAnswer): Outcome {
+function readConnect({ status, headers: head, body }: HttpAnswer): Outcome {
   if (status < 400) return { code: "OK", reason: undefined, status, detailBytes: 0 };
-  const error = JSON.parse(body.toString());
+  const json = head.get("content-encoding") === "gzip" ? gunzipSync(body) : body;
+  const error = JSON.parse(json.toString());
   const values: string[] = (error.details ?? []).map(({ value }: { value: string }) => value);
   const detailBytes = values.reduce((sum, value) => sum + Buffer.from(value, "base64").byteLength, 0);
   return { code: error.code.toUpperCase(), reason: reasonOfConnectError(error), status, detailBytes };

@@ -40,6 +40,8 @@ describe.each(METHODS)("a body of $name", (method) => {
     ["in base64", inBase64(nothing, envelope(Buffer.from("more"))), TEXT],
     ["followed by thousands more", Buffer.alloc(60_000), FRAMED],
   ])("is refused with NOT_SERVED before a second message is read that is %s", async (_what, body, form) => {
-    await expect(handedOn(body, form, method)).rejects.toMatchObject({ details: [{ value: { reason: "NOT_SERVED" } }] });
+    await expect(handedOn(body, form, method)).rejects.toMatchObject({
+      details: [{ value: { reason: "NOT_SERVED" } }],
+    });
   });
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { DEFAULT_POLICY, type LockoutPolicy } from "../../src/domain/lockout.ts";
+import type { LockoutPolicy } from "../../src/domain/lockout.ts";
 import { type CheckedLogin, user } from "../../src/domain/user.ts";
-import type { User, UserEvent } from "../../src/domain/user-state.ts";
+import { stopsDevices, type User, type UserEvent } from "../../src/domain/user-state.ts";
 import { HASH, timeAt } from "../support/user-story.ts";
 
 const SECOND = 1_000_000;
@@ -32,7 +32,7 @@ const policies: fc.Arbitrary<LockoutPolicy> = fc.record({
   lockDuration: fc.constantFrom(SECOND, 60 * SECOND),
   maxLockDuration: fc.constantFrom(SECOND, 3_600 * SECOND),
   knownDevicesPass: fc.boolean(),
-  revealLock: fc.constant(DEFAULT_POLICY.revealLock),
+  revealLock: fc.boolean(),
 });
 
 /** A wrong password that was compared with the hash. */
@@ -89,11 +89,14 @@ function attack(collected: number, all: Try[], policy: LockoutPolicy) {
       if (event.type === "user.login_succeeded") {
         inARow = 0;
         guesses = [];
+      } else if (event.type === "user.lock_probed" && !event.data.isRight) {
+        inARow++;
       } else if (event.type === "user.login_failed") {
         inARow++;
         guesses.push({ time, isKnown });
       } else if (event.type === "user.locked") {
-        guesses = guesses.filter((one) => event.data.knownDevicesPass && one.isKnown);
+        const isForAll = stopsDevices({ ...event.data, by: "userlock" }, time);
+        guesses = guesses.filter((one) => !isForAll && one.isKnown);
       }
     }
     longest = Math.max(longest, inARow);

@@ -1,8 +1,10 @@
-import type { LockoutPolicy } from "../../src/domain/lockout.ts";
+import { DEFAULT_POLICY, type LockoutPolicy } from "../../src/domain/lockout.ts";
+import { user } from "../../src/domain/user.ts";
 import {
   command,
   endingInWords as ending,
   from,
+  HASH,
   KNOWN_DEVICES,
   LAPTOP,
   lock,
@@ -11,6 +13,7 @@ import {
   type Step,
   setPassword,
   tell,
+  timeAt,
   unlock,
   wrong,
   wrongs,
@@ -27,6 +30,9 @@ const PROBED = "lock_probed";
 
 const BY_STRANGERS = wrongs(5, 0);
 const BY_PHONE = wrongs(5, 0, PHONE);
+
+/** Eighty wrong passwords of strangers, each five of which lock for an hour at most. */
+const ENDLESS_FOR_STRANGERS = Array.from({ length: 16 }, (_, lock) => wrongs(5, lock * 4_000)).flat();
 
 const WHO_IS_STOPPED: Row[] = [
   { name: "strangers' lock stops strangers", given: BY_STRANGERS, when: right(5), expected: [] },
@@ -59,6 +65,18 @@ const WHO_IS_STOPPED: Row[] = [
     given: [...BY_STRANGERS, ...wrongs(5, 5, PHONE)],
     when: right(10, PHONE),
     expected: [],
+  },
+  {
+    name: "until its own end, though strangers' lock has none",
+    given: [...ENDLESS_FOR_STRANGERS, ...wrongs(5, 1_000_000, PHONE)],
+    when: right(1_000_100, PHONE),
+    expected: [],
+  },
+  {
+    name: "and no longer: strangers cannot lock the owner out for good",
+    given: [...ENDLESS_FOR_STRANGERS, ...wrongs(5, 1_000_000, PHONE)],
+    when: right(1_003_700, PHONE),
+    expected: [IN],
   },
   { name: "a lock by hand stops every device", given: [lock(0)], when: right(1, PHONE), expected: [] },
   {
@@ -138,10 +156,10 @@ const WHOSE_COUNT: Row[] = [
     expected: [FAILED, "locked until 134 for all"],
   },
   {
-    name: "and ends no earlier than strangers' lock did",
+    name: "but ends by itself where strangers' lock lasts longer",
     given: [...wrongs(5, 0), ...wrongs(5, 65), right(70, PHONE), ...wrongs(4, 71, PHONE)],
     when: wrong(75, "a", PHONE),
-    expected: [FAILED, "locked until 189 for all"],
+    expected: [FAILED, "locked until 189 for strangers, until 135 for devices"],
   },
   {
     name: "by the policy's switch all are counted together",
@@ -314,9 +332,29 @@ describe("a password is looked at while the user is locked", () => {
     expect(endingInWords([...given, when], policy)).toEqual(expected);
   });
 
-  test("and is neither counted, nor does it prolong the lock or let anybody in", () => {
+  test("and is counted among those in a row if it is wrong, but does not prolong the lock or let anybody in", () => {
     const before = tell([...KNOWN_DEVICES, ...BY_STRANGERS], REVEAL).state;
     const { state } = tell([...KNOWN_DEVICES, ...BY_STRANGERS, ...wrongs(3, 5), right(8), right(9)], REVEAL);
-    expect(state).toEqual({ ...before, attempts: { ...before.attempts, probes: 5 } });
+    expect(state).toEqual({ ...before, attempts: { ...before.attempts, probes: 5, inARow: 8 } });
+  });
+
+  test.each([
+    ["eighty, where a device is known", KNOWN_DEVICES, 80],
+    ["a hundred, where none is", [], 100],
+  ])("and not more than so many in a row are looked at, locked or not: %s", (_, given, most) => {
+    const policy = { ...DEFAULT_POLICY, ...REVEAL };
+    let looked = 0;
+    let state = tell(given, REVEAL).state;
+    for (let second = 0; second < 400; second++) {
+      const time = timeAt(second * 1_000);
+      for (let guess = 0; guess < 20; guess++) {
+        const login = { isRight: false, comparedWith: HASH, device: "", mac: `${second} ${guess}`, policy };
+        const occasion = { time, actor: { subject: "login page" } };
+        const events = user.decide(state, { type: "record_login", login }, occasion);
+        looked += events.filter(({ type }) => type === "user.login_failed" || type === "user.lock_probed").length;
+        for (const event of events) state = user.evolve(state, event, occasion);
+      }
+    }
+    expect(looked).toBe(most);
   });
 });

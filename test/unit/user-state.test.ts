@@ -307,7 +307,7 @@ describe("what the log keeps", () => {
     ...EVENTS,
     { type: "user.login_succeeded", data: { device: "phone" } },
     { type: "user.login_succeeded", data: { device: "", newDevice: "laptop" } },
-    { type: "user.lock_probed", data: {} },
+    { type: "user.lock_probed", data: { isRight: false } },
     { type: "user.sessions_ended", data: {} },
   ];
 

@@ -2915,8 +2915,8 @@ export const UserService: GenService<{
     output: typeof RemoveUsernameResponseSchema;
   },
   /**
-   * SetPassword replaces a user's password and clears the count of wrong ones. Whoever holds user.write may, which ends
-   * the user's sessions; and so may the user himself with his current password, which does not.
+   * SetPassword replaces a user's password and clears the count of wrong ones. Callers with user.write may: that ends all
+   * sessions of the user. Users may with their current password: that ends all but the session that calls.
    *
    * @generated from rpc userlock.v3alpha.UserService.SetPassword
    */
