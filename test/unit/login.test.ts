@@ -253,6 +253,23 @@ describe("what is compared", () => {
     const { state } = await login.prove(self, "right", callerOf("ann"));
     expect(state.devices).toBeUndefined();
   });
+
+  test("a proof by a session comes from the session's device, which strangers' lock does not stop", async () => {
+    const [device] = (await newDeviceToken()).split(".") as [string];
+    for (const password of "abcde") await logIn(password);
+    const prove = (session?: { id: string; epoch: number; device?: string }) => {
+      const caller = callerOf("ann");
+      const principal = { ...caller.principal, ...(session && { session }) };
+      return login.prove({ id: "ann", organization: undefined }, "right", { ...caller, principal }).then(
+        () => IN,
+        (error) => error.reason as string,
+      );
+    };
+    expect(await prove()).toBe(FAILED);
+    expect(await prove({ id: "s1", epoch: 0, device: "another" })).toBe(FAILED);
+    expect(await prove({ id: "s1", epoch: 0, device })).toBe(IN);
+    expect(lastTurn).toMatchObject({ isKnownDevice: true });
+  });
 });
 
 describe("whose turn it is to be hashed", () => {
@@ -270,6 +287,19 @@ describe("whose turn it is to be hashed", () => {
       expect(lastTurn?.user).toBe(turn?.user);
       expect(turn?.user).toContain(name);
     }
+  });
+
+  test("is one for all known devices of a user, under whichever name", async () => {
+    await users.do("ann", {
+      type: "add_username",
+      username: { id: "n1", name: "ann@example.com", organizationSpecific: false },
+    });
+    const turns = new Set();
+    for (const user of [{ id: "ann" }, { loginName: "ann@example.com" }]) {
+      await logIn("right", { user, deviceToken: await newDeviceToken() });
+      turns.add(lastTurn?.user);
+    }
+    expect(turns.size).toBe(1);
   });
 
   test("tells whether the device is known", async () => {
