@@ -1,19 +1,25 @@
 import { DomainError } from "../domain/errors.ts";
 
+/**
+ * What one holder may have while so many places are free. It shrinks as they fill, so that a few holders never take all
+ * (dynamic thresholds: Choudhury and Hahne, 1998): each may have half of what the others leave.
+ */
+const shareOf = (each: number, free: number) => Math.min(each, free);
+
 /** Takes places for a holder, one if not said otherwise. Returns how to give them back; calling that twice is harmless. */
 export type Quota = (holder: string, places?: number) => () => void;
 
 /**
- * A number of places that are held for a while, such as open streams: so many in all, and so many for each holder. A
- * holder is whoever must not crowd out the others: a caller's subject, or the address of a caller without a token.
- * Taking a place throws TOO_MANY_REQUESTS, with what `full` says, if there is none.
+ * A number of places that are held for a while, such as open streams: `total` in all, and at most `each` for one holder.
+ * A holder is a caller's subject, or the address of a caller without a token. Taking a place throws TOO_MANY_REQUESTS
+ * with the text `full` if the holder would have too many.
  */
 export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
   const held = new Map<string, number>();
   let all = 0;
   return (holder, places = 1) => {
     const own = held.get(holder) ?? 0;
-    if (all + places > total || own + places > each) throw new DomainError("TOO_MANY_REQUESTS", full);
+    if (own + places > shareOf(each, total - all)) throw new DomainError("TOO_MANY_REQUESTS", full);
     all += places;
     held.set(holder, own + places);
     let isHeld = true;
@@ -38,7 +44,8 @@ export type FairQueue = <Result>(
 /**
  * Runs at most `atOnce` jobs concurrently, and at most `atOnceEach` of one holder. The rest wait: holders take turns,
  * and the jobs of one holder run in FIFO order, so that a holder with a thousand jobs delays another one's by one.
- * Rejects at once with TOO_MANY_REQUESTS, with what `full` says, when `waiting` jobs wait, or `waitingEach` of one holder.
+ * At most `waiting` jobs wait, and at most `waitingEach` of one holder, shared as in a quota. One more rejects at once
+ * with TOO_MANY_REQUESTS and the text `full`.
  */
 export function createFairQueue(limits: {
   atOnce: number;
@@ -92,7 +99,7 @@ export function createFairQueue(limits: {
 
   function turn(holder: string, signal: AbortSignal | undefined): Promise<void> {
     const queue = queues.get(holder) ?? new Set();
-    if (allWaiting >= waiting || queue.size >= waitingEach) throw new DomainError("TOO_MANY_REQUESTS", full);
+    if (queue.size + 1 > shareOf(waitingEach, waiting - allWaiting)) throw new DomainError("TOO_MANY_REQUESTS", full);
     queues.set(holder, queue);
     allWaiting++;
     return new Promise((resolve, reject) => {

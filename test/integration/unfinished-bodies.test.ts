@@ -5,9 +5,9 @@ import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-
 
 const KIB = 1024;
 const LIMITS = {
-  bodyBytes: 700 * KIB,
+  bodyBytes: 1_200 * KIB,
   bodyBytesPerCaller: 600 * KIB,
-  openBodyBytes: 800 * KIB,
+  openBodyBytes: 1_200 * KIB,
   openBodyBytesPerAddress: 600 * KIB,
 };
 /** Of one unfinished body. */
@@ -16,6 +16,7 @@ const BYTES = 60_000;
 const FIT = 6;
 const TOO_MANY = 12;
 
+const JSON_TYPE = { "content-type": "application/json" };
 const LOCK = "/userlock.v3alpha.UserService/LockUser";
 const CALLERS_DOORS: [name: string, path: string, headers: Record<string, string>][] = [
   ["a call in JSON", LOCK, { "content-type": "application/json" }],
@@ -32,11 +33,14 @@ const OPEN_DOORS: typeof CALLERS_DOORS = [
 
 let server: ServerProcess;
 let other: string;
+let third: string;
 const open: RawConnection[] = [];
 
 beforeAll(async () => {
   server = await startServer({}, LIMITS);
-  other = (await tokenMaker(server.url, ADMIN_TOKEN).create("other", ["INSTANCE_OWNER"])).secret;
+  const tokens = tokenMaker(server.url, ADMIN_TOKEN);
+  other = (await tokens.create("other", ["INSTANCE_OWNER"])).secret;
+  third = (await tokens.create("third", ["INSTANCE_OWNER"])).secret;
 });
 afterEach(async () => {
   for (const { socket } of open.splice(0)) socket.destroy();
@@ -78,10 +82,12 @@ describe.each(CALLERS_DOORS)("unfinished bodies of %s", (_name, path, headers) =
     expect(await refusedOf(FIT, () => begin(path, mine))).toBe(0);
   });
 
-  test("are bounded for all callers together", async () => {
-    await refusedOf(FIT, () => begin(path, mine));
+  test("are bounded for all callers together, and two with all they may have leave a third one room", async () => {
+    await refusedOf(TOO_MANY, () => begin(path, mine));
     const others = { ...headers, authorization: `Bearer ${other}` };
-    expect(await refusedOf(FIT + 1, () => begin(path, others))).toBeGreaterThan(0);
+    expect(await refusedOf(FIT, () => begin(path, others))).toBeGreaterThan(0);
+    const call = { path: LOCK, headers: { ...JSON_TYPE, authorization: `Bearer ${third}` }, body: '{"id":"nobody"}' };
+    expect((await exchange(server.url, call)).status).toBe(404);
   });
 
   test("of callers without a token leave them their room", async () => {

@@ -28,8 +28,8 @@ export interface Watching {
 export function watchersOf(
   store: EventStore,
   {
-    maxWatchers = 100,
-    maxWatchersEach = maxWatchers,
+    maxWatchers = 200,
+    maxWatchersEach = maxWatchers / 2,
     heartbeatMs = 60_000,
     pollMs = 5,
     onFault = () => {},

@@ -195,7 +195,7 @@ test("an event is encoded once for all who watch, however many they are", async 
     throw error;
   };
   const tail = createTail({ store, onError });
-  const places = createQuota({ total: WATCHERS, each: WATCHERS, full: "Too many watch." });
+  const places = createQuota({ total: 2 * WATCHERS, each: WATCHERS, full: "Too many watch." });
   const watch = createWatch({ store, tail, places, heartbeatMs: 60_000, onError });
   const { watchEvents } = eventMethods({ list: () => Promise.reject(new Error("not asked")), watch });
   const encodes: Encode[] = [frames.proto, frames.json, inBase64(frames.proto), inBase64(frames.json)];

@@ -84,6 +84,24 @@ describe("a fair queue", () => {
     await Promise.all(all);
   });
 
+  test("lets no few holders take all places in which jobs wait", async () => {
+    const { run, end } = jobs({ atOnce: 1, waiting: 64, waitingEach: 16 });
+    const running = run("first", "running");
+    const all: Promise<string>[] = [];
+    const waits = async (holder: string) => {
+      const job = run(holder, `${holder} ${all.length}`);
+      const outcome = await Promise.race([job.catch(reasonOf), nextTurn("waits")]);
+      if (outcome === "waits") all.push(job);
+      return outcome;
+    };
+    for (const greedy of ["a", "b", "c", "d", "e"]) for (let job = 0; job < 20; job++) await waits(greedy);
+    expect(all.length).toBeGreaterThan(50);
+    expect(await waits("modest")).toBe("waits");
+    expect(await waits("a")).toBe("TOO_MANY_REQUESTS");
+    await end("running");
+    await running;
+  });
+
   test("does not run the job of a caller who has left, and gives its turn to the next", async () => {
     const { started, run, end } = jobs({ atOnce: 1 });
     const leaving = new AbortController();
@@ -119,6 +137,27 @@ describe("a quota", () => {
     first();
     expect(takenFrom(quota, "c")).toBeInstanceOf(Function);
     expect(takenFrom(quota, "d")).toBe("TOO_MANY_REQUESTS");
+  });
+
+  test("shrinks a holder's share as places fill, to half of what others leave", () => {
+    const quota = createQuota({ total: 64, each: 32, full: "No place is left." });
+    const most = (holder: string) => {
+      let taken = 0;
+      while (typeof takenFrom(quota, holder) === "function") taken++;
+      return taken;
+    };
+    expect(["a", "b", "c", "d", "e", "f", "g", "h"].map(most)).toEqual([32, 16, 8, 4, 2, 1, 1, 0]);
+  });
+
+  test("leaves a holder of nothing the places that are left", () => {
+    const quota = createQuota({ total: 10, each: 5, full: "No place is left." });
+    const giveBack = quota("a", 5);
+    quota("b", 3);
+    expect(() => quota("b", 1)).toThrow("No place is left.");
+    quota("c", 2);
+    expect(() => quota("d")).toThrow("No place is left.");
+    giveBack();
+    expect(() => quota("b", 2)).not.toThrow();
   });
 });
 

@@ -74,7 +74,7 @@ describe("a stream", () => {
         };
       },
     };
-    const watch = watchersOf(counted, { maxWatchers: 2 });
+    const watch = watchersOf(counted, { maxWatchers: 4, maxWatchersEach: 2 });
     const [one, two] = [watch(), watch()];
     await areWatching(one, two);
     expect(await watch().ended).toBe("TOO_MANY_REQUESTS");
