@@ -80,6 +80,10 @@ export function createIntrospectionDoor(
     if (early && secret !== undefined) {
       throw refusal("INVALID_REQUEST", "Authenticate by the Authorization header or by client_secret, not by both.");
     }
+    const named = form.get("client_id");
+    if (early && named !== undefined && named !== (clientInHeader(authorization)?.id ?? named)) {
+      throw refusal("INVALID_REQUEST", "The client_id is not that of the Authorization header.");
+    }
     const client = secret === undefined ? undefined : { id: form.get("client_id") ?? "", secret };
     const admitted = early ?? (await admit(call, client));
     const response = await admitted(create(IntrospectTokenRequestSchema, { token: form.get("token") ?? "" }));
@@ -99,8 +103,9 @@ export function createIntrospectionDoor(
 
 /** The client in an Authorization header of the scheme Basic; without a secret if the header is broken. */
 function clientInHeader(authorization = ""): Client | undefined {
-  const [scheme, base64 = ""] = /^Basic(?: +(.*))?$/i.exec(authorization) ?? [];
-  if (scheme === undefined) return undefined;
+  if (!/^Basic\b/i.test(authorization)) return undefined;
+  // Node joins two headers to one value, which is no base64.
+  const [, base64 = ""] = /^Basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(authorization) ?? [];
   const [, id = "", secret = ""] = /^(.*):(.*)$/s.exec(Buffer.from(base64, "base64").toString()) ?? [];
   try {
     // Both are encoded as in forms (RFC 6749, section 2.3.1), which some clients leave out. Tokens contain no ":" and no
@@ -116,8 +121,8 @@ function failure(error: RpcError, status?: number, headers: Fields = {}): Answer
   const answer = statusAnswer(error, status, headers);
   const isBearers = error.code === Code.UNAUTHENTICATED && headers["www-authenticate"] === undefined;
   const name = isBearers ? "invalid_token" : (ERRORS.get(error.code) ?? "invalid_request");
-  const told = { error: name, error_description: oauthText(error.message), ...JSON.parse(statusJson(error)) };
-  return plainAnswer(answer.status, answer.headers, `${JSON.stringify(told)}\n`);
+  const fields = { error: name, error_description: oauthText(error.message), ...JSON.parse(statusJson(error)) };
+  return plainAnswer(answer.status, answer.headers, `${JSON.stringify(fields)}\n`);
 }
 
 /** Names of the codes in RFC 6749 and RFC 6750. All other codes are `invalid_request`. */
@@ -129,10 +134,10 @@ const ERRORS = new Map<Code, string>([
   [Code.INTERNAL, "server_error"],
 ]);
 
-/** Numbers are numbers here, not texts as in ProtoJSON; of a token that is not good nothing else is told. */
+/** Numbers are numbers here, not texts as in ProtoJSON; an inactive token has no other fields. */
 function toJson({ active, sub, username, iat, exp, iss }: IntrospectTokenResponse): string {
-  const told = active
+  const fields = active
     ? { active, sub, ...(username && { username }), iat: Number(iat), exp: Number(exp), iss }
     : { active };
-  return `${JSON.stringify(told)}\n`;
+  return `${JSON.stringify(fields)}\n`;
 }

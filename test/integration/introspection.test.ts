@@ -262,6 +262,16 @@ describe("a client of OAuth", () => {
     },
   );
 
+  test.each(["gateway", "nobody"])(
+    "that sends two Basic headers is no client, whatever the second is: %s",
+    async (id) => {
+      const right = basic("gateway", secretOf("gateway")).authorization;
+      const both = `${right}, ${basic(id, secretOf("gateway")).authorization}`;
+      const { status, json } = await send(form(token()), { authorization: both });
+      expect({ status, error: json.error }).toEqual({ status: 401, error: "invalid_client" });
+    },
+  );
+
   test("that shows nothing is told both schemes", async () => {
     for (const request of [form(token()), form(token(), ["client_id", "gateway"])]) {
       const { status, headers, json } = await send(request);
@@ -302,6 +312,10 @@ describe("a client of OAuth", () => {
       () => [form(token(), ...posted("gateway", secretOf("gateway"))), basic("gateway", secretOf("gateway"))],
     ],
     ["Bearer and client_secret", () => [form(token(), ...posted("gateway", secretOf("gateway"))), bearer("gateway")]],
+    [
+      "Basic and the client_id of another",
+      () => [form(token(), ["client_id", "gateway-a"]), basic("gateway", secretOf("gateway"))],
+    ],
     ["no token", () => [form(...posted("gateway", secretOf("gateway")))]],
   ])("that sends %s is told invalid_request", async (_what, request) => {
     const { status, json } = await send(...request());
