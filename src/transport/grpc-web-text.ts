@@ -7,7 +7,7 @@ const BINARY = "application/grpc-web";
 
 /** Whether a request with the content type speaks gRPC-Web in base64, as browsers without binary streams do. */
 export function isGrpcWebText(contentType: string | undefined): boolean {
-  return contentType?.startsWith(TEXT) ?? false;
+  return contentType?.toLowerCase().startsWith(TEXT) ?? false;
 }
 
 /**
@@ -15,7 +15,7 @@ export function isGrpcWebText(contentType: string | undefined): boolean {
  */
 export function toBinaryHeader(given: Headers): Headers {
   const header = new Headers(given);
-  header.set("content-type", (given.get("content-type") ?? "").replace(TEXT, BINARY));
+  header.set("content-type", (given.get("content-type") ?? "").toLowerCase().replace(TEXT, BINARY));
   header.delete("content-length");
   return header;
 }
@@ -36,13 +36,18 @@ export function toTextResponse(response: Streamed): Streamed {
   };
 }
 
+/** Pieces with a padding of their own that a body may have; clients make one of each frame. */
+const MAX_PIECES = 1_000;
+
 /** The bytes of a body in base64. Throws INVALID_REQUEST. */
 export function fromText(body: Buffer): Buffer {
   const text = body.toString("latin1");
   const bytes = Buffer.allocUnsafe(Math.ceil(text.length / 4) * 3);
-  let length = 0;
+  let [length, pieces] = [0, 0];
   // A piece ends at its padding; the next one begins behind it.
   for (const [piece] of text.matchAll(/[^=]+=*|=/g)) {
+    if (++pieces > MAX_PIECES)
+      throw refusal("INVALID_REQUEST", `The body has more than ${MAX_PIECES} pieces of base64.`);
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(piece) || piece.length % 4 !== 0) {
       throw refusal("INVALID_REQUEST", "The body is not base64.");
     }

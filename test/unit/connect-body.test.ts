@@ -45,3 +45,16 @@ describe.each(METHODS)("a body of $name", (method) => {
     });
   });
 });
+
+describe("a body in base64", () => {
+  const pieces = (count: number) => Buffer.from(`${Buffer.alloc(1).toString("base64")}`.repeat(count));
+
+  test("is taken in 1,000 pieces with a padding of their own", async () => {
+    expect((await handedOn(pieces(1_000), { ...TEXT, isFramed: false })).equals(Buffer.alloc(1_000))).toBe(true);
+  });
+
+  test("is refused with INVALID_REQUEST in more, which would take long to decode", async () => {
+    const refused = { details: [{ value: { reason: "INVALID_REQUEST" } }] };
+    await expect(handedOn(pieces(1_001), { ...TEXT, isFramed: false })).rejects.toMatchObject(refused);
+  });
+});
