@@ -19,7 +19,7 @@ import { holderOf, type Shares } from "../rpc/shares.ts";
 import { type Incoming, MAX_MESSAGE_BYTES, maxBytesOf, roomsOf, tooLarge } from "./body.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import { type Arriving, bodyFor, type Form } from "./connect-body.ts";
-import { COMPRESS_FROM_BYTES, normalizeCodings, rpcCodingOf } from "./encoding.ts";
+import { COMPRESS_FROM_BYTES, codingOf, normalizeCodings, rpcCodingOf } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { framesOf } from "./frames.ts";
 import { isGrpcWebText, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
@@ -40,7 +40,7 @@ export interface ConnectDoor {
     incoming: Incoming,
     call: Call,
   ): Promise<Streamed>;
-  /** What a caller of a path without a handler is told, if he speaks one of the three. */
+  /** The error for a path without a handler, if the request is of one of the three protocols. */
   refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
 }
 
@@ -79,7 +79,7 @@ const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
 
 /** What an open service needs to know of its calls. */
 export interface OpenCalls {
-  /** What the caller is told of an error in it. */
+  /** The error as the caller receives it. */
   explain(error: unknown, context: HandlerContext): ConnectError;
   /** Whose share the call takes: nobody knows the caller, so it is the address. */
   holderOf(context: HandlerContext): string;
@@ -146,14 +146,16 @@ export function createConnectDoor(
       const contextValues = createContextValues().set(VISIT, visit);
       const header = withoutFarDeadline(isText ? toBinaryHeader(request.header) : request.header);
       normalizeCodings(header);
-      const { coding, told } = rpcCodingOf(header);
-      const isJson = /[+/]json\b/.test(header.get("content-type") ?? "");
+      // The coding of a Connect GET.
+      const url = request.url.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
+      const { coding, known } = rpcCodingOf(header);
+      const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
       const body = requestOf(
         incoming,
         { isText, isJson, isFramed: isFramed(header), isCompressed: coding !== "identity" },
         visit,
       );
-      const response = toStreamed(await handler({ ...request, contextValues, header, body }), told);
+      const response = toStreamed(await handler({ ...request, url, contextValues, header, body }), known);
       const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
       const streamed = live ? { ...response, live } : response;
       return isText ? toTextResponse(streamed) : streamed;
@@ -173,10 +175,10 @@ export function createConnectDoor(
  */
 function inProtocolOf(headers: Exchange["headers"], query: string, error: () => ConnectError): Answer | undefined {
   const type = headers["content-type"] ?? "";
-  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/.exec(type) ?? [];
+  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/i.exec(type) ?? [];
   if (protocol !== undefined) {
     const status: Fields = Object.fromEntries(grpcStatusOf(error()));
-    if (protocol === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
+    if (protocol.toLowerCase() === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
     return { status: 200, headers: { "content-type": type, ...status } };
   }
   const isConnect =

@@ -52,12 +52,12 @@ export function normalizeCodings(header: Headers): void {
  * The coding of an RPC's messages. If it is unknown, also the response header that names the known one, as gRPC's
  * compression.md and Connect's protocol ask for beside UNIMPLEMENTED. The header must be normalized.
  */
-export function rpcCodingOf(header: Headers): { coding: string; told: Record<string, string> } {
+export function rpcCodingOf(header: Headers): { coding: string; known: Record<string, string> } {
   const type = header.get("content-type")?.toLowerCase() ?? "";
   const protocol = type.startsWith("application/grpc") ? 2 : type.startsWith("application/connect") ? 1 : 0;
   const coding = codingOf(header.get(CODED[protocol]) ?? undefined);
   const isKnown = coding === "identity" || coding === "gzip";
-  return { coding, told: isKnown ? {} : { [ACCEPTED[protocol]]: "gzip" } };
+  return { coding, known: isKnown ? {} : { [ACCEPTED[protocol]]: "gzip" } };
 }
 
 /**

@@ -106,7 +106,7 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
 
   return (exchange, path, call) => {
     const entry = methods.get(path);
-    const protocol = entry && PROTOCOLS.get(exchange.headers["content-type"] ?? "");
+    const protocol = entry && PROTOCOLS.get(typeOf(exchange));
     if (!protocol || exchange.verb !== "POST") return undefined;
     const encoding = headerOf(exchange.headers, protocol.encoding);
     if (codingOf(encoding) !== "identity") return undefined;
@@ -114,6 +114,11 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
     if (Number.isNaN(timeoutMs)) return undefined;
     return serve(exchange, { ...call, timeoutMs }, protocol, entry);
   };
+}
+
+/** The content type; that of JSON in one spelling, with or without the only charset that it has. */
+function typeOf({ headers }: Exchange): string {
+  return (headers["content-type"] ?? "").replace(/^application\/json(?:; ?charset=utf-?8)?$/i, "application/json");
 }
 
 /**

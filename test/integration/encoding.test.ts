@@ -186,3 +186,26 @@ test("a Connect stream is read and written in gzip, however it is spelt", async 
   expect(answer.headers.get("connect-content-encoding")).toBe("gzip");
   expect(readEndOfStream(answer)).toMatchObject({ code: "DEADLINE_EXCEEDED" });
 });
+
+test("a Connect stream in JSON is JSON, however its content type is spelt", async () => {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "connect-timeout-ms": "300" };
+  const path = `/${watchEvents.parent.typeName}/${watchEvents.name}`;
+  for (const type of ["application/connect+json", "application/connect+JSON"]) {
+    const request = { path, headers: { ...headers, "content-type": type }, body: frame(0, Buffer.from("{}")) };
+    const { body } = await exchange(server.url, request);
+    const messages: unknown[] = [];
+    for (let at = 0; at < body.length; at += 5 + body.readUInt32BE(at + 1)) {
+      messages.push(JSON.parse(body.subarray(at + 5, at + 5 + body.readUInt32BE(at + 1)).toString()));
+    }
+    expect(messages.at(-1)).toMatchObject({ error: { code: "deadline_exceeded" } });
+    expect(messages.length).toBeGreaterThan(1);
+  }
+});
+
+test.each(["gzip", "GZIP", "x-gzip"])("the message of a Connect GET may be compressed by %s", async (coding) => {
+  const message = gzipSync(JSON.stringify({ id: "nobody" })).toString("base64url");
+  const path = `/${getUser.parent.typeName}/${getUser.name}?connect=v1&encoding=json&base64=1&compression=${coding}`;
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const answer = await exchange(server.url, { verb: "GET", path: `${path}&message=${message}`, headers });
+  expect(answer.status).toBe(404);
+});

@@ -54,6 +54,9 @@ describe("the door takes", () => {
     ["application/grpc-web-text+proto", Buffer.from(FRAME.toString("base64"))],
     ["application/proto", FRAME.subarray(5)],
     ["application/json", Buffer.from('{"id":"anna"}')],
+    ["application/json; charset=utf-8", Buffer.from('{"id":"anna"}')],
+    ["application/json;charset=UTF-8", Buffer.from('{"id":"anna"}')],
+    ["Application/JSON", Buffer.from('{"id":"anna"}')],
   ])("%s, and answers it itself", async (type, content) => {
     const { door, seen } = pipelineOf();
     const answer = await door(exchangeOf({ "content-type": type }, content), PATH, CALL);
