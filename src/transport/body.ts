@@ -139,10 +139,12 @@ export function readUpTo(
   { limit, timeoutMs, room }: Reading,
 ): Promise<{ bytes: Buffer; isWhole: boolean }> {
   return new Promise((resolve, reject) => {
+    let isSettled = false;
     if (!rest || begun.byteLength > limit) return resolve({ bytes: begun, isWhole: begun.byteLength <= limit });
     const source = rest();
     const collected = createCollector(room);
     const leave = () => {
+      isSettled = true;
       collected.leave();
       clearTimeout(timer);
       source.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
@@ -172,6 +174,7 @@ export function readUpTo(
     // It holds up no stop.
     const timer = setTimeout(() => fail(late()), timeoutMs).unref();
     if (begun.byteLength > 0) onData(begun);
+    if (isSettled) return;
     // Where there is nothing to read, Node may have told the end before anybody listened.
     if (source.readableEnded) onEnd();
     else if (source.destroyed) onCut();

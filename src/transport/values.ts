@@ -1,4 +1,4 @@
-import type { DescMessage } from "@bufbuild/protobuf";
+import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { MAX_ITEMS } from "../rpc/check-request.ts";
 import { type RpcError, refusal } from "../rpc/errors.ts";
@@ -50,7 +50,7 @@ export function checkFields(desc: DescMessage, message: Uint8Array): void {
       if (wireType !== WireType.LengthDelimited) reader.skip(wireType, number);
       else if (field?.message) visit(field.message, reader.bytes());
       // A packed list has a value in each byte that ends one.
-      else if (field?.fieldKind === "list" && field.scalar !== 9 && field.scalar !== 12)
+      else if (field?.fieldKind === "list" && field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES)
         values += reader.bytes().length;
       else reader.skip(wireType, number);
     }
