@@ -233,7 +233,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
   const jwks = get("USERLOCK_JWKS") ?? "";
   if (/^http:/.test(jwks) && !isLoopback(jwks) && get("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
     problems.push(
-      `USERLOCK_JWKS: who is on the way can put in other keys: use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(jwks)})`,
+      `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(jwks)})`,
     );
   }
   if (get("USERLOCK_STORE") === "sqlite::memory:" && get("USERLOCK_ADMIN_TOKEN") === undefined) {

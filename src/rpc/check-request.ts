@@ -22,7 +22,7 @@ const MAX_NANOS = 999_999_999;
  */
 export function checkRequest(validator: Validator, desc: DescMessage, request: Message): void {
   const { violations, recurring } = checkValues(desc, request);
-  // The rules take a time for a time: they are applied where every time is one.
+  // The rules assume valid times, so they run only where all times are valid.
   if (violations.length === 0) {
     for (const part of [{ desc, message: request, path: "" }, ...recurring])
       violations.push(...broken(validator, part));

@@ -69,8 +69,8 @@ export function createHealth(parts: {
 }
 
 /**
- * One look at the status for all who watch it. Resolves when it is another one than was told, when the one who waits is
- * gone, or when the server stops.
+ * Reads the status once for all watchers. Resolves when it differs from the last one sent, when the watcher leaves, or
+ * when the server stops.
  */
 function createChanges(look: () => Promise<HealthCheckResponse_ServingStatus>, stopping: AbortSignal) {
   const waiting = new Map<() => void, HealthCheckResponse_ServingStatus>();

@@ -2,7 +2,7 @@ import { createFairQueue, createQuota, type FairQueue, type Quota } from "../app
 
 export type { Quota } from "../app/fairness.ts";
 
-/** What callers share, each as much as leaves enough for the others. Who brings no token shares with nobody else. */
+/** What callers share. Callers without a token have shares of their own. */
 export interface Shares {
   /** Connections, by address. */
   connections: Quota;

@@ -108,7 +108,7 @@ export async function writeStreamed(
   /** Resolves when all is taken; cuts a client who takes nothing. */
   async function taken(): Promise<void> {
     while (!(await outflow.drained(stallMs))) {
-      // On a connection of HTTP/1.1, who waits in line is not one who takes nothing.
+      // A response of HTTP/1.1 that waits for an earlier one is not stalled.
       if (exchange.isInLine) continue;
       exchange.cut();
       break;

@@ -15,9 +15,13 @@ export const errorDetails = createRegistry(file_google_rpc_error_details);
  */
 export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fields = {}): Answer {
   const challenge = challengeOf(error);
-  const told = { "content-type": "application/json", ...(challenge && { "www-authenticate": challenge }), ...headers };
+  const fields = {
+    "content-type": "application/json",
+    ...(challenge && { "www-authenticate": challenge }),
+    ...headers,
+  };
   const status = error.reason === "TOO_LARGE" ? 413 : codeToHttpStatus(error.code as number);
-  return plainAnswer(httpStatus ?? status, told, `${statusJson(error)}\n`);
+  return plainAnswer(httpStatus ?? status, fields, `${statusJson(error)}\n`);
 }
 
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */

@@ -77,8 +77,8 @@ export const policy: GenExtension<MethodOptions, MethodPolicy> = /*@__PURE__*/
   extDesc(file_userlock_v3alpha_options, 0);
 
 /**
- * A request whose JSON must have no fields that it does not know, on any protocol. They are passed over in others, but
- * a misspelt "dryRun" must not lock.
+ * The request refuses unknown fields in JSON, on any protocol. Other requests ignore them, but a misspelt "dryRun" must
+ * not lock.
  *
  * @generated from extension: optional bool refuse_unknown_fields = 50100;
  */

@@ -464,7 +464,7 @@ export const SessionService: GenService<{
     output: typeof CreateSessionResponseSchema;
   },
   /**
-   * GetSession shows an open session, to who holds its token or session.read. Over REST a session token goes into the
+   * GetSession shows an open session, to a client that has its token or session.read. Over REST a session token goes into the
    * body of a POST: a secret in a query is refused.
    *
    * @generated from rpc userlock.v3alpha.SessionService.GetSession
