@@ -62,19 +62,27 @@ function number(field: string, operator: "<=" | ">=", value: number): Fragment {
   return { sql: `(${field} IS NOT NULL AND typeof(${field}) <> 'text' AND ${field} ${operator} ?)`, values: [value] };
 }
 
+/**
+ * The SQL of `fold`, null for what is no text. ASCII is folded by SQLite itself: each call into JavaScript keeps some
+ * 150 bytes until its statement ends, which is 300 MiB for 98 conditions on 20,000 users.
+ */
+function foldedSql(field: string): string {
+  return `CASE WHEN typeof(${field}) <> 'text' THEN NULL WHEN ${field} GLOB '*[^ -~]*' THEN fold(${field}) ELSE lower(${field}) END`;
+}
+
 function text(field: string, method: TextMethod, value: string): Fragment {
   const folded = fold(value);
   switch (method) {
     case "equals_ignore_case":
-      return { sql: `(fold(${field}) IS ?)`, values: [folded] };
+      return { sql: `((${foldedSql(field)}) IS ?)`, values: [folded] };
     case "starts_with":
       return { sql: `coalesce(instr(${field}, ?) = 1, 0)`, values: [value] };
     case "starts_with_ignore_case":
-      return { sql: `coalesce(instr(fold(${field}), ?) = 1, 0)`, values: [folded] };
+      return { sql: `coalesce(instr(${foldedSql(field)}, ?) = 1, 0)`, values: [folded] };
     case "contains":
       return { sql: `coalesce(instr(${field}, ?) > 0, 0)`, values: [value] };
     case "contains_ignore_case":
-      return { sql: `coalesce(instr(fold(${field}), ?) > 0, 0)`, values: [folded] };
+      return { sql: `coalesce(instr(${foldedSql(field)}, ?) > 0, 0)`, values: [folded] };
   }
 }
 

@@ -17,6 +17,9 @@ export type WorkerAnswer =
   | { number: number; result: unknown }
   | { number: number; error: string; errcode: number | undefined };
 
+/** Heap of a thread. One that needs more ends, its calls are UNAVAILABLE, and the next call starts it anew. */
+const MAX_HEAP_MIB = 256;
+
 /**
  * A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. The thread is
  * started by the first call, for it takes some 20 MiB of memory; and anew by the next one after it has failed.
@@ -44,7 +47,10 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
 
   function started(): Worker {
     if (worker) return worker;
-    const mine = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file, instance, place } });
+    const mine = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
+      workerData: { file, instance, place },
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+    });
     const end = (cause: unknown) => {
       // The end that comes after an error says nothing new, and the next one may have been started.
       if (worker !== mine) return;

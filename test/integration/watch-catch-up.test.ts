@@ -73,11 +73,11 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
 
   test("who comes after a thousand who have left again does not wait for them", async () => {
     const leaving = Array.from({ length: 1_000 }, async () => {
-      await watch("after=0&types=nobody.never", AbortSignal.timeout(300)).catch(() => {});
+      await watch("after=0&types=lockout_policy.reset", AbortSignal.timeout(300)).catch(() => {});
     });
     await Promise.all(leaving);
     const start = performance.now();
-    const response = await watch("after=0&types=nobody.never", AbortSignal.timeout(10_000));
+    const response = await watch("after=0&types=lockout_policy.reset", AbortSignal.timeout(10_000));
     const { value } = await response.body!.getReader().read();
     expect(Buffer.from(value!).toString()).toContain("id: 0");
     expect(performance.now() - start).toBeLessThan(5_000);

@@ -108,7 +108,8 @@ const PAIRS = pairs();
 test.each(PAIRS)("$name is the same on the wire", ({ name, published, ours }) => {
   if (published.kind === "enum" || ours.kind === "enum") {
     const valuesOf = (desc: Desc) => (desc as DescEnum).values.map(({ number, name }) => ({ number, name }));
-    expect(valuesOf(ours)).toEqual(valuesOf(published));
+    // Values of our own begin at 100, as fields do.
+    expect(valuesOf(ours).filter(({ number }) => number < 100)).toEqual(valuesOf(published));
     return;
   }
   const leftOut = FIELDS_LEFT_OUT[name] ?? [];
