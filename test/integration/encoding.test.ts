@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -188,11 +190,16 @@ test("a Connect stream is read and written in gzip, however it is spelt", async 
 });
 
 test("a Connect stream in JSON is JSON, however its content type is spelt", async () => {
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "connect-timeout-ms": "300" };
+  const authorization = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const headers = { ...authorization, "connect-timeout-ms": "1000" };
+  const users = { path: "/resources/v3alpha/users", headers: { ...authorization, "content-type": "application/json" } };
   const path = `/${watchEvents.parent.typeName}/${watchEvents.name}`;
   for (const type of ["application/connect+json", "application/connect+JSON"]) {
     const request = { path, headers: { ...headers, "content-type": type }, body: frame(0, Buffer.from("{}")) };
-    const { body } = await exchange(server.url, request);
+    const answer = exchange(server.url, request);
+    await sleep(300);
+    expect((await exchange(server.url, { ...users, body: JSON.stringify({ userId: randomUUID() }) })).status).toBe(201);
+    const { body } = await answer;
     const messages: unknown[] = [];
     for (let at = 0; at < body.length; at += 5 + body.readUInt32BE(at + 1)) {
       messages.push(JSON.parse(body.subarray(at + 5, at + 5 + body.readUInt32BE(at + 1)).toString()));
