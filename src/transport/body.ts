@@ -105,21 +105,36 @@ function createCollector(room: Room) {
   };
 }
 
+/** A body that is there and waits to be read. */
+export interface Waiting {
+  holder: string;
+  room: Room;
+  bytes: number;
+  /** Takes it out of the queue when its caller leaves. */
+  signal: AbortSignal;
+}
+
 /**
- * Runs what a message costs to read; that of a large one when it is its caller's turn, and others are served between two
- * of them. Throws TOO_MANY_REQUESTS.
+ * Reads a body at a cost of so many bytes. A large one waits for its caller's turn, holds its room meanwhile, and others
+ * are served between two of them. Throws TOO_MANY_REQUESTS, or CANCELLED if the caller leaves before its turn.
  */
 export function inTurn<Result>(
   { decoding }: Pick<Shares, "decoding">,
-  holder: string,
-  bytes: number,
+  { holder, room, bytes, signal }: Waiting,
+  cost: number,
   read: () => Result | Promise<Result>,
 ): Result | Promise<Result> {
-  if (bytes <= MAX_MESSAGE_BYTES) return read();
-  return decoding(holder, async () => {
+  if (cost <= MAX_MESSAGE_BYTES) return read();
+  const leave = room(bytes);
+  const job = async () => {
     await nextTurn();
     return read();
-  });
+  };
+  return decoding(holder, job, signal)
+    .catch((error) => {
+      throw signal.aborted ? cutShort() : error;
+    })
+    .finally(leave);
 }
 
 /** How a body is read. */

@@ -25,6 +25,8 @@ export interface Arriving {
   room: Room;
   /** How long the rest of it may take to arrive, milliseconds. */
   bodyMs: number;
+  /** Aborted when the caller leaves. */
+  signal: AbortSignal;
 }
 
 /** How its messages are written. */
@@ -41,7 +43,7 @@ export async function* bodyFor(
   shared: { shares: Shares; idleMs: number },
 ): AsyncGenerator<Uint8Array> {
   const { isFramed, isCompressed } = form;
-  const messages = messagesOf(incoming, form, request, shared.idleMs);
+  const messages = messagesOf(incoming, form, request, shared);
   const checked = isFramed ? withCheckedFlags(messages, isCompressed) : messages;
   if (request.method.methodKind === "bidi_streaming") return yield* checked;
   for await (const bytes of checked) {
@@ -53,9 +55,10 @@ export async function* bodyFor(
 async function* messagesOf(
   incoming: Incoming,
   { isText, isFramed }: Form,
-  { method, room, bodyMs }: Arriving,
-  idleMs: number,
+  request: Arriving,
+  { shares, idleMs }: { shares: Shares; idleMs: number },
 ): AsyncGenerator<Uint8Array> {
+  const { method, room, bodyMs } = request;
   const maxBytes = maxBytesOf(method);
   if (method.methodKind === "bidi_streaming" && !isText) {
     yield* wholeFrames(incoming, { limit: maxBytes, timeoutMs: idleMs, room });
@@ -65,7 +68,8 @@ async function* messagesOf(
   const reading = { limit: isText ? textBytesOf(limit) : limit, timeoutMs: bodyMs, room };
   const { bytes, isWhole } = await readUpTo(incoming, reading);
   if (!isWhole) throw tooLarge(maxBytes);
-  const body = isText ? fromText(bytes) : bytes;
+  const waiting = { ...request, bytes: bytes.byteLength };
+  const body = isText ? await inTurn(shares, waiting, bytes.byteLength, () => fromText(bytes)) : bytes;
   // Connect refuses a second message, too, but only after it has read it.
   if (isFramed && hasSecondFrame(body)) throw refusal("NOT_SERVED", "A request of this method is one message.");
   yield body;
@@ -75,14 +79,16 @@ async function* messagesOf(
 async function checkWork(
   body: Uint8Array,
   { isFramed, isCompressed, isJson }: Form,
-  { method, holder }: Arriving,
+  request: Arriving,
   shares: Shares,
 ): Promise<void> {
+  const { method } = request;
   const maxBytes = maxBytesOf(method);
   if (maxBytes <= MAX_MESSAGE_BYTES) return;
   const flag = isFramed ? body[0] : Number(isCompressed);
   const message = isFramed ? body.subarray(ENVELOPE_BYTES) : body;
-  await inTurn(shares, holder, flag ? maxBytes : message.byteLength, async () => {
+  const waiting = { ...request, bytes: body.byteLength };
+  await inTurn(shares, waiting, flag ? maxBytes : message.byteLength, async () => {
     const limit = isJson ? maxJsonBytesOf(method) : maxBytes;
     const plain = flag ? await gunzip(message, limit) : message;
     try {

@@ -140,6 +140,7 @@ export function createConnectDoor(
         stream: channel && { channel },
         isRead: false,
         bodyMs,
+        signal: call.signal,
         room: rooms.open(holderOf(call.address)),
         holder: holderOf(call.address),
       };

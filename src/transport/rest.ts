@@ -41,10 +41,12 @@ export function createRestDoor(
     const message = async ({ holder }: Admitted | AdmittedStream): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
       const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
-      const body = await readBody(exchange, maxBytesOf(method), patience, rooms.ofCaller(holder));
+      const room = rooms.ofCaller(holder);
+      const body = await readBody(exchange, maxBytesOf(method), patience, room);
       // Compressed, a small body may be a large message.
-      const bytes = headerOf(headers, "content-encoding") === undefined ? body.byteLength : maxBytesOf(method);
-      return inTurn(shares, holder, bytes, async () =>
+      const cost = headerOf(headers, "content-encoding") === undefined ? body.byteLength : maxBytesOf(method);
+      const waiting = { holder, room, bytes: body.byteLength, signal: call.signal };
+      return inTurn(shares, waiting, cost, async () =>
         bindRequest(match, parseForm(query), await decompress(body, exchange, maxJsonBytesOf(method))),
       );
     };

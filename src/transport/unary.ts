@@ -93,7 +93,8 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
       const reading = { limit: protocol.contentBytes(maxBytes), timeoutMs: patience, room };
       const { bytes, isWhole } = await readUpTo(unread(exchange), reading);
       if (!isWhole) return unread(exchange, bytes);
-      const request = await inTurn(shares, admitted.holder, bytes.byteLength, () =>
+      const waiting = { holder: admitted.holder, room, bytes: bytes.byteLength, signal: call.signal };
+      const request = await inTurn(shares, waiting, bytes.byteLength, () =>
         read(protocol, method.input, bytes, maxBytes),
       );
       if (!request) return { begun: bytes, rest: undefined };

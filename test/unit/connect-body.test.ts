@@ -3,6 +3,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { EventService } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { createShares } from "../../src/rpc/shares.ts";
+import { inTurn } from "../../src/transport/body.ts";
 import { bodyFor, type Form } from "../../src/transport/connect-body.ts";
 import { envelope } from "../../src/transport/frames.ts";
 import { LIMITS } from "../../src/transport/limits.ts";
@@ -17,7 +18,7 @@ const inBase64 = (...bytes: Buffer[]) => Buffer.from(Buffer.concat(bytes).toStri
 
 /** What Connect's router is given of a body. */
 async function handedOn(body: Buffer, form: Form, method = METHODS[0]!): Promise<Buffer> {
-  const arriving = { method, holder: "one", room: () => () => {}, bodyMs: 1_000 };
+  const arriving = { method, holder: "one", room: () => () => {}, bodyMs: 1_000, signal: new AbortController().signal };
   const shared = { shares: createShares(LIMITS), idleMs: 1_000 };
   const pieces: Uint8Array[] = [];
   for await (const piece of bodyFor({ begun: body, rest: undefined }, form, arriving, shared)) pieces.push(piece);
@@ -56,5 +57,35 @@ describe("a body in base64", () => {
   test("is refused with INVALID_REQUEST in more, which would take long to decode", async () => {
     const refused = { details: [{ value: { reason: "INVALID_REQUEST" } }] };
     await expect(handedOn(pieces(1_001), { ...TEXT, isFramed: false })).rejects.toMatchObject(refused);
+  });
+});
+
+describe("a large body that waits for its turn", () => {
+  const LARGE = 100_000;
+  const held = createShares(LIMITS);
+  const room = (bytes: number) => held.bodies("one", bytes);
+  const isHeld = () => {
+    try {
+      held.bodies("one", LIMITS.bodyBytesPerCaller)();
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  const wait = (signal: AbortSignal, read: () => Promise<string>) =>
+    inTurn(held, { holder: "one", room, bytes: LARGE, signal }, LARGE, read);
+
+  test("holds its room until it is read, or its caller leaves", async () => {
+    const first = Promise.withResolvers<string>();
+    const leaving = new AbortController();
+    const reading = wait(new AbortController().signal, () => first.promise);
+    const waiting = wait(leaving.signal, async () => "never read");
+    expect(isHeld()).toBe(true);
+    leaving.abort();
+    await expect(waiting).rejects.toMatchObject({ details: [{ value: { reason: "CANCELLED" } }] });
+    expect(isHeld()).toBe(true);
+    first.resolve("read");
+    expect(await reading).toBe("read");
+    expect(isHeld()).toBe(false);
   });
 });
