@@ -14,13 +14,13 @@ export interface Shares {
   decoding: FairQueue;
   /** Streams of events, and what is unread of them. */
   watchers: Quota;
-  unread: Unread;
+  backlog: Backlog;
   /** Streams of the services that need no token: health and reflection. */
   openStreams: Quota;
 }
 
 /** Bytes that were sent and not taken yet, of all streams. */
-export interface Unread {
+export interface Backlog {
   change(holder: string, bytes: number): void;
   /**
    * Bytes that one stream of the holder may have unread now. The more is unread of all, and of the holder, the fewer:
@@ -29,7 +29,7 @@ export interface Unread {
   limit(holder: string): number;
 }
 
-export function createUnread(total: number): Unread {
+export function createBacklog(total: number): Backlog {
   const held = new Map<string, number>();
   let all = 0;
   return {
@@ -77,7 +77,7 @@ export function createShares(limits: {
       each: limits.watchersPerCaller,
       full: "Too many watch already: close some of your own, try another server, or later.",
     }),
-    unread: createUnread(limits.watchersBytes),
+    backlog: createBacklog(limits.watchersBytes),
     openStreams: createQuota({
       total: limits.openStreams,
       each: perAddress(limits.openStreamsPerAddress),

@@ -41,7 +41,7 @@ export interface Incoming {
 }
 
 /** A content of which nothing was read yet, or only this; the client is asked for the rest when it is read. */
-export function unread(exchange: Pick<Exchange, "content">, begun: Buffer = Buffer.alloc(0)): Incoming {
+export function incomingOf(exchange: Pick<Exchange, "content">, begun: Buffer = Buffer.alloc(0)): Incoming {
   return { begun, rest: () => exchange.content() };
 }
 

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Outlet } from "../rpc/invoke.ts";
-import type { Unread } from "../rpc/shares.ts";
+import type { Backlog } from "../rpc/shares.ts";
 import type { Exchange, Fields } from "./exchange.ts";
 import type { Encode } from "./frames.ts";
 import type { Limits } from "./limits.ts";
@@ -37,7 +37,7 @@ export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
 /** `all` is what is unread of all channels, and `holder` says whose this one is. */
 export function createChannel(
   { watcherBytes, watcherStallMs }: ChannelLimits,
-  all?: Unread,
+  all?: Backlog,
   holder = () => "",
 ): Channel {
   const held: Message[] = [];

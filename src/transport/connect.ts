@@ -131,7 +131,7 @@ export function createConnectDoor(
     async serve(handler, request, incoming, call) {
       const isText = isGrpcWebText(request.header.get("content-type") ?? undefined);
       const frames = streams.get(handler.method);
-      const channel = frames && createChannel(limits, shares.unread, () => visit.holder);
+      const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
       const { bodyMs } = limits;
       const visit: Visit = {
         call,

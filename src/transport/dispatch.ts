@@ -1,7 +1,7 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/invoke.ts";
-import { type Incoming, unread as unreadContent } from "./body.ts";
+import { type Incoming, incomingOf } from "./body.ts";
 import { type Streamed, writeStreamed } from "./channel.ts";
 import type { ConnectDoor } from "./connect.ts";
 import { corsHeaders, isPreflight } from "./cors.ts";
@@ -103,7 +103,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     if (usual) {
       return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer)));
     }
-    return serve(exchange, requestPath, call, unreadContent(exchange));
+    return serve(exchange, requestPath, call, incomingOf(exchange));
   }
 
   async function serve(

@@ -9,7 +9,7 @@ import {
 } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts";
 import { oncePer } from "../rpc/once-per.ts";
-import type { Unread } from "../rpc/shares.ts";
+import type { Backlog } from "../rpc/shares.ts";
 import { type ChannelLimits, createChannel, type Streamed } from "./channel.ts";
 import type { Encode } from "./frames.ts";
 import { statusJson } from "./status.ts";
@@ -29,9 +29,9 @@ export async function eventStream(
   request: Message,
   call: Call,
   limits: ChannelLimits,
-  unread: Unread,
+  backlog: Backlog,
 ): Promise<Streamed> {
-  const channel = createChannel(limits, unread, () => admitted.holder);
+  const channel = createChannel(limits, backlog, () => admitted.holder);
   const ended = admitted(request, channel);
   ended.catch(() => {});
   const first = await channel.first(ended);

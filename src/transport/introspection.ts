@@ -8,7 +8,7 @@ import {
 import { ERROR_DOMAIN, type RpcError, refusal } from "../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../rpc/invoke.ts";
 import { holderOf, type Shares } from "../rpc/shares.ts";
-import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf, unread } from "./body.ts";
+import { incomingOf, MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "./body.ts";
 import { decompress } from "./encoding.ts";
 import type { Answer, Exchange, Fields } from "./exchange.ts";
 import type { Limits } from "./limits.ts";
@@ -51,7 +51,7 @@ export function createIntrospectionDoor(
   }
 
   async function readForm(exchange: Exchange, room: Room): Promise<Map<string, string>> {
-    const bytes = await readWhole(unread(exchange), { limit: MAX_MESSAGE_BYTES, timeoutMs: bodyMs, room });
+    const bytes = await readWhole(incomingOf(exchange), { limit: MAX_MESSAGE_BYTES, timeoutMs: bodyMs, room });
     const form = new Map<string, string>();
     const names = new Set<string>();
     const text = decodeText(await decompress(bytes, exchange, MAX_MESSAGE_BYTES));

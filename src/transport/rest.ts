@@ -5,7 +5,7 @@ import type { Admitted, AdmittedStream, Call, Pipeline } from "../rpc/invoke.ts"
 import { oncePer } from "../rpc/once-per.ts";
 import type { Shares } from "../rpc/shares.ts";
 import { bindRequest } from "./bind.ts";
-import { inTurn, maxBytesOf, maxJsonBytesOf, type Room, readWhole, roomsOf, tooLarge, unread } from "./body.ts";
+import { incomingOf, inTurn, maxBytesOf, maxJsonBytesOf, type Room, readWhole, roomsOf, tooLarge } from "./body.ts";
 import type { ChannelLimits, Streamed } from "./channel.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "./encoding.ts";
 import { checkStream, eventStream, isStreaming, resumeBehind } from "./event-stream.ts";
@@ -54,7 +54,7 @@ export function createRestDoor(
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
       const asked = await message(admitted);
       resumeBehind(asked, headers);
-      return eventStream(pipeline, admitted, asked, call, limits, shares.unread);
+      return eventStream(pipeline, admitted, asked, call, limits, shares.backlog);
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
     const response = await admitted(await message(admitted));
@@ -96,7 +96,7 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {
   const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(unread(exchange), { limit, timeoutMs, room });
+  const bytes = await readWhole(incomingOf(exchange), { limit, timeoutMs, room });
   if (bytes.byteLength === 0) return bytes;
   const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {

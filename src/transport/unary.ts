@@ -27,7 +27,7 @@ import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc
 import { RpcError } from "../rpc/errors.ts";
 import { type Call, MAX_TIMER_MS, type Pipeline } from "../rpc/invoke.ts";
 import type { Shares } from "../rpc/shares.ts";
-import { type Incoming, inTurn, maxBytesOf, readUpTo, roomsOf, unread } from "./body.ts";
+import { type Incoming, incomingOf, inTurn, maxBytesOf, readUpTo, roomsOf } from "./body.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "./encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "./exchange.ts";
 import { ENVELOPE_BYTES, envelope } from "./frames.ts";
@@ -91,8 +91,8 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
       const patience = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
       const room = rooms.ofCaller(admitted.holder);
       const reading = { limit: protocol.contentBytes(maxBytes), timeoutMs: patience, room };
-      const { bytes, isWhole } = await readUpTo(unread(exchange), reading);
-      if (!isWhole) return unread(exchange, bytes);
+      const { bytes, isWhole } = await readUpTo(incomingOf(exchange), reading);
+      if (!isWhole) return incomingOf(exchange, bytes);
       const waiting = { holder: admitted.holder, room, bytes: bytes.byteLength, signal: call.signal };
       const request = await inTurn(shares, waiting, bytes.byteLength, () =>
         read(protocol, method.input, bytes, maxBytes),

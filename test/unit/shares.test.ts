@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { create } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "../../gen/userlock/v3alpha/event_service_pb.ts";
-import { createUnread, holderOf } from "../../src/rpc/shares.ts";
+import { createBacklog, holderOf } from "../../src/rpc/shares.ts";
 
 import { createChannel } from "../../src/transport/channel.ts";
 import { createOutflow } from "../../src/transport/outflow.ts";
@@ -23,7 +23,7 @@ test.each([
 test("what is unread of all streams is bounded, and a stream with little may go on where one with much waits", () => {
   const TOTAL = 100_000;
   const FRAME = Buffer.alloc(1_000);
-  const unread = createUnread(TOTAL);
+  const unread = createBacklog(TOTAL);
   /** A stream whose client takes nothing. */
   const stream = (holder: string) => {
     const out = new Writable({ write() {} });
@@ -43,7 +43,7 @@ test("what is unread of all streams is bounded, and a stream with little may go 
 });
 
 test("what was unread of a stream that is gone is nobody's", async () => {
-  const unread = createUnread(10_000);
+  const unread = createBacklog(10_000);
   const out = new Writable({ write() {} });
   const channel = createChannel({ watcherBytes: 10_000, watcherStallMs: 1_000 }, unread, () => "one");
   channel.send(create(WatchEventsResponseSchema));
