@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../../src/domain/access.ts";
 import type { EventStore, RecordedEvent } from "../../src/store/port.ts";
-import { change, readAll } from "./appends.ts";
+import { change, NOW, readAll } from "./appends.ts";
 import { inOrganization } from "./logins.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 import { SHARED_KEY } from "./stores.ts";
@@ -84,7 +84,7 @@ export async function killsAndResumes(url: string, store: EventStore): Promise<v
 
 async function append(store: EventStore, number: number): Promise<void> {
   const owner: Owner = number % 3 === 0 ? { type: "org", id: "acme" } : { type: "instance", id: "default" };
-  const data = { cause: "manual", reason: "fraud", note: `event ${number}` };
+  const data = { cause: "manual", reason: "fraud", note: `event ${number}`, since: NOW };
   const type = number % 2 === 0 ? "user.locked" : "user.patched";
   const { outcome } = await store.append(
     change(`u${number}`, { owner, userId: `u${number}`, events: [{ type, data }] }),
