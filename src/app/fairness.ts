@@ -11,15 +11,17 @@ export type Quota = (holder: string, places?: number) => () => void;
 
 /**
  * A number of places that are held for a while, such as open streams: `total` in all, and at most `each` for one holder.
- * A holder is a caller's subject, or the address of a caller without a token. Taking a place throws TOO_MANY_REQUESTS
- * with the text `full` if the holder would have too many.
+ * A holder is a caller's subject, or the address of a caller without a token. Where `each` is Infinity, holders are not
+ * told apart. Taking a place throws TOO_MANY_REQUESTS with the text `full` if the holder would have too many.
  */
 export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
   const held = new Map<string, number>();
   let all = 0;
   return (holder, places = 1) => {
     const own = held.get(holder) ?? 0;
-    if (own + places > shareOf(each, total - all)) throw new DomainError("TOO_MANY_REQUESTS", full);
+    const free = total - all;
+    const isTooMany = each === Number.POSITIVE_INFINITY ? places > free : own + places > shareOf(each, free);
+    if (isTooMany) throw new DomainError("TOO_MANY_REQUESTS", full);
     all += places;
     held.set(holder, own + places);
     let isHeld = true;

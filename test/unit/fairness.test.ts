@@ -127,6 +127,12 @@ describe("a quota", () => {
     }
   };
 
+  test("gives one holder all places where holders are not told apart", () => {
+    const quota = createQuota({ total: 3, each: Number.POSITIVE_INFINITY, full: "No place is left." });
+    for (let place = 0; place < 3; place++) expect(takenFrom(quota, "proxy")).toBeInstanceOf(Function);
+    expect(takenFrom(quota, "proxy")).toBe("TOO_MANY_REQUESTS");
+  });
+
   test("gives so many places in all and so many to each holder, and each place once more after it was given back", () => {
     const quota = createQuota({ total: 3, each: 2, full: "No place is left." });
     const [first] = [quota("a"), quota("a")];
