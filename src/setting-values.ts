@@ -20,13 +20,13 @@ export function storeOf(value: string): StoreSettings | undefined {
   return isAddress ? { kind: "postgres", url: value } : undefined;
 }
 
-/** The key of an instance from its text in base64; undefined if it is none. */
+/** The key of an instance from its text in base64; undefined for any other text. */
 export function keyOf(value: string): Uint8Array | undefined {
   const key = Buffer.from(value, "base64");
   return key.byteLength === KEY_BYTES ? key : undefined;
 }
 
-/** Microseconds of a text such as `12h`; undefined if it is none, or of more than MAX_DURATION_DAYS. */
+/** Microseconds of a text such as `12h`; undefined for any other text, or for more than MAX_DURATION_DAYS. */
 export function durationOf(value: string): number | undefined {
   const [, number, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(value) ?? [];
   const seconds = Number(number) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""] ?? Number.NaN);

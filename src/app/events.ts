@@ -38,7 +38,7 @@ export interface EventPage {
 
 /**
  * The audit log, as far as the principal may see it. Rejects with INVALID_REQUEST for a cursor that is none, and with
- * PERMISSION_MISSING for an organization that no grant of his reaches. Callers take turns, as for searches.
+ * PERMISSION_MISSING for an organization that none of their grants reaches. Callers take turns, as for searches.
  */
 export type ListEvents = (asker: Asker, question: PageQuestion) => Promise<EventPage>;
 

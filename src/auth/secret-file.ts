@@ -47,7 +47,7 @@ export function refuseOpenFiles(files: readonly string[]): void {
   }
 }
 
-/** 0 for a file that is not there, or that cannot be looked at: whoever opens it says so. */
+/** 0 for a file that is not there or cannot be looked at: opening it gives the error. */
 function modeOf(file: string): number {
   try {
     return statSync(file).mode & 0o777;

@@ -107,7 +107,7 @@ export function isRemembered(attempts: Attempts, mac: string, policy: LockoutPol
   return attempts.remembered.some((one) => one.mac === mac && isWithin(policy.window, one.time, time));
 }
 
-/** Wrong passwords in a row after which whoever gave the last one is stopped for good. */
+/** Wrong passwords in a row after which the lock has no end. */
 function inARowAtMost({ isStranger, hasDevices }: Trier, policy: LockoutPolicy): number {
   const kept = isStranger && hasDevices && policy.knownDevicesPass ? KEPT_FOR_DEVICES : 0;
   return MAX_FAILURES_IN_A_ROW - kept;

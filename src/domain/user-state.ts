@@ -119,7 +119,7 @@ export function lockOf({ lock }: User, time: number): Lock | undefined {
   return lock?.until !== undefined && lock.until <= time ? undefined : lock;
 }
 
-/** Whether a session, by the epoch that it was opened in, is none of those that something ended at once. */
+/** Whether a session is still open after all that ended the sessions of the user at once. */
 export function isKept({ epoch = 0, keptSession }: User, session: { id: string; epoch: number }): boolean {
   return session.epoch === epoch || session.id === keptSession;
 }

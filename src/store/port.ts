@@ -36,7 +36,7 @@ export interface EventStore {
 
   /**
    * A page of the log, in commit order or against it. Who goes on from the answer's cursor misses no event that passes
-   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for a cursor that is none. Ends by the
+   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for an invalid cursor. Ends by the
    * signal as a search does.
    */
   read(query: LogQuery, signal?: AbortSignal): Promise<LogPage>;
