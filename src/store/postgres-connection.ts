@@ -199,8 +199,8 @@ function clientConfig(url: string): ClientConfig {
 }
 
 /**
- * Weaker than `on`, a commit would be answered before it is on the disks that shall have it. Resolves with the server's
- * process.
+ * Applies the settings, with `synchronous_commit` at least at `on`: a weaker one would answer a commit before it is on
+ * disk. Resolves with the id of the server's process.
  */
 async function setUp(client: ClientBase, settings: [name: string, value: string | number][]): Promise<number> {
   const { rows } = await client.query(

@@ -90,7 +90,7 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 }
 
 /**
- * The body; empty if there is none. Rejects if it is more than `limit` bytes or takes more than
+ * The body, or no bytes for a request without one. Rejects if it is more than `limit` bytes or takes more than
  * `timeoutMs`.
  */
 async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {

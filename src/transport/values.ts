@@ -37,7 +37,7 @@ export function checkJsonValues(json: Uint8Array): void {
   }
 }
 
-/** The same for a message in Protobuf. Throws something else for bytes that are none. */
+/** The same for a message in Protobuf. Malformed bytes throw the library's error. */
 export function checkFields(desc: DescMessage, message: Uint8Array): void {
   if (message.byteLength <= 2 * MAX_VALUES) return;
   let values = 0;

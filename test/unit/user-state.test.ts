@@ -101,7 +101,7 @@ describe("evolve", () => {
   });
 });
 
-/** What a user with one name holds: in the instance unless the name is the organization's, and in his organization. */
+/** What a user with one name holds: in the instance unless the name is the organization's, and in the user's organization. */
 function claimsOf(text: string, { owner = org("a"), inOrg = false }: { owner?: Owner; inOrg?: boolean } = {}) {
   return user.claims(fold([created({ owner, usernames: [inOrg ? nameInOrg(text) : name(text)] })]) as User);
 }
