@@ -4,12 +4,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 /** How long a call may take, milliseconds: the searches of the attack would take minutes. */
-const CALL_MS = 10_000;
+const CALL_MS = 6_000;
 /** How long another caller waits at most while the attack goes on, milliseconds. */
 const MAX_WAIT_MS = 5_000;
 /** What the process may have in all with a heap of 512 MiB, bytes. */
 const MAX_MEMORY = 768 * 2 ** 20;
-const USERS = 20_000;
+const USERS = 50_000;
 const ATTACKS = 30;
 
 const folder = temporaryFolder();
@@ -147,7 +147,11 @@ test.each(ATTACK)(
     expect(victims.filter(({ status, milliseconds }) => status !== 200 || milliseconds > MAX_WAIT_MS)).toEqual([]);
     expect(victims.length).toBeGreaterThan(0);
     expect(memoryOf(server)).toBeLessThan(MAX_MEMORY);
-    for (const { status } of await answers) expect(status).toBe(504);
+    const all = await answers;
+    // A fast machine may answer the first ones in time.
+    expect(all.filter(({ status }) => status !== 504 && status !== 200)).toEqual([]);
+    expect(all.filter(({ status }) => status === 504).length).toBeGreaterThan(ATTACKS / 2);
+    expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(CALL_MS + MAX_WAIT_MS);
 
     // Those that were answered are not at work any more, nor are those begun that nobody waits for.
     const { status, milliseconds } = await call("POST", "users/_search", [{ userIdFilter: { id: holder } }], attacker);

@@ -135,7 +135,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     const [bounded, unbounded] = [await watch({}, { timeoutMs: 700 }), await watch()];
     const started = performance.now();
     expect(await bounded.ended).toMatchObject({ code: "DEADLINE_EXCEEDED" });
-    expect(performance.now() - started).toBeLessThan(900);
+    expect(performance.now() - started).toBeLessThan(1_700);
     await newUser();
     await unbounded.happened(1);
   });
