@@ -6,7 +6,7 @@ const common = {
 
 /** The protocols from end to end, and the clients of others. */
 const PROTOCOLS = [
-  "integration/{access,deadlines,expect-continue,hostile,idempotency,limits,lock,protocols,users}",
+  "integration/*/{access,deadlines,expect-continue,hostile,idempotency,limits,lock,protocols,users}",
   "interop/{browser,buf-curl,grpc-js,grpc-js-channel,zitadel,zitadel-wire}",
 ];
 

@@ -8,7 +8,7 @@
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { TextFilterMethod, UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
-import { openSqliteStore } from "../src/store/sqlite.ts";
+import { openSqliteStore } from "../src/store/sqlite/store.ts";
 import { appendAll, toCreate, toLock, toUnlock } from "./support/appends.ts";
 import { measure, show } from "./support/rounds.ts";
 import { startBenchServer } from "./support/server.ts";

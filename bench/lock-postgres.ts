@@ -4,7 +4,7 @@
  *
  *   npm run bench:lock-postgres
  */
-import { installedPostgres, startCluster } from "../test/support/postgres.ts";
+import { installedPostgres, startCluster } from "../test/support/stores/postgres.ts";
 import { lockByGrpc } from "./support/lock-calls.ts";
 import { compareRates, startLocking, startNothing } from "./support/lock-rate.ts";
 import { pinGenerator } from "./support/program.ts";

@@ -4,10 +4,11 @@
  *
  *   npm run bench:lone-call
  */
+
+import { toResult } from "../src/store/append-row.ts";
 import type { Append, StreamRecord } from "../src/store/port.ts";
-import { toResult } from "../src/store/row.ts";
-import { toBatch, toKeyedRow } from "../src/store/sqlite-batch.ts";
-import { openDatabase, prepareFile } from "../src/store/sqlite-database.ts";
+import { toBatch, toKeyedRow } from "../src/store/sqlite/batch.ts";
+import { openDatabase, prepareFile } from "../src/store/sqlite/database.ts";
 import { toCreate, toLock } from "./support/appends.ts";
 import { temporaryFolder } from "./support/files.ts";
 import { lockByGrpc } from "./support/lock-calls.ts";

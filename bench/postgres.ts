@@ -11,8 +11,8 @@ import { chownSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPostgresStore } from "../src/store/postgres.ts";
-import { installedPostgres, query, startCluster } from "../test/support/postgres.ts";
+import { openPostgresStore } from "../src/store/postgres/store.ts";
+import { installedPostgres, query, startCluster } from "../test/support/stores/postgres.ts";
 import { median } from "./support/statistics.ts";
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);

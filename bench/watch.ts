@@ -9,8 +9,8 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
-import { openSqliteStore } from "../src/store/sqlite.ts";
-import { openManyWatchers } from "../test/support/many-watchers.ts";
+import { openSqliteStore } from "../src/store/sqlite/store.ts";
+import { openManyWatchers } from "../test/support/watch/many-watchers.ts";
 import { startBenchServer } from "./support/server.ts";
 import { median, quantile, show } from "./support/statistics.ts";
 

@@ -7,7 +7,7 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { UserService } from "../gen/userlock/v3alpha/user_service_pb.ts";
-import { openManyWatchers } from "../test/support/many-watchers.ts";
+import { openManyWatchers } from "../test/support/watch/many-watchers.ts";
 import { type Program, pinGenerator, startPeer } from "./support/program.ts";
 import { measure, show } from "./support/rounds.ts";
 import { startBenchServer, TOKEN } from "./support/server.ts";

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { createExecute } from "./app/execute.ts";
 import { createSearch } from "./app/search.ts";
-import { hashSecret, newSecret } from "./auth/token.ts";
+import { hashSecret, newSecret } from "./auth/authenticate.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { operatorOn } from "./domain/system-subjects.ts";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Admin } from "./admin.ts";
 import { ADMIN_USAGE, runAdmin } from "./cli/admin.ts";
-import { runBulk } from "./cli/bulk.ts";
-import { BULK_USAGE } from "./cli/bulk-options.ts";
+import { runBulk } from "./cli/bulk/bulk.ts";
+import { BULK_USAGE } from "./cli/bulk/options.ts";
 import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
 import { runToken, TOKEN_USAGE } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
@@ -140,8 +140,8 @@ function refuseToStart(error: unknown): number {
 async function demo(): Promise<number> {
   const [{ start }, { runDemo }, { runLoginDemo }] = await Promise.all([
     loadServer(),
-    import("./cli/demo.ts"),
-    import("./cli/demo-login.ts"),
+    import("./cli/demo/protocols.ts"),
+    import("./cli/demo/logins.ts"),
   ]);
   const token = randomBytes(16).toString("hex");
   const config = readConfig({

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { KEY_BYTES } from "./auth/keyed.ts";
+import { KEY_BYTES } from "./auth/instance-secrets.ts";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/open.ts";
 

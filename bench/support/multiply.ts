@@ -3,7 +3,7 @@ import { readConfig } from "../../src/config.ts";
 import { type UserCommand, user } from "../../src/domain/user.ts";
 import { createLogger } from "../../src/log.ts";
 import { start } from "../../src/server.ts";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { appendAll, toAppend } from "./appends.ts";
 import { settingsOf } from "./server.ts";
 import { idOf } from "./users.ts";

@@ -33,7 +33,7 @@ export async function startBenchServer({ store: given, limits, ...start }: Serve
   const { file, remove } = temporaryFolder();
   const store = given ?? `sqlite:${file("bench.db")}`;
   const env = { ...process.env, ...start.env, ...settingsOf(store) };
-  const args = limits ? ["test/support/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
+  const args = limits ? ["test/support/servers/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
   const log = file("log");
   const program = await startProgram(args, { ...start, env, stderr: openSync(log, "a") }).catch((cause) => {
     throw new Error(readFileSync(log, "utf8"), { cause });

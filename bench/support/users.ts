@@ -2,9 +2,9 @@ import { DatabaseSync } from "node:sqlite";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { openPostgresStore } from "../../src/store/postgres.ts";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { query } from "../../test/support/postgres.ts";
+import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { query } from "../../test/support/stores/postgres.ts";
 import { appendAll, toCreate } from "./appends.ts";
 import type { BenchServer } from "./server.ts";
 

@@ -7,7 +7,7 @@ import type { EventStore } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
 import type { HashQueue, Turn } from "./hash-queue.ts";
-import type { EffectivePolicy } from "./policies.ts";
+import type { EffectivePolicy } from "./lockout-policies.ts";
 
 /** Failed logins are answered when the next multiple of this has passed, which hides what took less time. */
 const SLOT_MS = 100;

@@ -11,7 +11,7 @@ import {
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
 import { DomainError, type ErrorKind, type FieldViolation, type Reason } from "../domain/errors.ts";
-import { toDuration } from "./convert.ts";
+import { toDuration } from "./convert/messages.ts";
 
 /** Domain of every ErrorInfo. */
 export const ERROR_DOMAIN = "userlock";

@@ -1,7 +1,7 @@
 import type { EventStore } from "./port.ts";
-import { addressOf } from "./postgres-address.ts";
-import { openSqliteStore } from "./sqlite.ts";
-import { IN_MEMORY } from "./sqlite-database.ts";
+import { addressOf } from "./settings.ts";
+import { IN_MEMORY } from "./sqlite/database.ts";
+import { openSqliteStore } from "./sqlite/store.ts";
 
 /** What USERLOCK_STORE names. */
 export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
@@ -18,7 +18,7 @@ export async function openStore(
 ): Promise<EventStore> {
   if (settings.kind === "sqlite") return openSqliteStore(settings.file, instance, options);
   // With its driver it takes some MiB of memory, and time to load.
-  const { openPostgresStore } = await import("./postgres.ts");
+  const { openPostgresStore } = await import("./postgres/store.ts");
   return openPostgresStore(settings.url, instance, options);
 }
 

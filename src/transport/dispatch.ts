@@ -1,19 +1,19 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal } from "../rpc/errors.ts";
-import type { Call, Pipeline } from "../rpc/invoke.ts";
-import { type Incoming, incomingOf } from "./body.ts";
-import { type Streamed, writeStreamed } from "./channel.ts";
-import type { ConnectDoor } from "./connect.ts";
-import { corsHeaders, isPreflight } from "./cors.ts";
-import { type Answer, type Exchange, headerOf } from "./exchange.ts";
-import type { IntrospectionDoor } from "./introspection.ts";
+import type { Call, Pipeline } from "../rpc/pipeline.ts";
+import type { ConnectDoor } from "./grpc/connect-door.ts";
+import type { UnaryDoor } from "./grpc/unary-door.ts";
+import { type Incoming, incomingOf } from "./http/body.ts";
+import { corsHeaders, isPreflight } from "./http/cors.ts";
+import { type Answer, type Exchange, headerOf } from "./http/exchange.ts";
+import { createPathOf, type RequestPath } from "./http/request-path.ts";
+import { allowOf, plainAnswer, statusAnswer } from "./http/status.ts";
+import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
-import { createPathOf, type RequestPath } from "./request-path.ts";
-import type { RestDoor } from "./rest.ts";
-import { allowOf, plainAnswer, statusAnswer } from "./status.ts";
-import type { UnaryDoor } from "./unary.ts";
-import { createUnread } from "./unread.ts";
-import type { WebDoor } from "./web.ts";
+import type { RestDoor } from "./rest/door.ts";
+import type { IntrospectionDoor } from "./rest/introspection.ts";
+import type { WebDoor } from "./rest/probes.ts";
+import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
 export interface Doors {
   pipeline: Pipeline;

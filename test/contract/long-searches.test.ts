@@ -1,6 +1,6 @@
 import type { EventStore, Query } from "../../src/store/port.ts";
-import { change } from "../support/appends.ts";
-import { openStoreAt, STORES } from "../support/stores.ts";
+import { change } from "../support/stores/appends.ts";
+import { openStoreAt, STORES } from "../support/stores/stores.ts";
 
 const STREAMS = 500;
 const NAMES = 150;

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { Client } from "pg";
 import { type EventStore, LOG_START, type RecordedEvent } from "../../src/store/port.ts";
-import { openPostgresStore } from "../../src/store/postgres.ts";
-import { change, claiming, inShort, NOW, outcomeOf, readAll, until } from "../support/appends.ts";
-import { type Database, newDatabase } from "../support/postgres.ts";
+import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import { change, claiming, inShort, NOW, outcomeOf, readAll, until } from "../support/stores/appends.ts";
+import { type Database, newDatabase } from "../support/stores/postgres.ts";
 
 let database: Database;
 let stores: EventStore[];

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { type Append, type EventStore, StoreUnavailable } from "../../src/store/port.ts";
-import { openPostgresStore } from "../../src/store/postgres.ts";
-import { change, claiming, inShort, NOW, outcomeOf, readAll, receipt, until } from "../support/appends.ts";
-import { type CuttingRelay, type Moment, startCuttingRelay } from "../support/cutting-relay.ts";
-import { type Cluster, type Database, newDatabase, startCluster } from "../support/postgres.ts";
+import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import { change, claiming, inShort, NOW, outcomeOf, readAll, receipt, until } from "../support/stores/appends.ts";
+import { type CuttingRelay, type Moment, startCuttingRelay } from "../support/stores/cutting-relay.ts";
+import { type Cluster, type Database, newDatabase, startCluster } from "../support/stores/postgres.ts";
 
 let stores: EventStore[];
 

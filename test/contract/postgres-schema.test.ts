@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { Client } from "pg";
 import { type Append, type EventStore, type Filter, StoreRefused } from "../../src/store/port.ts";
-import { openPostgresStore } from "../../src/store/postgres.ts";
-import { searchStatement } from "../../src/store/postgres-search.ts";
-import { STEPS } from "../../src/store/postgres-steps.ts";
-import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
-import { type Database, newDatabase, query } from "../support/postgres.ts";
-import { startStoreProcess } from "../support/store-process.ts";
+import { searchStatement } from "../../src/store/postgres/search.ts";
+import { STEPS } from "../../src/store/postgres/steps.ts";
+import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/stores/appends.ts";
+import { type Database, newDatabase, query } from "../support/stores/postgres.ts";
+import { startStoreProcess } from "../support/stores/store-process.ts";
 
 let database: Database;
 let stores: EventStore[];

@@ -1,6 +1,6 @@
-import { openPostgresStore } from "../../src/store/postgres.ts";
-import { newDatabase } from "../support/postgres.ts";
-import { describeEventStore } from "./event-store.ts";
+import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import { newDatabase } from "../support/stores/postgres.ts";
+import { describeEventStore } from "./suite/event-store.ts";
 
 describeEventStore("PostgreSQL", true, async () => {
   const database = await newDatabase();

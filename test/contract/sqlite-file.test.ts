@@ -11,13 +11,13 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { placeOf } from "../../src/store/sqlite-place.ts";
-import { createDatabaseThread } from "../../src/store/sqlite-thread.ts";
-import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/appends.ts";
-import type { Report } from "../support/report-connections.ts";
-import { temporaryFolder } from "../support/server-process.ts";
-import { type StoreProcess, startStoreProcess } from "../support/store-process.ts";
+import { placeOf } from "../../src/store/sqlite/place.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { createDatabaseThread } from "../../src/store/sqlite/thread.ts";
+import { temporaryFolder } from "../support/servers/server-process.ts";
+import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/stores/appends.ts";
+import type { Report } from "../support/stores/report-connections.ts";
+import { type StoreProcess, startStoreProcess } from "../support/stores/store-process.ts";
 
 let folder: ReturnType<typeof temporaryFolder>;
 let file: string;
@@ -84,7 +84,7 @@ describe("who may read", () => {
 describe("what is on disk when an append is answered", () => {
   /** What the connections of a process say of themselves. */
   async function reportsOf(order: Parameters<StoreProcess["carryOut"]>[0]): Promise<Report[]> {
-    const one = await startStoreProcess({ nodeOptions: ["--import", "./test/support/report-connections.ts"] });
+    const one = await startStoreProcess({ nodeOptions: ["--import", "./test/support/stores/report-connections.ts"] });
     const { streams } = await one.carryOut(order);
     const stderr = await one.stop();
     expect(streams).toEqual(order.streams.map(() => "appended"));

@@ -1,9 +1,9 @@
 import { DatabaseSync } from "node:sqlite";
 import type { EventFilter, EventStore, RecordedEvent } from "../../src/store/port.ts";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { conditionsOf, MAX_SCANNED } from "../../src/store/sqlite-log.ts";
-import { change, outcomesOf, readAll } from "../support/appends.ts";
-import { temporaryFolder } from "../support/server-process.ts";
+import { conditionsOf, MAX_SCANNED } from "../../src/store/sqlite/log.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { temporaryFolder } from "../support/servers/server-process.ts";
+import { change, outcomesOf, readAll } from "../support/stores/appends.ts";
 
 const folder = temporaryFolder();
 const file = folder.file("userlock.db");

@@ -1,10 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Append, EventStore, Filter, Query } from "../../src/store/port.ts";
-import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { STEPS } from "../../src/store/sqlite-schema.ts";
-import { searchClauses } from "../../src/store/sqlite-search.ts";
-import { change, NOW, outcomesOf, readAll } from "../support/appends.ts";
-import { temporaryFolder } from "../support/server-process.ts";
+import { STEPS } from "../../src/store/sqlite/schema.ts";
+import { searchClauses } from "../../src/store/sqlite/search.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { temporaryFolder } from "../support/servers/server-process.ts";
+import { change, NOW, outcomesOf, readAll } from "../support/stores/appends.ts";
 
 let folder: ReturnType<typeof temporaryFolder>;
 let file: string;

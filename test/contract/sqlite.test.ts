@@ -1,6 +1,6 @@
-import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { temporaryFolder } from "../support/server-process.ts";
-import { describeEventStore } from "./event-store.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { temporaryFolder } from "../support/servers/server-process.ts";
+import { describeEventStore } from "./suite/event-store.ts";
 
 describeEventStore("SQLite in a file", true, async () => {
   const folder = temporaryFolder();

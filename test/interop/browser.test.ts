@@ -1,7 +1,7 @@
 import type { Browser, Page } from "playwright-core";
 import { State } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { bundle, launchChromium, servePage } from "../support/chromium.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { bundle, launchChromium, servePage } from "../support/servers/chromium.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 import { usersOf } from "../support/users.ts";
 import type { Call, ClientName } from "./browser-page.ts";
 

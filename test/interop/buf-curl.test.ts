@@ -1,8 +1,8 @@
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
-import { runCommand } from "../support/command.ts";
-import { reasonOfConnectError } from "../support/error-info.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { reasonOfConnectError } from "../support/clients/error-info.ts";
+import { runCommand } from "../support/servers/command.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 import { usersOf } from "../support/users.ts";
 
 let server: ServerProcess;

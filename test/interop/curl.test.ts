@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
-import { makeCertificate } from "../support/certificate.ts";
-import { runCommand } from "../support/command.ts";
-import { reasonOfConnectError } from "../support/error-info.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { reasonOfConnectError } from "../support/clients/error-info.ts";
+import { makeCertificate } from "../support/servers/certificate.ts";
+import { runCommand } from "../support/servers/command.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
 import { usersOf } from "../support/users.ts";
 
 const folder = temporaryFolder();

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, compressionAlgorithms, credentials } from "@grpc/grpc-js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { makeCertificate } from "../support/certificate.ts";
-import { openGrpcClient } from "../support/grpc-client.ts";
-import { startRelay } from "../support/relay.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { openGrpcClient } from "../support/clients/grpc-client.ts";
+import { makeCertificate } from "../support/servers/certificate.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
+import { startRelay } from "../support/stores/relay.ts";
 import { usersOf } from "../support/users.ts";
 
 const { createUser, getUser, lockUser } = UserService.method;

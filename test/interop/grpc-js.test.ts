@@ -3,8 +3,8 @@ import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
-import { openGrpcClient } from "../support/grpc-client.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { openGrpcClient } from "../support/clients/grpc-client.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 import { usersOf } from "../support/users.ts";
 
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;

@@ -7,9 +7,9 @@ import {
   tokenIntrospection,
 } from "openid-client";
 import { tokenMaker } from "../support/access.ts";
-import { type Door, openDoors } from "../support/doors.ts";
+import { type Door, openDoors } from "../support/clients/doors.ts";
 import { addUser, CHEAP_HASHES, openSession } from "../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
 /** Token introspection as a resource server does it that knows OAuth and nothing of userlock. */
 let server: ServerProcess;

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { bundle, launchChromium } from "../support/chromium.ts";
-import { openDoors } from "../support/doors.ts";
+import { openDoors } from "../support/clients/doors.ts";
 import { addUser, asOwner, ok } from "../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { bundle, launchChromium } from "../support/servers/chromium.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
 import type { Way } from "./watch-page.ts";
 
 const { lockUser, unlockUser } = UserService.method;

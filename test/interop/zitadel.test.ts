@@ -13,7 +13,7 @@ import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
 type Client = ReturnType<typeof createUserServiceClient>;
 type Filter = MessageInitShape<typeof SearchFilterSchema>;

@@ -5,8 +5,8 @@ import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../gen/userlock/v3alpha/session_service_pb.ts";
 import { type LockoutPolicySchema, SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import type { Answer, Door } from "./doors.ts";
-import { ADMIN_TOKEN } from "./server-process.ts";
+import type { Answer, Door } from "./clients/doors.ts";
+import { ADMIN_TOKEN } from "./servers/server-process.ts";
 
 /** The password of everybody, unless it is said. */
 export const PASSWORD = "correct horse battery staple";

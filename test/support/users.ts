@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { ADMIN_TOKEN } from "./server-process.ts";
+import { ADMIN_TOKEN } from "./servers/server-process.ts";
 
 /** What a test of one client needs done on a server without that client. `caFile` is for a server with TLS. */
 export function usersOf(url: string, caFile?: string) {

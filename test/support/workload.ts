@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import type { Door } from "./doors.ts";
-import { ADMIN_TOKEN } from "./server-process.ts";
+import type { Door } from "./clients/doors.ts";
+import { ADMIN_TOKEN } from "./servers/server-process.ts";
 
 const { createUser, lockUser, unlockUser } = UserService.method;
 const asOwner = { token: ADMIN_TOKEN };

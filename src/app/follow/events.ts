@@ -1,0 +1,97 @@
+import { may, missing, type Permission, type Principal, reach } from "../../domain/access.ts";
+import type { Cursor, EventFilter, EventStore, RecordedEvent } from "../../store/port.ts";
+import { createFairQueue } from "../fairness.ts";
+import type { Asker } from "../search.ts";
+
+export type { RecordedEvent } from "../../store/port.ts";
+
+/** What somebody needs to see events. */
+export const TO_SEE: Permission = "event.read";
+
+/** What callers' pages may take of the store, which reads two at once. */
+const PAGES = { atOnce: 2, atOnceEach: 1, waiting: 1_000, waitingEach: 200, full: "Too many pages are waiting." };
+
+/** Which events are asked for; what is empty or left out does not narrow it. */
+export interface EventQuestion {
+  /** Id of the organization that owns what the events happened to. */
+  organization?: string | undefined;
+  userIds: readonly string[];
+  types: readonly string[];
+}
+
+/** A page of the log. Times are microseconds since the Unix epoch. */
+export interface PageQuestion extends EventQuestion {
+  /** The page begins behind it, in its own direction. */
+  cursor?: Cursor | undefined;
+  limit: number;
+  descending: boolean;
+  actor?: string | undefined;
+  since?: number | undefined;
+  before?: number | undefined;
+}
+
+export interface EventPage {
+  events: RecordedEvent[];
+  /** Where the next page begins; undefined if there is none. */
+  next: Cursor | undefined;
+}
+
+/**
+ * The audit log, as far as the principal may see it. Rejects with INVALID_REQUEST for a cursor that is none, and with
+ * PERMISSION_MISSING for an organization that none of their grants reaches. Callers take turns, as for searches.
+ */
+export type ListEvents = (asker: Asker, question: PageQuestion) => Promise<EventPage>;
+
+export function createListEvents({ store }: { store: EventStore }): ListEvents {
+  const pages = createFairQueue(PAGES);
+  return async ({ principal, signal }, { cursor: from, limit, descending, actor, since, before, ...question }) => {
+    const where = {
+      ...filterOf(principal, question),
+      ...(actor !== undefined && { actor }),
+      ...(since !== undefined && { since }),
+      ...(before !== undefined && { before }),
+    };
+    const { events, cursor, hasMore } = await pages(
+      principal.subject,
+      () => store.read({ from, limit, descending, where }, signal),
+      signal,
+    );
+    return { events, next: hasMore ? cursor : undefined };
+  };
+}
+
+/**
+ * What is asked for and what the principal may see, together: what `may` says of one owner, said of all. Throws
+ * PERMISSION_MISSING for an organization that no grant of his reaches.
+ */
+export function filterOf(principal: Principal, { organization, userIds, types }: EventQuestion): EventFilter {
+  return {
+    ...(organization === undefined ? visible(principal) : inOrganization(principal, organization)),
+    ...(userIds.length > 0 && { userIds }),
+    ...(types.length > 0 && { types }),
+  };
+}
+
+function visible(principal: Principal): EventFilter {
+  if (principal.isSystem) return {};
+  const { instance, organizations } = reach(principal, TO_SEE);
+  return instance ? { ownerTypes: ["instance", "org"] } : { organizations };
+}
+
+function inOrganization(principal: Principal, organization: string): EventFilter {
+  if (!may(principal, TO_SEE, { type: "org", id: organization })) throw missing(TO_SEE);
+  return { organizations: [organization] };
+}
+
+/** Whether an event passes, found out here and not by the store. */
+export function matcher({ ownerTypes, organizations, userIds, types }: EventFilter): (event: RecordedEvent) => boolean {
+  const owners = organizations && new Set(organizations);
+  const users = userIds && new Set(userIds);
+  const kinds = types && new Set(types);
+  return ({ owner, userId, type }) => {
+    if (ownerTypes && !ownerTypes.includes(owner.type)) return false;
+    if (owners && !(owner.type === "org" && owners.has(owner.id))) return false;
+    if (users && !(userId !== undefined && users.has(userId))) return false;
+    return !kinds || kinds.has(type);
+  };
+}

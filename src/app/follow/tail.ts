@@ -1,0 +1,157 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import type { Cursor, EventStore, RecordedEvent } from "../../store/port.ts";
+
+/** How often the log is looked at without a hint, milliseconds: hints may be missing. */
+const POLL_MS = 1_000;
+/** Events of one read. */
+const PAGE = 1_000;
+/** The first and the longest wait after a read that failed, milliseconds. */
+export const RETRY_MS = { first: 100, longest: 5_000 };
+/** Events that a listener is given at once, which it may then write at once. */
+const BATCH = 100;
+/** How many events are given away in one turn of the event loop, so that others are served between them. */
+const PER_TURN = 500;
+
+/** Takes some events. It must not throw, and must not wait. */
+export type Listener = (events: readonly RecordedEvent[]) => void;
+
+/** The end of the log as somebody sees it who follows it. */
+export interface Following {
+  /** All events up to here have been given to those who were attached. It never goes back. */
+  readonly cursor: Cursor;
+  /**
+   * From now on the listener is given every event behind `cursor`, once, in the order of the log, until the function
+   * that comes back is called.
+   */
+  attach(listener: Listener): () => void;
+  /** Follows no longer. Listeners must have been detached. */
+  leave(): void;
+}
+
+/** One reader of the log for as many as want to follow it. */
+export interface Tail {
+  /** Rejects with STORE_UNAVAILABLE if the end of the log cannot be found. */
+  follow(): Promise<Following>;
+}
+
+/** A stretch in which somebody followed. */
+interface Run {
+  followers: number;
+  listeners: Set<Listener>;
+  cursor: Cursor;
+  stop: AbortController;
+}
+
+/**
+ * The log is read while somebody follows, by one read at a time however many they are. Faults of the store are told to
+ * `onError` and tried again, and end nothing. `onRead` is told what is read before those who follow are, without being
+ * a reason to read.
+ */
+export function createTail({
+  store,
+  onError,
+  onRead = () => {},
+  pollMs = POLL_MS,
+}: {
+  store: EventStore;
+  onError(error: unknown): void;
+  onRead?: Listener | undefined;
+  pollMs?: number;
+}): Tail {
+  let current: Promise<Run> | undefined;
+
+  async function start(): Promise<Run> {
+    const run: Run = { followers: 0, listeners: new Set(), cursor: await store.head(), stop: new AbortController() };
+    void read(run);
+    return run;
+  }
+
+  async function read(run: Run): Promise<void> {
+    const { signal } = run.stop;
+    let isHinted = false;
+    let wake = () => {};
+    const forget = store.onAppend(() => {
+      isHinted = true;
+      wake();
+    });
+    const hintOrPoll = () =>
+      new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, pollMs);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (isHinted || signal.aborted) wake();
+      });
+    signal.addEventListener("abort", () => {
+      forget();
+      wake();
+    });
+
+    let retryMs = RETRY_MS.first;
+    while (!signal.aborted) {
+      isHinted = false;
+      try {
+        const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
+        retryMs = RETRY_MS.first;
+        onRead(events);
+        await deliver(run, events);
+        if (!hasMore) await hintOrPoll();
+      } catch (error) {
+        if (signal.aborted) return;
+        onError(error);
+        await sleep(retryMs, undefined, { signal }).catch(() => {});
+        retryMs = Math.min(2 * retryMs, RETRY_MS.longest);
+      }
+    }
+  }
+
+  async function follow(): Promise<Following> {
+    current ??= start();
+    const starting = current;
+    const end = () => {
+      if (current === starting) current = undefined;
+    };
+    const run = await starting.catch((error) => {
+      end();
+      throw error;
+    });
+    // The last one may have left, and have stopped it, while this one came.
+    if (run.stop.signal.aborted) return follow();
+    run.followers++;
+    return {
+      get cursor() {
+        return run.cursor;
+      },
+      attach(listener) {
+        run.listeners.add(listener);
+        return () => run.listeners.delete(listener);
+      },
+      leave() {
+        if (--run.followers > 0) return;
+        run.stop.abort();
+        end();
+      },
+    };
+  }
+
+  return { follow };
+}
+
+async function deliver(run: Run, events: readonly RecordedEvent[]): Promise<void> {
+  let given = 0;
+  for (let start = 0; start < events.length; start += BATCH) {
+    const batch = events.slice(start, start + BATCH);
+    // Who is attached meanwhile is met at the end, and who is detached no more.
+    for (const listener of run.listeners) {
+      // First of all, too: the answer to who made the event goes before it.
+      if (given % PER_TURN < batch.length) {
+        await nextTurn();
+        if (run.stop.signal.aborted) return;
+      }
+      if (run.listeners.has(listener)) listener(batch);
+      given += batch.length;
+    }
+    run.cursor = (batch.at(-1) as RecordedEvent).cursor;
+  }
+}

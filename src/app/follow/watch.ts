@@ -1,0 +1,250 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Principal } from "../../domain/access.ts";
+import { DomainError, invalidField } from "../../domain/errors.ts";
+import { accessToken } from "../../domain/token.ts";
+import { user } from "../../domain/user.ts";
+import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../../store/port.ts";
+import { createBreather, createFairQueue, type Quota } from "../fairness.ts";
+import { type EventQuestion, filterOf, matcher } from "./events.ts";
+import { type Following, RETRY_MS, type Tail } from "./tail.ts";
+
+/** Events of one read by which a watcher catches up: they are held until he has read them. */
+const PAGE = 200;
+/** Events that he is given in one turn of the event loop. */
+const SLICE = 50;
+/** How many catch up at the same time, so that a thousand who come back at once leave the store to others, too. */
+const MAX_READS = 4;
+
+export interface WatchQuestion extends EventQuestion {
+  /** The stream goes on behind it; left out, it begins now. */
+  after?: Cursor | undefined;
+}
+
+/** Whoever watches. */
+export interface Watcher {
+  principal: Principal;
+  /** Finds out anew who he is and whether he may watch. Rejects as a call of his would be refused. */
+  readmit(): Promise<Principal>;
+  /** Hands him an event, or only the place up to which he has seen all. False if he has too much unread to take it. */
+  send(cursor: Cursor, event?: RecordedEvent): boolean;
+  /**
+   * Undefined if he has little unread, which is never so after he could not be sent something. Otherwise whether he
+   * will have: false once he has read nothing for a while.
+   */
+  ready(): Promise<boolean> | undefined;
+  /** Ends the stream with its reason. */
+  signal: AbortSignal;
+}
+
+/**
+ * Streams events until the stream ends, which is always an error: that of the signal; WATCHER_TOO_SLOW; the error with
+ * which a call would be refused, once a token, a grant or their holder is gone; INVALID_REQUEST for a cursor that is
+ * none; PERMISSION_MISSING for an organization out of reach; TOO_MANY_REQUESTS. Faults of the store that come after the
+ * first message only delay what is sent.
+ */
+export type Watch = (question: WatchQuestion, watcher: Watcher) => Promise<never>;
+
+export function createWatch(parts: {
+  store: EventStore;
+  tail: Tail;
+  /** How many may watch at once, in all and of one caller. */
+  places: Quota;
+  /** Until a watcher is sent a sign of life, and until his right is looked at again, milliseconds. */
+  heartbeatMs: number;
+  onError(error: unknown): void;
+}): Watch {
+  const reads = createFairQueue({ atOnce: MAX_READS, atOnceEach: MAX_READS / 2 });
+  const catchingUp: CatchingUp = {
+    read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query, signal), signal),
+    breathe: createBreather(),
+  };
+  return async (question, watcher) => {
+    const { after } = question;
+    if (after !== undefined) await checkPlace(parts.store, after);
+    filterOf(watcher.principal, question);
+    const leave = parts.places(watcher.principal.subject);
+    try {
+      const following = await parts.tail.follow();
+      try {
+        return await stream({ ...parts, ...catchingUp }, following, question, watcher);
+      } finally {
+        following.leave();
+      }
+    } finally {
+      leave();
+    }
+  };
+}
+
+/** Rejects with INVALID_REQUEST for a cursor at which no stream can begin. */
+async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
+  try {
+    await store.read({ from: after, limit: 1 });
+  } catch (error) {
+    const isCursors = error instanceof DomainError && error.reason === "INVALID_REQUEST";
+    throw isCursors ? invalidField("after", "is no cursor of this log") : error;
+  }
+  if (after > (await store.head())) throw invalidField("after", "lies beyond the end of this log");
+}
+
+/** What those who catch up have in common. */
+interface CatchingUp {
+  read: (query: LogQuery, reader: Principal, signal: AbortSignal) => Promise<LogPage>;
+  breathe: () => Promise<void>;
+}
+
+async function stream(
+  { store, read, breathe, heartbeatMs, onError }: Parameters<typeof createWatch>[0] & CatchingUp,
+  following: Following,
+  question: WatchQuestion,
+  watcher: Watcher,
+): Promise<never> {
+  const end = new AbortController();
+  const fail = (error: unknown) => end.abort(error);
+  let { principal } = watcher;
+  let where = filterOf(principal, question);
+  let passes = matcher(where);
+  /** He has been given everything that passes up to here. */
+  let cursor: Cursor = question.after ?? (await store.head());
+  let isLive = false;
+  let heartbeat: NodeJS.Timeout | undefined;
+  let check: NodeJS.Timeout | undefined;
+
+  async function readmit(): Promise<void> {
+    principal = await watcher.readmit();
+    where = filterOf(principal, question);
+    passes = matcher(where);
+  }
+
+  function send(at: Cursor, event?: RecordedEvent): boolean {
+    const isSent = watcher.send(at, event);
+    if (isSent) heartbeat?.refresh();
+    return isSent;
+  }
+
+  /** Whether he has it, or does not need it. */
+  function deliver(event: RecordedEvent): boolean {
+    if (passes(event) && !send(event.cursor, event)) return false;
+    cursor = event.cursor;
+    return true;
+  }
+
+  /** Waits for him, if need be. */
+  async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
+    for (const [index, event] of events.entries()) {
+      if (index % SLICE === 0) await breathe();
+      do {
+        const ready = watcher.ready();
+        if (ready && !(await ready)) throw tooSlow();
+        end.signal.throwIfAborted();
+      } while (!deliver(event));
+    }
+  }
+
+  /**
+   * Hands on what the tail brings, until an event comes after which he may no longer be let in, or which he cannot
+   * take: nobody is waited for here. From then on he is one who catches up.
+   */
+  function live(): Promise<void> {
+    return new Promise((resolve) => {
+      if (end.signal.aborted) return resolve();
+      const stop = () => {
+        detach();
+        isLive = false;
+        end.signal.removeEventListener("abort", stop);
+        resolve();
+      };
+      const detach = following.attach((events) => {
+        try {
+          for (const event of events) {
+            if (event.cursor <= cursor) continue;
+            if (concerns(event, principal) || !deliver(event)) return stop();
+          }
+        } catch (error) {
+          // What one cannot be given is nobody else's trouble.
+          fail(error);
+        }
+      });
+      end.signal.addEventListener("abort", stop);
+      isLive = true;
+    });
+  }
+
+  async function persist<Result>(run: () => Promise<Result>): Promise<Result> {
+    for (let retryMs = RETRY_MS.first; ; retryMs = Math.min(2 * retryMs, RETRY_MS.longest)) {
+      end.signal.throwIfAborted();
+      try {
+        return await run();
+      } catch (error) {
+        if (!isFault(error)) throw error;
+        onError(error);
+        await sleep(retryMs, undefined, { signal: end.signal }).catch(() => {});
+      }
+    }
+  }
+
+  const nextPage = () => read({ from: cursor, limit: PAGE, where }, principal, end.signal);
+
+  async function run(): Promise<never> {
+    // Now that it is settled where he begins. He is given nothing that was not read before he was last let in, so nothing
+    // reaches him that came after the event which took his right away, wherever in the log that is.
+    await readmit();
+    end.signal.throwIfAborted();
+    send(cursor);
+    heartbeat = setTimeout(beat, heartbeatMs);
+    check = setInterval(checkRight, heartbeatMs);
+    for (;;) {
+      // In one turn: between the look at the tail and being attached to it nothing can come.
+      if (cursor >= following.cursor) await live();
+      const page = await persist(nextPage);
+      await persist(readmit);
+      await deliverInTime(page.events);
+      cursor = page.cursor;
+    }
+  }
+
+  function beat(): void {
+    // Who has so much unread that it does not fit needs none.
+    send(isLive && following.cursor > cursor ? following.cursor : cursor);
+    heartbeat?.refresh();
+  }
+
+  let isChecking = false;
+  async function checkRight(): Promise<void> {
+    if (isChecking) return;
+    isChecking = true;
+    await readmit().catch((error) => (isFault(error) ? onError(error) : fail(error)));
+    isChecking = false;
+  }
+
+  const onSignal = () => fail(watcher.signal.reason);
+  watcher.signal.addEventListener("abort", onSignal);
+  try {
+    return await Promise.race([
+      run(),
+      new Promise<never>((_, reject) => {
+        end.signal.addEventListener("abort", () => reject(end.signal.reason));
+        if (watcher.signal.aborted) onSignal();
+      }),
+    ]);
+  } finally {
+    clearTimeout(heartbeat);
+    clearInterval(check);
+    watcher.signal.removeEventListener("abort", onSignal);
+    fail("the stream has ended");
+  }
+}
+
+function tooSlow(): DomainError {
+  return new DomainError("WATCHER_TOO_SLOW", "Too much is unread: read faster, and resume behind your last cursor.");
+}
+
+/** Whether the event may have taken the principal's right away: it is about his token, or about himself. */
+function concerns({ kind, id }: RecordedEvent, { subject, tokenId }: Principal): boolean {
+  return (kind === accessToken.kind && id === tokenId) || (kind === user.kind && id === subject);
+}
+
+/** Whether the error says nothing of the watcher, only that something cannot be known now. */
+function isFault(error: unknown): boolean {
+  return error instanceof DomainError && error.kind === "unavailable";
+}

@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Principal } from "../../domain/access.ts";
+import { DomainError } from "../../domain/errors.ts";
+import { USERLOCK } from "../../domain/system-subjects.ts";
+import { user } from "../../domain/user.ts";
+import type { EventStore, Query } from "../../store/port.ts";
+import type { Execute } from "../execute.ts";
+
+/** How often locks are looked for whose end has come, milliseconds. */
+const SWEEP_MS = 250;
+/** How many are ended in one go. */
+const BATCH = 200;
+
+/** Who ends locks by the clock: userlock itself, which no grant limits. */
+const PRINCIPAL: Principal = { subject: USERLOCK, grants: [], isSystem: true };
+
+/**
+ * Puts `user.unlocked` with the cause `expired` into the log for each lock whose end has come, within a second, until
+ * the signal is aborted. The lock itself ends by the clock, with or without this. Several processes may do it at once:
+ * the store lets one of them win, and the others find nothing left to do.
+ */
+export async function expireLocks(parts: {
+  store: EventStore;
+  execute: Execute;
+  clock: () => number;
+  signal: AbortSignal;
+  onError(error: unknown): void;
+}): Promise<void> {
+  const { store, execute, clock, signal, onError } = parts;
+  const caller = { principal: PRINCIPAL, actor: { subject: PRINCIPAL.subject }, signal };
+  while (!signal.aborted) {
+    try {
+      const query: Query = {
+        kind: user.kind,
+        where: { field: "state.lock.until", atMost: clock() },
+        order: { keys: [{ field: "state.lock.until" }], descending: false },
+        offset: 0,
+        limit: BATCH,
+        total: false,
+      };
+      const { records, isCut } = await store.search(query, { isLookUp: true });
+      await Promise.all(
+        records.map(({ id }) =>
+          execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch(unlessGone),
+        ),
+      );
+      if (isCut || records.length === BATCH) continue;
+    } catch (error) {
+      if (!signal.aborted) onError(error);
+    }
+    await sleep(SWEEP_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** A user who was deleted meanwhile has no lock. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof DomainError && error.reason === user.notFound)) throw error;
+}

@@ -1,0 +1,128 @@
+import { type SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { UsageError } from "../arguments.ts";
+import { clientOf, DEFAULT_URL, type Environment, EX_OK, EX_REFUSED } from "../client.ts";
+import { callPage, FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, UsersLeft, withPatience } from "./calls.ts";
+import { countIds, idsIn, type Listed, textOf } from "./id-list.ts";
+import { type Job, readJob } from "./options.ts";
+import { pagesOfFilters, pagesOfList } from "./pages.ts";
+import { createPlaceKeeper } from "./place.ts";
+import { count, createProgress, type Screen, timeOf } from "./progress.ts";
+import { failedOf, howToGoOn, summaryOf, takeUp } from "./report.ts";
+
+/** How long a call may take, milliseconds: longer than the server lets it. */
+const TIMEOUT_MS = 40_000;
+/** What the shell calls the end by Ctrl-C. */
+const EX_INTERRUPTED = 130;
+
+/** What the command line has around it. */
+export interface Surroundings {
+  stdin(): AsyncIterable<string>;
+  stdout: Pick<Screen, "write">;
+  stderr: Screen;
+  /** Aborted when it shall stop after the page that it is at. */
+  stop: AbortSignal;
+}
+
+/**
+ * `userlock lock …` and `userlock unlock …`: goes through users page by page. On stdout a line for each who failed: id,
+ * reason, message. On stderr how far it is, and a summary. Resolves with the exit code, EX_OK only if all users are
+ * what they are meant to be. Rejects with UsageError or the server's error.
+ */
+export async function runBulk(
+  action: Job["action"],
+  args: string[],
+  environment: Environment,
+  { stdin, stdout, stderr, stop }: Surroundings,
+): Promise<number> {
+  const started = performance.now();
+  const job = readJob(action, args, environment.USERLOCK_URL ?? DEFAULT_URL);
+  const client = clientOf(UserService, environment, TIMEOUT_MS);
+  const keeper = createPlaceKeeper(job.resume, job.fingerprint);
+  const place = keeper.load();
+  const progress = createProgress(stderr);
+  const onWait = (why: string) => progress.note(`waiting: ${why}`);
+  const onAnswer = () => {
+    patience.milliseconds = PATIENCE_MS;
+  };
+  const patience: Patience = { stop, onWait, onAnswer, milliseconds: FIRST_PATIENCE_MS };
+
+  if (place.page > 0) progress.note(`going on after ${count(place.done)} users`);
+  else {
+    place.total = await countOf(job.source, async (filters) => {
+      const search = () => client.searchUsers({ filters, query: { limit: 1 } });
+      return Number((await withPatience(search, patience)).details?.totalResult ?? 0n);
+    });
+  }
+  checkExpected(job, place.total);
+  const show = () => progress.show({ done: place.done, total: place.total, failed: failedOf(place) });
+  show();
+
+  const pages =
+    "filters" in job.source ? pagesOfFilters(job.source.filters, place) : pagesOfList(listOf(job.source, stdin), place);
+  let isDone = false;
+  /** In the middle of a page, which is not done. */
+  let wasInterrupted = false;
+  try {
+    for (let cursor = ""; !stop.aborted; ) {
+      const { value: page } = await pages.next(cursor);
+      isDone = !page;
+      if (!page) break;
+      // The same for the same page of the same users, so that a page that is sent again after a crash is known.
+      const key = `${place.run}-${place.page}-${page.behind?.hash.slice(0, 16) ?? "filters"}`;
+      const answer = page.request && (await callPage(client, job, page.request, key, patience));
+      const results = answer?.results ?? [];
+      const lines = takeUp(place, job, page.refused, results);
+      if (lines.length > 0) {
+        progress.clear();
+        stdout.write(`${lines.join("\n")}\n`);
+      }
+      cursor = answer?.nextCursor ?? "";
+      Object.assign(place, { page: place.page + 1, cursor, done: place.done + results.length, ...page.behind });
+      // After the last page of filters there is no place to go on from.
+      if (page.behind || cursor !== "") keeper.save(place);
+      show();
+    }
+  } catch (error) {
+    progress.clear();
+    const isLeft = error instanceof UsersLeft;
+    wasInterrupted = isLeft && stop.aborted;
+    if (!wasInterrupted) {
+      if (isLeft || place.page > 0) stderr.write(`${howToGoOn(job, place)}\n`);
+      throw error;
+    }
+  }
+  progress.clear();
+  isDone ||= !wasInterrupted && place.done === place.total;
+  if (isDone && place.done === 0 && !("filters" in job.source)) throw new UsageError("there is no id in the list");
+  stderr.write(`${summaryOf(job, place)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
+  if (!isDone) {
+    stderr.write(`${howToGoOn(job, place)}\n`);
+    return EX_INTERRUPTED;
+  }
+  keeper.forget();
+  return failedOf(place) === 0 ? EX_OK : EX_REFUSED;
+}
+
+async function* listOf(
+  source: { ids: string[] } | { file: string },
+  stdin: () => AsyncIterable<string>,
+): AsyncGenerator<Listed> {
+  if ("ids" in source) yield* source.ids.map((id, index) => ({ id, line: index + 1 }));
+  else yield* idsIn(source.file === "-" ? stdin() : textOf(source.file));
+}
+
+/** How many users there are; undefined for a list that can be read only once. */
+async function countOf(
+  source: Job["source"],
+  passing: (filters: SearchFilter[]) => Promise<number>,
+): Promise<number | undefined> {
+  if ("filters" in source) return passing(source.filters);
+  if ("ids" in source) return source.ids.length;
+  return source.file === "-" ? undefined : countIds(source.file);
+}
+
+function checkExpected({ expect }: Job, total: number | undefined): void {
+  if (expect === undefined || expect === total) return;
+  if (total === undefined) throw new UsageError("--expect needs users who can be counted first: a file, or filters");
+  throw new UsageError(`there are ${count(total)} users, not ${count(expect)}: nothing was changed`);
+}

@@ -1,0 +1,141 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { Status } from "../../../gen/google/rpc/status_pb.ts";
+import type { BatchResult, SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { explain } from "../client.ts";
+import type { Job } from "./options.ts";
+import { count } from "./progress.ts";
+
+/**
+ * How long it is tried again while the server does not answer, milliseconds. Before it has answered at all, the address
+ * may be the mistake.
+ */
+export const FIRST_PATIENCE_MS = 5_000;
+export const PATIENCE_MS = 60_000;
+const FIRST_WAIT_MS = 250;
+const LAST_WAIT_MS = 8_000;
+
+/** What a page asks for beside what the job does. */
+export type PageRequest = { ids: string[] } | { filters: SearchFilter[]; cursor: string; limit: number };
+
+export interface Answer {
+  results: BatchResult[];
+  nextCursor: string;
+}
+
+export interface Patience {
+  /** Ends the waiting. */
+  stop: AbortSignal;
+  /** Told why it has to wait, once each time. */
+  onWait(why: string): void;
+  /** Told of each call that the server has answered. */
+  onAnswer?(): void;
+  /** How long it waits for the same thing. */
+  milliseconds: number;
+}
+
+/** Users of a page were still left when the patience was at an end: they are as they were, or nobody knows. */
+export class UsersLeft extends Error {
+  /** Of one of them. */
+  readonly reason: string;
+
+  constructor(message: string, { outcome }: BatchResult) {
+    super(message);
+    this.reason = outcome.case === "error" ? reasonOf(outcome.value) : "";
+  }
+}
+
+/**
+ * One page, until each of its users has an answer that is his: what passes by itself, such as a server that restarts or
+ * a store that is gone for a moment, is waited for. Each call has a key of its own, so that a server that has done it
+ * already can say so. Rejects with what the call was refused with, or with UsersLeft.
+ */
+export async function callPage(
+  client: Client<typeof UserService>,
+  job: Job,
+  page: PageRequest,
+  key: string,
+  patience: Patience,
+): Promise<Answer> {
+  const call = (request: PageRequest, itsKey: string) => {
+    const options = { headers: { "idempotency-key": itsKey } };
+    const { organization, dryRun, ...lock } = job.request;
+    const what = { ...request, ...(organization && { organization }), dryRun };
+    return withPatience<Answer>(
+      () =>
+        job.action === "lock"
+          ? client.batchLockUsers({ ...what, ...lock }, options)
+          : client.batchUnlockUsers(what, options),
+      patience,
+    );
+  };
+
+  const { results, nextCursor } = await call(page, key);
+  const places = new Map(results.map(({ id }, place) => [id, place]));
+  const wait = waiter(patience);
+  for (;;) {
+    const left = results.filter(isPassing);
+    if (left.length === 0) return { results, nextCursor };
+    const why = `${count(left.length)} users could not be reached`;
+    if (!(await wait(why))) throw new UsersLeft(why, left[0] as BatchResult);
+    const { results: later } = await call({ ids: left.map(({ id }) => id) }, `${key}-${randomUUID()}`);
+    for (const result of later) results[places.get(result.id) as number] = result;
+  }
+}
+
+/** The reason of an error in an answer, its code where it has none. */
+export function reasonOf({ code, details }: Status): string {
+  const infos = details.map((detail) => anyUnpack(detail, ErrorInfoSchema));
+  return infos.find((info) => info !== undefined)?.reason ?? Code[code]?.toUpperCase() ?? String(code);
+}
+
+function isPassing({ outcome }: BatchResult): boolean {
+  if (outcome.case !== "error") return false;
+  const code = outcome.value.code as Code;
+  return code === Code.Unavailable || code === Code.Aborted;
+}
+
+/** Does it again while it fails by what passes by itself. */
+export async function withPatience<Result>(work: () => Promise<Result>, patience: Patience): Promise<Result> {
+  const wait = waiter(patience);
+  for (;;) {
+    try {
+      const result = await work();
+      patience.onAnswer?.();
+      return result;
+    } catch (error) {
+      if (!mayPass(error) || !(await wait(explain(error).message))) throw error;
+    }
+  }
+}
+
+/**
+ * What waits before the next try, longer and longer, until its patience is at an end: then it resolves with false, and
+ * so it does when it shall stop.
+ */
+function waiter(patience: Patience): (why: string) => Promise<boolean> {
+  const { stop, onWait } = patience;
+  let end: number | undefined;
+  let wait = FIRST_WAIT_MS;
+  return async (why) => {
+    const isFirst = end === undefined;
+    end ??= performance.now() + patience.milliseconds;
+    if (stop.aborted || performance.now() + wait > end) return false;
+    if (isFirst) onWait(why);
+    // Not all who wait come back at the same moment.
+    await sleep(wait * (0.5 + Math.random() / 2), undefined, { signal: stop }).catch(() => {});
+    wait = Math.min(wait * 2, LAST_WAIT_MS);
+    return !stop.aborted;
+  };
+}
+
+function mayPass(error: unknown): boolean {
+  const { code, cause } = ConnectError.from(error);
+  const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
+  // Without one it was not the server that said so: the connection was refused or lost.
+  if (!info) return code === Code.Unavailable || (cause !== undefined && code !== Code.Internal);
+  return code === Code.Unavailable || code === Code.DeadlineExceeded || info.reason === "TOO_MANY_REQUESTS";
+}

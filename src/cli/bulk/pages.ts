@@ -1,0 +1,59 @@
+import { createHash } from "node:crypto";
+import type { SearchFilter } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { UsageError } from "../arguments.ts";
+import type { PageRequest } from "./calls.ts";
+import { isId, type Listed } from "./id-list.ts";
+import type { Place } from "./place.ts";
+import { count } from "./progress.ts";
+
+/** Users of one call. */
+const PAGE = 1_000;
+
+/** A page of users. */
+export interface Page {
+  /** Undefined if no user of the page can be asked for. */
+  request: PageRequest | undefined;
+  /** Users of the list whom no request can name. */
+  refused: Listed[];
+  /** How many users of the list are done with this page, and their hash. */
+  behind?: Pick<Place, "done" | "hash">;
+}
+
+/** The pages after a place. Each goes on from the cursor that the page before was answered with. */
+export type Pages = AsyncGenerator<Page, void, string>;
+
+/** Those who pass the filters. */
+export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): Pages {
+  let cursor = first;
+  do cursor = yield { request: { filters, cursor, limit: PAGE }, refused: [] };
+  while (cursor !== "");
+}
+
+/** Those of a list, but for the first, who are done. Throws UsageError if these are not those who were done. */
+export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, hash: before }: Place): Pages {
+  const hash = createHash("sha256");
+  const digest = () => hash.copy().digest("hex");
+  let done = 0;
+  let listed: Listed[] = [];
+  const page = (): Page => {
+    const ids = new Set(listed.map(({ id }) => id).filter(isId));
+    const refused = listed.filter(({ id }) => !isId(id));
+    return { request: ids.size === 0 ? undefined : { ids: [...ids] }, refused, behind: { done, hash: digest() } };
+  };
+  const check = () => {
+    if (digest() === before) return;
+    throw new UsageError(`the list is not the one that was begun: its first ${count(behind)} ids are others`);
+  };
+
+  for await (const one of list) {
+    hash.update(`${one.id}\n`);
+    done++;
+    if (done > behind) listed.push(one);
+    else if (done === behind) check();
+    if (listed.length < PAGE) continue;
+    yield page();
+    listed = [];
+  }
+  if (done < behind) check();
+  if (listed.length > 0) yield page();
+}

@@ -1,0 +1,91 @@
+import {
+  type AccessService,
+  type Grant as GrantMessage,
+  Role,
+  RoleSchema,
+} from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import type { Execute, Stored } from "../../app/execute.ts";
+import type { OtherOwnerToken } from "../../app/last-owner.ts";
+import type { Search } from "../../app/search.ts";
+import { hashSecret, newSecret } from "../../auth/authenticate.ts";
+import type { Grant, Role as RoleName } from "../../domain/access.ts";
+import { type AccessToken, accessToken } from "../../domain/token.ts";
+import {
+  fromPage,
+  fromTimestamp,
+  toDetails,
+  toDetailsAnswer,
+  toListDetails,
+  toTimestamp,
+} from "../convert/messages.ts";
+import type { Implementation } from "../pipeline.ts";
+
+/** AccessService. */
+export function accessMethods(parts: {
+  execute: Execute;
+  search: Search;
+  otherOwnerToken: OtherOwnerToken;
+  newId: () => string;
+  clock: () => number;
+  instanceId: string;
+}): Implementation<typeof AccessService> {
+  const { execute, search, otherOwnerToken, newId, clock, instanceId } = parts;
+  return {
+    async createToken({ subject, grants, expires }, caller) {
+      const id = newId();
+      const secret = newSecret();
+      const owner = { type: "instance", id: instanceId } as const;
+      const token: Omit<AccessToken, "revoked"> = {
+        id,
+        owner,
+        subject,
+        grants: grants.map(fromGrant),
+        hash: hashSecret(secret),
+        ...(expires && { expires: fromTimestamp(expires) }),
+      };
+      const toAnswer = (stored: Stored<AccessToken>) => ({ details: toDetails(stored), token: secret });
+      const change = {
+        id,
+        command: { type: "create", token } as const,
+        permission: caller.permission,
+        newOwner: owner,
+        receipt: caller.receiptFor?.(toAnswer),
+      };
+      return toAnswer(await execute(accessToken, change, caller));
+    },
+    async listTokens({ query, subject }, caller) {
+      const page = fromPage(query);
+      const list = await search.tokens(caller, { ...page, subject });
+      return {
+        details: toListDetails(page, list, clock()),
+        result: list.result.map((stored) => ({
+          details: toDetails(stored),
+          subject: stored.state.subject,
+          grants: stored.state.grants.map(toGrant),
+          ...(stored.state.expires !== undefined && { expires: toTimestamp(stored.state.expires) }),
+        })),
+      };
+    },
+    async revokeToken({ tokenId }, caller) {
+      const change = {
+        id: tokenId,
+        command: { type: "revoke" } as const,
+        permission: caller.permission,
+        guard: { ask: () => otherOwnerToken(tokenId) },
+        receipt: caller.receiptFor?.(toDetailsAnswer),
+      };
+      return toDetailsAnswer(await execute(accessToken, change, caller));
+    },
+  };
+}
+
+function fromGrant({ role, organizationId }: GrantMessage): Grant {
+  return {
+    role: RoleSchema.value[role]?.localName as RoleName,
+    ...(organizationId !== undefined && { organization: organizationId }),
+  };
+}
+
+function toGrant({ role, organization }: Grant) {
+  return { role: Role[role], ...(organization !== undefined && { organizationId: organization }) };
+}

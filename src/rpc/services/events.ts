@@ -1,0 +1,104 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type EventSchema,
+  type EventService,
+  UnlockCause,
+  WatchEventsResponseSchema,
+} from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import type { ListEvents, RecordedEvent } from "../../app/follow/events.ts";
+import type { Watch } from "../../app/follow/watch.ts";
+import { invalidField } from "../../domain/errors.ts";
+import { EVENT_TYPES } from "../../domain/event-types.ts";
+import { lockOfEvent, type UserEvent } from "../../domain/user-state.ts";
+import { fromOrganization, fromTimestamp, toLock, toOwner, toTimestamp } from "../convert/messages.ts";
+import { oncePer } from "../once-per.ts";
+import type { Implementation } from "../pipeline.ts";
+
+const DEFAULT_LIMIT = 100;
+
+const UNLOCK_CAUSES: Record<(UserEvent & { type: "user.unlocked" })["data"]["cause"], UnlockCause> = {
+  manual: UnlockCause.MANUAL,
+  expired: UnlockCause.EXPIRED,
+};
+
+type EventInit = MessageInitShape<typeof EventSchema>;
+
+/** EventService. */
+export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }): Implementation<typeof EventService> {
+  /** All who watch are sent the same message of an event, so that its bytes are made once. */
+  const messageOf = oncePer((event: RecordedEvent) =>
+    create(WatchEventsResponseSchema, { cursor: event.cursor, event: toEvent(event) }),
+  );
+
+  return {
+    async listEvents(request, caller) {
+      const { organization, userIds, types, cursor, limit, oldestFirst, actor, since, before } = request;
+      checkTypes(types);
+      const { events, next } = await list(caller, {
+        userIds,
+        types,
+        actor,
+        organization: fromOrganization(organization),
+        cursor: cursor || undefined,
+        limit: limit || DEFAULT_LIMIT,
+        descending: !oldestFirst,
+        since: since && inRange(fromTimestamp(since)),
+        before: before && inRange(fromTimestamp(before)),
+      });
+      return { events: events.map(toEvent), ...(next !== undefined && { nextCursor: next }) };
+    },
+    async watchEvents({ organization, after, userIds, types }, { principal, readmit, signal }, outlet) {
+      checkTypes(types);
+      const question = { organization: fromOrganization(organization), after: after || undefined, userIds, types };
+      await watch(question, {
+        principal,
+        readmit,
+        signal,
+        send: (cursor, event) => outlet.send(event ? messageOf(event) : create(WatchEventsResponseSchema, { cursor })),
+        ready: () => outlet.ready(),
+      });
+    },
+  };
+}
+
+/** A mistyped type would be an empty page, or a stream without events. */
+function checkTypes(types: readonly string[]): void {
+  const index = types.findIndex((type) => !EVENT_TYPES.includes(type));
+  if (index >= 0) throw invalidField(`types[${index}]`, `must be one of ${EVENT_TYPES.join(", ")}`);
+}
+
+/** Microseconds as every store can compare them: no event is before 1970. */
+function inRange(micros: number): number {
+  return Math.min(Math.max(micros, 0), Number.MAX_SAFE_INTEGER);
+}
+
+/** What is told of an event. Of its data only what the contract names: there may be hashes in the rest. */
+function toEvent(recorded: RecordedEvent): EventInit {
+  const { cursor, type, kind, id, userId, owner, time, actor } = recorded;
+  return {
+    cursor,
+    type,
+    objectType: kind,
+    objectId: id,
+    ...(userId !== undefined && { userId }),
+    owner: toOwner(owner),
+    time: toTimestamp(time),
+    actor: { subject: actor.subject, ...(actor.tokenId !== undefined && { tokenId: actor.tokenId }) },
+    ...(actor.requestId !== undefined && { requestId: actor.requestId }),
+    ...(actor.address !== undefined && { address: actor.address }),
+    ...(actor.userAgent !== undefined && { userAgent: actor.userAgent }),
+    ...changeOf(recorded),
+  };
+}
+
+function changeOf({ type, data, actor }: RecordedEvent): Pick<EventInit, "change"> {
+  const event = { type, data } as UserEvent;
+  switch (event.type) {
+    case "user.locked":
+      return { change: { case: "lock", value: toLock(lockOfEvent(event.data, actor)) } };
+    case "user.unlocked":
+      return { change: { case: "unlock", value: { cause: UNLOCK_CAUSES[event.data.cause] } } };
+    default:
+      return {};
+  }
+}

@@ -1,0 +1,255 @@
+import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type CreateUser,
+  type GetUserSchema,
+  type Organization,
+  type PatchUser,
+  type SetPassword,
+  State,
+  type UserService,
+} from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Batch } from "../../app/batch.ts";
+import type { Caller, Execute, Stored } from "../../app/execute.ts";
+import type { HashQueue, Turn } from "../../app/hash-queue.ts";
+import { type OtherOwner, tokenOf } from "../../app/last-owner.ts";
+import type { Login } from "../../app/login.ts";
+import type { Search } from "../../app/search.ts";
+import { isSupportedHash } from "../../auth/password.ts";
+import { holds, missing, type OwnSession, type Principal } from "../../domain/access.ts";
+import { invalidField } from "../../domain/errors.ts";
+import { type UserCommand, user } from "../../domain/user.ts";
+import { type Lock, lockOf, type Profile, type User } from "../../domain/user-state.ts";
+import { fromColumn, fromFilters } from "../convert/filters.ts";
+import {
+  fromOrganization,
+  fromPage,
+  notServed,
+  toDetails,
+  toDetailsAnswer,
+  toListDetails,
+  toLock,
+  toTimestamp,
+} from "../convert/messages.ts";
+import type { RpcError } from "../errors.ts";
+import type { Handler, Implementation } from "../pipeline.ts";
+import { batchMethods, fromLock } from "./batch.ts";
+
+/**
+ * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
+ * than 100: a user who was created by JSON must not be one whom gRPC clients cannot read.
+ */
+const MAX_DATA_DEPTH = 32;
+
+/** UserService, and ZITADELUsers, which has the same methods. */
+export function userMethods(parts: {
+  execute: Execute;
+  search: Search;
+  login: Login;
+  hasher: HashQueue;
+  otherOwner: OtherOwner;
+  batch: Batch;
+  onUserError(error: RpcError, requestId: string): void;
+  newId: () => string;
+  clock: () => number;
+  instanceId: string;
+}): Implementation<typeof UserService> {
+  const { execute, search, login, hasher, otherOwner, newId, clock, instanceId } = parts;
+
+  async function toHash({ type }: SetPassword, turn: Turn): Promise<string> {
+    if (type.case === "password") return hasher.hash(type.value, turn);
+    const hash = type.value ?? "";
+    if (isSupportedHash(hash)) return hash;
+    throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, of a bearable cost");
+  }
+
+  /** A handler that changes a user who is there. */
+  function changing<Request extends { id: string; organization?: Organization | undefined }>(
+    toCommand: (request: Request) => UserCommand,
+    isGuarded = false,
+  ) {
+    return async (request: Request, caller: Parameters<Handler>[1]) => {
+      const change = {
+        id: request.id,
+        command: toCommand(request),
+        permission: caller.permission,
+        organization: fromOrganization(request.organization),
+        ...(isGuarded && { guard: { unless: tokenOf(request.id), ask: () => otherOwner(request.id) } }),
+        receipt: caller.receiptFor?.(toDetailsAnswer),
+      };
+      return toDetailsAnswer(await execute(user, change, caller));
+    };
+  }
+
+  return {
+    async createUser(request, caller) {
+      const wanted = request.user as CreateUser;
+      const organization = fromOrganization(request.organization);
+      const id = wanted.userId ?? newId();
+      const newOwner =
+        organization === undefined
+          ? ({ type: "instance", id: instanceId } as const)
+          : ({ type: "org", id: organization } as const);
+      const usernames = (wanted.authenticators?.usernames ?? []).map((username) => ({
+        id: newId(),
+        name: username.username,
+        organizationSpecific: username.isOrganizationSpecific,
+      }));
+      const profile = fromProfile(wanted);
+      const { password: given } = wanted.authenticators ?? {};
+      const turn = turnOf(id, caller);
+      const password = given && { hash: await toHash(given, turn), changeRequired: given.changeRequired };
+      const command: UserCommand = {
+        type: "create",
+        id,
+        owner: newOwner,
+        profile,
+        usernames,
+        ...(password && { password }),
+      };
+      const receipt = caller.receiptFor?.(toDetailsAnswer);
+      return toDetailsAnswer(
+        await execute(user, { id, command, permission: caller.permission, newOwner, receipt }, caller),
+      );
+    },
+    async getUser(request, { principal }) {
+      return { user: toUser(await search.user(principal, request.id), clock()) };
+    },
+    async searchUsers(request, caller) {
+      const page = fromPage(request.query);
+      const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
+      const list = await search.users(caller, question);
+      const now = clock();
+      return { details: toListDetails(page, list, now), result: list.result.map((stored) => toUser(stored, now)) };
+    },
+    patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
+    lockUser: changing((request) => fromLock(request), true),
+    unlockUser: changing(() => ({ type: "unlock" })),
+    ...batchMethods(parts),
+    activateUser: changing(() => ({ type: "activate" })),
+    deactivateUser: changing(() => ({ type: "deactivate" }), true),
+    deleteUser: changing(() => ({ type: "delete" }), true),
+    async addUsername(request, caller) {
+      const usernameId = newId();
+      const { username = "", isOrganizationSpecific = false } = request.username ?? {};
+      const withId = (stored: Stored<User>) => ({ ...toDetailsAnswer(stored), usernameId });
+      const change = {
+        id: request.id,
+        command: {
+          type: "add_username",
+          username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
+        } as const,
+        permission: caller.permission,
+        organization: fromOrganization(request.organization),
+        receipt: caller.receiptFor?.(withId),
+      };
+      return withId(await execute(user, change, caller));
+    },
+    removeUsername: changing(({ usernameId }) => ({ type: "remove_username", usernameId })),
+    async setPassword(request, caller) {
+      const wanted = request.newPassword as SetPassword;
+      if (wanted.verification.case === "verificationCode") {
+        throw notServed("new_password.verification_code: userlock sends no codes; give current_password, or nothing");
+      }
+      const isSelf = wanted.verification.case === "currentPassword";
+      const named = { id: request.id, organization: fromOrganization(request.organization) };
+      const self = isSelf && (await login.prove(named, wanted.verification.value as string, caller));
+      if (!self && !holds(caller.principal, caller.permission)) throw missing(caller.permission);
+      const change = {
+        ...named,
+        command: {
+          type: "set_password",
+          hash: await toHash(wanted, turnOf(request.id, caller)),
+          changeRequired: wanted.changeRequired,
+          ...(self && { provenBy: self.state, ...ownSession(caller.principal) }),
+        } as const,
+        permission: caller.permission,
+        ...(self && { isAuthorised: true as const }),
+        receipt: caller.receiptFor?.(toDetailsAnswer),
+      };
+      return toDetailsAnswer(await execute(user, change, caller));
+    },
+  };
+}
+
+function turnOf(id: string, { principal, signal }: Caller): Turn {
+  return { caller: principal.subject, user: id, signal };
+}
+
+/** The session that sets the password of its own user. */
+function ownSession({ session }: Principal): { session?: OwnSession } {
+  return session ? { session } : {};
+}
+
+function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | PatchUser): Profile {
+  const profile: Profile = {};
+  if (schemaId) profile.schemaId = schemaId;
+  if (schemaType) profile.schemaType = schemaType;
+  if (data) profile.data = checkData(data);
+  if (contact?.email) {
+    const { address, verification } = contact.email;
+    profile.email = { address, verified: fromVerification("user.contact.email", verification) };
+  }
+  if (contact?.phone) {
+    const { number, verification } = contact.phone;
+    profile.phone = { number, verified: fromVerification("user.contact.phone", verification) };
+  }
+  return profile;
+}
+
+/** Refuses what JSON and Protobuf do not both have: it would come back as something else, or not at all. */
+function checkData(data: JsonObject): JsonObject {
+  const check = (value: JsonValue, levels: number): void => {
+    if (typeof value === "number" && !Number.isFinite(value)) throw invalidField("user.data", "has an infinite number");
+    if (typeof value === "string" && (!value.isWellFormed() || value.includes("\0")))
+      throw invalidField("user.data", "has text that is not Unicode, or with U+0000");
+    if (value === null || typeof value !== "object") return;
+    if (levels === 0) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
+    for (const [key, inner] of Object.entries(value)) {
+      check(key, 0);
+      check(inner, levels - 1);
+    }
+  };
+  check(data, MAX_DATA_DEPTH);
+  return data;
+}
+
+type Verification = { case: "isVerified"; value: boolean } | { case: string | undefined; value?: unknown };
+
+function fromVerification(field: string, verification: Verification): boolean {
+  if (verification.case !== undefined && verification.case !== "isVerified") {
+    throw notServed(`${field}: userlock sends no codes; set is_verified, or nothing`);
+  }
+  return verification.value === true;
+}
+
+function toUser(stored: Stored<User>, now: number): MessageInitShape<typeof GetUserSchema> {
+  const { schemaId, schemaType, data, email, phone, usernames, password } = stored.state;
+  const lock = lockOf(stored.state, now);
+  return {
+    details: toDetails(stored),
+    ...((schemaId || schemaType) && { schema: { id: schemaId ?? "", type: schemaType ?? "" } }),
+    ...(data && { data: data as MessageInitShape<typeof GetUserSchema>["data"] }),
+    contact: {
+      ...(email && { email: { address: email.address, isVerified: email.verified } }),
+      ...(phone && { phone: { number: phone.number, isVerified: phone.verified } }),
+    },
+    authenticators: {
+      usernames: usernames.map(({ id, name, organizationSpecific }) => ({
+        usernameId: id,
+        username: name,
+        isOrganizationSpecific: organizationSpecific,
+      })),
+      ...(password && { password: { lastChanged: toTimestamp(password.changed) } }),
+    },
+    state: toState(stored.state, lock),
+    ...(lock && {
+      lock: toLock(lock),
+    }),
+  } as MessageInitShape<typeof GetUserSchema>;
+}
+
+function toState({ lifecycle }: User, lock: Lock | undefined): State {
+  if (lifecycle === "deleted") return State.USER_STATE_DELETED;
+  if (lock) return State.USER_STATE_LOCKED;
+  return lifecycle === "inactive" ? State.USER_STATE_INACTIVE : State.USER_STATE_ACTIVE;
+}

@@ -1,0 +1,255 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Row, type RowResult, toResult, toRow } from "../append-row.ts";
+import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
+import { type Append, type AppendResult, StoreUnavailable } from "../port.ts";
+import { backOff, type Connections, troubleOf } from "./connections.ts";
+
+/** While the one is committed, the next is judged. More would only make the batches smaller. */
+const MAX_IN_FLIGHT = 2;
+/** How long a batch is tried again whose answer did not come, or that met others, milliseconds. */
+const TROUBLE_MS = 10_000;
+
+interface Waiting {
+  append: Append;
+  row: Row;
+  /** The row as it is sent. */
+  json: string;
+  /** What nobody else may change or rest on in the same moment: streams, claims, the receipt. */
+  keys: string[];
+  /** How many of them others have. */
+  missing: number;
+  resolve(result: AppendResult): void;
+  reject(error: unknown): void;
+}
+
+/** Those who need a key, in the order of their arrival; the first one has it. */
+interface Queue {
+  waiting: Waiting[];
+  /** Where the key is a stream's that was written a moment ago: its version. */
+  version?: number;
+}
+
+export interface Writer {
+  append(append: Append): Promise<AppendResult>;
+  /** Resolves when nothing waits. */
+  drained(): Promise<void>;
+}
+
+/**
+ * Commits appends in batches, each by one statement, a few at once. What is under way at the same time has no key in
+ * common, so that a batch can be judged as a set, and waits for no other one of this process.
+ */
+export function createWriter(parts: {
+  connections: Connections;
+  instance: string;
+  commitRows: number;
+  onCommit(): void;
+}): Writer {
+  const { connections, instance, commitRows, onCommit } = parts;
+  const queues = new Map<string, Queue>();
+  let ready: Waiting[] = [];
+  let waiting = 0;
+  let inFlight = 0;
+  let isWoken = false;
+  let whenDrained: (() => void)[] = [];
+
+  function enter(one: Waiting): void {
+    waiting++;
+    for (const key of one.keys) {
+      const queue = queues.get(key);
+      if (queue) one.missing++;
+      if (queue) queue.waiting.push(one);
+      else queues.set(key, { waiting: [one] });
+    }
+    if (one.missing === 0) ready.push(one);
+  }
+
+  function leave(one: Waiting): void {
+    waiting--;
+    for (const key of one.keys) {
+      const queue = queues.get(key) as Queue;
+      queue.waiting.shift();
+      const next = queue.waiting[0];
+      if (!next) queues.delete(key);
+      else if (--next.missing === 0) ready.push(next);
+    }
+  }
+
+  function settle(one: Waiting, result: RowResult): void {
+    if (result.outcome === "appended") {
+      const queue = queues.get(streamKey(one.row)) as Queue;
+      queue.version = one.row.expectedVersion + one.row.events.length;
+    }
+    one.resolve(toResult(one.append, result));
+    leave(one);
+  }
+
+  /** Versions only grow: one that was passed a moment ago is a conflict, without asking. */
+  function isPassed({ row }: Waiting): boolean {
+    const version = queues.get(streamKey(row))?.version;
+    return version !== undefined && row.expectedVersion < version && !row.receipt;
+  }
+
+  function wake(): void {
+    if (isWoken) return;
+    isWoken = true;
+    setImmediate(() => {
+      isWoken = false;
+      while (inFlight < MAX_IN_FLIGHT) {
+        const batch = nextBatch();
+        if (batch.length === 0) break;
+        inFlight++;
+        void commit(batch).finally(() => {
+          inFlight--;
+          wake();
+        });
+      }
+      if (waiting > 0) return;
+      for (const resolve of whenDrained) resolve();
+      whenDrained = [];
+    });
+  }
+
+  function nextBatch(): Waiting[] {
+    const batch: Waiting[] = [];
+    let length = 0;
+    let next = 0;
+    for (; next < ready.length && batch.length < commitRows; next++) {
+      const one = ready[next] as Waiting;
+      if (isPassed(one)) {
+        settle(one, { outcome: "conflict" });
+        continue;
+      }
+      if (batch.length > 0 && length + one.json.length > MAX_BATCH_LENGTH) break;
+      length += one.json.length;
+      batch.push(one);
+    }
+    ready = ready.slice(next);
+    return batch;
+  }
+
+  async function commit(batch: Waiting[]): Promise<void> {
+    try {
+      const results = await persist(batch);
+      for (const [index, one] of batch.entries()) settle(one, results[index] as RowResult);
+    } catch (error) {
+      if (batch.length > 1 && troubleOf(error) === "value") {
+        // One of them has what the server does not take, and the others shall not suffer for it.
+        for (const one of batch) await commit([one]);
+        return;
+      }
+      for (const one of batch) {
+        one.reject(new StoreUnavailable(error));
+        leave(one);
+      }
+    } finally {
+      // Also after a failure: perhaps it was committed.
+      onCommit();
+    }
+  }
+
+  /**
+   * Runs the statement, and again while it is not known whether it was committed: each append is then known by its id,
+   * so that none is made twice.
+   */
+  async function persist(batch: Waiting[]): Promise<RowResult[]> {
+    const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
+    const statement = {
+      name: "append",
+      text: "SELECT userlock_append_2($1, $2) AS results",
+      values: [instance, `[${rows.join(",")}]`],
+    };
+    const deadline = performance.now() + TROUBLE_MS;
+    let isUnanswered = false;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const [answer] = await connections.run<{ results: RowResult[] }>(statement);
+        return (answer as { results: RowResult[] }).results;
+      } catch (error) {
+        const trouble = troubleOf(error);
+        isUnanswered ||= trouble === "connection";
+        // The server may still be at work on the first try, which then holds the locks.
+        const isWorthIt =
+          trouble === "collision" || trouble === "connection" || (isUnanswered && trouble === "timeout");
+        if (!isWorthIt || performance.now() > deadline) throw error;
+        if (trouble === "collision") await sleep(Math.random() * 10 * Math.min(attempt + 1, 10));
+        else await backOff(attempt);
+      }
+    }
+  }
+
+  return {
+    async append(append) {
+      if (waiting >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
+      const row = toRow(append);
+      const json = toJson(row, append.state, randomUUID());
+      return new Promise((resolve, reject) => {
+        enter({ append, row, json, keys: keysOf(row), missing: 0, resolve, reject });
+        wake();
+      });
+    },
+    async drained() {
+      if (waiting > 0) await new Promise<void>((resolve) => whenDrained.push(resolve));
+    },
+  };
+}
+
+const streamKey = ({ kind, id }: { kind: string; id: string }) => `stream\0${kind}\0${id}`;
+
+function keysOf(row: Row): string[] {
+  const claims = [...row.claims.add, ...row.claims.remove].map((name) => `claim\0${name}`);
+  const receipt = row.receipt ? [`receipt\0${row.receipt.key}`] : [];
+  return [...new Set([streamKey(row), ...row.requires.map(streamKey), ...claims, ...receipt])];
+}
+
+/** What a state has for the columns in which searches look (postgres-search-columns.ts). */
+function searchColumns(state: unknown): object {
+  const { email, subject, userId, lock } = (state ?? {}) as Record<string, { address?: unknown; until?: unknown }>;
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const number = (value: unknown) => (typeof value === "number" ? value : undefined);
+  return {
+    email: text(email?.address),
+    subject: text(subject),
+    of_user: text(userId),
+    lock_end: number(lock?.until),
+  };
+}
+
+/** The row as the function in the database takes it, without the first brace, after which its place comes. */
+function toJson(row: Row, state: unknown, append: string): string {
+  const {
+    kind,
+    id,
+    expectedVersion: expected,
+    expectedChanged,
+    time,
+    ownerType,
+    ownerId,
+    userId,
+    claims,
+    requires,
+    absent,
+    receipt,
+  } = row;
+  const plain = JSON.stringify({
+    kind,
+    id,
+    expected,
+    built_on: expectedChanged,
+    append,
+    time,
+    owner_type: ownerType,
+    owner_id: ownerId,
+    user_id: userId,
+    adds: claims.add,
+    removes: claims.remove,
+    requires: requires.length > 0 ? requires : undefined,
+    absent,
+    ...searchColumns(state),
+    receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
+  });
+  const events = row.events.map(({ type, data }) => `{"type":${JSON.stringify(type)},"data":${data}}`);
+  // What is JSON already is kept as it is, to the letter.
+  return `${plain.slice(1, -1)},"actor":${row.actor},"state":${row.state},"events":[${events.join(",")}]}`;
+}

@@ -1,0 +1,31 @@
+import { fold } from "../../domain/fold.ts";
+import { ICU } from "./schema.ts";
+
+/** Code points among which letters got their case after Unicode 10, which is what the oldest servers' ICU knows. */
+const NEWER: [from: number, to: number][] = [
+  [0x1c89, 0x1cbf],
+  [0x2c2f, 0x2c2f],
+  [0xa7b8, 0xa7ff],
+  [0x1_0570, 0x1_05ff],
+  [0x1_0d50, 0x1_0d8f],
+  [0x1_6e40, 0x1_6eff],
+];
+
+const newer = NEWER.flatMap(([from, to]) =>
+  Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index)),
+).filter((character) => fold(character) !== character);
+
+/** The SQL of `fold` for a text. It is in no index, which an update of ICU would break. */
+export function foldedSql(text: string): string {
+  const lower = `lower(upper(lower(normalize(whole.text, NFKC) COLLATE ${ICU})))`;
+  const composed = `normalize(replace(${lower}, 'ς', 'σ'), NFKC) COLLATE "C"`;
+  const translated = `translate(old.text, '${newer.join("")}', '${newer.map(fold).join("")}')`;
+  // OFFSET 0 keeps what is used twice from being computed twice. Nearly all text is ASCII, and quick to fold.
+  return `(SELECT
+    CASE WHEN octet_length(whole.text) = length(whole.text) THEN lower(whole.text COLLATE "C")
+    ELSE (
+      SELECT CASE WHEN old.text ~ '[${newer.join("")}]' THEN ${translated} ELSE old.text END
+      FROM (SELECT ${composed} AS text OFFSET 0) AS old
+    ) END
+    FROM (SELECT ${text} AS text OFFSET 0) AS whole)`;
+}

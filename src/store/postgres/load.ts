@@ -1,0 +1,112 @@
+import { gather } from "../coalesce.ts";
+import type { Link, LinkedRecord, Receipt, StreamRecord } from "../port.ts";
+import type { Connections } from "./connections.ts";
+import { steps } from "./search.ts";
+
+/** A row of the table of streams. */
+export interface StreamRow {
+  kind: string;
+  id: string;
+  version: number;
+  owner_type: StreamRecord["owner"]["type"];
+  owner_id: string;
+  created: number;
+  changed: number;
+  state: unknown;
+}
+
+const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
+const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
+
+/** What is looked up by its whole key. Keys are text that the server takes (isText). */
+export interface Loads {
+  byId(key: { kind: string; id: string }): Promise<StreamRecord | undefined>;
+  byClaim(claim: string, link?: Link): Promise<LinkedRecord | undefined>;
+  receipt(key: string): Promise<Receipt | undefined>;
+}
+
+/**
+ * Look-ups, one statement for all that come together. Each finds its row by the index of the key (LATERAL with OFFSET
+ * 0): the plans are made once a connection, perhaps while the tables are empty.
+ */
+export function createLoads(connections: Connections, instance: string): Loads {
+  const byClaim = gatherClaims(connections, instance);
+  return {
+    byId: gather(
+      async (keys) => {
+        const rows = await connections.ask<StreamRow & { place: number }>({
+          name: "load",
+          text: `SELECT key.place, ${columnsOf("s")}
+            FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS key(kind, id, place) CROSS JOIN LATERAL (
+              SELECT * FROM streams WHERE instance = $1 AND kind = key.kind AND id = key.id OFFSET 0
+            ) AS s`,
+          values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
+        });
+        return new Map(rows.map((row) => [row.place, toRecord(row)]));
+      },
+      ({ kind, id }) => `${kind}\0${id}`,
+    ),
+    byClaim: (claim, link) => byClaim({ claim, kind: link?.kind ?? null, path: link ? pathOf(link.field) : null }),
+    receipt: gather(
+      async (keys) => {
+        const rows = await connections.ask<Receipt & { place: number }>({
+          name: "receipts",
+          text: `SELECT r.*, asked.place FROM unnest($2::text[]) WITH ORDINALITY AS asked(key, place) CROSS JOIN LATERAL (
+              SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = asked.key OFFSET 0
+            ) AS r`,
+          values: [instance, keys],
+        });
+        return new Map(rows.map(({ place, ...receipt }) => [place, receipt]));
+      },
+      (key: string) => key,
+    ),
+  };
+}
+
+function gatherClaims(connections: Connections, instance: string) {
+  return gather(
+    async (keys: { claim: string; kind: string | null; path: string | null }[]) => {
+      const rows = await connections.ask<StreamRow & { place: number; is_other: boolean }>({
+        name: "load by claim",
+        text: `SELECT key.place, found.*
+            FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS key(claim, kind, path, place)
+            CROSS JOIN LATERAL (
+              SELECT kind, id FROM claims WHERE instance = $1 AND name = key.claim OFFSET 0
+            ) AS c
+            CROSS JOIN LATERAL (
+              SELECT *, string_to_array(key.path, '.') AS path
+              FROM streams WHERE instance = $1 AND kind = c.kind AND id = c.id OFFSET 0
+            ) AS s
+            CROSS JOIN LATERAL (
+              SELECT false AS is_other, ${columnsOf("s")}
+              UNION ALL (
+                SELECT true, ${columnsOf("o")} FROM streams AS o WHERE instance = $1 AND kind = key.kind
+                  AND id = CASE json_typeof(s.state #> s.path) WHEN 'string' THEN s.state #>> s.path END OFFSET 0
+              )
+            ) AS found ORDER BY key.place, found.is_other`,
+        values: [instance, keys.map(({ claim }) => claim), keys.map(({ kind }) => kind), keys.map(({ path }) => path)],
+      });
+      const found = new Map<number, LinkedRecord>();
+      for (const row of rows) {
+        const record = toRecord(row);
+        const first = row.is_other && found.get(row.place);
+        if (first) first.other = record;
+        else found.set(row.place, { record });
+      }
+      return found;
+    },
+    ({ claim, kind, path }) => [claim, kind, path].join("\0"),
+  );
+}
+
+/** The steps of a path into a state, with points between them. */
+function pathOf(field: string): string {
+  const [start, ...path] = steps(field);
+  if (start !== "state") throw new Error(`not a path into a state: ${field}`);
+  return path.join(".");
+}
+
+export function toRecord(row: StreamRow): StreamRecord {
+  const { kind, id, version, owner_type, owner_id, created, changed, state } = row;
+  return { kind, id, version, owner: { type: owner_type, id: owner_id }, created, changed, state };
+}

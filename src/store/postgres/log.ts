@@ -1,0 +1,178 @@
+import { invalidField } from "../../domain/errors.ts";
+import { isText } from "../append-row.ts";
+import { fromCursor, toCursor } from "../cursor.ts";
+import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, type RecordedEvent } from "../port.ts";
+import type { Statement } from "./connections.ts";
+import { isCut, type OnPage, pageOf } from "./page.ts";
+
+/**
+ * The log is ordered by transaction, and within one by position. Transactions end in another order than they began, so
+ * only what is older than every transaction that still runs is shown: nothing can come in before it any more. Of
+ * position, which is never 0, the indexes ask that it be said (postgres-steps.ts).
+ */
+const IS_SETTLED = `position > 0 AND tx < (SELECT ahead FROM log_offsets WHERE instance = $1)
+  + pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+
+const LAST = `
+  SELECT tx, position FROM events WHERE instance = $1 AND ${IS_SETTLED} ORDER BY tx DESC, position DESC LIMIT 1`;
+
+const MAX_TX = 2n ** 63n - 1n;
+const MAX_POSITION = 2n ** 31n - 1n;
+
+export interface LastRow {
+  tx: number;
+  position: number;
+}
+
+/** How many events are looked at in one go where not all of them pass. */
+const MAX_SCANNED = 20_000;
+
+/** How many are looked at before all of a page are: of the longest events no more have a place. */
+const FIRST_ROWS = 64;
+
+export interface EventRow {
+  tx: number;
+  position: number;
+  kind: string;
+  id: string;
+  version: number;
+  type: string;
+  time: number;
+  owner_type: RecordedEvent["owner"]["type"];
+  owner_id: string;
+  user_id: string | null;
+  actor: RecordedEvent["actor"];
+  data: object;
+}
+
+type Ask = <Row extends object>(statement: Statement) => Promise<Row[]>;
+
+export const headStatement = (instance: string): Statement => ({ name: "head", text: LAST, values: [instance] });
+
+export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.tx, last.position) : LOG_START);
+
+/**
+ * Reads a page: in the order of the log, or by an index in the scope in which all must be that passes. Rejects with
+ * INVALID_REQUEST for a cursor that is none.
+ */
+export async function readPage(ask: Ask, instance: string, query: LogQuery): Promise<LogPage> {
+  const { from, descending = false, limit, where = {} } = query;
+  const direction = descending ? "DESC" : "ASC";
+
+  /** Looks in the scope up to `bound`, for what passes or for all. */
+  function select<Row extends object>(
+    columns: string,
+    which: "passing" | "all",
+    bound: LastRow | undefined,
+    page: Page,
+  ) {
+    const values: unknown[] = [instance];
+    const bind: Bind = (value) => `$${values.push(value)}`;
+    const compare = (operator: string, [tx, position]: Place) =>
+      `(tx, position) ${operator} (${bind(tx)}::bigint, ${bind(position)}::integer)`;
+    const { scope, conditions, rest } = conditionsOf(where, bind);
+    const all = ["instance = $1", IS_SETTLED, ...conditions];
+    if (from !== undefined) all.push(compare(descending ? "<" : ">", toPlace(from)));
+    if (bound) all.push(compare(descending ? ">=" : "<=", [BigInt(bound.tx), BigInt(bound.position)]));
+    if (which === "passing") all.push(...rest());
+    const order = (of: string) => `ORDER BY ${of}tx ${direction}, ${of}position ${direction}`;
+    const limit = bind(page.limit);
+    const rows = `
+      SELECT found.* FROM ${scope} CROSS JOIN LATERAL (
+        SELECT ${columns} FROM events WHERE ${all.join(" AND ")}
+        ${order("")} LIMIT ${limit} OFFSET ${bind(page.offset)}
+      ) AS found ${order("found.")} LIMIT ${limit}`;
+    const text = columns === COLUMNS ? pageOf(rows, "length(data::text) + length(actor::text)") : rows;
+    return ask<Row>({ text, values });
+  }
+
+  // Before the page, so that all which is settled by then is on the page, if it passes.
+  let end = from ?? LOG_START;
+  if (descending) end = LOG_START;
+  else if (query.where) end = toHead(await ask<LastRow>(headStatement(instance)));
+  let bound: LastRow | undefined;
+  if (isNarrow(where))
+    [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
+  const first = (count: number) => select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: count, offset: 0 });
+  let rows = await first(Math.min(limit + 1, FIRST_ROWS));
+  if (rows.length === FIRST_ROWS && rows.length <= limit) rows = await first(limit + 1);
+
+  const events = rows.slice(0, limit).map(toEvent);
+  if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
+  if (bound) return { events, cursor: toCursor(bound.tx, bound.position), hasMore: true };
+  // What has settled since the end was looked for may be on the page, and nothing before it is missing.
+  const last = events.at(-1)?.cursor ?? end;
+  return { events, cursor: !descending && last > end ? last : end, hasMore: false };
+}
+
+const COLUMNS = "tx, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data";
+
+type Bind = (value: unknown) => string;
+type Place = [tx: bigint, position: bigint];
+type Page = { limit: number; offset: number };
+
+/** Whether some events of the scope do not pass. */
+function isNarrow({ organizations, userIds, types, actor, since, before }: EventFilter): boolean {
+  const scopes = [userIds, organizations, actor].filter((scope) => scope !== undefined);
+  return scopes.length > 1 || [types, since, before].some((condition) => condition !== undefined);
+}
+
+/** The scopes that an index finds, what puts an event into one, and what else it must pass. */
+function conditionsOf(where: EventFilter, bind: Bind): { scope: string; conditions: string[]; rest(): string[] } {
+  const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
+  const texts = (wanted: readonly string[]) => `${bind(wanted.filter(isText))}::text[]`;
+  const each = (wanted: readonly string[]) => `(SELECT DISTINCT unnest(${texts(wanted)})) AS scope(id)`;
+
+  let scope = "(SELECT) AS everywhere";
+  const conditions: string[] = [];
+  if (userIds) {
+    scope = each(userIds);
+    conditions.push("user_id = scope.id");
+  } else if (organizations) {
+    scope = each(organizations);
+    conditions.push("owner_type = 'org'", "owner_id = scope.id");
+  } else if (actor !== undefined) conditions.push(...ofActor(actor, bind));
+  if (ownerTypes) conditions.push(`owner_type = ANY (${texts(ownerTypes)})`);
+  return {
+    scope,
+    conditions,
+    rest() {
+      const rest: string[] = [];
+      if (userIds && organizations) rest.push("owner_type = 'org'", `owner_id = ANY (${texts(organizations)})`);
+      if ((userIds || organizations) && actor !== undefined) rest.push(...ofActor(actor, bind));
+      if (types) rest.push(`type = ANY (${texts(types)})`);
+      if (since !== undefined) rest.push(`time >= ${bind(since)}::bigint`);
+      if (before !== undefined) rest.push(`time < ${bind(before)}::bigint`);
+      return rest;
+    },
+  };
+}
+
+/** The index has the first 200 characters of a subject. */
+function ofActor(actor: string, bind: Bind): string[] {
+  if (!isText(actor)) return ["false"];
+  const subject = bind(actor);
+  return [`left(actor ->> 'subject', 200) COLLATE "C" = left(${subject}, 200)`, `actor ->> 'subject' = ${subject}`];
+}
+
+function toEvent(row: EventRow): RecordedEvent {
+  return {
+    cursor: toCursor(row.tx, row.position),
+    kind: row.kind,
+    id: row.id,
+    version: row.version,
+    type: row.type,
+    time: row.time,
+    owner: { type: row.owner_type, id: row.owner_id },
+    userId: row.user_id ?? undefined,
+    actor: row.actor,
+    data: row.data,
+  };
+}
+
+function toPlace(from: Cursor): Place {
+  const [tx, position] = fromCursor(from, 2) as Place;
+  // No larger ones can be asked for, and there are none.
+  if (tx > MAX_TX || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
+  return [tx, position];
+}

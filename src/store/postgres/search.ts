@@ -1,0 +1,174 @@
+import { fold } from "../../domain/fold.ts";
+import { isText } from "../append-row.ts";
+import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
+import type { Statement } from "./connections.ts";
+import { foldedSql } from "./fold.ts";
+import { pageOf } from "./page.ts";
+
+/**
+ * Gives a value to the statement, and the name by which its SQL has it: no value from a caller is in the SQL itself.
+ */
+type Bind = (value: string | number | boolean) => string;
+
+/**
+ * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index,
+ * is that (postgres-search-columns.ts).
+ */
+interface Field {
+  text: string;
+  number: string;
+  boolean: string;
+  /** NULL only if it is absent. */
+  any: string;
+  /** What it is ordered by, one after the other: absent before numbers, numbers before texts. */
+  keys: { sql: string; isNullable: boolean }[];
+}
+
+const TEXTS: Record<string, string> = {
+  "state.email.address": "email",
+  "state.subject": "subject",
+  "state.userId": "user_id",
+};
+const NUMBERS: Record<string, string> = { "state.lock.until": "lock_end" };
+
+const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, state";
+
+/** One statement, so that the page and the total are of one moment. Each row has the total; one has that alone. */
+export function searchStatement(instance: string, query: Query): Statement {
+  const values: unknown[] = [];
+  const bind: Bind = (value) => `$${values.push(value)}`;
+  // Every stream was created after 0; the index by `created` asks that it be said (postgres-search-columns.ts).
+  const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
+  const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
+  const order = orderBy(query, bind);
+  const page = pageOf(
+    `SELECT ${COLUMNS} FROM streams WHERE ${where}
+    ORDER BY ${order} LIMIT ${bind(query.limit)} OFFSET ${bind(query.offset)}`,
+    "length(state::text)",
+  );
+  return {
+    text: `
+      SELECT ${query.total === false ? "0" : `(SELECT count(*) FROM streams WHERE ${where})`} AS total, page.*
+      FROM (SELECT) AS always
+      LEFT JOIN (${page}) AS page ON true
+      ORDER BY page.place`,
+    values,
+  };
+}
+
+function orderBy({ order: { keys, descending } }: Query, bind: Bind): string {
+  const [direction, nulls] = descending ? ["DESC", "NULLS LAST"] : ["ASC", "NULLS FIRST"];
+  const sorted = [...keys, { field: "id" }].flatMap((key) => sortKeys(key, bind));
+  // Without a word about NULL, where there is none, an index serves it.
+  return sorted.map(({ sql, isNullable }) => `${sql} ${direction}${isNullable ? ` ${nulls}` : ""}`).join(", ");
+}
+
+function sortKeys(key: SortKey, bind: Bind): Field["keys"] {
+  if ("field" in key) return fieldOf(key.field, 0).keys;
+  return [{ sql: `(${condition(key.test, 0, bind)} IS TRUE)`, isNullable: false }];
+}
+
+/** An expression that is true for what passes, and false or NULL for what does not. */
+function condition(filter: Filter, depth: number, bind: Bind): string {
+  if ("all" in filter) return join(filter.all, "AND", depth, bind);
+  if ("any" in filter) return join(filter.any, "OR", depth, bind);
+  if ("not" in filter) return `(${condition(filter.not, depth, bind)} IS NOT TRUE)`;
+  if ("some" in filter) {
+    const array = json(filter.some, depth);
+    const elements = `CASE json_typeof(${array}) WHEN 'array' THEN ${array} END`;
+    const inner = condition(filter.where, depth + 1, bind);
+    return `EXISTS (SELECT FROM json_array_elements(${elements}) AS e${depth + 1}(value) WHERE ${inner})`;
+  }
+  const field = fieldOf(filter.field, depth);
+  if ("exists" in filter) return `(${field.any} IS NOT NULL)`;
+  if ("is" in filter) return equals(field, filter.is, bind);
+  if ("atMost" in filter) return `(${field.number} <= ${bind(filter.atMost)}::float8)`;
+  if ("atLeast" in filter) return `(${field.number} >= ${bind(filter.atLeast)}::float8)`;
+  // Whatever comes after a text without what cannot be stored comes after the whole of it.
+  if ("after" in filter) return `(${field.text} > ${bind(storablePart(filter.after))})`;
+  if (!isText(filter.value)) return "false";
+  return text(field.text, filter.text, filter.value, bind);
+}
+
+function equals(field: Field, value: string | number | boolean, bind: Bind): string {
+  switch (typeof value) {
+    case "string":
+      if (!isText(value)) return "false";
+      return `(${field.text} = ${bind(value)})`;
+    case "number":
+      return `(${field.number} = ${bind(value)}::float8)`;
+    default:
+      return `(${field.boolean} = ${bind(value)}::boolean)`;
+  }
+}
+
+function text(field: string, method: TextMethod, value: string, bind: Bind): string {
+  switch (method) {
+    case "equals_ignore_case":
+      return `(${foldedSql(field)} = ${bind(fold(value))})`;
+    case "starts_with":
+      return `starts_with(${field}, ${bind(value)})`;
+    case "starts_with_ignore_case":
+      return `starts_with(${foldedSql(field)}, ${bind(fold(value))})`;
+    case "contains":
+      return `(strpos(${field}, ${bind(value)}) > 0)`;
+    case "contains_ignore_case":
+      return `(strpos(${foldedSql(field)}, ${bind(fold(value))}) > 0)`;
+  }
+}
+
+function storablePart(value: string): string {
+  return value.split(/\0|\p{Surrogate}/u, 1)[0] as string;
+}
+
+function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number, bind: Bind): string {
+  if (filters.length === 0) return operator === "AND" ? "true" : "false";
+  return `(${filters.map((filter) => condition(filter, depth, bind)).join(` ${operator} `)})`;
+}
+
+function fieldOf(field: string, depth: number): Field {
+  if (field.startsWith("state.") || field.startsWith("element.")) return jsonField(field, depth);
+  const column = steps(field).join("_");
+  const isText = column !== "created" && column !== "changed";
+  return {
+    text: isText ? column : "NULL::text",
+    number: isText ? "NULL::float8" : `${column}::float8`,
+    boolean: "NULL::boolean",
+    any: column,
+    keys: [{ sql: column, isNullable: false }],
+  };
+}
+
+function jsonField(field: string, depth: number): Field {
+  const type = `json_typeof(${json(field, depth)})`;
+  const value = json(field, depth, "#>>");
+  return {
+    text: TEXTS[field] ?? `(CASE ${type} WHEN 'string' THEN ${value} END COLLATE "C")`,
+    number: NUMBERS[field] ?? `CASE ${type} WHEN 'number' THEN (${value})::float8 END`,
+    boolean: `CASE ${type} WHEN 'boolean' THEN (${value})::boolean END`,
+    any: `(${value})`,
+    keys: [
+      {
+        sql: `(CASE ${type} WHEN 'number' THEN NULL WHEN 'boolean' THEN NULL ELSE ${value} END COLLATE "C")`,
+        isNullable: true,
+      },
+      {
+        sql: `CASE ${type} WHEN 'number' THEN (${value})::float8 WHEN 'boolean' THEN (${value})::boolean::int END`,
+        isNullable: true,
+      },
+    ],
+  };
+}
+
+/** What is at the path of a field: as JSON, or by `#>>` as text. */
+function json(field: string, depth: number, operator: "#>" | "#>>" = "#>"): string {
+  const [start, ...path] = steps(field);
+  const base = start === "element" ? `e${depth}.value` : "state";
+  return `${base} ${operator} '{${path.join(",")}}'`;
+}
+
+/** The steps of a path, which comes from the program: nothing else can get into the SQL. */
+export function steps(field: string): string[] {
+  if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
+  return field.split(".");
+}

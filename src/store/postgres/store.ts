@@ -1,0 +1,177 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DatabaseError } from "pg";
+import { isText } from "../append-row.ts";
+import { COMMIT_ROWS, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
+import { noStoreAt } from "../migrate.ts";
+import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "../port.ts";
+import { addressOf } from "../settings.ts";
+import { createWriter } from "./append.ts";
+import { backOff, type Connections, newClient, openConnections, troubleOf } from "./connections.ts";
+import { createHints } from "./hints.ts";
+import { createLoads, type StreamRow, toRecord } from "./load.ts";
+import { headStatement, type LastRow, readPage, toHead } from "./log.ts";
+import { isCut, type OnPage } from "./page.ts";
+import { migrate } from "./schema.ts";
+import { searchStatement } from "./search.ts";
+
+/** How long a start waits for the server to be there, milliseconds. */
+const START_TROUBLE_MS = 5_000;
+/** How long closing waits for connections on which nothing comes any more, milliseconds. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** How long it waits for what was accepted: longer than an append is tried. */
+const DRAIN_TIMEOUT_MS = 15_000;
+/** How long a check may take while there is no connection, milliseconds: who asks wants to know now. */
+const CHECK_TROUBLE_MS = 1_000;
+
+/**
+ * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
+ * may share it. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with
+ * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the
+ * password of the address.
+ */
+export async function openPostgresStore(
+  url: string,
+  instance: string,
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
+): Promise<EventStore> {
+  const schema = await prepareDatabase(url, instance, mustBeThere);
+
+  const writes = openConnections(url, { schema, connections: 2, statementMs: 5_000, byKey: true });
+  const reads = openConnections(url, { schema, connections: 4, statementMs: 5_000, byKey: true });
+  const long = { schema, statementMs: 20_000 };
+  const searches = openConnections(url, { ...long, connections: SEARCHES_AT_ONCE, byKey: false }, reads);
+  // For rules, behind which changes wait.
+  const lookUps = openConnections(url, { ...long, connections: 2, byKey: false }, reads);
+  // For auditors and watchers, behind whom no change shall wait.
+  const logs = openConnections(url, { ...long, connections: READS_AT_ONCE, byKey: true }, reads);
+  const hints = createHints({ url, connections: reads, instance });
+  const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
+  const loads = createLoads(reads, instance);
+  /** What was asked and is not answered yet. */
+  const asked = new Set<Promise<unknown>>();
+  let closing: Promise<void> | undefined;
+
+  /** Runs a read, unless the store is closed. */
+  async function ask<Result>(run: () => Promise<Result>): Promise<Result> {
+    if (closing) throw new StoreUnavailable("the store is closed");
+    const answer = run();
+    asked.add(answer);
+    try {
+      return await answer;
+    } finally {
+      asked.delete(answer);
+    }
+  }
+
+  async function close(): Promise<void> {
+    const within = (milliseconds: number, work: Promise<unknown>[]) =>
+      Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
+    await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(asked)]);
+    await within(CLOSE_TIMEOUT_MS, [hints.close()]);
+    const pools = [writes, reads, searches, lookUps, logs];
+    await within(
+      CLOSE_TIMEOUT_MS,
+      pools.map((pool) => pool.close()),
+    );
+  }
+
+  return {
+    async append(append) {
+      if (closing) throw new StoreUnavailable("the store is closed");
+      return writer.append(append);
+    },
+    load: (kind, id) => ask(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
+    loadByClaim: (claim) => ask(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
+    loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
+    search: (query, { signal, isLookUp } = {}) =>
+      ask(async () => {
+        const pool = isLookUp ? lookUps : searches;
+        const rows = await pool.ask<StreamRow & OnPage & { total: number }>(searchStatement(instance, query), {
+          signal,
+        });
+        const records = rows.filter(({ place }) => place !== null).map(toRecord);
+        return { records, isCut: isCut(rows), total: rows[0]?.total ?? 0 };
+      }),
+    read: (query, signal) =>
+      // What is filtered may have to look at much of the log.
+      ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement, { signal }), instance, query)),
+    head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
+    loadReceipt: (key, time) =>
+      ask(async () => {
+        if (!isText(key)) return undefined;
+        const receipt = await loads.receipt(key);
+        return receipt && receipt.expires > time ? receipt : undefined;
+      }),
+    keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
+    check: () =>
+      ask(async () => {
+        // A receipt that no call can have; each time in the place of what was written before.
+        const text = `
+          INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
+          VALUES ($1, 'userlock: proof of writing', '', '', $2, $3)
+          ON CONFLICT (instance, key) DO UPDATE SET append = excluded.append`;
+        const statement = { text, values: [instance, Number.MAX_SAFE_INTEGER, randomUUID()] };
+        await reads.ask(statement, { within: CHECK_TROUBLE_MS });
+      }),
+    onAppend(listener) {
+      return closing ? () => {} : hints.listen(listener);
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/**
+ * Brings the tables up to date, and resolves with their schema. Waits a while for a server that starts, too. Rejects
+ * with StoreRefused.
+ */
+async function prepareDatabase(url: string, instance: string, mustBeThere: boolean): Promise<string> {
+  const deadline = performance.now() + START_TROUBLE_MS;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const client = newClient(url);
+      client.on("error", () => {});
+      try {
+        await client.connect();
+        const schema = await migrate(client, instance, mustBeThere);
+        if (schema === undefined) throw noStoreAt(`postgres://${addressOf(url)}`);
+        return schema;
+      } finally {
+        await client.end().catch(() => {});
+      }
+    } catch (error) {
+      if (error instanceof StoreRefused) throw error;
+      // A wrong password or name is none that comes right by waiting.
+      const isAway = troubleOf(error) === "connection" && !/^(28|3D)/.test(String((error as DatabaseError).code));
+      if (!isAway || performance.now() > deadline) throw new StoreRefused(refusal(url, error));
+      await backOff(attempt);
+    }
+  }
+}
+
+function refusal(url: string, error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  const reason = message || code || "no answer";
+  return error instanceof DatabaseError
+    ? `The PostgreSQL database at ${addressOf(url)} cannot be used as a store: ${reason}`
+    : `The PostgreSQL server at ${addressOf(url)} cannot be reached: ${reason}`;
+}
+
+/** Known by its id, so that it may be tried again when no answer came. */
+async function keep(connections: Connections, instance: string, receipt: Receipt, time: number): Promise<boolean> {
+  const { key, fingerprint, answer, expires } = receipt;
+  const kept = await connections.ask({
+    name: "keep",
+    text: `INSERT INTO receipts AS kept (instance, key, fingerprint, answer, expires, append)
+      VALUES ($1, $2, $3, $4, $5, $6)
+      ON CONFLICT (instance, key) DO UPDATE SET
+        fingerprint = excluded.fingerprint, answer = excluded.answer, expires = excluded.expires, append = excluded.append
+      WHERE kept.expires <= $7 OR kept.append = excluded.append
+      RETURNING key`,
+    values: [instance, key, fingerprint, Buffer.from(answer), expires, randomUUID(), time],
+  });
+  return kept.length > 0;
+}

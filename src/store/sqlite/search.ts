@@ -1,0 +1,114 @@
+import { fold } from "../../domain/fold.ts";
+import { KEY_COLUMNS } from "../indexed-fields.ts";
+import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
+
+type Value = string | number;
+
+/** SQL with its parameters. The SQL holds field paths from the program and never a value from a caller. */
+interface Fragment {
+  sql: string;
+  values: Value[];
+}
+
+/** The WHERE and ORDER BY of a query. The functions `fold` and `is_wanted` must be registered on the connection. */
+export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
+  const where = condition(query.where, 0);
+  const direction = query.order.descending ? "DESC" : "ASC";
+  const keys = [...query.order.keys.map(sortKey), { sql: "id", values: [] }];
+  return {
+    where: {
+      sql: `instance = ? AND kind = ? AND is_wanted() AND ${where.sql}`,
+      values: [instance, query.kind, ...where.values],
+    },
+    order: {
+      sql: keys.map((key) => `${key.sql} ${direction}`).join(", "),
+      values: keys.flatMap((key) => key.values),
+    },
+  };
+}
+
+function sortKey(key: SortKey): Fragment {
+  return "field" in key ? { sql: column(key.field, 0), values: [] } : condition(key.test, 0);
+}
+
+/** An expression that is 0 or 1, never NULL, so that NOT means what it says. */
+function condition(filter: Filter, depth: number): Fragment {
+  if ("all" in filter) return join(filter.all, "AND", depth);
+  if ("any" in filter) return join(filter.any, "OR", depth);
+  if ("not" in filter) {
+    const inner = condition(filter.not, depth);
+    return { sql: `(NOT ${inner.sql})`, values: inner.values };
+  }
+  if ("some" in filter) {
+    const inner = condition(filter.where, depth + 1);
+    const array = `json_each(${depth === 0 ? "state" : `e${depth}.value`}, '${path(filter.some)}')`;
+    return { sql: `EXISTS (SELECT 1 FROM ${array} AS e${depth + 1} WHERE ${inner.sql})`, values: inner.values };
+  }
+  const field = column(filter.field, depth);
+  if ("exists" in filter) return { sql: `(${field} IS NOT NULL)`, values: [] };
+  if ("is" in filter) {
+    // In this form, not by IS alone, an index that has no entry where the field is absent serves it.
+    const value = typeof filter.is === "boolean" ? Number(filter.is) : filter.is;
+    return { sql: `(${field} IS NOT NULL AND ${field} = ?)`, values: [value] };
+  }
+  if ("atMost" in filter) return number(field, "<=", filter.atMost);
+  if ("after" in filter) return { sql: `(typeof(${field}) = 'text' AND ${field} > ?)`, values: [filter.after] };
+  if ("atLeast" in filter) return number(field, ">=", filter.atLeast);
+  return text(field, filter.text, filter.value);
+}
+
+/** SQLite compares a text with a number, too. In this form, not by coalesce, an index serves it. */
+function number(field: string, operator: "<=" | ">=", value: number): Fragment {
+  return { sql: `(${field} IS NOT NULL AND typeof(${field}) <> 'text' AND ${field} ${operator} ?)`, values: [value] };
+}
+
+/**
+ * The SQL of `fold`, null for what is no text. ASCII is folded by SQLite itself: each call into JavaScript keeps some
+ * 150 bytes until its statement ends, which is 300 MiB for 98 conditions on 20,000 users.
+ */
+function foldedSql(field: string): string {
+  return `CASE WHEN typeof(${field}) <> 'text' THEN NULL WHEN ${field} GLOB '*[^ -~]*' THEN fold(${field}) ELSE lower(${field}) END`;
+}
+
+function text(field: string, method: TextMethod, value: string): Fragment {
+  const folded = fold(value);
+  switch (method) {
+    case "equals_ignore_case":
+      return { sql: `((${foldedSql(field)}) IS ?)`, values: [folded] };
+    case "starts_with":
+      return { sql: `coalesce(instr(${field}, ?) = 1, 0)`, values: [value] };
+    case "starts_with_ignore_case":
+      return { sql: `coalesce(instr(${foldedSql(field)}, ?) = 1, 0)`, values: [folded] };
+    case "contains":
+      return { sql: `coalesce(instr(${field}, ?) > 0, 0)`, values: [value] };
+    case "contains_ignore_case":
+      return { sql: `coalesce(instr(${foldedSql(field)}, ?) > 0, 0)`, values: [folded] };
+  }
+}
+
+function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number): Fragment {
+  const parts = filters.map((filter) => condition(filter, depth));
+  // Not a bare 1 or 0, which is the number of a column in an ORDER BY.
+  if (parts.length === 0) return { sql: operator === "AND" ? "(1 = 1)" : "(1 = 0)", values: [] };
+  return { sql: balanced(parts, operator), values: parts.flatMap((part) => part.values) };
+}
+
+/** Joins by halves, for SQLite takes no expression that is nested 1,000 deep, and `a OR b OR c` is nested. */
+function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
+  if (parts.length === 1) return (parts[0] as Fragment).sql;
+  const half = parts.length >> 1;
+  return `(${balanced(parts.slice(0, half), operator)} ${operator} ${balanced(parts.slice(half), operator)})`;
+}
+
+function column(field: string, depth: number): string {
+  if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
+  if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field as keyof typeof KEY_COLUMNS];
+  if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;
+  return path(field).slice("$.".length).replace(".", "_");
+}
+
+/** The JSON path of a field that the program names, such as `$.email.address` for `state.email.address`. */
+export function path(field: string): string {
+  if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
+  return `$.${field.replace(/^(state|element)\./, "")}`;
+}

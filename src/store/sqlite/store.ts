@@ -1,0 +1,264 @@
+import { existsSync } from "node:fs";
+import { toResult } from "../append-row.ts";
+import { fromCursor } from "../cursor.ts";
+import { LOCK_END } from "../indexed-fields.ts";
+import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
+import { noStoreAt } from "../migrate.ts";
+import { type Append, type AppendResult, type EventStore, type Query, StoreUnavailable } from "../port.ts";
+import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./batch.ts";
+import { createCheckpoints } from "./checkpoints.ts";
+import { type Database, IN_MEMORY, openDatabase, prepareFile } from "./database.ts";
+import { createPlaceCheck, placeOf, toDamage } from "./place.ts";
+import { type Ask, createReads } from "./reads.ts";
+import { createDatabaseThread, createThreads, type DatabaseThread } from "./thread.ts";
+
+/** How long a commit waits at most while more and more come, milliseconds. */
+const MAX_GATHER_MS = 2;
+/** How often other processes' commits are looked for while somebody listens, milliseconds. */
+const POLL_MS = 25;
+/** Rows that a search may have that the event loop waits for. */
+const LOOK_UP_ROWS = 200;
+
+interface Waiting {
+  append: Append;
+  row: KeyedRow;
+  resolve(result: AppendResult): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
+ * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends.
+ * Rejects with StoreRefused if the file cannot be used, or is not there.
+ */
+export async function openSqliteStore(
+  file: string,
+  instance: string,
+  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
+): Promise<EventStore> {
+  if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
+  if (file === IN_MEMORY) {
+    const database = openDatabase(file, instance);
+    return createStore(
+      database,
+      {
+        appendAll: async (batch) => database.appendAll(batch),
+        lookUp: async (query) => database.search(query),
+        search: async (query) => database.search(query),
+        read: async (query) => database.read(query),
+        keep: async (receipt, time) => database.keep(receipt, time),
+        prove: async () => database.prove(),
+        close: async () => {},
+      },
+      { file, checkPlace: () => {}, commitRows },
+    );
+  }
+  await prepareFile(file);
+  const database = openDatabase(file, instance);
+  const place = placeOf(file);
+  const create = () => createDatabaseThread(file, instance, place);
+  const writer = create();
+  writer.start();
+  // For rules, behind which changes wait.
+  const looker = create();
+  const searchers = createThreads(SEARCHES_AT_ONCE, create);
+  // For auditors and watchers, behind whom no change shall wait.
+  const readers = createThreads(READS_AT_ONCE, create);
+  const hasCommitted = createCheckpoints({ aside: looker.checkpoint, between: writer.checkpoint });
+  return createStore(
+    database,
+    {
+      async appendAll(batch) {
+        const answers = await writer.appendAll(batch);
+        hasCommitted(answers.length);
+        return answers;
+      },
+      lookUp: looker.search,
+      search: searchers.search,
+      read: readers.read,
+      keep: writer.keep,
+      async prove() {
+        await writer.prove();
+        hasCommitted(1);
+      },
+      close: async () => {
+        await Promise.all([writer, looker, searchers, readers].map((threads) => threads.close()));
+      },
+    },
+    { file, checkPlace: createPlaceCheck(file, place), commitRows },
+  );
+}
+
+type SlowPart = Omit<DatabaseThread, "checkpoint" | "start" | "load"> & { lookUp: DatabaseThread["search"] };
+
+/** `slow` does what may take long: where there is a file, in threads. */
+function createStore(
+  database: Database,
+  slow: SlowPart,
+  { file, checkPlace, commitRows }: { file: string; checkPlace: () => void; commitRows: number },
+): EventStore {
+  const listeners = new Set<() => void>();
+  const together = createReads({ inOneTransaction: database.inOneTransaction, toError: unavailable });
+  let waiting: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+  let poll: NodeJS.Timeout | undefined;
+  /** That pages of the file are damaged, once that has been seen: it does not get better. */
+  let damage: Error | undefined;
+
+  function unavailable(error: unknown): StoreUnavailable {
+    const found = toDamage(error instanceof StoreUnavailable ? error.cause : error, file);
+    if (found) damage = found;
+    return error instanceof StoreUnavailable && !found ? error : new StoreUnavailable(found ?? error);
+  }
+
+  /** Commits what waits, batch after batch, until nothing waits. */
+  async function commitWaiting(): Promise<void> {
+    while (waiting.length > 0) {
+      await untilNoneComes();
+      const batch = nextBatch();
+      try {
+        checkPlace();
+        const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
+        for (const [index, { append, resolve }] of batch.entries()) {
+          const answer = answers[index] as RowAnswer;
+          resolve(toResult(append, typeof answer === "number" ? { outcome: "appended", created: answer } : answer));
+        }
+        notify();
+      } catch (error) {
+        for (const { reject } of batch) reject(unavailable(error));
+      }
+    }
+    committing = undefined;
+  }
+
+  /** Who is alone waits for one turn of the event loop; where each turn brings more, these go together. */
+  async function untilNoneComes(): Promise<void> {
+    const end = performance.now() + MAX_GATHER_MS;
+    for (let seen = 0; seen < waiting.length && seen < commitRows && performance.now() < end; ) {
+      seen = waiting.length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  function nextBatch(): Waiting[] {
+    let count = 0;
+    for (let length = 0; count < Math.min(waiting.length, commitRows); count++) {
+      length += lengthOf((waiting[count] as Waiting).row);
+      if (count > 0 && length > MAX_BATCH_LENGTH) break;
+    }
+    const batch = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    return batch;
+  }
+
+  function notify(): void {
+    for (const listener of listeners) listener();
+  }
+
+  function watchOtherProcesses(): void {
+    let seen: number | undefined;
+    const look = () => {
+      let now: number;
+      try {
+        now = database.dataVersion();
+      } catch {
+        return; // No hint, then: whoever reads is told what is wrong.
+      }
+      if (seen !== undefined && now !== seen) notify();
+      seen = now;
+    };
+    look();
+    poll = setInterval(look, POLL_MS);
+    poll.unref();
+  }
+
+  /** Runs a read, unless the store is closed or the signal aborted. */
+  async function ask<Result>(run: () => Result | Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    if (closing) throw isClosed();
+    signal?.throwIfAborted();
+    try {
+      checkPlace();
+      return await run();
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : unavailable(error);
+    }
+  }
+
+  /** A look-up, unless the store is closed. */
+  const look: Ask = (text, find) => {
+    if (closing) return Promise.reject(isClosed());
+    return together(text, () => {
+      checkPlace();
+      return find();
+    });
+  };
+
+  async function close(): Promise<void> {
+    clearInterval(poll);
+    await committing;
+    await slow.close();
+    database.close();
+  }
+
+  return {
+    async append(append) {
+      if (closing) throw isClosed();
+      if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
+      const row = toKeyedRow(append);
+      return new Promise((resolve, reject) => {
+        waiting.push({ append, row, resolve, reject });
+        committing ??= commitWaiting();
+      });
+    },
+    load: (kind, id) => look(`id\0${kind}\0${id}`, () => database.load(kind, id)),
+    loadByClaim: (claim) => look(`claim\0${claim}`, () => database.loadByClaim(claim)),
+    loadByClaimWith: (claim, link) =>
+      look(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link)),
+    async read(query, signal) {
+      if (query.from !== undefined) fromCursor(query.from, 1);
+      // What is filtered may have to look at much of the log.
+      return ask(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
+    },
+    head: () => ask(() => database.head()),
+    loadReceipt: (key, time) => ask(() => database.loadReceipt(key, time)),
+    keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
+    search: (query, { signal, isLookUp } = {}) =>
+      ask(() => {
+        if (isByLockEnd(query)) return database.search(query);
+        return isLookUp ? slow.lookUp(query, signal) : slow.search(query, signal);
+      }, signal),
+    check: () =>
+      ask(async () => {
+        if (damage) throw damage;
+        await slow.prove();
+      }),
+    onAppend(listener) {
+      listeners.add(listener);
+      if (!poll && !closing) watchOtherProcesses();
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size > 0) return;
+        clearInterval(poll);
+        poll = undefined;
+      };
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+/**
+ * Whether it asks for the first few in the order of the end of their locks, up to a time. An index has them in this
+ * order, so nothing else is looked at.
+ */
+function isByLockEnd({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
+  const isPart = total === false && offset === 0 && limit <= LOOK_UP_ROWS;
+  const [key, ...others] = keys;
+  const isInOrder = !descending && others.length === 0 && key !== undefined && "field" in key && key.field === LOCK_END;
+  return isPart && isInOrder && "atMost" in where && where.field === LOCK_END;
+}
+
+const isClosed = () => new StoreUnavailable("the store is closed");

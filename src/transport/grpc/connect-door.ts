@@ -1,0 +1,304 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ContextValues,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { RpcError, refusal } from "../../rpc/errors.ts";
+import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../../rpc/pipeline.ts";
+import { holderOf, type Shares } from "../../rpc/shares.ts";
+import { framesOf } from "../frames.ts";
+import { type Incoming, MAX_MESSAGE_BYTES, maxBytesOf, roomsOf, tooLarge } from "../http/body.ts";
+import { COMPRESS_FROM_BYTES, codingOf, normalizeCodings, rpcCodingOf } from "../http/encoding.ts";
+import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import type { RequestPath } from "../http/request-path.ts";
+import { errorDetails, plainAnswer } from "../http/status.ts";
+import { parseJson, readMessage } from "../json.ts";
+import type { Limits } from "../limits.ts";
+import { type Channel, type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
+import { decodeText, parseForm } from "../text.ts";
+import { type Arriving, bodyFor, type Form } from "./connect-body.ts";
+import { grpcStatusOf, toConnectError, unescapeMessage } from "./errors.ts";
+import { isGrpcWebText, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
+
+/** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
+export interface ConnectDoor {
+  /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
+  find(path: string): UniversalHandler | undefined;
+  serve(
+    handler: UniversalHandler,
+    request: Omit<UniversalServerRequest, "body">,
+    incoming: Incoming,
+    call: Call,
+  ): Promise<Streamed>;
+  /** The error for a path without a handler, if the request is of one of the three protocols. */
+  refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
+}
+
+/** One call on its way through Connect's handler. */
+interface Visit extends Arriving {
+  call: Call;
+  admitted: Admitted | undefined;
+  /** For a method that answers with a stream. */
+  stream: { admitted?: AdmittedStream; channel: Channel } | undefined;
+  /** Whether the message could be read. */
+  isRead: boolean;
+}
+
+const VISIT = createContextKey<Visit | undefined>(undefined);
+
+function visitOf(values: ContextValues): Visit {
+  return values.get(VISIT) as Visit;
+}
+
+const OPTIONS = {
+  acceptCompression: [compressionGzip],
+  compressMinBytes: COMPRESS_FROM_BYTES,
+  readMaxBytes: MAX_MESSAGE_BYTES,
+};
+
+/** Connect reads JSON by itself, and lets its text be decoded: that is where it is checked as on the other doors. */
+const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
+  registry: errorDetails,
+  textDecoder: {
+    decode(bytes: Uint8Array) {
+      check?.(bytes);
+      return decodeText(bytes);
+    },
+  },
+});
+
+/** What an open service needs to know of its calls. */
+export interface OpenCalls {
+  /** The error as the caller receives it. */
+  explain(error: unknown, context: HandlerContext): ConnectError;
+  /** Whose share the call takes: nobody knows the caller, so it is the address. */
+  holderOf(context: HandlerContext): string;
+}
+
+/** `open` adds services that anybody may call, such as health. */
+export function createConnectDoor(
+  pipeline: Pipeline,
+  open: (router: ConnectRouter, calls: OpenCalls) => void,
+  limits: Pick<Limits, "bodyMs" | "reflectionIdleMs"> & ChannelLimits,
+  shares: Shares,
+): ConnectDoor {
+  const rooms = roomsOf(shares);
+  const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, rooms, context) });
+  const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
+  for (const method of pipeline.methods) {
+    const options = {
+      readMaxBytes: maxBytesOf(method),
+      jsonOptions: jsonOptions((bytes) => readMessage(method.input, parseJson(bytes))),
+    };
+    if (method.methodKind === "unary") gated.rpc(method, (request, { values }) => invoke(request, values), options);
+    else {
+      gated.rpc(method, (request, { values }) => stream(request, values), options);
+      streams.set(method, framesOf(method.output));
+    }
+  }
+  const ungated = createConnectRouter({ ...OPTIONS, jsonOptions: jsonOptions(), requestGate: watchErrors });
+  open(ungated, {
+    explain(error, { signal, values }) {
+      // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
+      if (signal.aborted) return ConnectError.from(signal.reason);
+      return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
+    },
+    holderOf: ({ values }) => holderOf(visitOf(values).call.address),
+  });
+
+  /** The body of a request as Connect takes it, its errors among it. */
+  async function* requestOf(incoming: Incoming, form: Form, visit: Visit): AsyncGenerator<Uint8Array> {
+    try {
+      yield* bodyFor(incoming, form, visit, { shares, idleMs: limits.reflectionIdleMs });
+    } catch (error) {
+      throw toConnectError(error instanceof RpcError ? error : pipeline.explain(error, visit.call));
+    }
+  }
+
+  const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
+  return {
+    find: (path) => handlers.get(path),
+    async serve(handler, request, incoming, call) {
+      const isText = isGrpcWebText(request.header.get("content-type") ?? undefined);
+      const frames = streams.get(handler.method);
+      const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
+      const { bodyMs } = limits;
+      const visit: Visit = {
+        call,
+        method: handler.method,
+        admitted: undefined,
+        stream: channel && { channel },
+        isRead: false,
+        bodyMs,
+        signal: call.signal,
+        room: rooms.open(holderOf(call.address)),
+        holder: holderOf(call.address),
+      };
+      const contextValues = createContextValues().set(VISIT, visit);
+      const header = withoutFarDeadline(isText ? toBinaryHeader(request.header) : request.header);
+      normalizeCodings(header);
+      // The coding of a Connect GET.
+      const url = request.url.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
+      const { coding, known } = rpcCodingOf(header);
+      const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
+      const body = requestOf(
+        incoming,
+        { isText, isJson, isFramed: isFramed(header), isCompressed: coding !== "identity" },
+        visit,
+      );
+      const response = toStreamed(await handler({ ...request, url, contextValues, header, body }), known);
+      const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
+      const streamed = live ? { ...response, live } : response;
+      return isText ? toTextResponse(streamed) : streamed;
+    },
+    refuse({ headers }, { path, query }, call) {
+      return inProtocolOf(headers, query, () => {
+        const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
+        return toConnectError(pipeline.explain(error, call));
+      });
+    },
+  };
+}
+
+/**
+ * An error in the protocol of a request, undefined if that is none of the three. Without it clients make up a code from
+ * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
+ */
+function inProtocolOf(headers: Exchange["headers"], query: string, error: () => ConnectError): Answer | undefined {
+  const type = headers["content-type"] ?? "";
+  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/i.exec(type) ?? [];
+  if (protocol !== undefined) {
+    const status: Fields = Object.fromEntries(grpcStatusOf(error()));
+    if (protocol.toLowerCase() === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
+    return { status: 200, headers: { "content-type": type, ...status } };
+  }
+  const isConnect =
+    headerOf(headers, "connect-protocol-version") !== undefined ||
+    new URLSearchParams(query).get("connect") === "v1" ||
+    /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
+  if (!isConnect) return undefined;
+  return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
+}
+
+/** Connect gives a deadline to setTimeout, which takes one of more than 24 days for one of no time at all. */
+function withoutFarDeadline(header: Headers): Headers {
+  const [, digits, unit] = /^([0-9]{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
+  const ofGrpc = Number(digits) * (unit === "H" ? 3_600_000 : unit === "M" ? 60_000 : 1_000);
+  const ofConnect = Number(/^\d{10}$/.exec(header.get("connect-timeout-ms") ?? ""));
+  if (!(ofGrpc > MAX_TIMER_MS) && !(ofConnect > MAX_TIMER_MS)) return header;
+  const near = new Headers(header);
+  near.delete("grpc-timeout");
+  near.delete("connect-timeout-ms");
+  return near;
+}
+
+async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {
+  const visit = visitOf(context.values);
+  watchErrors(context);
+  const timeoutMs = context.timeoutMs();
+  visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
+  try {
+    const call = { ...visit.call, timeoutMs };
+    if (visit.stream) visit.stream.admitted = await pipeline.admitStream(context.method, call);
+    else visit.admitted = await pipeline.admit(context.method, call);
+    const { holder } = (visit.stream?.admitted ?? visit.admitted) as Admitted | AdmittedStream;
+    visit.room = rooms.ofCaller(holder);
+    visit.holder = holder;
+    checkQuery(context);
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+/** The message of a Connect GET: Connect calls base64 that is none an internal error, which nobody can meet. */
+function checkQuery({ requestMethod, url }: HandlerContext): void {
+  if (requestMethod !== "GET") return;
+  const query = parseForm(new URL(url).search.slice(1));
+  if (query.get("base64") !== "1") return;
+  try {
+    base64Decode(query.get("message") ?? "");
+  } catch {
+    throw refusal("INVALID_REQUEST", "The message is not base64.");
+  }
+}
+
+async function invoke(request: Message, values: ContextValues): Promise<Message> {
+  const visit = visitOf(values);
+  visit.isRead = true;
+  try {
+    return await (visit.admitted as Admitted)(request);
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+/** Gives Connect the first message and the end; what is between them goes by the channel. */
+async function* stream(request: Message, values: ContextValues): AsyncGenerator<Message> {
+  const visit = visitOf(values);
+  const { admitted, channel } = visit.stream as { admitted: AdmittedStream; channel: Channel };
+  visit.isRead = true;
+  const ended = admitted(request, channel).catch((error) => {
+    throw toConnectError(error);
+  });
+  ended.catch(() => {});
+  const first = await channel.first(ended);
+  if (first) yield first;
+  await ended;
+}
+
+/** Whether messages stand in frames: in all but Connect's unary calls. */
+function isFramed(header: Headers): boolean {
+  return /^application\/(grpc|connect\+)/i.test(header.get("content-type") ?? "");
+}
+
+/** In gRPC the fields that tell of an error are there once the body has ended. */
+function toStreamed({ status, header, body, trailer }: UniversalServerResponse, more: Fields): Streamed {
+  async function* pieces() {
+    if (body) yield* body;
+    if (trailer) unescapeMessage(trailer);
+  }
+  return { status, headers: { ...Object.fromEntries(header ?? []), ...more }, body: pieces(), trailers: trailer };
+}
+
+/**
+ * Makes Connect's own errors, such as of a message that it cannot parse, like all others: with a reason, and with a
+ * sentence that fits into a header. Every handler aborts its signal with the error before it writes the error, so that
+ * is where they can be met.
+ */
+function watchErrors({ signal, values }: HandlerContext): void {
+  signal.addEventListener("abort", () => {
+    const error: unknown = signal.reason;
+    if (!(error instanceof ConnectError) || error.details.length > 0) return;
+    const own = ownError(error, visitOf(values));
+    if (own) Object.assign(error, toConnectError(own));
+  });
+}
+
+function ownError({ code, rawMessage, cause }: ConnectError, { isRead, method }: Visit): RpcError | undefined {
+  if (cause instanceof RpcError) return cause;
+  switch (code) {
+    case Code.InvalidArgument:
+      return refusal("INVALID_REQUEST", rawMessage);
+    case Code.Internal:
+      // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
+      return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
+    case Code.ResourceExhausted:
+      return tooLarge(maxBytesOf(method));
+    case Code.Unimplemented:
+      return refusal("NOT_SERVED", rawMessage);
+    case Code.DeadlineExceeded:
+      return refusal("DEADLINE_EXCEEDED", rawMessage);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+import { refusal } from "../../rpc/errors.ts";
+import { inBase64 } from "../frames.ts";
+import type { Streamed } from "../streams/channel.ts";
+
+const TEXT = "application/grpc-web-text";
+const BINARY = "application/grpc-web";
+
+/** Whether a request with the content type speaks gRPC-Web in base64, as browsers without binary streams do. */
+export function isGrpcWebText(contentType: string | undefined): boolean {
+  return contentType?.toLowerCase().startsWith(TEXT) ?? false;
+}
+
+/**
+ * The headers of the request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
+ */
+export function toBinaryHeader(given: Headers): Headers {
+  const header = new Headers(given);
+  header.set("content-type", (given.get("content-type") ?? "").toLowerCase().replace(TEXT, BINARY));
+  header.delete("content-length");
+  return header;
+}
+
+/** How long so many bytes may be in base64, with the padding of the pieces that they may come in. */
+export const textBytesOf = (bytes: number) => 2 * bytes;
+
+/** The response in base64, each piece for itself, so that nothing waits for the next. */
+export function toTextResponse(response: Streamed): Streamed {
+  const type = response.headers["content-type"] ?? "";
+  if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
+  const { live } = response;
+  return {
+    ...response,
+    headers: { ...response.headers, "content-type": type.replace(BINARY, TEXT) },
+    body: encoded(response.body),
+    ...(live && { live: { ...live, encode: inBase64(live.encode) } }),
+  };
+}
+
+/** Pieces with a padding of their own that a body may have; clients make one of each frame. */
+const MAX_PIECES = 1_000;
+
+/** The bytes of a body in base64. Throws INVALID_REQUEST. */
+export function fromText(body: Buffer): Buffer {
+  const text = body.toString("latin1");
+  const bytes = Buffer.allocUnsafe(Math.ceil(text.length / 4) * 3);
+  let [length, pieces] = [0, 0];
+  // A piece ends at its padding; the next one begins behind it.
+  for (const [piece] of text.matchAll(/[^=]+=*|=/g)) {
+    if (++pieces > MAX_PIECES)
+      throw refusal("INVALID_REQUEST", `The body has more than ${MAX_PIECES} pieces of base64.`);
+    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(piece) || piece.length % 4 !== 0) {
+      throw refusal("INVALID_REQUEST", "The body is not base64.");
+    }
+    length += bytes.write(piece, length, "base64");
+  }
+  return bytes.subarray(0, length);
+}
+
+async function* encoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) yield Buffer.from(Buffer.from(chunk).toString("base64"), "latin1");
+}

@@ -1,0 +1,55 @@
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { Health as HealthService } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import type { Health } from "../../rpc/services/health.ts";
+import type { Reflection } from "../../rpc/services/reflection.ts";
+import type { Quota } from "../../rpc/shares.ts";
+import { until } from "../http/body.ts";
+import type { OpenCalls } from "./connect-door.ts";
+
+/**
+ * Gives Connect's router the services that need no token: health and reflection. Each of their streams takes one of
+ * `places`; all end when `stopping` is aborted, with its reason.
+ */
+export function openServices(
+  health: Health,
+  reflect: Reflection,
+  places: Quota,
+  stopping: AbortSignal,
+): (router: ConnectRouter, calls: OpenCalls) => void {
+  return (router, { explain, holderOf }) => {
+    async function* counted<Answer>(context: HandlerContext, answers: () => AsyncIterable<Answer>) {
+      let leave = () => {};
+      try {
+        leave = places(holderOf(context));
+        yield* answers();
+        context.signal.throwIfAborted();
+      } catch (error) {
+        throw explain(error, context);
+      } finally {
+        leave();
+      }
+    }
+    async function* reflections(requests: AsyncIterable<Parameters<Reflection>[0]>, { signal }: HandlerContext) {
+      for await (const request of until(requests, AbortSignal.any([signal, stopping]))) yield reflect(request);
+    }
+    const serverReflectionInfo = (requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) =>
+      counted(context, () => reflections(requests, context));
+    router.service(HealthService, {
+      check: (request, context) =>
+        health.check(request).catch((error) => {
+          throw explain(error, context);
+        }),
+      list: (_request, context) =>
+        health.list().catch((error) => {
+          throw explain(error, context);
+        }),
+      watch: (request, context) => counted(context, () => health.watch(request, context.signal)),
+    });
+    router.service(ServerReflection, { serverReflectionInfo });
+    router.service(ServerReflectionV1alpha, {
+      serverReflectionInfo: serverReflectionInfo as ServiceImpl<typeof ServerReflectionV1alpha>["serverReflectionInfo"],
+    });
+  };
+}

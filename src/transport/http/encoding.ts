@@ -1,0 +1,89 @@
+import { compressionGzip } from "@connectrpc/connect-node";
+import { Code } from "../../../gen/google/rpc/code_pb.ts";
+import { refusal } from "../../rpc/errors.ts";
+import { tooLarge } from "./body.ts";
+import { type Exchange, headerOf } from "./exchange.ts";
+import { HttpRefusal } from "./status.ts";
+
+/** Shorter messages, in bytes, are not compressed even for clients that accept it. */
+export const COMPRESS_FROM_BYTES = 1_024;
+
+/** Headers with the coding of a message, and those with the codings that its sender can read, by protocol. */
+const CODED = ["content-encoding", "connect-content-encoding", "grpc-encoding"] as const;
+const ACCEPTED = ["accept-encoding", "connect-accept-encoding", "grpc-accept-encoding"] as const;
+
+export function gzip(bytes: Uint8Array): Promise<Uint8Array> {
+  return compressionGzip.compress(bytes as Uint8Array<ArrayBuffer>);
+}
+
+/** The coding that a header names: in lower case, `x-gzip` is gzip (RFC 9110, section 8.4.1), none is identity. */
+export function codingOf(header: string | undefined): string {
+  const coding = header?.trim().toLowerCase() ?? "";
+  if (coding === "x-gzip") return "gzip";
+  return coding === "" ? "identity" : coding;
+}
+
+/** Whether a list of acceptable codings (RFC 9110, section 12.5.3) has gzip, and does not prefer identity. */
+export function acceptsGzip(accepted: string | undefined): boolean {
+  if (!accepted) return false;
+  const weights = new Map<string, number>();
+  for (const item of accepted.split(",")) {
+    const [name, weight = "1"] = item.split(/[ \t]*;[ \t]*q=/i);
+    // An invalid weight counts as 0: every client can read what is not compressed.
+    weights.set(codingOf(name), /^(0(\.\d{0,3})?|1(\.0{0,3})?)[ \t]*$/.test(weight) ? Number(weight) : 0);
+  }
+  const weightOfGzip = weights.get("gzip") ?? weights.get("*") ?? 0;
+  return weightOfGzip > 0 && weightOfGzip >= (weights.get("identity") ?? 0);
+}
+
+/** Rewrites codings to the spelling that Connect's router compares. */
+export function normalizeCodings(header: Headers): void {
+  for (const name of CODED) {
+    const value = header.get(name);
+    if (value !== null) header.set(name, codingOf(value));
+  }
+  for (const name of ACCEPTED) {
+    const value = header.get(name);
+    if (value !== null) header.set(name, acceptsGzip(value) ? "gzip" : "identity");
+  }
+}
+
+/**
+ * The coding of an RPC's messages. If it is unknown, also the response header that names the known one, as gRPC's
+ * compression.md and Connect's protocol ask for beside UNIMPLEMENTED. The header must be normalized.
+ */
+export function rpcCodingOf(header: Headers): { coding: string; known: Record<string, string> } {
+  const type = header.get("content-type")?.toLowerCase() ?? "";
+  const protocol = type.startsWith("application/grpc") ? 2 : type.startsWith("application/connect") ? 1 : 0;
+  const coding = codingOf(header.get(CODED[protocol]) ?? undefined);
+  const isKnown = coding === "identity" || coding === "gzip";
+  return { coding, known: isKnown ? {} : { [ACCEPTED[protocol]]: "gzip" } };
+}
+
+/**
+ * The content of a plain HTTP request without its compression. Rejects with INVALID_REQUEST, TOO_LARGE if it is more
+ * than `limit` bytes, or an HttpRefusal with 415.
+ */
+export async function decompress(
+  bytes: Buffer,
+  { headers }: Pick<Exchange, "headers">,
+  limit: number,
+): Promise<Uint8Array> {
+  const coding = codingOf(headerOf(headers, "content-encoding"));
+  if (coding === "identity") return bytes;
+  if (coding !== "gzip") {
+    const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
+    throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
+  }
+  return gunzip(bytes, limit);
+}
+
+/** The bytes that were compressed. Rejects with INVALID_REQUEST, or TOO_LARGE if they are more than `limit`. */
+export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+  try {
+    return await compressionGzip.decompress(bytes as Uint8Array<ArrayBuffer>, limit);
+  } catch (error) {
+    if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge(limit);
+    throw refusal("INVALID_REQUEST", "The body is not gzip.");
+  }
+}

@@ -1,0 +1,264 @@
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
+import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { holderOf, type Quota } from "../../rpc/shares.ts";
+import type { Limits } from "../limits.ts";
+import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
+
+/** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** Node closes an idle connection so much later than it tells the client, milliseconds. */
+const KEEP_ALIVE_GRACE_MS = 1_000;
+
+/** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
+const LAST_WORDS_MS = 1_000;
+
+export interface Listener {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  url: string;
+  /**
+   * Stops accepting, lets what runs finish for at most `graceMs`, then cuts what is left. Resolves when every socket
+   * is closed.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves HTTP/1.1 and HTTP/2 on one port: with TLS the client chooses by ALPN (RFC 7301), in cleartext by how it
+ * begins. Rejects if the port cannot be listened on.
+ */
+export async function listen(options: {
+  host: string;
+  port: number;
+  tls?: { cert: string; key: string } | undefined;
+  limits: Limits;
+  /** Places of connections by address. */
+  connections: Quota;
+  onExchange(exchange: Exchange): void;
+  /** Told of a request that could not even be taken in. */
+  onFailure(error: unknown): void;
+}): Promise<Listener> {
+  const { host, port, tls, limits } = options;
+  const sockets = new Set<Socket>();
+  /** Those without a request, and since when: undecided ones, and those of HTTP/1.1 between two requests. */
+  const waiting = new Map<Socket, number>();
+  /** How many requests a connection of HTTP/1.1 has under way; more than one, where the client does not wait. */
+  const running = new WeakMap<Socket, number>();
+  const sessions = new Set<ServerHttp2Session>();
+  let closing = false;
+
+  /** What is thrown in a listener of an event ends the process; of a request, it ends the request. */
+  function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
+    try {
+      options.onExchange(toExchange());
+    } catch (error) {
+      options.onFailure(error);
+      request.destroy();
+    }
+  }
+
+  function takeHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const { socket } = request;
+    waiting.delete(socket);
+    running.set(socket, (running.get(socket) ?? 0) + 1);
+    response.on("close", () => {
+      const left = (running.get(socket) as number) - 1;
+      running.set(socket, left);
+      if (left > 0) return;
+      if (closing) socket.end();
+      else if (!socket.destroyed) waiting.set(socket, performance.now());
+    });
+    if (closing) response.setHeader("Connection", "close");
+    take(request, () => new Http1Exchange(request, response, { expectsContinue }));
+  }
+
+  const http1 = createHttp1Server(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+      // By default Node drops the second of two Host or Authorization lines. A proxy may have read the other one.
+      joinDuplicateHeaders: true,
+    },
+    (request, response) => takeHttp1(request, response, false),
+  );
+  // Else Node asks for the content of every request, whoever sends it.
+  http1.on("checkContinue", (request, response) => takeHttp1(request, response, true));
+  // It never listens itself, and only the event starts the clock of its timeouts.
+  http1.emit("listening");
+
+  const http2 = createHttp2Server({
+    settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
+    // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
+    maxSessionMemory: 64,
+  });
+  // The stream may have been reset by now: Node tells of it a moment after it came.
+  http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
+  http2.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    if (closing) session.close();
+  });
+  http2.on("sessionError", () => {});
+
+  function serveHttp1(socket: Socket): void {
+    http1.emit("connection", socket);
+  }
+
+  function serveHttp2(socket: Socket): void {
+    // A client that half-closes would leave its session behind.
+    socket.allowHalfOpen = false;
+    waiting.delete(socket);
+    http2.once("session", (session) => closeWhenIdle(session, socket, limits.sessionIdleMs));
+    http2.emit("connection", socket);
+  }
+
+  /** Node's own clock of an idle connection starts anew with every line end that stands before a request. */
+  const idleClock = setInterval(
+    () => {
+      const idleSince = performance.now() - limits.keepAliveMs - KEEP_ALIVE_GRACE_MS;
+      for (const [socket, since] of waiting) {
+        if (since > idleSince) break;
+        socket.destroy();
+      }
+    },
+    Math.min(1_000, limits.keepAliveMs),
+  ).unref();
+
+  /** False, and it is closed, if its address has as many as it may have. */
+  function admit(socket: Socket): boolean {
+    try {
+      const leave = options.connections(holderOf(socket.remoteAddress));
+      socket.on("close", leave);
+      return true;
+    } catch {
+      socket.destroy();
+      return false;
+    }
+  }
+
+  function track(socket: Socket): void {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    socket.setNoDelay(true);
+  }
+
+  function awaitRequest(socket: Socket): void {
+    // Its handshake was under way when the stop came.
+    if (closing) socket.destroy();
+    waiting.set(socket, performance.now());
+    socket.on("close", () => waiting.delete(socket));
+  }
+
+  const server = tls
+    ? createTlsServer({ ...tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: limits.handshakeMs }, (socket) => {
+        track(socket);
+        awaitRequest(socket);
+        if (socket.alpnProtocol === "h2") serveHttp2(socket);
+        else serveHttp1(socket);
+      })
+    : createTcpServer({ allowHalfOpen: true }, (socket) => {
+        if (!admit(socket)) return;
+        track(socket);
+        awaitRequest(socket);
+        tellApart(socket, limits.handshakeMs, serveHttp1, serveHttp2);
+      });
+  server.maxConnections = limits.connections;
+  // Else one that never finishes its handshake would outlive the others.
+  if (tls) server.on("connection", (socket: Socket) => admit(socket) && track(socket));
+  server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+
+  const address = server.address() as AddressInfo;
+  const name = isIPv6(address.address) ? `[${address.address}]` : address.address;
+  return {
+    url: `${tls ? "https" : "http"}://${name}:${address.port}`,
+    async close(graceMs) {
+      closing = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const session of sessions) session.close();
+      clearInterval(idleClock);
+      for (const socket of waiting.keys()) socket.destroy();
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(cut);
+      http1.close();
+    },
+  };
+}
+
+/** Holds the first bytes of a connection until they are the HTTP/2 preface or cannot become it. */
+function tellApart(
+  socket: Socket,
+  timeoutMs: number,
+  serveHttp1: (socket: Socket) => void,
+  serveHttp2: (socket: Socket) => void,
+): void {
+  let held = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  const onEnd = () => socket.destroy();
+  // Not "data": it would set the socket flowing, and the HTTP/2 session, which looks for bytes that are there already
+  // only one tick later, would miss them.
+  const onReadable = () => {
+    const chunk = socket.read() as Buffer | null;
+    if (!chunk) return;
+    held = Buffer.concat([held, chunk]);
+    const length = Math.min(held.length, PREFACE.length);
+    const isPreface = held.subarray(0, length).equals(PREFACE.subarray(0, length));
+    if (isPreface && length < PREFACE.length) return;
+    clearTimeout(timer);
+    socket.off("readable", onReadable);
+    socket.off("end", onEnd);
+    socket.unshift(held);
+    if (isPreface) serveHttp2(socket);
+    else serveHttp1(socket);
+  };
+  socket.on("readable", onReadable);
+  socket.on("end", onEnd);
+  socket.on("close", () => clearTimeout(timer));
+}
+
+/**
+ * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open,
+ * it ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
+ */
+function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
+  let open = 0;
+  let timer: NodeJS.Timeout;
+  const awaitEnd = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
+  };
+  const close = () => {
+    session.close();
+    awaitEnd();
+  };
+  const onIdle = () => {
+    if (session.closed) awaitEnd();
+    else timer = setTimeout(close, idleMs);
+  };
+  session.on("stream", (stream) => {
+    open++;
+    clearTimeout(timer);
+    stream.on("close", () => {
+      open--;
+      if (open === 0) onIdle();
+    });
+  });
+  session.on("goaway", () => {
+    if (open === 0) awaitEnd();
+  });
+  session.on("close", () => clearTimeout(timer));
+  onIdle();
+}

@@ -1,0 +1,125 @@
+import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuild/protobuf";
+import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
+import { refusal } from "../../rpc/errors.ts";
+import { oncePer } from "../../rpc/once-per.ts";
+import type { Admitted, AdmittedStream, Call, Pipeline } from "../../rpc/pipeline.ts";
+import type { Shares } from "../../rpc/shares.ts";
+import {
+  incomingOf,
+  inTurn,
+  maxBytesOf,
+  maxJsonBytesOf,
+  type Room,
+  readWhole,
+  roomsOf,
+  tooLarge,
+} from "../http/body.ts";
+import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "../http/encoding.ts";
+import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
+import type { RequestPath } from "../http/request-path.ts";
+import { allowOf, errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "../http/status.ts";
+import type { Limits } from "../limits.ts";
+import type { ChannelLimits, Streamed } from "../streams/channel.ts";
+import { parseForm } from "../text.ts";
+import { bindRequest } from "./bind.ts";
+import { createRouter, routesOf } from "./routes.ts";
+import { checkStream, eventStream, isStreaming, resumeBehind } from "./server-sent-events.ts";
+
+/** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
+export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
+
+/** Throws if a route of a method cannot be served. */
+export function createRestDoor(
+  pipeline: Pipeline,
+  limits: Pick<Limits, "bodyMs"> & ChannelLimits,
+  shares: Shares,
+): RestDoor {
+  const { bodyMs } = limits;
+  const rooms = roomsOf(shares);
+  const routes = pipeline.methods.flatMap(routesOf);
+  for (const { method } of routes) checkStream(method);
+  const router = createRouter(routes);
+
+  async function answer(exchange: Exchange, { path, query }: RequestPath, call: Call): Promise<Answer | Streamed> {
+    const { verb, headers } = exchange;
+    const match = router.match(verb, path);
+    if ("allowed" in match) throw noRoute(verb, path, match.allowed);
+    const { method } = match.route;
+
+    const timeoutMs = timeoutOf(headers);
+    const message = async ({ holder }: Admitted | AdmittedStream): Promise<Message> => {
+      if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
+      const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
+      const room = rooms.ofCaller(holder);
+      const body = await readBody(exchange, maxBytesOf(method), patience, room);
+      // Compressed, a small body may be a large message.
+      const cost = headerOf(headers, "content-encoding") === undefined ? body.byteLength : maxBytesOf(method);
+      const waiting = { holder, room, bytes: body.byteLength, signal: call.signal };
+      return inTurn(shares, waiting, cost, async () =>
+        bindRequest(match, parseForm(query), await decompress(body, exchange, maxJsonBytesOf(method))),
+      );
+    };
+    if (isStreaming(method)) {
+      const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
+      const asked = await message(admitted);
+      resumeBehind(asked, headers);
+      return eventStream(pipeline, admitted, asked, call, limits, shares.backlog);
+    }
+    const admitted = await pipeline.admit(method, { ...call, timeoutMs });
+    const response = await admitted(await message(admitted));
+    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
+    return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
+  }
+
+  return async (exchange, requestPath, call) => {
+    try {
+      return await answer(exchange, requestPath, call);
+    } catch (error) {
+      if (!(error instanceof HttpRefusal)) return statusAnswer(pipeline.explain(error, call));
+      return statusAnswer(pipeline.explain(error.error, call), error.status, error.headers);
+    }
+  };
+}
+
+/** The deadline, in the header that Connect has for it; NaN if it is none. */
+function timeoutOf(headers: Exchange["headers"]): number | undefined {
+  const value = headerOf(headers, "connect-timeout-ms");
+  if (value === undefined) return undefined;
+  return /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+}
+
+function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
+  const at = path.slice(0, 200);
+  if (allowed.length === 0) {
+    return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.`));
+  }
+  const allow = allowOf(allowed);
+  const error = refusal("NOT_SERVED", `${at} does not take ${verb}, only ${allow}.`);
+  return new HttpRefusal(405, error, { allow });
+}
+
+/**
+ * The body, or no bytes for a request without one. Rejects if it is more than `limit` bytes or takes more than
+ * `timeoutMs`.
+ */
+async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {
+  const { headers } = exchange;
+  if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
+  const bytes = await readWhole(incomingOf(exchange), { limit, timeoutMs, room });
+  if (bytes.byteLength === 0) return bytes;
+  const type = headers["content-type"] ?? "(none)";
+  if (!/^application\/json *(;.*)?$/i.test(type)) {
+    const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
+    throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
+  }
+  return bytes;
+}
+
+const statusOf = oncePer((method: DescMethod): number => getOption(method, policy).httpStatus || 200);
+
+async function success(method: DescMethod, json: Uint8Array, accepted: string | undefined): Promise<Answer> {
+  const status = statusOf(method);
+  const headers = { "content-type": "application/json", vary: "accept-encoding" };
+  if (json.byteLength < COMPRESS_FROM_BYTES || !acceptsGzip(accepted)) return plainAnswer(status, headers, json);
+  return plainAnswer(status, { ...headers, "content-encoding": "gzip" }, await gzip(json));
+}

@@ -1,0 +1,104 @@
+import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
+import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { fieldNamed } from "../json.ts";
+
+/** How a method is reached over REST: one HttpRule of google/api/http.proto, made ready for matching. */
+export interface Route<Method extends DescMethod = DescMethod> {
+  method: Method;
+  verb: string;
+  /** Which part of the request message the body is: a field, all of it ("*"), or none (undefined). */
+  body: DescField | "*" | undefined;
+  segments: readonly Segment[];
+}
+
+/** One piece of a path: a literal, or any text, bound to a field where a field path is given. */
+type Segment = { literal: string } | { fieldPath: readonly string[] };
+
+/** A route with the text of its path variables, undecoded field paths first. */
+export interface Match<Method extends DescMethod> {
+  route: Route<Method>;
+  variables: { fieldPath: readonly string[]; value: string }[];
+}
+
+/**
+ * The routes of a method, from its `google.api.http` option and the additional bindings. Path templates may have
+ * literals and variables of one segment, `{field.path}` or `{field.path=*}`. Throws on anything else, on a field that
+ * the request does not have, and on `response_body`: better no start than a route that does not do what it says.
+ */
+export function routesOf<Method extends DescMethod>(method: Method): Route<Method>[] {
+  if (!hasOption(method, http)) return [];
+  const rule = getOption(method, http);
+  return [rule, ...rule.additionalBindings].map((binding) => toRoute(method, binding));
+}
+
+function toRoute<Method extends DescMethod>(method: Method, rule: HttpRule): Route<Method> {
+  const fail = (why: string) => new Error(`google.api.http of ${method.parent.typeName}.${method.name}: ${why}`);
+  const { pattern, body, responseBody } = rule;
+  if (pattern.case === undefined) throw fail("has no pattern");
+  if (responseBody !== "") throw fail("response_body is not supported");
+  const [verb, template] =
+    pattern.case === "custom" ? [pattern.value.kind, pattern.value.path] : [pattern.case.toUpperCase(), pattern.value];
+
+  const segments = template
+    .slice(1)
+    .split("/")
+    .map((text): Segment => {
+      if (/^[A-Za-z0-9._~-]+$/.test(text)) return { literal: text };
+      const name = /^\{([a-z0-9_]+(?:\.[a-z0-9_]+)*)(?:=\*)?\}$/.exec(text)?.[1];
+      if (name === undefined) throw fail(`cannot read the path segment "${text}"`);
+      const fieldPath = name.split(".");
+      if (!resolveField(method.input, fieldPath)) throw fail(`the request has no field ${name}`);
+      return { fieldPath };
+    });
+  if (body === "" || body === "*") return { method, verb, body: body || undefined, segments };
+  const field = method.input.fields.find(({ name }) => name === body);
+  if (!field) throw fail(`the request has no field ${body}`);
+  return { method, verb, body: field, segments };
+}
+
+/**
+ * The field at the end of a path of names, in the form of the proto file or of JSON; undefined if there is none. On
+ * the way there may be only single messages.
+ */
+export function resolveField(message: DescMessage, path: readonly string[]): DescField | undefined {
+  const [name, ...rest] = path;
+  const field = fieldNamed(message, name as string);
+  if (!field || rest.length === 0) return field;
+  return field.fieldKind === "message" ? resolveField(field.message, rest) : undefined;
+}
+
+/** Finds the route for a request. */
+export interface Router<Method extends DescMethod> {
+  /** The match, or the verbs that the path has; none if there is no such path. */
+  match(verb: string, path: string): Match<Method> | { allowed: string[] };
+}
+
+/** A literal goes before a variable, whatever the verb: `/users/_search` is not `/users/{id}`. */
+export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]): Router<Method> {
+  const rank = ({ segments }: Route) => segments.map((segment) => ("literal" in segment ? "0" : "1")).join("");
+  const ordered = routes.map((route) => ({ route, rank: rank(route) })).sort((a, b) => a.rank.localeCompare(b.rank));
+  return {
+    match(verb, path) {
+      const pieces = path.slice(1).split("/");
+      const all = ordered.flatMap(({ route, rank }) => {
+        const variables = bind(route.segments, pieces);
+        return variables ? [{ route, variables, rank }] : [];
+      });
+      const matching = all.filter(({ rank }) => rank === all[0]?.rank);
+      const best = matching.find(({ route }) => route.verb === verb);
+      return best ?? { allowed: [...new Set(matching.map(({ route }) => route.verb))] };
+    },
+  };
+}
+
+function bind(segments: readonly Segment[], pieces: readonly string[]): Match<DescMethod>["variables"] | undefined {
+  if (segments.length !== pieces.length) return undefined;
+  const variables: Match<DescMethod>["variables"] = [];
+  for (const [index, segment] of segments.entries()) {
+    const piece = pieces[index] as string;
+    if ("fieldPath" in segment) variables.push({ fieldPath: segment.fieldPath, value: piece });
+    else if (segment.literal !== piece) return undefined;
+  }
+  return variables;
+}

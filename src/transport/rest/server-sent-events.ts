@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf";
+import {
+  EventSchema,
+  type WatchEventsRequest,
+  WatchEventsRequestSchema,
+  type WatchEventsResponse,
+  WatchEventsResponseSchema,
+} from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import { oncePer } from "../../rpc/once-per.ts";
+import type { AdmittedStream, Call, Pipeline } from "../../rpc/pipeline.ts";
+import type { Backlog } from "../../rpc/shares.ts";
+import type { Encode } from "../frames.ts";
+import { statusJson } from "../http/status.ts";
+import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
+
+/** How long a browser waits before it connects again, milliseconds. */
+const RETRY_MS = 1_000;
+
+/**
+ * WatchEvents as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id of each is
+ * its cursor, by which a browser resumes of its own accord. What has only an id is no event for it, but moves its
+ * place. Rejects with an RpcError if the stream ends before its first message; an error that comes later is an event
+ * `error` with a google.rpc.Status.
+ */
+export async function eventStream(
+  pipeline: Pipeline,
+  admitted: AdmittedStream,
+  request: Message,
+  call: Call,
+  limits: ChannelLimits,
+  backlog: Backlog,
+): Promise<Streamed> {
+  const channel = createChannel(limits, backlog, () => admitted.holder);
+  const ended = admitted(request, channel);
+  ended.catch(() => {});
+  const first = await channel.first(ended);
+
+  async function* body() {
+    yield Buffer.concat([Buffer.from(`retry: ${RETRY_MS}\n`), ...(first ? [encode(first)] : [])]);
+    try {
+      await ended;
+    } catch (error) {
+      yield Buffer.from(`event: error\ndata: ${statusJson(pipeline.explain(error, call))}\n\n`);
+    }
+  }
+  // The last one keeps nginx from waiting until it has a page of them.
+  const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
+  return { status: 200, headers, body: body(), live: { channel, encode } };
+}
+
+/** A browser that connects again repeats its URL, so the header says more than `after`. */
+export function resumeBehind(request: Message, headers: IncomingHttpHeaders): void {
+  const id = headers["last-event-id"];
+  if (typeof id === "string" && id !== "") (request as WatchEventsRequest).after = id;
+}
+
+/** Whether the method answers with a stream. */
+export const isStreaming = ({ methodKind }: DescMethod) => methodKind === "server_streaming";
+
+/** Throws if the method answers with a stream of anything but events: only these have cursors by which to resume. */
+export function checkStream(method: DescMethod): void {
+  if (!isStreaming(method)) return;
+  const isOfEvents =
+    method.input.typeName === WatchEventsRequestSchema.typeName &&
+    method.output.typeName === WatchEventsResponseSchema.typeName;
+  if (isOfEvents) return;
+  throw new Error(
+    `google.api.http of ${method.parent.typeName}.${method.name}: only WatchEvents is streamed over REST`,
+  );
+}
+
+const encode: Encode = oncePer((message) => {
+  const { cursor, event } = message as WatchEventsResponse;
+  const data = event ? `data: ${toJsonString(EventSchema, event, { alwaysEmitImplicit: true })}\n` : "";
+  return Buffer.from(`id: ${cursor}\n${data}\n`);
+});

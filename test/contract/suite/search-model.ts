@@ -1,0 +1,62 @@
+import { fold } from "../../../src/domain/fold.ts";
+import type { Filter, Query, SearchResult, SortKey, StreamRecord } from "../../../src/store/port.ts";
+
+/** The search of a store as its port tells it, over all streams of the kind, one by one. */
+export function answer(query: Query, streams: StreamRecord[]): SearchResult {
+  const passing = streams.filter((stream) => passes(query.where, stream));
+  const keys: SortKey[] = [...query.order.keys, { field: "id" }];
+  passing.sort((one, other) => {
+    const order = keys.reduce((order, key) => order || compare(keyOf(key, one), keyOf(key, other)), 0);
+    return query.order.descending ? -order : order;
+  });
+  return {
+    records: passing.slice(query.offset, query.offset + query.limit),
+    isCut: false,
+    total: passing.length,
+  };
+}
+
+export function passes(filter: Filter, stream: StreamRecord, element?: unknown): boolean {
+  if ("all" in filter) return filter.all.every((inner) => passes(inner, stream, element));
+  if ("any" in filter) return filter.any.some((inner) => passes(inner, stream, element));
+  if ("not" in filter) return !passes(filter.not, stream, element);
+  if ("some" in filter) {
+    const elements = (fieldOf(filter.some, stream, element) ?? []) as unknown[];
+    return elements.some((one) => passes(filter.where, stream, one));
+  }
+  const found = fieldOf(filter.field, stream, element);
+  if ("exists" in filter) return found !== undefined;
+  if ("is" in filter) return found === filter.is;
+  if ("atMost" in filter) return typeof found === "number" && found <= filter.atMost;
+  if ("after" in filter) return typeof found === "string" && compare(found, filter.after) > 0;
+  if ("atLeast" in filter) return typeof found === "number" && found >= filter.atLeast;
+  if (typeof found !== "string") return false;
+  switch (filter.text) {
+    case "equals_ignore_case":
+      return fold(found) === fold(filter.value);
+    case "starts_with":
+      return found.startsWith(filter.value);
+    case "starts_with_ignore_case":
+      return fold(found).startsWith(fold(filter.value));
+    case "contains":
+      return found.includes(filter.value);
+    case "contains_ignore_case":
+      return fold(found).includes(fold(filter.value));
+  }
+}
+
+function fieldOf(path: string, stream: StreamRecord, element: unknown): unknown {
+  const steps = path.split(".");
+  const start: unknown = steps[0] === "element" ? { element } : stream;
+  return steps.reduce((value, step) => (value as Record<string, unknown> | undefined)?.[step], start);
+}
+
+function keyOf(key: SortKey, stream: StreamRecord): unknown {
+  return "field" in key ? fieldOf(key.field, stream, undefined) : passes(key.test, stream);
+}
+
+function compare(one: unknown, other: unknown): number {
+  if (one === undefined || other === undefined) return Number(one !== undefined) - Number(other !== undefined);
+  if (typeof one === "string" && typeof other === "string") return Buffer.compare(Buffer.from(one), Buffer.from(other));
+  return Number(one) - Number(other);
+}

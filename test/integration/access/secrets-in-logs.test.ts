@@ -1,0 +1,121 @@
+import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
+import { type SetPassword, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { type Door, openDoors } from "../../support/clients/doors.ts";
+import { exchange } from "../../support/clients/http.ts";
+import { JSON_WIRES, WIRES } from "../../support/clients/wires.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+
+const asOwner = { token: ADMIN_TOKEN };
+const REST = "/resources/v3alpha";
+/** In everything that is secret here. */
+const SECRET = "hush-4711";
+
+let server: ServerProcess;
+let doors: Door[] = [];
+
+beforeAll(async () => {
+  server = await startServer({ USERLOCK_LOG_LEVEL: "trace", USERLOCK_ARGON2: "m=64,t=1,p=1" });
+  doors = openDoors(server.url);
+});
+afterAll(async () => {
+  for (const door of doors) door.close();
+  await server?.stop();
+});
+
+const { createUser, setPassword } = UserService.method;
+const { createSession, getSession, deleteSession, introspectToken } = SessionService.method;
+
+const password = (value: string, current?: string) =>
+  ({
+    type: { case: "password", value },
+    ...(current && { verification: { case: "currentPassword", value: current } }),
+  }) as SetPassword;
+
+/** Sends secrets where they belong, and whose calls fail. Resolves with the secrets that the server made itself. */
+async function useSecrets(door: Door, index: number): Promise<string[]> {
+  const id = `user-${index}`;
+  await door.call(
+    createUser,
+    { user: { userId: id, authenticators: { password: password(`${SECRET}-right`) } } },
+    asOwner,
+  );
+  const user = { case: "userId", value: id } as const;
+  const { response } = await door.call(createSession, { user, password: `${SECRET}-right` }, asOwner);
+  const { sessionId = "", sessionToken = "", deviceToken = "" } = response ?? {};
+  expect(sessionToken).not.toBe("");
+  await door.call(createSession, { user, password: `${SECRET}-wrong`, deviceToken: `${SECRET}-device` }, asOwner);
+  await door.call(createSession, { user, password: SECRET.repeat(200) }, asOwner);
+  await door.call(introspectToken, { token: `${SECRET}-token` }, asOwner);
+  await door.call(introspectToken, { token: sessionToken }, { token: SECRET });
+  await door.call(getSession, { sessionId: "none", sessionToken: `${SECRET}-session` }, { token: sessionToken });
+  await door.call(
+    setPassword,
+    { id, newPassword: password(`${SECRET}-new`, `${SECRET}-wrong`) },
+    { token: sessionToken },
+  );
+  await door.call(
+    setPassword,
+    { id, newPassword: { type: { case: "hash", value: `$${SECRET}` } } as SetPassword },
+    asOwner,
+  );
+  await door.call(deleteSession, { sessionId, sessionToken }, { token: sessionToken });
+  await door.call(getSession, { sessionId, sessionToken }, { token: sessionToken });
+  return [sessionToken, deviceToken];
+}
+
+test("at the finest level no password, no token and nothing of a body or a path is logged, whatever goes wrong", async () => {
+  const made = (await Promise.all(doors.map(useSecrets))).flat();
+
+  for (const wire of JSON_WIRES) {
+    for (const body of [
+      `{"password":"${SECRET}"`,
+      `{"password":"${SECRET}",}`,
+      `${SECRET}`,
+      `{"${SECRET}":1,"${SECRET}":2}`,
+      `{"userId":{"${SECRET}":"x"},"password":["${SECRET}"]}`,
+      `{"userId":"${SECRET} ${SECRET}","password":"${SECRET}"}`,
+      `{"organization":{"${SECRET}":1},"deviceToken":{"a":"${SECRET}"}}`,
+    ]) {
+      for (const gzip of [false, true]) {
+        const path = wire.name === "REST" ? `${REST}/sessions` : "/userlock.v3alpha.SessionService/CreateSession";
+        await exchange(server.url, { ...wire.request(Buffer.from(body), { gzip }), path });
+      }
+    }
+  }
+  for (const wire of WIRES) await exchange(server.url, wire.request(Buffer.from(SECRET)));
+
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  for (const [verb, path] of [
+    ["GET", `/${SECRET}`],
+    ["GET", `${REST}/sessions/a?session_token=${SECRET}`],
+    ["POST", `${REST}/sessions?password=${SECRET}`],
+    ["GET", `${REST}/users/${SECRET}!`],
+    ["GET", `${REST}/users/${SECRET}?${SECRET}=${SECRET}`],
+    ["PUT", `${REST}/users/${SECRET}`],
+    ["GET", `${REST}/events?cursor=${SECRET}`],
+    ["GET", `${REST}/events?types=${SECRET}`],
+    ["POST", `/userlock.v3alpha.UserService/${SECRET}`],
+    ["GET", `/userlock.v3alpha.UserService/GetUser?encoding=json&message={"${SECRET}"`],
+    ["GET", `/${SECRET}/%`],
+  ] as const) {
+    for (const version of [1, 2] as const) {
+      await exchange(server.url, { version, verb, path, headers });
+      await exchange(server.url, {
+        version,
+        verb,
+        path,
+        headers: { ...headers, "content-type": `application/grpc+${SECRET}` },
+      });
+    }
+  }
+  const bad = { authorization: `Bearer ${SECRET}`, "idempotency-key": `${SECRET}\t`, "connect-timeout-ms": SECRET };
+  await exchange(server.url, { path: `${REST}/users/a/_lock`, headers: bad });
+  await exchange(server.url, { path: `${REST}/users/a/_lock`, headers: { ...bad, ...headers } });
+
+  const log = server.stderr();
+  // Of each refused call there is a line, with its reason.
+  for (const reason of ["LOGIN_FAILED", "INVALID_REQUEST", "TOKEN_INVALID", "METHOD_NOT_FOUND"]) {
+    expect(log).toContain(reason);
+  }
+  for (const secret of [SECRET, ADMIN_TOKEN, ...made]) expect(log).not.toContain(secret);
+});

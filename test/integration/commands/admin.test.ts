@@ -1,0 +1,278 @@
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { Code } from "../../../gen/google/rpc/code_pb.ts";
+import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
+import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { runAdmin } from "../../../src/cli/admin.ts";
+import { type Door, openDoors } from "../../support/clients/doors.ts";
+import {
+  addUser,
+  asOwner,
+  byId,
+  CHEAP_HASHES,
+  failLogins,
+  logIn,
+  ok,
+  outcomeOf,
+  PASSWORD,
+  readLog,
+  refused,
+  seconds,
+} from "../../support/logins.ts";
+import { runUserlock } from "../../support/servers/run-userlock.ts";
+import { startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+
+const { createUser, searchUsers, lockUser, batchLockUsers, batchUnlockUsers } = UserService.method;
+
+const { listTokens, revokeToken } = AccessService.method;
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+
+const settingsOf = (name: string) => ({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${folder.file(`${name}.db`)}` });
+const ADMIN = `admin@${hostname()}`;
+
+/** A server on a store, for as long as the work takes; the door is one of its. */
+async function withServer<Result>(name: string, work: (door: Door) => Promise<Result>): Promise<Result> {
+  const server = await startServer(settingsOf(name));
+  const doors = openDoors(server.url);
+  try {
+    return await work(doors.find((each) => each.name === "Connect proto, UserService") as Door);
+  } finally {
+    for (const door of doors) door.close();
+    await server.stop();
+  }
+}
+
+/** Runs what is to be seen with the server up, and the command line with it up or down. */
+const WITH: [how: string, isUp: boolean][] = [
+  ["the server up", true],
+  ["the server down", false],
+];
+
+describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
+  const name = how.replaceAll(" ", "-");
+  const file = folder.file(`${name}.db`);
+  const admin = (...args: string[]) => runUserlock(["admin", ...args], settingsOf(name));
+
+  /** Has the server do something, then the command line, then the server again. */
+  async function around<Result>(
+    prepare: (door: Door) => Promise<unknown>,
+    command: () => Promise<Result>,
+    check: (door: Door, outcome: Result) => Promise<unknown>,
+  ): Promise<void> {
+    if (isUp) {
+      await withServer(name, async (door) => {
+        await prepare(door);
+        await check(door, await command());
+      });
+      return;
+    }
+    await withServer(name, prepare);
+    const outcome = await command();
+    await withServer(name, (door) => check(door, outcome));
+  }
+
+  test("unlock unlocks, and its event names the admin", async () => {
+    await around(
+      async (door) => {
+        await addUser(door, { id: "victim" });
+        ok(await door.call(lockUser, { id: "victim" }, asOwner));
+      },
+      async () => [await admin("unlock", "victim"), await admin("unlock", "victim"), await admin("unlock", "nobody")],
+      async (door, [first, second, unknown]) => {
+        expect(first).toEqual({ code: 0, stdout: "", stderr: "" });
+        expect(second).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("USER_NOT_LOCKED") });
+        expect(unknown).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("USER_NOT_FOUND") });
+        ok(await logIn(door, byId("victim")));
+      },
+    );
+    const [unlocked] = readLog(file, "victim").filter(({ type }) => type === "user.unlocked");
+    expect(unlocked).toMatchObject({ data: { cause: "manual" }, actor: { subject: ADMIN } });
+  });
+
+  test("token prints the secret of an INSTANCE_OWNER and nothing else", async () => {
+    await around(
+      async () => {},
+      async () => [await admin("token"), await admin("token", "--subject", "rescue", "--expires", "1s")],
+      async (door, made) => {
+        for (const { code, stdout, stderr } of made) {
+          expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+          expect(stdout).toMatch(/^userlock_[\w-]{43}\n$/);
+        }
+        const [lasting, short] = made.map(({ stdout }) => stdout.trim());
+        ok(await door.call(createUser, { user: { userId: "made-by-token" } }, { token: lasting }));
+        await sleep(1_000);
+        refused(await door.call(searchUsers, {}, { token: short }), "UNAUTHENTICATED", "TOKEN_EXPIRED");
+      },
+    );
+  });
+
+  test("list --locked lists who is locked, by the clock", async () => {
+    await around(
+      async (door) => {
+        for (const id of ["free", "l-manual", "l-timed", "l-failed", "l-ended"]) await addUser(door, { id });
+        ok(await door.call(lockUser, { id: "l-manual", reason: "fraud" }, asOwner));
+        ok(await door.call(lockUser, { id: "l-timed", end: { case: "duration", value: seconds(600) } }, asOwner));
+        const ended = { case: "duration", value: { seconds: 0n, nanos: 1_000_000 } } as const;
+        ok(await door.call(lockUser, { id: "l-ended", end: ended }, asOwner));
+        await failLogins(door, "l-failed", 5);
+      },
+      () => admin("list", "--locked"),
+      async (_door, { code, stdout, stderr }) => {
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        const lines = stdout
+          .trimEnd()
+          .split("\n")
+          .map((line) => line.split("\t"));
+        const time = "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z";
+        expect(lines.map((line) => line.join(" "))).toEqual([
+          expect.stringMatching(
+            `^l-failed password_failures password-failures by=userlock since=${time} until=${time}$`,
+          ),
+          expect.stringMatching(`^l-manual manual fraud by=admin since=${time} until=unlocked$`),
+          expect.stringMatching(`^l-timed manual manual by=admin since=${time} until=${time}$`),
+        ]);
+      },
+    );
+  });
+
+  test("create-user makes an account of the system, which no call reaches", async () => {
+    await around(
+      async () => {},
+      async () => [await admin("create-user", "break-glass"), await admin("create-user", "break-glass")],
+      async (door, [first, second]) => {
+        expect(first).toEqual({ code: 0, stdout: "", stderr: "" });
+        expect(second).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("USER_ALREADY_EXISTS") });
+        for (const [method, more] of METHODS) {
+          const answer = await door.call(method, { id: "break-glass", ...more } as never, asOwner);
+          expect([method.name, outcomeOf(answer)]).toEqual([method.name, "NOT_FOUND USER_NOT_FOUND"]);
+        }
+        for (const method of [batchLockUsers, batchUnlockUsers]) {
+          const { response } = await door.call(method, { ids: ["break-glass"] }, asOwner);
+          expect(response?.results).toMatchObject([{ outcome: { case: "error", value: { code: Code.NOT_FOUND } } }]);
+          const filter = { case: "userIdFilter", value: { id: "break-glass" } } as const;
+          expect((await door.call(method, { filters: [{ filter }] }, asOwner)).response?.results).toEqual([]);
+        }
+        refused(await logIn(door, byId("break-glass")), "UNAUTHENTICATED", "LOGIN_FAILED");
+        refused(
+          await door.call(createUser, { user: { userId: "break-glass" } }, asOwner),
+          "ALREADY_EXISTS",
+          "USER_ALREADY_EXISTS",
+        );
+        const { response } = await door.call(searchUsers, { query: { limit: 1_000 } }, asOwner);
+        expect(response!.result.map(({ details }) => details?.id)).not.toContain("break-glass");
+      },
+    );
+    expect(readLog(file, "break-glass")).toMatchObject([
+      { type: "user.created", actor: { subject: ADMIN }, data: { owner: { type: "system" } } },
+    ]);
+  });
+});
+
+test("the tokens of a break-glass account are out of reach for INSTANCE_OWNER, and end by the command line", async () => {
+  const admin = (...args: string[]) => runUserlock(["admin", ...args], settingsOf("tokens"));
+  await withServer("tokens", async (door) => {
+    ok(await door.call(createUser, { user: { userId: "ann" } }, asOwner));
+    await admin("create-user", "glass");
+    const [ofGlass, ofAnn] = [await admin("token", "--subject", "glass"), await admin("token", "--subject", "ann")];
+    const asGlass = { token: ofGlass.stdout.trim() };
+    const subjects = async () =>
+      (await door.call(listTokens, {}, asOwner)).response!.result.map(({ subject }) => subject);
+    expect(await subjects()).toEqual(expect.arrayContaining(["admin", "ann"]));
+    expect(await subjects()).not.toContain("glass");
+    expect((await door.call(listTokens, { subject: "glass" }, asOwner)).response?.result).toEqual([]);
+
+    const [{ id: tokenId }] = readIds(folder.file("tokens.db"), "glass") as [{ id: string }];
+    refused(await door.call(revokeToken, { tokenId }, asOwner), "NOT_FOUND", "TOKEN_NOT_FOUND");
+    ok(await door.call(searchUsers, {}, asGlass));
+    expect(ofAnn.code).toBe(0);
+
+    expect(await admin("revoke", "glass")).toEqual({ code: 0, stdout: "1 revoked\n", stderr: "" });
+    refused(await door.call(searchUsers, {}, asGlass), "UNAUTHENTICATED", "TOKEN_INVALID");
+    ok(await door.call(searchUsers, {}, { token: ofAnn.stdout.trim() }));
+    expect(await admin("revoke", "glass")).toEqual({ code: 0, stdout: "0 revoked\n", stderr: "" });
+  });
+}, 60_000);
+
+/** Ids of the tokens of a subject, from the store's file. */
+function readIds(file: string, subject: string): unknown[] {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database
+      .prepare("SELECT id FROM streams WHERE kind = 'token' AND json_extract(state, '$.subject') = ?")
+      .all(subject);
+  } finally {
+    database.close();
+  }
+}
+
+/** Every method that takes the id of a user, with what else it needs. */
+const METHODS: [method: DescMethodUnary, more: object][] = [
+  ...UserService.methods
+    .filter(({ input }) => input.field.id)
+    .map((method): [DescMethodUnary, object] => [method as DescMethodUnary, moreFor(method.name)]),
+  [SessionService.method.listSessions, {}],
+  [SessionService.method.deleteSessions, {}],
+];
+
+function moreFor(name: string): object {
+  switch (name) {
+    case "PatchUser":
+      return { user: {} };
+    case "AddUsername":
+      return { username: { username: "n" } };
+    case "RemoveUsername":
+      return { usernameId: "n" };
+    case "SetPassword":
+      return { newPassword: { type: { case: "password", value: PASSWORD } } };
+    default:
+      return {};
+  }
+}
+
+describe("userlock admin refuses", () => {
+  test.each<[args: string[], says: string]>([
+    [[], "unlock, token, revoke, list or create-user"],
+    [["freeze"], "unlock, token, revoke, list or create-user"],
+    [["unlock"], "id"],
+    [["unlock", "a", "b"], "id"],
+    [["unlock", "a b"], "id"],
+    [["unlock", "a", "--force"], "--force"],
+    [["create-user"], "id"],
+    [["create-user", "x".repeat(201)], "id"],
+    [["token", "--subject", "a b"], "--subject"],
+    [["token", "--expires", "soon"], "--expires"],
+    [["revoke"], "id"],
+    [["revoke", "a", "b"], "id"],
+    [["list"], "--locked"],
+  ])("%j, and does not open the store", async (args, says) => {
+    const done: string[] = [];
+    const open = async () => {
+      done.push("opened");
+    };
+    const refusal = expect.objectContaining({ name: "UsageError", message: expect.stringContaining(says) });
+    await expect(runAdmin(args, open, (line) => done.push(line))).rejects.toEqual(refusal);
+    expect(done).toEqual([]);
+  });
+
+  test("what makes no sense with 64", async () => {
+    const { code, stdout, stderr } = await runUserlock(["admin", "unlock"], settingsOf("refused"));
+    expect({ code, stdout }).toEqual({ code: 64, stdout: "" });
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(existsSync(folder.file("refused.db"))).toBe(false);
+  });
+
+  test("a store that cannot be used with 69, bad settings with 78", async () => {
+    const unusable = await runUserlock(["admin", "list", "--locked"], { USERLOCK_STORE: `sqlite:${folder.path}` });
+    expect(unusable).toMatchObject({ code: 69, stdout: "" });
+    expect(unusable.stderr).not.toContain("the server does not answer");
+    const wrong = await runUserlock(["admin", "list", "--locked"], { USERLOCK_STORE: "nowhere" });
+    expect(wrong).toMatchObject({ code: 78, stdout: "" });
+    expect(wrong.stderr).toContain("USERLOCK_STORE");
+  });
+});

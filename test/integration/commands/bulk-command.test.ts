@@ -1,0 +1,305 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createServer, type Server } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../../src/clock.ts";
+import { user } from "../../../src/domain/user.ts";
+import type { EventStore } from "../../../src/store/port.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+import { usersIn } from "../../support/servers/app.ts";
+import { type Outcome, runCommand } from "../../support/servers/command.ts";
+import {
+  ADMIN_TOKEN,
+  type ServerProcess,
+  startServer,
+  temporaryFolder,
+  withoutSettings,
+} from "../../support/servers/server-process.ts";
+import { readAll, until } from "../../support/stores/appends.ts";
+
+const folder = temporaryFolder();
+const file = folder.file("userlock.db");
+let server: ServerProcess;
+let store: EventStore;
+let port: string;
+const start = () => startServer({ USERLOCK_STORE: `sqlite:${file}`, USERLOCK_LISTEN: port });
+beforeAll(async () => {
+  port = `127.0.0.1:${await freePort()}`;
+  server = await start();
+  store = await openSqliteStore(file, "default");
+});
+afterAll(async () => {
+  await store?.close();
+  await server?.stop();
+  folder.remove();
+});
+
+async function freePort(): Promise<number> {
+  const taken: Server = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port: free } = taken.address() as AddressInfo;
+  taken.close();
+  await once(taken, "close");
+  return free;
+}
+
+const environment = (more: Record<string, string> = {}) => ({
+  ...withoutSettings(process.env),
+  USERLOCK_URL: server.url,
+  USERLOCK_TOKEN: ADMIN_TOKEN,
+  ...more,
+});
+
+/** Runs it to its end, in a shell, so that stdin is what is given. */
+async function userlock(args: string[], input: string[] = [], more: Record<string, string> = {}): Promise<Outcome> {
+  const settings = Object.entries(environment(more)).map(([name, value]) => `${name}=${value}`);
+  return runCommand("env", ["-i", ...settings, process.execPath, "src/main.ts", ...args], input);
+}
+
+let batches = 0;
+async function addMany(count: number): Promise<string[]> {
+  const prefix = `b${++batches}`;
+  const ids = Array.from({ length: count }, (_, index) => `${prefix}-${String(index).padStart(5, "0")}`);
+  const users = usersIn(store, systemClock());
+  await Promise.all(ids.map((id) => users.add(id)));
+  return ids;
+}
+const listOf = (ids: string[], name = `ids-${++batches}.txt`) => {
+  writeFileSync(folder.file(name), ids.map((id) => `${id}\n`).join(""));
+  return folder.file(name);
+};
+/** How often each user was locked. */
+async function locks(ids: string[]): Promise<Set<number>> {
+  const counts = new Map(ids.map((id) => [id, 0]));
+  for (const { kind, id, type } of await readAll(store)) {
+    if (kind === user.kind && type === "user.locked" && counts.has(id)) counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  return new Set(counts.values());
+}
+const filterOf = (prefix: string) =>
+  JSON.stringify({ userIdFilter: { id: prefix, method: "TEXT_FILTER_METHOD_STARTS_WITH" } });
+
+test("ids by name; who is locked already counts as locked, and apart", async () => {
+  const ids = await addMany(2);
+  const [first] = ids as [string];
+  expect(await userlock(["lock", first, "--reason", "fraud"])).toMatchObject({
+    code: 0,
+    stdout: "",
+    stderr: expect.stringMatching(/^locked 1; locked before 0; failed 0 in /),
+  });
+  expect(await userlock(["lock", ...ids])).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^locked 1; locked before 1; failed 0 in /),
+  });
+  expect((await store.load("user", first))?.state).toMatchObject({ lock: { reason: "fraud" } });
+});
+
+test("a file: comments, empty lines and other columns are passed over; who failed is a line on stdout", async () => {
+  const [ann, bob, cat] = (await addMany(3)) as [string, string, string];
+  const list = folder.file("list.csv");
+  writeFileSync(
+    list,
+    `\uFEFF# from the SIEM\r\n\r\n"${ann}",ann@example.com\r\n${bob}\tnobody\n  ${cat} \nno-such-user\nü;x\n${ann}`,
+  );
+  const { code, stdout, stderr } = await userlock(["lock", "--ids", list, "--duration", "1h", "--note", "A wave."]);
+  expect({ code, stdout }).toEqual({
+    code: 1,
+    stdout: [
+      "ü\tINVALID_REQUEST\tline 7 has no id of a user",
+      "no-such-user\tUSER_NOT_FOUND\tThere is no such user, or none that you may see.",
+      "",
+    ].join("\n"),
+  });
+  expect(stderr).toMatch(/^locked 3; locked before 0; failed 2 \(INVALID_REQUEST 1, USER_NOT_FOUND 1\) in /);
+  const lock = ((await store.load("user", bob))!.state as { lock: { note: string; until: number } }).lock;
+  expect(lock.note).toBe("A wave.");
+  expect(Math.abs(lock.until - (Date.now() + 3_600_000) * 1_000)).toBeLessThan(60_000_000);
+
+  // What failed can be given back as a list.
+  writeFileSync(list, stdout);
+  expect((await userlock(["unlock", "--ids", list])).stdout).toBe(stdout.replace("line 7", "line 1"));
+});
+
+test("stdin, and a dry run, which changes nothing", async () => {
+  const ids = await addMany(1_500);
+  const input = ids.map((id) => `${id}\n`);
+  const dry = await userlock(["lock", "--ids", "-", "--dry-run"], input);
+  expect(dry).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^dry run, nothing was changed: locked 1,500; /),
+  });
+  expect(await locks(ids)).toEqual(new Set([0]));
+  expect(await userlock(["lock", "--ids", "-"], input)).toMatchObject({ code: 0 });
+  expect(await locks(ids)).toEqual(new Set([1]));
+});
+
+test("filters; --expect refuses another number; a reason undoes it", async () => {
+  const ids = await addMany(2_100);
+  const filter = ["--filter", filterOf(ids[0]!.split("-")[0]!)];
+  const refused = await userlock(["lock", ...filter, "--expect", "2000"]);
+  expect(refused).toMatchObject({ code: 64, stderr: expect.stringContaining("2,100 users, not 2,000") });
+  expect(await locks(ids)).toEqual(new Set([0]));
+  const reason = ["--reason", "wave-7"];
+  expect(await userlock(["lock", ...filter, "--expect", "2100", ...reason])).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^locked 2,100; locked before 0; failed 0 /),
+  });
+  expect(await userlock(["unlock", "--lock-reason", "wave-7"])).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^unlocked 2,100; /),
+  });
+});
+
+test.each<[args: string[], more: Record<string, string>, code: number, says: string]>([
+  [[], {}, 64, "by ids, by --ids or by filters"],
+  [["ann", "--until", "2020-01-01T00:00:00Z"], {}, 1, "INVALID_REQUEST"],
+  [["--ids", "no/such/file"], {}, 64, "cannot be read"],
+  [["--ids", "/dev/null"], {}, 64, "no id"],
+  [["ann"], { USERLOCK_TOKEN: "wrong-token-altogether" }, 77, "TOKEN_INVALID"],
+  [["ann"], { USERLOCK_TOKEN: "" }, 64, "USERLOCK_TOKEN"],
+  [["ann"], { USERLOCK_URL: "http://127.0.0.1:1" }, 69, "does not answer"],
+])("lock %j with %j ends with %i and says %s", async (args, more, code, says) => {
+  const answer = await userlock(["lock", ...args], [], more);
+  expect(answer).toMatchObject({ code, stdout: "" });
+  expect(answer.stderr).toContain(says);
+  expect(answer.stderr).not.toMatch(/\n\s+at /);
+});
+
+/** Starts it, and resolves once it has kept its place. */
+async function startBulk(args: string[], place: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ["src/main.ts", ...args, "--resume", place], {
+    env: environment(),
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  await until(() => existsSync(place));
+  return child;
+}
+
+describe("--resume", () => {
+  test.each(["file", "stdin", "filter"])(
+    "goes on after a SIGKILL: %s",
+    async (way) => {
+      const ids = await addMany(8_000);
+      const list = listOf(ids);
+      const place = folder.file(`place-${way}`);
+      const how = way === "filter" ? ["--filter", filterOf(ids[0]!.split("-")[0]!)] : ["--ids", list];
+      const child = await startBulk(["lock", ...how], place);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      const { done } = JSON.parse(readFileSync(place, "utf8")) as { done: number };
+      expect(done).toBeGreaterThan(0);
+      expect(done).toBeLessThan(8_000);
+
+      const again = way === "stdin" ? ["--ids", "-"] : how;
+      const { code, stderr } = await userlock(
+        ["lock", ...again, "--resume", place],
+        way === "stdin" ? ids.map((id) => `${id}\n`) : [],
+      );
+      expect(stderr).toContain(`going on after ${done.toLocaleString("en")} users`);
+      expect(code).toBe(0);
+      expect(await locks(ids)).toEqual(new Set([1]));
+      expect(existsSync(place)).toBe(false);
+    },
+    60_000,
+  );
+
+  test("a place of another command, another list or of nothing is refused with a sentence", async () => {
+    const ids = await addMany(8_000);
+    const list = listOf(ids);
+    const place = folder.file("place-other");
+    const child = await startBulk(["lock", "--ids", list, "--reason", "a"], place);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const resume = (...args: string[]) => userlock([...args, "--resume", place]);
+    for (const args of [
+      ["unlock", "--ids", list],
+      ["lock", "--ids", list, "--reason", "b"],
+    ]) {
+      expect(await resume(...args)).toMatchObject({ code: 64, stderr: expect.stringContaining("another command") });
+    }
+    const other = listOf([...ids].reverse());
+    expect(await resume("lock", "--ids", other, "--reason", "a")).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining("the list is not the one that was begun"),
+    });
+    writeFileSync(place, "nothing");
+    expect(await resume("lock", "--ids", list, "--reason", "a")).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining("no place to go on from"),
+    });
+  }, 60_000);
+
+  test("Ctrl-C stops after the page, says how to go on, and ends with 130", async () => {
+    const ids = await addMany(8_000);
+    const place = folder.file("place-interrupted");
+    const args = ["src/main.ts", "lock", "--ids", listOf(ids), "--resume", place];
+    const child = spawn(process.execPath, args, { env: environment(), stdio: ["ignore", "ignore", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    await until(() => existsSync(place));
+    child.kill("SIGINT");
+    const [code] = await once(child, "close");
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/^locked [\d,]+; .*\nstopped after [\d,]+ of 8,000 users; run the same command again/);
+    expect(await userlock(["lock", "--ids", args[3] as string, "--resume", place])).toMatchObject({ code: 0 });
+    expect(await locks(ids)).toEqual(new Set([1]));
+  }, 60_000);
+});
+
+test("a server that is killed and started again in the middle is waited for", async () => {
+  const ids = await addMany(12_000);
+  const place = folder.file("place-restart");
+  const running = startBulk(["lock", "--ids", listOf(ids)], place);
+  const child = await running;
+  await server.stop("SIGKILL");
+  server = await start();
+  const [code] = await once(child, "exit");
+  expect(code).toBe(0);
+  expect(await locks(ids)).toEqual(new Set([1]));
+}, 60_000);
+
+test.each([
+  ["SIGINT", "SIGTERM"],
+  ["SIGTERM", "SIGTERM"],
+] as const)("%s, then %s, ends it at once, though the server does not answer", async (first, second) => {
+  const silent = createHttpServer(() => asked.abort()).listen(0, "127.0.0.1");
+  const asked = new AbortController();
+  await once(silent, "listening");
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const args = ["src/main.ts", "lock", "ann"];
+  const child = spawn(process.execPath, args, { env: environment({ USERLOCK_URL: url }), stdio: "ignore" });
+  try {
+    await until(() => asked.signal.aborted);
+    child.kill(first);
+    await sleep(500);
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    child.kill(second);
+    const [, signal] = await once(child, "exit", { signal: AbortSignal.timeout(5_000) });
+    expect(signal).toBe(second);
+  } finally {
+    child.kill("SIGKILL");
+    silent.closeAllConnections();
+    silent.close();
+  }
+});
+
+test("on a terminal there is a bar", async () => {
+  const ids = await addMany(3_000);
+  const command = `${process.execPath} src/main.ts lock --ids ${listOf(ids)}`;
+  const { stdout } = await runCommand("env", [
+    `USERLOCK_URL=${server.url}`,
+    `USERLOCK_TOKEN=${ADMIN_TOKEN}`,
+    "script",
+    "-qec",
+    command,
+    "/dev/null",
+  ]);
+  expect(stdout).toMatch(/\[#+-*\] +\d+% {2}[\d,]+ of 3,000 /);
+  expect(stdout).toContain("\r\x1b[K");
+  expect(stdout).toContain("locked 3,000; locked before 0; failed 0 in ");
+});

@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { openRaw } from "../../support/clients/http.ts";
+import { END_HEADERS, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../../support/clients/http2-frames.ts";
+import { bystanderOf } from "../../support/servers/bystander.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { residentMib } from "../../support/watch/open-streams.ts";
+
+/** Pieces of one byte that each request has, and how many requests there are at the same time. */
+const PIECES = 50_000;
+const REQUESTS = 16;
+/** Pieces that are sent before the server has had time for others. */
+const BURST = 1_000;
+/** A heap, MiB, in which the server is at home, and in which the pieces of so many requests are not. */
+const SMALL_HEAP_MIB = 80;
+/** What a server of 512 MiB may grow by; kept piece by piece, all requests would take more than its heap. */
+const MAX_GROWTH_MIB = 150;
+
+const authorization = `Bearer ${ADMIN_TOKEN}`;
+const json = { authorization, "content-type": "application/json" };
+const LOCK = "/userlock.v3alpha.UserService/LockUser";
+const DOORS: [name: string, path: string, headers: Record<string, string>][] = [
+  ["a call in JSON", LOCK, json],
+  ["a call by gRPC", LOCK, { authorization, "content-type": "application/grpc" }],
+  ["a call by gRPC-Web in base64", LOCK, { authorization, "content-type": "application/grpc-web-text" }],
+  ["a compressed call", LOCK, { ...json, "content-encoding": "gzip" }],
+  ["a call by Connect's router in base64", `${LOCK}?x`, { authorization, "content-type": "application/grpc-web-text" }],
+  [
+    "a watch",
+    "/userlock.v3alpha.EventService/WatchEvents",
+    { authorization, "content-type": "application/connect+json" },
+  ],
+  ["a call by REST", "/resources/v3alpha/users/x/_lock", json],
+  ["introspection", "/oauth/v2/introspect", { authorization, "content-type": "application/x-www-form-urlencoded" }],
+  ["a health check, without a token", "/grpc.health.v1.Health/Check", { "content-type": "application/json" }],
+  [
+    "reflection, without a token",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    { "content-type": "application/grpc" },
+  ],
+];
+
+/** The first byte of a message that has more than it; of one with a length, 65,280 bytes. */
+const FRAME_START = Buffer.from([0, 0, 0, 0xff]);
+
+/** A request on a connection of its own, in pieces of one byte. */
+async function openDripping(url: string, [, path, headers]: (typeof DOORS)[number]) {
+  const { socket, write, received } = await openRaw(url);
+  const type = headers["content-type"] as string;
+  const isText = type.endsWith("text");
+  const fields = { ":method": "POST", ":scheme": "http", ":authority": "x", ":path": path, ...headers };
+  const start = /grpc|connect/.test(type) && !isText ? [...FRAME_START] : [];
+  const piece = (byte: number) => frame(FRAME.DATA, 0, 1, Buffer.of(byte));
+  const head = frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock(fields));
+  write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0), head, ...start.map(piece)]));
+  const burst = Buffer.concat([
+    ...Array<Buffer>(BURST).fill(piece((isText ? "A" : " ").charCodeAt(0))),
+    frame(FRAME.PING, 0, 0, Buffer.alloc(8)),
+  ]);
+  let pings = 0;
+  return {
+    socket,
+    /** Resolves when the server has taken the pieces. */
+    async drip(): Promise<void> {
+      write(burst);
+      pings++;
+      const pongs = () => frameTypes(received()).filter((each) => each === FRAME.PING).length;
+      while (!socket.destroyed && pongs() < pings) await sleep(1);
+    },
+  };
+}
+
+/** Sends so many unfinished bodies through each door while another caller is served; gives the memory that it took. */
+async function drip({ url, child }: ServerProcess, doors: typeof DOORS, requests: number): Promise<number> {
+  const bystander = await bystanderOf(url);
+  const before = residentMib(child.pid);
+  const open = await Promise.all(
+    doors.flatMap((door) => Array.from({ length: requests }, () => openDripping(url, door))),
+  );
+  try {
+    let most = before;
+    await bystander.isServedDuring(async () => {
+      for (let sent = 0; sent < PIECES; sent += BURST) {
+        await Promise.all(open.map((each) => each.drip()));
+        most = Math.max(most, residentMib(child.pid));
+      }
+    });
+    expect(child.exitCode).toBeNull();
+    expect(open.filter(({ socket }) => socket.destroyed)).toEqual([]);
+    return most - before;
+  } finally {
+    for (const { socket } of open) socket.destroy();
+    bystander.close();
+  }
+}
+
+const withHeap = (mebibytes: number) => startServer({ NODE_OPTIONS: `--max-old-space-size=${mebibytes}` });
+
+describe("unfinished bodies in pieces of one byte take the memory of their bytes", () => {
+  let server: ServerProcess;
+  beforeEach(async () => {
+    server = await withHeap(SMALL_HEAP_MIB);
+  });
+  afterEach(async () => {
+    expect(await server?.stop()).toBe(0);
+  });
+
+  test.each(DOORS)(
+    "through %s; and another caller is served",
+    async (...door) => {
+      await drip(server, [door], REQUESTS);
+    },
+    60_000,
+  );
+});
+
+test("through all doors at once they leave a server of 512 MiB its memory, and another caller is served", async () => {
+  const server = await withHeap(512);
+  try {
+    expect(await drip(server, DOORS, REQUESTS / 2)).toBeLessThan(MAX_GROWTH_MIB);
+  } finally {
+    expect(await server.stop()).toBe(0);
+  }
+}, 120_000);

@@ -1,0 +1,214 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { type Door, openDoors } from "../../support/clients/doors.ts";
+import {
+  addUser,
+  asOwner,
+  byId,
+  CHEAP_HASHES,
+  failLogins,
+  logIn,
+  ok,
+  readLog,
+  refused,
+  seconds,
+  setPolicy,
+  typesOf,
+  waitUntil,
+} from "../../support/logins.ts";
+import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+
+const { createUser, getUser, lockUser, unlockUser } = UserService.method;
+
+const folder = temporaryFolder();
+const file = folder.file("ends.db");
+const SETTINGS = { ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` };
+const servers: ServerProcess[] = [];
+const opened: Door[] = [];
+let doors: Door[] = [];
+let door: Door;
+
+async function startAnother(): Promise<{ server: ServerProcess; doors: Door[] }> {
+  const server = await startServer(SETTINGS);
+  servers.push(server);
+  const doors = openDoors(server.url);
+  opened.push(...doors);
+  return { server, doors };
+}
+
+beforeAll(async () => {
+  ({ doors } = await startAnother());
+  door = doors.find(({ name }) => name === "gRPC, UserService") as Door;
+});
+
+afterAll(async () => {
+  for (const each of opened) each.close();
+  for (const server of servers) await server.stop();
+  folder.remove();
+});
+
+let users = 0;
+const newUser = () => addUser(door, { id: `user-${++users}` });
+const until = (milliseconds: number) => ({
+  end: { case: "until" as const, value: timestampFromMs(Date.now() + milliseconds) },
+});
+const lasting = (whole: number) => ({ end: { case: "duration" as const, value: seconds(whole) } });
+const userOf = async (id: string) => (await door.call(getUser, { id }, asOwner)).response!.user!;
+const unlocks = (id: string) => readLog(file, id).filter(({ type }) => type === "user.unlocked");
+
+/** The events by which locks ended, as soon as there are some; fails if there are none after a second and a bit. */
+async function endsOf(id: string, from: number): Promise<ReturnType<typeof unlocks>> {
+  for (;;) {
+    const found = unlocks(id);
+    if (found.length > 0 || Date.now() > from + 1_500) return found;
+    await sleep(20);
+  }
+}
+
+const SECOND = 1e6;
+const micros = (time: Timestamp | undefined) => Number(time?.seconds) * 1e6 + Number(time?.nanos) / 1e3;
+
+test.each<[what: string, end: () => object]>([
+  ["until", () => until(1_000)],
+  ["duration", () => lasting(1)],
+])(
+  "a lock with `%s` shows its end, and within a second of it the log tells that it has ended, once",
+  async (_what, end) => {
+    const id = await newUser();
+    const before = Date.now();
+    ok(await door.call(lockUser, { id, ...end() }, asOwner));
+    const { lock } = await userOf(id);
+    expect(Math.abs(timestampMs(lock!.until!) - before - 1_000)).toBeLessThan(500);
+
+    await waitUntil(lock?.until);
+    const shown = await userOf(id);
+    expect(shown).toMatchObject({ state: State.USER_STATE_ACTIVE });
+    expect(shown.lock).toBeUndefined();
+    const [event] = await endsOf(id, timestampMs(lock!.until!));
+    expect(event).toMatchObject({ data: { cause: "expired" }, actor: { subject: "userlock" } });
+    expect(event!.time).toBeGreaterThanOrEqual(micros(lock?.until));
+    expect(event!.time).toBeLessThan(micros(lock?.until) + SECOND);
+    expect(micros((await userOf(id)).details?.changed)).toBe(event!.time);
+    await sleep(600);
+    expect(typesOf(readLog(file, id))).toEqual(["user.created", "user.locked", "user.unlocked"]);
+  },
+);
+
+test("the right password is refused until the very end, and not beyond", async () => {
+  const id = await newUser();
+  const end = until(1_000);
+  ok(await door.call(lockUser, { id, ...end }, asOwner));
+  const endMs = timestampMs(end.end.value);
+  const tries: { from: number; to: number; code: string }[] = [];
+  do {
+    const from = Date.now();
+    const { code } = await logIn(door, byId(id));
+    tries.push({ from, to: Date.now(), code });
+  } while (tries.at(-1)!.from <= endMs);
+  // The clocks of two processes may round differently.
+  expect(tries.filter(({ to, code }) => to < endMs - 1 && code === "OK")).toEqual([]);
+  expect(tries.filter(({ from, code }) => from > endMs + 1 && code !== "OK")).toEqual([]);
+  expect(tries[0]?.code).toBe("UNAUTHENTICATED");
+});
+
+test("a lock that has ended is none for UnlockUser and LockUser, at once", async () => {
+  const [one, two] = [await newUser(), await newUser()];
+  const end = until(800);
+  for (const id of [one, two]) ok(await door.call(lockUser, { id, ...end }, asOwner));
+  refused(await door.call(lockUser, { id: two }, asOwner), "FAILED_PRECONDITION", "USER_ALREADY_LOCKED");
+  await waitUntil(end.end.value);
+  refused(await door.call(unlockUser, { id: one }, asOwner), "FAILED_PRECONDITION", "USER_NOT_LOCKED");
+  ok(await door.call(lockUser, { id: two }, asOwner));
+  expect(typesOf(readLog(file, two))).toEqual(["user.created", "user.locked", "user.unlocked", "user.locked"]);
+});
+
+test("an unlock, or a lock without an end on top of an automatic one, cancels the end", async () => {
+  const organization = "short";
+  await setPolicy(door, { maxAttempts: 1, lockDuration: seconds(1) }, organization);
+  const unlocked = await newUser();
+  ok(await door.call(lockUser, { id: unlocked, ...lasting(1) }, asOwner));
+  ok(await door.call(unlockUser, { id: unlocked }, asOwner));
+  const locked = await addUser(door, { id: "locked-for-good", organization });
+  await failLogins(door, locked, 1);
+  ok(await door.call(lockUser, { id: locked }, asOwner));
+  await sleep(1_800);
+  expect(unlocks(unlocked).map(({ data }) => data)).toEqual([{ cause: "manual" }]);
+  expect(unlocks(locked)).toEqual([]);
+  expect((await userOf(locked)).state).toBe(State.USER_STATE_LOCKED);
+});
+
+describe("LockUser refuses an end", () => {
+  const YEAR = 366 * 24 * 3_600;
+  const INVALID: [what: string, end: object][] = [
+    ["in the past", until(-1)],
+    ["at the beginning of time", { end: { case: "until", value: seconds(0) } }],
+    ["after more than 10 years", lasting(10 * YEAR + 60)],
+    ["of no time at all", lasting(0)],
+    ["of less than no time", lasting(-1)],
+  ];
+  test.each(INVALID)("%s", async (_what, end) => {
+    const id = await newUser();
+    for (const through of doors) {
+      refused(await through.call(lockUser, { id, ...end }, asOwner), "INVALID_ARGUMENT", "INVALID_REQUEST");
+    }
+    expect((await userOf(id)).lock).toBeUndefined();
+  });
+
+  test("that is a time and a length", async () => {
+    const id = await newUser();
+    const response = await fetch(`${servers[0]!.url}/resources/v3alpha/users/${id}/_lock`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${asOwner.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ until: new Date(Date.now() + 60_000).toISOString(), duration: "60s" }),
+    });
+    expect(response.status).toBe(400);
+    expect((await userOf(id)).lock).toBeUndefined();
+  });
+
+  test("and takes one of nearly 10 years", async () => {
+    const id = await newUser();
+    ok(await door.call(lockUser, { id, ...lasting(10 * 365 * 24 * 3_600) }, asOwner));
+    expect((await userOf(id)).lock?.until).toBeDefined();
+  });
+});
+
+test("two servers on one file, and 30 locks that end at the same time: each has ended once", async () => {
+  const other = await startAnother();
+  const ids = Array.from({ length: 30 }, (_, index) => `twin-${index}`);
+  const make = async (id: string) => ok(await door.call(createUser, { user: { userId: id } }, asOwner));
+  await Promise.all(ids.map(make));
+  const end = until(1_500);
+  const both = [door, other.doors[0] as Door];
+  await Promise.all(
+    ids.map(async (id, index) => ok(await (both[index % 2] as Door).call(lockUser, { id, ...end }, asOwner))),
+  );
+  await waitUntil(end.end.value);
+  await sleep(1_500);
+  const endMicros = micros(end.end.value);
+  for (const id of ids) {
+    const [event, ...more] = unlocks(id);
+    expect(more).toEqual([]);
+    expect(event?.data).toEqual({ cause: "expired" });
+    expect(event!.time - endMicros).toBeGreaterThanOrEqual(0);
+    expect(event!.time - endMicros).toBeLessThan(SECOND);
+  }
+  await other.server.stop();
+});
+
+test("a lock whose end came while the server was down has ended within a second of its start", async () => {
+  const id = await newUser();
+  const end = until(700);
+  ok(await door.call(lockUser, { id, ...end }, asOwner));
+  await servers[0]!.stop("SIGKILL");
+  await waitUntil(end.end.value);
+  expect(unlocks(id)).toEqual([]);
+
+  const { doors: later } = await startAnother();
+  const started = Date.now();
+  const [event] = await endsOf(id, started);
+  expect(event).toMatchObject({ data: { cause: "expired" }, actor: { subject: "userlock" } });
+  expect(event!.time / 1e3).toBeLessThan(started + 1_000);
+  ok(await logIn(later[0] as Door, byId(id)));
+  expect(unlocks(id)).toHaveLength(1);
+});

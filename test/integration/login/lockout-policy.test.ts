@@ -1,0 +1,189 @@
+import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { LockoutPolicySchema, SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
+import { OwnerType } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { tokenMaker } from "../../support/access.ts";
+import { type Door, openDoors } from "../../support/clients/doors.ts";
+import {
+  addUser,
+  asOwner,
+  byId,
+  CHEAP_HASHES,
+  failLogins,
+  inOrganization,
+  logIn,
+  ok,
+  outcomeOf,
+  refused,
+  seconds,
+} from "../../support/logins.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+
+const { getLockoutPolicy, setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
+
+type Policy = MessageInitShape<typeof LockoutPolicySchema>;
+
+let server: ServerProcess;
+let doors: Door[] = [];
+const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
+
+const NAMES = openDoors("http://127.0.0.1:1").map((door) => {
+  door.close();
+  return door.name;
+});
+
+beforeAll(async () => {
+  server = await startServer(CHEAP_HASHES);
+  doors = openDoors(server.url);
+  const make = tokenMaker(server.url, ADMIN_TOKEN);
+  tokens.viewer = (await make.create("viewer", ["INSTANCE_VIEWER"])).secret;
+  tokens.ownerOfA = (await make.create("owner-a", ["ORG_OWNER", "a"])).secret;
+  tokens.managerOfA = (await make.create("manager-a", ["ORG_USER_MANAGER", "a"])).secret;
+  tokens.loginClient = (await make.create("login", ["LOGIN_CLIENT"])).secret;
+});
+
+afterAll(async () => {
+  for (const door of doors) door.close();
+  await server?.stop();
+});
+
+const DEFAULTS = {
+  maxAttempts: 5,
+  window: "900s",
+  lockDuration: "60s",
+  maxLockDuration: "3600s",
+  knownDevicesPass: true,
+  revealLock: false,
+};
+
+/** Everything set, to other than the defaults, also what is false or 0. */
+const OTHER: Policy = {
+  maxAttempts: 0,
+  window: seconds(1),
+  lockDuration: { seconds: 1n, nanos: 500_000_000 },
+  maxLockDuration: seconds(0),
+  knownDevicesPass: false,
+  revealLock: true,
+};
+const OTHER_JSON = {
+  maxAttempts: 0,
+  window: "1s",
+  lockDuration: "1.500s",
+  maxLockDuration: "0s",
+  knownDevicesPass: false,
+  revealLock: true,
+};
+
+/** Who may read and set which policy. */
+const CALLERS: [caller: string | undefined, organization: string | undefined, read: string, write: string][] = [
+  ["owner", undefined, "OK", "OK"],
+  ["owner", "a", "OK", "OK"],
+  ["viewer", undefined, "OK", "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["viewer", "a", "OK", "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["ownerOfA", "a", "OK", "OK"],
+  ["ownerOfA", "b", "PERMISSION_DENIED PERMISSION_MISSING", "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["ownerOfA", undefined, "PERMISSION_DENIED PERMISSION_MISSING", "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["managerOfA", "a", "OK", "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["loginClient", undefined, "PERMISSION_DENIED PERMISSION_MISSING", "PERMISSION_DENIED PERMISSION_MISSING"],
+  [undefined, undefined, "UNAUTHENTICATED TOKEN_MISSING", "UNAUTHENTICATED TOKEN_MISSING"],
+];
+
+const INVALID: [what: string, policy: Policy][] = [
+  ["100 attempts", { maxAttempts: 100 }],
+  ["a window of no time", { window: seconds(0) }],
+  ["a window of less than a second", { window: { seconds: 0n, nanos: 999_999_999 } }],
+  ["a window of more than 30 days", { window: { seconds: 2_592_000n, nanos: 1_000 } }],
+  ["a lock of no time", { lockDuration: seconds(0) }],
+  ["a lock of less than no time", { lockDuration: seconds(-60) }],
+  ["a lock of more than 30 days", { lockDuration: seconds(2_592_001) }],
+  ["a longest lock of less than no time", { maxLockDuration: seconds(-1) }],
+  ["a longest lock of more than 30 days", { maxLockDuration: seconds(2_592_001) }],
+];
+
+describe.each(NAMES)("over %s", (name) => {
+  let door: Door;
+  beforeAll(() => {
+    door = doors.find((candidate) => candidate.name === name) as Door;
+  });
+  const place = (organization: string | undefined) => (organization === undefined ? {} : inOrganization(organization));
+
+  async function policyOf(organization?: string): Promise<{ policy: unknown; isInherited: boolean }> {
+    const { response } = await door.call(getLockoutPolicy, place(organization), asOwner);
+    return { policy: toJson(LockoutPolicySchema, response!.policy!), isInherited: response!.isInherited };
+  }
+  const set = (policy: Policy, organization?: string, token = ADMIN_TOKEN) =>
+    door.call(setLockoutPolicy, { ...place(organization), policy }, { token });
+  const reset = (organization?: string) => door.call(resetLockoutPolicy, place(organization), asOwner);
+  afterEach(async () => {
+    for (const organization of [undefined, "a", "b"]) await reset(organization);
+  });
+
+  test("defaults, then the instance's, then the organization's, each over the one before; and back", async () => {
+    expect(await policyOf()).toEqual({ policy: DEFAULTS, isInherited: true });
+    expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: true });
+
+    ok(await set({ maxAttempts: 3, revealLock: true }));
+    const ofInstance = { ...DEFAULTS, maxAttempts: 3, revealLock: true };
+    expect(await policyOf()).toEqual({ policy: ofInstance, isInherited: false });
+    expect(await policyOf("a")).toEqual({ policy: ofInstance, isInherited: true });
+
+    ok(await set({ revealLock: false, window: seconds(60) }, "a"));
+    expect(await policyOf("a")).toEqual({
+      policy: { ...ofInstance, revealLock: false, window: "60s" },
+      isInherited: false,
+    });
+    expect(await policyOf("b")).toEqual({ policy: ofInstance, isInherited: true });
+
+    ok(await set({ maxAttempts: 4 }));
+    expect((await policyOf("a")).policy).toEqual({ ...DEFAULTS, maxAttempts: 4, window: "60s" });
+    ok(await reset());
+    expect(await policyOf()).toEqual({ policy: DEFAULTS, isInherited: true });
+    expect((await policyOf("a")).policy).toEqual({ ...DEFAULTS, window: "60s" });
+    ok(await reset("a"));
+    expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: true });
+  });
+
+  test("every field is kept, also what is false or 0; a policy replaces the one before whole", async () => {
+    const answer = await set(OTHER, "a");
+    ok(answer);
+    expect(answer.response?.details?.owner).toMatchObject({ type: OwnerType.ORG, id: "a" });
+    expect(await policyOf("a")).toEqual({ policy: OTHER_JSON, isInherited: false });
+    ok(await set({}, "a"));
+    expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: false });
+    expect((await set(OTHER)).response?.details?.owner).toMatchObject({ type: OwnerType.INSTANCE, id: "default" });
+  });
+
+  test("there is nothing to reset where nothing is set", async () => {
+    refused(await reset("b"), "NOT_FOUND", "POLICY_NOT_FOUND");
+    ok(await set({}, "b"));
+    ok(await reset("b"));
+    refused(await reset("b"), "NOT_FOUND", "POLICY_NOT_FOUND");
+  });
+
+  test.each(CALLERS)("%s, organization %s: reads %s, sets and resets %s", async (caller, organization, read, write) => {
+    const token = caller && tokens[caller];
+    const get = await door.call(getLockoutPolicy, place(organization), { token });
+    expect(outcomeOf(get)).toBe(read);
+    const setting = await door.call(setLockoutPolicy, { ...place(organization), policy: {} }, { token });
+    expect(outcomeOf(setting)).toBe(write);
+    if (write !== "OK") ok(await set({}, organization));
+    expect(outcomeOf(await door.call(resetLockoutPolicy, place(organization), { token }))).toBe(write);
+  });
+
+  test.each(INVALID)("SetLockoutPolicy refuses %s", async (_what, policy) => {
+    refused(await set(policy), "INVALID_ARGUMENT", "INVALID_REQUEST");
+    expect((await policyOf()).isInherited).toBe(true);
+  });
+
+  test("a policy is in force at once, for the users of its place and for no others", async () => {
+    const [inA, inB] = ["a", "b"].map((organization) => ({
+      id: `${organization}-${NAMES.indexOf(name)}`,
+      organization,
+    }));
+    for (const user of [inA!, inB!]) await addUser(door, user);
+    await failLogins(door, inA!.id, 1);
+    ok(await set({ maxAttempts: 1 }, "a"));
+    for (const { id } of [inA!, inB!]) await failLogins(door, id, 1);
+    expect(outcomeOf(await logIn(door, byId(inA!.id)))).toBe("UNAUTHENTICATED LOGIN_FAILED");
+    ok(await logIn(door, byId(inB!.id)));
+  });
+});

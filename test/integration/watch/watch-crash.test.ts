@@ -1,0 +1,17 @@
+import { openStoreAt, STORES } from "../../support/stores/stores.ts";
+import { killsAndResumes } from "../../support/watch/kills-and-resumes.ts";
+
+test.each(STORES)(
+  "%s: 10,000 events, a server that is killed twice, lost connections, another server: no gap, nothing twice",
+  async (_name, makeStore) => {
+    const place = await makeStore();
+    const store = await openStoreAt(place.url);
+    try {
+      await killsAndResumes(place.url, store);
+    } finally {
+      await store.close();
+      await place.remove();
+    }
+  },
+  180_000,
+);

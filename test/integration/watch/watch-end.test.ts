@@ -1,0 +1,170 @@
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { tokenMaker } from "../../support/access.ts";
+import { type Door, openDoors } from "../../support/clients/doors.ts";
+import { addUser, asOwner, ok } from "../../support/logins.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { type EventStream, openWatchDoors, WATCH_DOORS, type WatchDoor } from "../../support/watch/watch-doors.ts";
+
+const { lockUser, unlockUser, deactivateUser } = UserService.method;
+
+/** Milliseconds. */
+const HEARTBEAT_MS = 500;
+const MAX_WATCHERS = 12;
+const MAX_WATCHERS_PER_CALLER = 6;
+/** What ends because of an event ends long before the clock finds it. */
+const AT_ONCE_MS = HEARTBEAT_MS / 2;
+
+const folder = temporaryFolder();
+let server: ServerProcess;
+let rest: Door;
+let doors: WatchDoor[];
+let tokens: ReturnType<typeof tokenMaker>;
+let signer: CryptoKey;
+let streams: EventStream[] = [];
+
+async function start() {
+  const jwt = {
+    USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+    USERLOCK_JWT_AUDIENCE: "userlock",
+    USERLOCK_JWKS: folder.file("jwks.json"),
+  };
+  const places = { watchers: MAX_WATCHERS, watchersPerCaller: MAX_WATCHERS_PER_CALLER };
+  server = await startServer(jwt, { heartbeatMs: HEARTBEAT_MS, ...places, callMs: 300 });
+  rest = openDoors(server.url)[0]!;
+  doors = openWatchDoors(server.url);
+  tokens = tokenMaker(server.url, ADMIN_TOKEN);
+}
+
+beforeAll(async () => {
+  const keys = await generateKeyPair("ES256");
+  signer = keys.privateKey;
+  const published = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "key", alg: "ES256" }] };
+  writeFileSync(folder.file("jwks.json"), JSON.stringify(published));
+  await start();
+});
+
+afterEach(async () => {
+  for (const stream of streams) stream.cancel();
+  await Promise.all(streams.map(({ ended }) => ended));
+  streams = [];
+  // Until the server knows, too.
+  await sleep(100);
+});
+
+afterAll(async () => {
+  for (const door of doors ?? []) door.close();
+  await server?.stop();
+  folder.remove();
+});
+
+/** A JWT of the user that lets him watch. */
+const jwtOf = (sub: string, seconds = 300) =>
+  new SignJWT({ roles: ["INSTANCE_VIEWER"] })
+    .setProtectedHeader({ alg: "ES256", kid: "key" })
+    .setIssuer("https://issuer.example.com")
+    .setAudience("userlock")
+    .setSubject(sub)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+    .sign(signer);
+
+let users = 0;
+const newUser = () => addUser(rest, { id: `u${++users}`, password: "" });
+const lock = (id: string, more: object = {}) => rest.call(lockUser, { id, ...more }, asOwner).then(ok);
+
+describe.each(WATCH_DOORS)("%s", (name) => {
+  async function watch(...how: Parameters<WatchDoor["watch"]>): Promise<EventStream> {
+    const stream = doors.find((door) => door.name === name)!.watch(...how);
+    streams.push(stream);
+    await stream.received(1);
+    return stream;
+  }
+
+  test("a token that is revoked takes its stream along, and no other", async () => {
+    const { id, secret: token } = await tokens.create("gateway", ["GATEWAY"]);
+    const [stream, other] = [await watch({}, { token }), await watch()];
+    await newUser();
+    await stream.happened(1);
+    const started = performance.now();
+    await tokens.revoke(id);
+    await newUser();
+    expect(await stream.ended).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" });
+    expect(performance.now() - started).toBeLessThan(AT_ONCE_MS);
+    await other.happened(3);
+    expect(other.events().map(({ type }) => type)).toEqual(["user.created", "token.revoked", "user.created"]);
+    expect(stream.events()).toEqual(other.events().slice(0, 1));
+  });
+
+  test.each<[string, (id: string) => Promise<unknown>]>([
+    ["locked by hand", (id) => lock(id)],
+    ["deactivated", (id) => rest.call(deactivateUser, { id }, asOwner).then(ok)],
+  ])("a user who is %s loses the streams of his token and of his JWT", async (_what, change) => {
+    const id = await newUser();
+    const { secret } = await tokens.create(id, ["INSTANCE_VIEWER"]);
+    const both = [await watch({}, { token: secret }), await watch({}, { token: await jwtOf(id) })];
+    const started = performance.now();
+    await change(id);
+    for (const stream of both) {
+      expect(await stream.ended).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" });
+      expect(stream.events()).toEqual([]);
+    }
+    expect(performance.now() - started).toBeLessThan(AT_ONCE_MS);
+  });
+
+  test("a user who has been unlocked in time goes on", async () => {
+    const id = await newUser();
+    await lock(id, { end: { case: "duration", value: { nanos: 1_000 } } });
+    const { secret: token } = await tokens.create(id, ["INSTANCE_VIEWER"]);
+    const stream = await watch({ userIds: [id] }, { token });
+    await rest.call(unlockUser, { id }, asOwner);
+    await sleep(HEARTBEAT_MS);
+    await newUser();
+    stream.cancel();
+    expect(await stream.ended).toEqual({ code: "OK", reason: undefined });
+  });
+
+  test("a token that expires ends its stream within the time of a sign of life", async () => {
+    const token = await tokens.createExpiring("gateway", 300);
+    const stream = await watch({}, { token });
+    expect(await stream.ended).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_EXPIRED" });
+  });
+
+  test("the client's own deadline ends it, and the time of a call does not", async () => {
+    const [bounded, unbounded] = [await watch({}, { timeoutMs: 700 }), await watch()];
+    const started = performance.now();
+    expect(await bounded.ended).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    expect(performance.now() - started).toBeLessThan(1_700);
+    await newUser();
+    await unbounded.happened(1);
+  });
+
+  test("one more than one caller may have is refused, another caller's is not; up to what all may have", async () => {
+    const { secret: token } = await tokens.create(`gateway-${name.replaceAll(" ", "-")}`, ["INSTANCE_VIEWER"]);
+    const door = doors.find((each) => each.name === name)!;
+    const tooMany = { code: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_REQUESTS" };
+    const own = await Promise.all(Array.from({ length: MAX_WATCHERS_PER_CALLER }, () => watch()));
+    expect(await door.watch().ended).toEqual(tooMany);
+    // Half of what the first one leaves.
+    for (let others = 0; others < (MAX_WATCHERS - own.length) / 2; others++) await watch({}, { token });
+    expect(await door.watch({}, { token }).ended).toEqual(tooMany);
+    own[0]!.cancel();
+    await own[0]!.ended;
+    await sleep(100);
+    // The place that was given back is shared by the same rule.
+    await watch({}, { token });
+  });
+
+  test("a stop ends it with UNAVAILABLE", async () => {
+    const stream = await watch();
+    const started = performance.now();
+    const exit = server.stop();
+    expect(await stream.ended).toEqual({ code: "UNAVAILABLE", reason: "SHUTTING_DOWN" });
+    for (const door of doors) door.close();
+    expect(await exit).toBe(0);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(server.stderr()).not.toMatch(/"level":"(error|warn)"/);
+    await start();
+  });
+});

@@ -1,0 +1,9 @@
+// The server, with limits of its own: `node limited-server.ts '{"headersMs":300}'`. Settings as usual.
+import { readConfig } from "../../../src/config.ts";
+import { createLogger } from "../../../src/log.ts";
+import { start } from "../../../src/server.ts";
+
+const config = readConfig(process.env);
+const server = await start(config, createLogger(config.logLevel), JSON.parse(process.argv[2] ?? "{}"));
+process.stdout.write(`userlock listening on ${server.url}\n`);
+process.once("SIGTERM", () => server.close());

@@ -1,0 +1,88 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import type { Limits } from "../../../src/transport/limits.ts";
+
+/** Set by jest: protocols and clients are tested with the door for unary calls and without it. */
+declare const UNARY_DOOR: "on" | "off";
+
+export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
+
+/** A userlock in a process of its own, as people run it. */
+export interface ServerProcess {
+  url: string;
+  child: ChildProcessByStdio<null, Readable, Readable>;
+  /** What it has printed so far. */
+  stdout(): string;
+  stderr(): string;
+  /** Sends the signal and resolves with the exit code, or null if the signal killed it. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/**
+ * Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. Limits
+ * that are named are put in the place of the server's own.
+ */
+export async function startServer(
+  environment: Record<string, string> = {},
+  limits?: Partial<Limits>,
+): Promise<ServerProcess> {
+  const program = limits
+    ? ["test/support/servers/limited-server.ts", JSON.stringify(limits)]
+    : ["src/main.ts", "serve"];
+  const child = spawn(process.execPath, program, {
+    env: {
+      ...withoutSettings(process.env),
+      USERLOCK_LISTEN: "127.0.0.1:0",
+      USERLOCK_STORE: "sqlite::memory:",
+      USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
+      USERLOCK_UNARY_DOOR: UNARY_DOOR,
+      ...environment,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const url = await new Promise<string>((resolve, reject) => {
+    child.on("exit", (code) => reject(new Error(`the server ended with ${code}:\n${stdout}${stderr}`)));
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      const address = /^userlock listening on (\S+)$/m.exec(stdout)?.[1];
+      if (address) resolve(address);
+    });
+  });
+  return {
+    url,
+    child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    async stop(signal = "SIGTERM") {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      const exited = once(child, "exit");
+      child.kill(signal);
+      const [code] = await exited;
+      return code;
+    },
+  };
+}
+
+/** A folder that is gone after the test. */
+export function temporaryFolder(): { path: string; file(name: string): string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "userlock-"));
+  return {
+    path,
+    file: (name) => join(path, name),
+    remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }),
+  };
+}
+
+/** The environment without settings of the machine that the tests run on. */
+export function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("USERLOCK_")));
+}

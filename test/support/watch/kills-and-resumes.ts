@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Owner } from "../../../src/domain/access.ts";
+import type { EventStore, RecordedEvent } from "../../../src/store/port.ts";
+import { inOrganization } from "../logins.ts";
+import { type ServerProcess, startServer } from "../servers/server-process.ts";
+import { change, NOW, readAll } from "../stores/appends.ts";
+import { SHARED_KEY } from "../stores/stores.ts";
+import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
+
+const EVENTS = 10_000;
+/** Appends that are made at once. */
+const AT_ONCE = 50;
+/** After how many events the server is killed. */
+const KILLS_AT = [3_000, 6_000];
+/** Short, so that those whose filter lets little through move on, too; milliseconds. */
+const HEARTBEAT_MS = 200;
+
+type Request = Parameters<WatchDoor["watch"]>[0];
+
+/** What somebody watches, with what passes. */
+type Filter = [request: Request, passes: (event: RecordedEvent) => boolean];
+
+const EVERYTHING: Filter = [{}, () => true];
+const NARROW: Filter[] = [
+  [inOrganization("acme"), ({ owner }) => owner.id === "acme"],
+  [{ types: ["user.locked"] }, ({ type }) => type === "user.locked"],
+];
+
+/** Somebody who watches for as long as it takes, over one connection after another. */
+interface Follower {
+  name: string;
+  cursors: string[];
+  connections: number;
+  passes(event: RecordedEvent): boolean;
+  following: Promise<void>;
+}
+
+/**
+ * Two servers of one store, of which one is killed while the log grows, and watchers of every protocol who lose their
+ * connections besides and go from the one server to the other: in the end each has what passes his filter, in order,
+ * once. The store, as USERLOCK_STORE names it, is written to by the test beside the servers.
+ */
+export async function killsAndResumes(url: string, store: EventStore): Promise<void> {
+  const start = (listen = "127.0.0.1:0") =>
+    startServer({ ...SHARED_KEY, USERLOCK_STORE: url, USERLOCK_LISTEN: listen }, { heartbeatMs: HEARTBEAT_MS });
+  let mortal: ServerProcess = await start();
+  const other = await start();
+  const doors = [mortal, other].map((server) => openWatchDoors(server.url));
+  const done = new AbortController();
+  try {
+    const [first, second] = doors as [WatchDoor[], WatchDoor[]];
+    const followers = first.flatMap((door, index) => {
+      const both = [door, second[index] as WatchDoor] as const;
+      return [EVERYTHING, NARROW[index % NARROW.length] as Filter].map((filter) => follow(both, filter, done.signal));
+    });
+    for (let made = 0; made < EVENTS; made += AT_ONCE) {
+      await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => append(store, made + index)));
+      if (KILLS_AT.includes(made)) {
+        await mortal.stop("SIGKILL");
+        // The log goes on growing meanwhile.
+        const [started] = await Promise.all([start(new URL(mortal.url).host), append(store, EVENTS + made)]);
+        mortal = started;
+      }
+      await sleep(5);
+    }
+
+    const log = await readAll(store);
+    expect(log.length).toBeGreaterThanOrEqual(EVENTS);
+    for (const { name, cursors, passes } of followers) {
+      const expected = log.filter(passes).map(({ cursor }) => cursor);
+      for (let waited = 0; cursors.length < expected.length && waited < 20_000; waited += 20) await sleep(20);
+      expect({ name, cursors }).toEqual({ name, cursors: expected });
+    }
+    done.abort();
+    await Promise.all(followers.map(({ following }) => following));
+    // Everybody was thrown out more often than by the kills alone.
+    expect(Math.min(...followers.map(({ connections }) => connections))).toBeGreaterThan(KILLS_AT.length + 2);
+  } finally {
+    done.abort();
+    for (const door of doors.flat()) door.close();
+    await Promise.all([mortal.stop(), other.stop()]);
+  }
+}
+
+async function append(store: EventStore, number: number): Promise<void> {
+  const owner: Owner = number % 3 === 0 ? { type: "org", id: "acme" } : { type: "instance", id: "default" };
+  const data = { cause: "manual", reason: "fraud", note: `event ${number}`, since: NOW };
+  const type = number % 2 === 0 ? "user.locked" : "user.patched";
+  const { outcome } = await store.append(
+    change(`u${number}`, { owner, userId: `u${number}`, events: [{ type, data }] }),
+  );
+  expect(outcome).toBe("appended");
+}
+
+function follow(doors: readonly [WatchDoor, WatchDoor], [request, passes]: Filter, done: AbortSignal): Follower {
+  const cursors: string[] = [];
+  const follower: Omit<Follower, "following"> = {
+    name: `${doors[0].name}, ${JSON.stringify(request)}`,
+    cursors,
+    connections: 0,
+    passes,
+  };
+  async function run(): Promise<void> {
+    let after = "0";
+    while (!done.aborted) {
+      const door = doors[follower.connections % 2] as WatchDoor;
+      const stream = door.watch({ ...request, after });
+      const lost = setTimeout(stream.cancel, 100 + 900 * Math.random());
+      done.addEventListener("abort", stream.cancel);
+      const { code } = await stream.ended;
+      clearTimeout(lost);
+      follower.connections++;
+      cursors.push(...stream.events().map(({ cursor }) => cursor));
+      after = stream.messages.at(-1)?.cursor ?? after;
+      // While the server is down.
+      if (code !== "OK") await sleep(50);
+    }
+  }
+  return Object.assign(follower, { following: run() });
+}

@@ -1,0 +1,111 @@
+import { createReceipts } from "../../../src/app/receipts.ts";
+import { createKeyed, KEY_BYTES } from "../../../src/auth/instance-secrets.ts";
+import { type EventStore, LOG_START } from "../../../src/store/port.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+import { handClock } from "../../support/servers/app.ts";
+import { change, NOW } from "../../support/stores/appends.ts";
+
+const DAY = 24 * 3_600 * 1_000_000;
+const keyed = createKeyed(Buffer.alloc(KEY_BYTES, 1));
+const clock = handClock(NOW);
+const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(bytes).toString();
+
+let store: EventStore;
+beforeEach(async () => {
+  clock.set(NOW);
+  store = await openSqliteStore(":memory:", "default");
+});
+afterEach(() => store.close());
+
+const callOf = (more: object = {}, sealer = keyed) =>
+  createReceipts({ store, sealer, clock })({
+    principal: { subject: "operator", tokenId: "t1", grants: [] },
+    idempotencyKey: "key",
+    method: "LockUser",
+    request: Buffer.from("lock 42"),
+    ...more,
+  });
+
+test("an answer that is stored with a change is found by the same call, for 24 hours", async () => {
+  expect(await callOf().find()).toBeUndefined();
+  await store.append(change("42", { receipt: callOf().of(Buffer.from("done")) }));
+  expect(text(await callOf().find())).toBe("done");
+  clock.set(NOW + DAY - 1);
+  expect(text(await callOf().find())).toBe("done");
+  clock.set(NOW + DAY);
+  expect(await callOf().find()).toBeUndefined();
+});
+
+test("an answer with which no change goes is kept once", async () => {
+  expect(await callOf().keep(Buffer.from("first"))).toBe(true);
+  expect(await callOf().keep(Buffer.from("second"))).toBe(false);
+  expect(text(await callOf().find())).toBe("first");
+  expect(await store.head()).toBe(LOG_START);
+});
+
+test.each([
+  ["another method", { method: "UnlockUser" }],
+  ["another request", { request: Buffer.from("lock 43") }],
+  [
+    "another request, of which method and message run together alike",
+    { method: "LockUserlock", request: Buffer.from(" 42") },
+  ],
+])("the key with %s is reused", async (_, more) => {
+  await callOf().keep(Buffer.from("done"));
+  await expect(callOf(more).find()).rejects.toMatchObject({ reason: "IDEMPOTENCY_KEY_REUSED" });
+});
+
+test.each([
+  ["another key", { idempotencyKey: "another" }],
+  ["another subject", { principal: { subject: "another", tokenId: "t1", grants: [] } }],
+  ["another token", { principal: { subject: "operator", tokenId: "t2", grants: [] } }],
+  ["a JWT", { principal: { subject: "operator", grants: [] } }],
+  ["a session", { principal: { subject: "operator", session: { id: "t1", epoch: 0 }, grants: [] } }],
+  ["a subject and a key that run together alike", { principal: { subject: "operatort1", tokenId: "", grants: [] } }],
+])("with %s it is another call", async (_, more) => {
+  await callOf().keep(Buffer.from("done"));
+  expect(await callOf(more).find()).toBeUndefined();
+});
+
+const OF_ONE_SUBJECT = [
+  ["a JWT", {}],
+  ["a session", { session: { id: "s1", epoch: 0 } }],
+  ["another session", { session: { id: "s2", epoch: 0 } }],
+  ["a token", { tokenId: "s1" }],
+] as const;
+
+test.each(OF_ONE_SUBJECT)("of one subject %s has receipts of its own", async (means, presented) => {
+  const principal = { subject: "operator", grants: [] };
+  await callOf({ principal: { ...principal, ...presented } }).keep(Buffer.from("done"));
+  for (const [other, otherPresented] of OF_ONE_SUBJECT) {
+    const found = await callOf({ principal: { ...principal, ...otherPresented } }).find();
+    expect([other, text(found)]).toEqual([other, other === means ? "done" : undefined]);
+  }
+});
+
+test("a part of a call has answers of its own, for the same request", async () => {
+  await callOf().part("42").keep(Buffer.from("of 42"));
+  expect(await callOf().find()).toBeUndefined();
+  expect(await callOf().part("43").find()).toBeUndefined();
+  expect(text(await callOf().part("42").find())).toBe("of 42");
+  await expect(
+    callOf({ request: Buffer.from("other") })
+      .part("42")
+      .find(),
+  ).rejects.toMatchObject({
+    reason: "IDEMPOTENCY_KEY_REUSED",
+  });
+});
+
+test("neither the answer nor the request nor the key can be read in the store, nor guessed from it", async () => {
+  const secret = "userlock_secret-of-a-token";
+  const call = callOf({ idempotencyKey: secret, request: Buffer.from(secret) });
+  const receipt = call.of(Buffer.from(secret));
+  expect(JSON.stringify({ ...receipt, answer: Buffer.from(receipt.answer).toString("latin1") })).not.toContain(secret);
+  const otherKey = createKeyed(Buffer.alloc(KEY_BYTES, 2));
+  const same = callOf({ idempotencyKey: secret, request: Buffer.from(secret) }, otherKey).of(Buffer.from(secret));
+  expect(same.key).not.toBe(receipt.key);
+  expect(same.fingerprint).not.toBe(receipt.fingerprint);
+  expect(() => otherKey.unseal(receipt.answer, receipt.key)).toThrow();
+  expect(() => keyed.unseal(receipt.answer, "another place")).toThrow();
+});

@@ -1,0 +1,409 @@
+import { createSign, generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { jest } from "@jest/globals";
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
+import { createJwtVerifier, type VerifyJwt } from "../../../src/auth/jwt.ts";
+import { temporaryFolder } from "../../support/servers/server-process.ts";
+
+const MINUTE = 60;
+const START = 1_764_000_000;
+const keys = { one: await generateKeyPair("EdDSA"), other: await generateKeyPair("EdDSA") };
+const publicKeys: Record<string, JWK> = {};
+for (const [kid, { publicKey }] of Object.entries(keys)) publicKeys[kid] = { ...(await exportJWK(publicKey)), kid };
+
+/** What the issuer publishes; undefined while it cannot be reached. */
+let published: unknown[] | undefined;
+/** What it answers in the place of that. */
+let instead: ((response: ServerResponse) => void) | undefined;
+/** What was told of failed fetches. */
+let told: unknown[];
+let fetches: number;
+let issuer: Server;
+/** Seconds since the Unix epoch. */
+let now: number;
+let verify: VerifyJwt;
+const signatures = jest.spyOn(crypto.subtle, "verify");
+
+beforeAll(async () => {
+  issuer = createServer((_, response) => {
+    fetches++;
+    if (instead) instead(response);
+    else if (published) response.end(JSON.stringify({ keys: published }));
+    else response.writeHead(503).end();
+  });
+  await new Promise<void>((resolve) => issuer.listen(0, "127.0.0.1", resolve));
+});
+afterAll(() => new Promise((resolve) => issuer.close(resolve)));
+
+beforeEach(async () => {
+  jest.spyOn(Date, "now").mockImplementation(() => now * 1_000);
+  now = START;
+  published = [publicKeys.one as JWK];
+  instead = undefined;
+  told = [];
+  fetches = 0;
+  verify = await verifierOf(`http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`);
+  signatures.mockClear();
+});
+afterEach(() => jest.mocked(Date.now).mockRestore());
+
+function verifierOf(jwks: string): Promise<VerifyJwt> {
+  const settings = { issuer: "i", audience: "a", rolesClaim: "roles", jwks };
+  return createJwtVerifier(
+    settings,
+    () => now * 1_000_000,
+    (error) => told.push(error),
+  );
+}
+
+function jwt(
+  subject: unknown,
+  more: { kid?: string; signer?: keyof typeof keys; exp?: number; header?: object; roles?: unknown } = {},
+): Promise<string> {
+  const { kid = "one", signer = "one", exp = START + 600 * MINUTE, header = { kid }, roles } = more;
+  const claims = { iss: "i", aud: "a", sub: subject, exp, roles };
+  return new SignJWT(claims as never).setProtectedHeader({ alg: "EdDSA", ...header }).sign(keys[signer].privateKey);
+}
+
+const LET_IN = { subject: "ann", grants: [] };
+const refusal = (token: string) =>
+  verify(token).then(
+    () => "let in",
+    ({ reason }) => reason,
+  );
+
+test("a token is verified once, however often it comes", async () => {
+  const token = await jwt("ann");
+  for (let time = 0; time < 3; time++) expect(await verify(token)).toEqual(LET_IN);
+  now += MINUTE - 1;
+  expect(await verify(token)).toEqual(LET_IN);
+  expect(signatures).toHaveBeenCalledTimes(1);
+  expect(fetches).toBe(1);
+});
+
+test("also one that comes many times at once", async () => {
+  const token = await jwt("ann");
+  await verify(await jwt("bob"));
+  signatures.mockClear();
+  const principals = await Promise.all(Array.from({ length: 20 }, () => verify(token)));
+  expect(principals).toEqual(principals.map(() => LET_IN));
+  expect(signatures).toHaveBeenCalledTimes(1);
+});
+
+test("a bad token is refused each time, and never takes a good one's place", async () => {
+  const [good, forged] = [await jwt("ann"), await jwt("ann", { signer: "other" })];
+  await verify(good);
+  for (let time = 0; time < 2; time++) expect(await refusal(forged)).toBe("TOKEN_INVALID");
+  expect(await Promise.all([forged, forged].map(refusal))).toEqual(["TOKEN_INVALID", "TOKEN_INVALID"]);
+  const [header, , signature] = forged.split(".");
+  const claims = (n: number) => Buffer.from(JSON.stringify({ sub: `${n}` })).toString("base64url");
+  for (let n = 0; n < 10_001; n++) await refusal([header, claims(n), signature].join("."));
+  signatures.mockClear();
+  expect(await verify(good)).toEqual(LET_IN);
+  expect(signatures).not.toHaveBeenCalled();
+}, 60_000);
+
+test("10,000 are remembered: those that were used last", async () => {
+  const tokens = await Promise.all(Array.from({ length: 10_001 }, (_, n) => jwt(`caller-${n}`)));
+  const [first, second] = tokens as [string, string];
+  for (const token of tokens.slice(0, 10_000)) await verify(token);
+  await verify(first);
+  await verify(tokens.at(-1) as string);
+  signatures.mockClear();
+  expect((await verify(first)).subject).toBe("caller-0");
+  expect(signatures).not.toHaveBeenCalled();
+  expect((await verify(second)).subject).toBe("caller-1");
+  expect(signatures).toHaveBeenCalledTimes(1);
+}, 60_000);
+
+test("a token is remembered until it ends", async () => {
+  const token = await jwt("ann", { exp: START + 20 });
+  await verify(token);
+  now += 24;
+  expect(await verify(token)).toEqual(LET_IN);
+  now += 1;
+  expect(await refusal(token)).toBe("TOKEN_EXPIRED");
+});
+
+describe("a key that its issuer withdraws", () => {
+  test("is looked for again after a minute: the tokens that it signed are refused, though they were remembered", async () => {
+    const token = await jwt("ann");
+    await verify(token);
+    published = [publicKeys.other as JWK];
+    now += MINUTE;
+    expect(await refusal(token)).toBe("TOKEN_INVALID");
+    expect(await refusal(token)).toBe("TOKEN_INVALID");
+  });
+
+  test("takes no other key's tokens with it", async () => {
+    published = [publicKeys.one as JWK, publicKeys.other as JWK];
+    const [token, others] = [await jwt("ann"), await jwt("bob", { kid: "other", signer: "other" })];
+    for (const each of [token, others]) await verify(each);
+    published = [publicKeys.other as JWK];
+    now += MINUTE;
+    expect(await refusal(token)).toBe("TOKEN_INVALID");
+    expect((await verify(others)).subject).toBe("bob");
+  });
+
+  test("is missed at once where the set was fetched for an unknown key", async () => {
+    const token = await jwt("ann");
+    await verify(token);
+    published = [publicKeys.other as JWK];
+    now += MINUTE / 2;
+    expect((await verify(await jwt("bob", { kid: "other", signer: "other" }))).subject).toBe("bob");
+    expect(await refusal(token)).toBe("TOKEN_INVALID");
+  });
+
+  test("gives its name to another one: what the old one signed is refused", async () => {
+    const token = await jwt("ann");
+    await verify(token);
+    published = [{ ...publicKeys.other, kid: "one" }];
+    now += MINUTE;
+    expect(await refusal(token)).toBe("TOKEN_INVALID");
+    expect((await verify(await jwt("ann", { signer: "other" }))).subject).toBe("ann");
+  });
+});
+
+describe("the key set", () => {
+  test("is fetched once a minute, and while it stays the same no token is verified again", async () => {
+    const token = await jwt("ann");
+    for (let minute = 0; minute < 30; minute++) {
+      await Promise.all([verify(token), verify(token), verify(token)]);
+      now += MINUTE;
+    }
+    expect(fetches).toBe(30);
+    expect(signatures).toHaveBeenCalledTimes(1);
+  });
+
+  test("that cannot be fetched is good for ten minutes, and asked for once a minute", async () => {
+    const token = await jwt("ann");
+    await verify(token);
+    published = undefined;
+    for (let minute = 1; minute < 10; minute++) {
+      now += MINUTE;
+      for (let time = 0; time < 3; time++) expect(await verify(token)).toEqual(LET_IN);
+      expect(fetches).toBe(1 + minute);
+    }
+    now += MINUTE;
+    expect(await refusal(token)).toBe("KEYS_UNAVAILABLE");
+    published = [publicKeys.one as JWK];
+    now += MINUTE;
+    expect(await verify(token)).toEqual(LET_IN);
+  });
+
+  test("of a file stays as it was read", async () => {
+    const folder = temporaryFolder();
+    try {
+      writeFileSync(folder.file("keys.json"), JSON.stringify({ keys: published }));
+      verify = await verifierOf(folder.file("keys.json"));
+      const token = await jwt("ann");
+      await verify(token);
+      now += 500 * MINUTE;
+      expect(await verify(token)).toEqual(LET_IN);
+      expect(signatures).toHaveBeenCalledTimes(1);
+      expect(fetches).toBe(0);
+    } finally {
+      folder.remove();
+    }
+  });
+});
+
+describe("a fetch of the key set that fails", () => {
+  test("is followed by pauses, in which nobody fetches: 1 s, then twice as long each time, up to a minute", async () => {
+    published = undefined;
+    const fetchedAt: number[] = [];
+    for (let second = 0; second < 300; second++) {
+      const before = fetches;
+      const tokens = await Promise.all([jwt("ann"), jwt("bob", { kid: "unknown" }), jwt("cyd", { header: {} })]);
+      expect(await Promise.all(tokens.map(refusal))).toEqual(tokens.map(() => "KEYS_UNAVAILABLE"));
+      expect(await refusal(tokens[0] as string)).toBe("KEYS_UNAVAILABLE");
+      if (fetches > before) fetchedAt.push(second);
+      now += 1;
+    }
+    expect(fetches).toBe(fetchedAt.length);
+    expect(fetchedAt).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    expect(told).toHaveLength(5);
+  });
+
+  test("is forgotten after a good one", async () => {
+    published = undefined;
+    const token = await jwt("ann");
+    for (const wait of [1, 2, 4]) {
+      expect(await refusal(token)).toBe("KEYS_UNAVAILABLE");
+      now += wait;
+    }
+    published = [publicKeys.one as JWK];
+    expect(await verify(token)).toEqual(LET_IN);
+    published = undefined;
+    now += 30;
+    expect(await refusal(await jwt("bob", { kid: "other" }))).toBe("KEYS_UNAVAILABLE");
+    expect(await verify(token)).toEqual(LET_IN);
+    published = [publicKeys.one as JWK, publicKeys.other as JWK];
+    now += 30;
+    expect((await verify(await jwt("bob", { kid: "other", signer: "other" }))).subject).toBe("bob");
+  });
+
+  const padded = (bytes: number) => {
+    const text = JSON.stringify({ keys: published, padding: "" });
+    return text.replace('""', `"${"x".repeat(bytes - text.length)}"`);
+  };
+
+  test.each<[what: string, answer: (response: ServerResponse) => unknown, isTaken: boolean]>([
+    ["1 MiB", (response) => response.end(padded(2 ** 20)), true],
+    ["a byte more than 1 MiB", (response) => response.end(padded(2 ** 20 + 1)), false],
+    ["no end", (response) => pour(response), false],
+    ["another status", (response) => response.writeHead(404).end(padded(1_000)), false],
+    ["another place", (response) => response.writeHead(302, { location: "/" }).end(), false],
+    ["no JSON", (response) => response.end("keys"), false],
+    ["null", (response) => response.end("null"), false],
+    ["no keys", (response) => response.end("{}"), false],
+    ["101 keys", (response) => response.end(JSON.stringify({ keys: Array(101).fill(publicKeys.one) })), false],
+  ])("%s", async (_what, answer, isTaken) => {
+    let sent = 0;
+    instead = (response) => {
+      answer(response);
+      response.on("close", () => {
+        sent = response.socket?.bytesWritten ?? 0;
+      });
+    };
+    expect(await refusal(await jwt("ann"))).toBe(isTaken ? "let in" : "KEYS_UNAVAILABLE");
+    expect(told).toHaveLength(isTaken ? 0 : 1);
+    expect(sent).toBeLessThan(64 * 2 ** 20);
+  });
+
+  test("is one that takes more than 5 s", async () => {
+    const started = performance.now();
+    instead = (response) => response.write("{");
+    expect(await refusal(await jwt("ann"))).toBe("KEYS_UNAVAILABLE");
+    expect(performance.now() - started).toBeGreaterThan(4_900);
+    expect(performance.now() - started).toBeLessThan(20_000);
+  }, 30_000);
+});
+
+/** Writes until the other side has gone. */
+function pour(response: ServerResponse): void {
+  const block = Buffer.alloc(2 ** 16, "x");
+  const more = () => {
+    while (!response.destroyed && response.write(block));
+    if (!response.destroyed) response.once("drain", more);
+  };
+  more();
+}
+
+describe("what a token says of itself", () => {
+  test.each<[subject: unknown, outcome: string]>([
+    ["ann", "let in"],
+    ["", "TOKEN_INVALID"],
+    ["x".repeat(255), "let in"],
+    ["x".repeat(256), "TOKEN_INVALID"],
+    ["änn", "TOKEN_INVALID"],
+    ...[null, 5, true, false, ["ann"], { toString: "ann" }, { toString: null }].map((subject): [unknown, string] => [
+      subject,
+      "TOKEN_INVALID",
+    ]),
+  ])("its subject is a string: %j: %s", async (subject, outcome) => {
+    expect(await refusal(await jwt(subject))).toBe(outcome);
+  });
+
+  test.each<[roles: unknown, grants: object[]]>([
+    [
+      ["INSTANCE_OWNER", "ORG_OWNER@a"],
+      [{ role: "INSTANCE_OWNER" }, { role: "ORG_OWNER", organization: "a" }],
+    ],
+    ["INSTANCE_OWNER", []],
+    [{ 0: "INSTANCE_OWNER", length: 1 }, []],
+    [
+      [["INSTANCE_OWNER"], null, 5, true, {}, { toString: null }, "ORG_VIEWER@a"],
+      [{ role: "ORG_VIEWER", organization: "a" }],
+    ],
+  ])("its roles are strings: %j", async (roles, grants) => {
+    expect(await verify(await jwt("ann", { roles }))).toEqual({ subject: "ann", grants });
+  });
+
+  test.each<[typ: unknown, outcome: string]>([
+    [undefined, "let in"],
+    ...["JWT", "jwt", "at+jwt", "AT+JWT", "application/jwt", "application/at+jwt", "Application/At+JWT"].map(
+      (typ): [unknown, string] => [typ, "let in"],
+    ),
+    ...[
+      "logout+jwt",
+      "application/logout+jwt",
+      "dpop+jwt",
+      "secevent+jwt",
+      "JOSE",
+      "",
+      "JWT ",
+      "text/jwt",
+      5,
+      null,
+      ["JWT"],
+    ].map((typ): [unknown, string] => [typ, "TOKEN_INVALID"]),
+  ])("its type is that of a JWT or an access token, or none: %j: %s", async (typ, outcome) => {
+    const header = { kid: "one", ...(typ !== undefined && { typ }) };
+    expect(await refusal(await signed(header))).toBe(outcome);
+  });
+});
+
+/** A token with any header: the library would not make it. */
+async function signed(header: object): Promise<string> {
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const claims = { iss: "i", aud: "a", sub: "ann", exp: START + MINUTE };
+  const content = `${encode({ alg: "EdDSA", ...header })}.${encode(claims)}`;
+  const signature = await crypto.subtle.sign("Ed25519", keys.one.privateKey, Buffer.from(content));
+  return `${content}.${Buffer.from(signature).toString("base64url")}`;
+}
+
+describe("a token without the name of its key", () => {
+  test.each<[what: string, published: () => unknown[], outcome: string]>([
+    ["the only one", () => [publicKeys.one], "let in"],
+    ["the last one", () => [publicKeys.other, publicKeys.other, publicKeys.one], "let in"],
+    ["none", () => [publicKeys.other], "TOKEN_INVALID"],
+    ["none of several", () => [publicKeys.other, { ...publicKeys.other, kid: "third" }], "TOKEN_INVALID"],
+    ["one that is for encryption", () => [{ ...publicKeys.one, use: "enc" }, publicKeys.other], "TOKEN_INVALID"],
+  ])("is signed by one of the set: %s", async (_what, all, outcome) => {
+    published = all();
+    expect(await refusal(await jwt("ann", { header: {} }))).toBe(outcome);
+  });
+
+  test("that has ended is told so, whichever key has signed it", async () => {
+    published = [publicKeys.other, publicKeys.one];
+    expect(await refusal(await jwt("ann", { header: {}, exp: START - MINUTE }))).toBe("TOKEN_EXPIRED");
+  });
+});
+
+describe("keys that cannot be used", () => {
+  const BROKEN: [what: string, key: unknown][] = [
+    ["too short a point", { kty: "OKP", crv: "Ed25519", x: "AAAA" }],
+    ["no point", { kty: "OKP", crv: "Ed25519" }],
+    ["an unknown kind", { kty: "XYZ" }],
+    ["no kind", {}],
+    ["operations that are none", { ...publicKeys.one, key_ops: "verify" }],
+    ["null", null],
+    ["a text", "key"],
+    ["an array", [1]],
+    ["a private key", { kty: "OKP", crv: "Ed25519", x: publicKeys.one?.x, d: publicKeys.one?.x }],
+  ];
+  test.each(BROKEN)("do not make others' tokens fail: %s", async (_what, key) => {
+    published = [key, publicKeys.one, key];
+    expect(await refusal(await jwt("ann"))).toBe("let in");
+    expect(await refusal(await jwt("ann", { header: {} }))).toBe("let in");
+    published = [key && typeof key === "object" ? { ...key, kid: "broken" } : key];
+    now += MINUTE;
+    expect(await refusal(await jwt("ann", { kid: "broken" }))).toBe("TOKEN_INVALID");
+    expect(told).toEqual([]);
+  });
+
+  test("a weak one makes its own tokens fail alone", async () => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 1_024 });
+    const { publicKey: strongPublic, privateKey: strong } = await generateKeyPair("RS256");
+    published = [publicKey.export({ format: "jwk" }), await exportJWK(strongPublic)];
+    const claims = { iss: "i", aud: "a", sub: "ann", exp: START + MINUTE };
+    const good = await new SignJWT(claims).setProtectedHeader({ alg: "RS256" }).sign(strong);
+    expect(await refusal(good)).toBe("let in");
+    const content = good.split(".").slice(0, 2).join(".");
+    const weak = `${content}.${createSign("sha256").update(content).sign(privateKey, "base64url")}`;
+    expect(await refusal(weak)).toBe("TOKEN_INVALID");
+  });
+});

@@ -1,0 +1,97 @@
+import { TextFilterMethod } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { UsageError } from "../../../src/cli/arguments.ts";
+import { idsIn } from "../../../src/cli/bulk/id-list.ts";
+import { readJob } from "../../../src/cli/bulk/options.ts";
+
+const URL = "http://127.0.0.1:8080";
+const read = (...args: string[]) => readJob("lock", args, URL);
+
+test.each<[args: string[], says: string]>([
+  [[], "by ids, by --ids or by filters"],
+  [["ann", "--ids", "x"], "one of these only"],
+  [["ann", "--email-contains", "x"], "one of these only"],
+  [["--ids", "x", "--filter", "[]"], "one of these only"],
+  [["--email-contains", ""], "--email-contains is empty"],
+  [["--ids", ""], "--ids is empty"],
+  [["--filter", "{"], "--filter must be"],
+  [["--filter", '{"colour":"red"}'], "--filter must be"],
+  [["--filter", "[]"], "--filter must be"],
+  [["ann", "--until", "tomorrow"], "--until must be"],
+  [["ann", "--until", "2030-01-31"], "--until must be"],
+  [["ann", "--until", "2030-13-31T00:00:00Z"], "--until must be"],
+  [["ann", "--duration", "soon"], "--duration must be"],
+  [["ann", "--duration", "1h", "--until", "2030-01-31T00:00:00Z"], "not both"],
+  [["ann", "--expect", "many"], "--expect must be"],
+  [["ann", "--colour", "red"], "--colour"],
+])("%j is refused with: %s", (args, says) => {
+  expect(() => read(...args)).toThrow(UsageError);
+  expect(() => read(...args)).toThrow(says);
+});
+
+test("unlock has no reason, note and end", () => {
+  for (const option of ["--reason", "--note", "--duration", "--until"]) {
+    expect(() => readJob("unlock", ["ann", option, "x"], URL)).toThrow(option);
+  }
+});
+
+test("options for people are filters of SearchUsers, beside those in JSON", () => {
+  const { source } = read(
+    ...[
+      "--organization",
+      "acme",
+      "--email-contains",
+      "@evil.example",
+      "--email-starts-with",
+      "bot",
+      "--username-starts-with",
+      "bot",
+      "--lock-reason",
+      "x",
+    ],
+    ...["--filter", '[{"stateFilter":{"state":"USER_STATE_ACTIVE"}}]'],
+  );
+  const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
+  expect("filters" in source && source.filters.map(({ filter }) => filter)).toMatchObject([
+    { case: "organizationIdFilter", value: { id: "acme", method: EQUALS } },
+    { case: "usernameFilter", value: { username: "bot", method: STARTS_WITH_IGNORE_CASE } },
+    { case: "emailFilter", value: { address: "bot", method: STARTS_WITH_IGNORE_CASE } },
+    { case: "emailFilter", value: { address: "@evil.example", method: CONTAINS_IGNORE_CASE } },
+    { case: "lockFilter", value: { locked: true, reason: "x" } },
+    { case: "stateFilter" },
+  ]);
+});
+
+test("with ids, an organization says where the users are expected", () => {
+  expect(read("ann", "--organization", "acme")).toMatchObject({
+    source: { ids: ["ann"] },
+    request: { organization: { property: { case: "orgId", value: "acme" } } },
+  });
+});
+
+test("the same command has the same fingerprint, whatever the order of its options, its list and its place", () => {
+  const of = (...args: string[]) => read(...args).fingerprint;
+  const same = of("--ids", "a.txt", "--reason", "x", "--note", "y");
+  expect(of("--note", "y", "--reason", "x", "--ids", "-", "--resume", "f", "--expect", "3")).toBe(same);
+  for (const other of [
+    ["--reason", "z"],
+    ["--reason", "x"],
+    ["--reason", "x", "--note", "y", "--dry-run"],
+  ]) {
+    expect(of("--ids", "a.txt", ...other)).not.toBe(same);
+  }
+  expect(readJob("lock", ["--ids", "a.txt", "--reason", "x", "--note", "y"], "http://other").fingerprint).not.toBe(
+    same,
+  );
+});
+
+test("a list comes in pieces of any size", async () => {
+  const text = '\uFEFFann\r\n# no\n\n  bob ,x\n"cat";y\nü';
+  for (const size of [1, 3, 100]) {
+    async function* pieces() {
+      for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size);
+    }
+    const listed: string[] = [];
+    for await (const { id, line } of idsIn(pieces())) listed.push(`${line} ${id}`);
+    expect(listed).toEqual(["1 ann", "4 bob", "5 cat", "6 ü"]);
+  }
+});

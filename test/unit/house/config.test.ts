@@ -1,0 +1,224 @@
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { ConfigError, readConfig, SETTINGS } from "../../../src/config.ts";
+import { temporaryFolder } from "../../support/servers/server-process.ts";
+
+const folder = temporaryFolder();
+const pem = folder.file("some.pem");
+writeFileSync(pem, "PEM");
+afterAll(folder.remove);
+const KEY = Buffer.alloc(32, "key");
+
+/** Names of the settings that are found fault with, in order. */
+function faults(environment: Record<string, string>): string[] {
+  try {
+    readConfig(environment);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => problem.slice(0, problem.indexOf(":")));
+  }
+}
+
+const jwt = (jwks: string) => ({
+  USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+  USERLOCK_JWT_AUDIENCE: "userlock",
+  USERLOCK_JWKS: jwks,
+});
+
+test("without any setting, the defaults", () => {
+  expect(readConfig({})).toEqual({
+    host: "127.0.0.1",
+    port: 8080,
+    store: { kind: "sqlite", file: "data/userlock.db" },
+    adminToken: undefined,
+    tls: undefined,
+    corsOrigins: [],
+    instance: { id: "default", domains: [] },
+    jwt: undefined,
+    secretKey: undefined,
+    argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
+    connectionsPerAddress: 1_000,
+    hashThreads: availableParallelism(),
+    sessionLifetime: 12 * 3_600 * 1_000_000,
+    deviceLifetime: 90 * 86_400 * 1_000_000,
+    cacheBytes: 64 * 2 ** 20,
+    logLevel: "info",
+    allowsInsecureFiles: false,
+    unaryDoor: true,
+  });
+});
+
+test("a store in PostgreSQL", () => {
+  const url = "postgres://ann:secret@db.example.com/userlock";
+  expect(readConfig({ USERLOCK_STORE: url }).store).toEqual({ kind: "postgres", url });
+});
+
+test("every setting", () => {
+  expect(
+    readConfig({
+      USERLOCK_LISTEN: "[::1]:0",
+      USERLOCK_STORE: "sqlite:/var/lib/userlock.db",
+      USERLOCK_ADMIN_TOKEN: "0123456789abcdef",
+      USERLOCK_TLS_CERT: pem,
+      USERLOCK_TLS_KEY: pem,
+      USERLOCK_CORS_ORIGINS: "https://a.example.com, http://localhost:3000",
+      USERLOCK_INSTANCE_ID: "main",
+      USERLOCK_INSTANCE_DOMAINS: "ID.example.com,login.example.com",
+      USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+      USERLOCK_JWT_AUDIENCE: "userlock",
+      USERLOCK_JWKS: "https://issuer.example.com/jwks",
+      USERLOCK_JWT_ROLES_CLAIM: "groups",
+      USERLOCK_SECRET_KEY: KEY.toString("base64"),
+      USERLOCK_ARGON2: "m=65536,t=3,p=4",
+      USERLOCK_HASH_THREADS: "3",
+      USERLOCK_SESSION_LIFETIME: "30m",
+      USERLOCK_DEVICE_LIFETIME: "7d",
+      USERLOCK_CONNECTIONS_PER_ADDRESS: "0",
+      USERLOCK_CACHE_BYTES: "2GiB",
+      USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_INSECURE_FILES: "allow",
+      USERLOCK_UNARY_DOOR: "off",
+    }),
+  ).toEqual({
+    host: "::1",
+    port: 0,
+    store: { kind: "sqlite", file: "/var/lib/userlock.db" },
+    adminToken: "0123456789abcdef",
+    tls: { cert: "PEM", key: "PEM" },
+    corsOrigins: ["https://a.example.com", "http://localhost:3000"],
+    instance: { id: "main", domains: ["id.example.com", "login.example.com"] },
+    jwt: {
+      issuer: "https://issuer.example.com",
+      audience: "userlock",
+      jwks: "https://issuer.example.com/jwks",
+      rolesClaim: "groups",
+    },
+    secretKey: KEY,
+    argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
+    hashThreads: 3,
+    sessionLifetime: 30 * 60 * 1_000_000,
+    deviceLifetime: 7 * 86_400 * 1_000_000,
+    connectionsPerAddress: 0,
+    cacheBytes: 2 * 2 ** 30,
+    logLevel: "debug",
+    allowsInsecureFiles: true,
+    unaryDoor: false,
+  });
+});
+
+test.each<[environment: Record<string, string>, faults: string[]]>([
+  [{ USERLOCK_LISTEN: "8080" }, ["USERLOCK_LISTEN"]],
+  [{ USERLOCK_LISTEN: "localhost:65536" }, ["USERLOCK_LISTEN"]],
+  [{ USERLOCK_LISTEN: "localhost:65535" }, []],
+  [{ USERLOCK_STORE: "postgres://localhost/userlock" }, []],
+  [{ USERLOCK_STORE: "postgresql://ann:secret@[::1]:5433/userlock?sslmode=verify-full" }, []],
+  [{ USERLOCK_STORE: "postgres://localhost" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgres://localhost/" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "postgres:userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "mysql://localhost/userlock" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "data/userlock.db" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "sqlite:" }, ["USERLOCK_STORE"]],
+  [{ USERLOCK_STORE: "sqlite::memory:" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_STORE: "sqlite::memory:", USERLOCK_ADMIN_TOKEN: "0123456789abcdef" }, []],
+  [{ USERLOCK_ADMIN_TOKEN: "short" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_ADMIN_TOKEN: "with a space in it" }, ["USERLOCK_ADMIN_TOKEN"]],
+  [{ USERLOCK_TLS_CERT: pem }, ["USERLOCK_TLS_KEY"]],
+  [{ USERLOCK_TLS_CERT: "/no/such/file", USERLOCK_TLS_KEY: pem }, ["USERLOCK_TLS_CERT"]],
+  [{ USERLOCK_CORS_ORIGINS: "https://a.example.com/" }, ["USERLOCK_CORS_ORIGINS"]],
+  [{ USERLOCK_CORS_ORIGINS: "*" }, ["USERLOCK_CORS_ORIGINS"]],
+  [{ USERLOCK_INSTANCE_ID: "a b" }, ["USERLOCK_INSTANCE_ID"]],
+  [{ USERLOCK_INSTANCE_DOMAINS: "a_b" }, ["USERLOCK_INSTANCE_DOMAINS"]],
+  [{ USERLOCK_JWT_ISSUER: "https://issuer.example.com" }, ["USERLOCK_JWT_AUDIENCE, USERLOCK_JWKS"]],
+  [{ USERLOCK_JWKS: "/no/such/file", USERLOCK_JWT_ISSUER: "i", USERLOCK_JWT_AUDIENCE: "a" }, ["USERLOCK_JWKS"]],
+  [{ USERLOCK_SECRET_KEY: KEY.toString("base64") }, []],
+  [{ USERLOCK_SECRET_KEY: KEY.subarray(1).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
+  [{ USERLOCK_INSECURE_FILES: "refuse" }, []],
+  [{ USERLOCK_INSECURE_FILES: "yes" }, ["USERLOCK_INSECURE_FILES"]],
+  [{ USERLOCK_UNARY_DOOR: "on" }, []],
+  [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
+  [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
+  [{ USERLOCK_SESSION_LIFETIME: "3650d" }, []],
+  [{ USERLOCK_DEVICE_LIFETIME: "3000000d" }, ["USERLOCK_DEVICE_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "315360000s" }, []],
+  [{ USERLOCK_SESSION_LIFETIME: "3651d" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "3000000d" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "315360001s" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "0h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "12" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1.5h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "-1h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_SESSION_LIFETIME: "1 h" }, ["USERLOCK_SESSION_LIFETIME"]],
+  [{ USERLOCK_CACHE_BYTES: "0" }, []],
+  [{ USERLOCK_CACHE_BYTES: "1MiB" }, []],
+  [{ USERLOCK_CACHE_BYTES: "4096MiB" }, []],
+  [{ USERLOCK_CACHE_BYTES: "4097MiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "5GiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "0MiB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "64" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_CACHE_BYTES: "64MB" }, ["USERLOCK_CACHE_BYTES"]],
+  [{ USERLOCK_ARGON2: "m=8,t=1,p=1" }, []],
+  [{ USERLOCK_ARGON2: "m=7,t=1,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=15,t=1,p=2" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=262144,t=20,p=16" }, []],
+  [{ USERLOCK_ARGON2: "m=262145,t=1,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=21,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=0,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=640,t=1,p=17" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "m=64,t=1,p=0" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_ARGON2: "t=1,m=64,p=1" }, ["USERLOCK_ARGON2"]],
+  [{ USERLOCK_HASH_THREADS: "64" }, []],
+  ...[
+    "http://localhost:9/jwks",
+    "http://127.0.0.1/jwks",
+    "http://127.3.2.1/",
+    "http://[::1]/",
+    "https://a.example/",
+  ].map((jwks): [Record<string, string>, string[]] => [jwt(jwks), []]),
+  ...[
+    "http://issuer.example.com/",
+    "http://localhost.example.com/",
+    "http://10.0.0.1/",
+    "http://127.0.0.1.example.com/",
+  ].flatMap((jwks): [Record<string, string>, string[]][] => [
+    [jwt(jwks), ["USERLOCK_JWKS"]],
+    [{ ...jwt(jwks), USERLOCK_JWKS_PLAIN_HTTP: "on" }, []],
+  ]),
+  [{ USERLOCK_JWKS_PLAIN_HTTP: "yes" }, ["USERLOCK_JWKS_PLAIN_HTTP"]],
+  ...["0", "65", "-1", "1.5", "all"].map((value): [Record<string, string>, string[]] => [
+    { USERLOCK_HASH_THREADS: value },
+    ["USERLOCK_HASH_THREADS"],
+  ]),
+  ...["-1", "1.5", "none", "1000000"].map((value): [Record<string, string>, string[]] => [
+    { USERLOCK_CONNECTIONS_PER_ADDRESS: value },
+    ["USERLOCK_CONNECTIONS_PER_ADDRESS"],
+  ]),
+  [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
+  [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
+  [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],
+  [{ USERLOCK_LISTEN: "", OTHER: "x" }, []],
+  [
+    { USERLOCK_LISTEN: "x", USERLOCK_NOTHING: "x", USERLOCK_LOG_LEVEL: "x", USERLOCK_TLS_KEY: pem },
+    ["USERLOCK_NOTHING", "USERLOCK_LISTEN", "USERLOCK_LOG_LEVEL", "USERLOCK_TLS_CERT"],
+  ],
+])("%j: fault is found with %j", (environment, expected) => {
+  expect(faults(environment)).toEqual(expected);
+});
+
+test.each([
+  ["USERLOCK_ADMIN_TOKEN", "a secret"],
+  ["USERLOCK_SECRET_KEY", "a secret"],
+  ["USERLOCK_STORE", "postgres://user:secret@host"],
+])("a bad %s is not shown", (name, value) => {
+  expect(() => readConfig({ [name]: value })).toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining("secret") }),
+  );
+});
+
+test("each setting says what it is", () => {
+  for (const { description } of Object.values(SETTINGS)) expect(description).not.toBe("");
+});

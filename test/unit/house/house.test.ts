@@ -1,0 +1,173 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, normalize, relative } from "node:path";
+
+/** A room of the house: a folder or a file of src, and which rooms it may import. */
+const ROOMS: Record<string, string[]> = {
+  "domain/": [],
+  "store/port.ts": ["domain/"],
+  // The store's door for server.ts; config.ts takes from it the type of what it opens, and no code.
+  "store/open.ts": ["store/port.ts", "store/sqlite/", "store/postgres/", "store/"],
+  "store/sqlite/": ["store/", "store/port.ts", "domain/"],
+  "store/postgres/": ["store/", "store/port.ts", "domain/"],
+  "store/": ["store/port.ts", "domain/"],
+  "app/follow/": ["app/", "domain/", "store/port.ts"],
+  "app/startup/": ["app/", "domain/", "store/port.ts"],
+  "app/": ["domain/", "store/port.ts"],
+  "auth/": ["domain/", "store/port.ts"],
+  "rpc/services/": ["rpc/", "rpc/convert/", "app/", "app/follow/", "auth/", "domain/", "gen"],
+  "rpc/convert/": ["app/", "domain/", "gen"],
+  "rpc/": ["rpc/convert/", "app/", "auth/", "domain/", "gen"],
+  "transport/http/": ["transport/", "rpc/", "gen"],
+  "transport/streams/": ["transport/", "transport/http/", "rpc/", "gen"],
+  "transport/grpc/": ["transport/", "transport/http/", "transport/streams/", "rpc/", "rpc/services/", "gen"],
+  "transport/rest/": ["transport/", "transport/http/", "transport/streams/", "rpc/", "rpc/services/", "gen"],
+  "transport/dispatch.ts": [
+    "transport/",
+    "transport/http/",
+    "transport/streams/",
+    "transport/grpc/",
+    "transport/rest/",
+    "rpc/",
+    "gen",
+  ],
+  "transport/": ["rpc/", "gen"],
+  "cli/bulk/": ["cli/", "gen"],
+  "cli/demo/": ["cli/", "gen"],
+  "cli/": ["gen"],
+  "clock.ts": [],
+  "ids.ts": ["clock.ts"],
+  "log.ts": [],
+  "config.ts": ["auth/", "log.ts", "setting-values.ts", "store/open.ts"],
+  "setting-values.ts": ["auth/", "store/open.ts"],
+  "server.ts": [
+    "app/",
+    "app/follow/",
+    "app/startup/",
+    "auth/",
+    "clock.ts",
+    "config.ts",
+    "domain/",
+    "gen",
+    "ids.ts",
+    "log.ts",
+    "rpc/",
+    "rpc/services/",
+    "setting-values.ts",
+    "store/open.ts",
+    "store/port.ts",
+    "transport/",
+    "transport/dispatch.ts",
+    "transport/grpc/",
+    "transport/http/",
+    "transport/rest/",
+    "transport/streams/",
+  ],
+  "admin.ts": ["app/", "app/startup/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/open.ts"],
+  "main.ts": ["admin.ts", "cli/", "cli/bulk/", "cli/demo/", "config.ts", "log.ts", "server.ts"],
+};
+
+/** What only some rooms may reach for outside the house. */
+const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
+  { what: "jose", pattern: /^jose$/, allowed: ["auth/"] },
+  { what: "the SQLite driver", pattern: /^node:sqlite$/, allowed: ["store/sqlite/"] },
+  { what: "the PostgreSQL driver", pattern: /^pg$/, allowed: ["store/postgres/"] },
+  {
+    what: "the network",
+    pattern: /^node:(http|https|http2|net|tls)$/,
+    allowed: ["transport/http/", "transport/grpc/"],
+  },
+  { what: "Connect's server", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/"] },
+  { what: "grpc-js", pattern: /^@grpc\//, allowed: ["cli/"] },
+];
+
+interface Import {
+  file: string;
+  specifier: string;
+}
+
+const SRC = "src";
+const IMPORT = /(?:(?:^|\n)(?:import|export)\s[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\))/g;
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+const imports = files.flatMap((file): Import[] =>
+  [...readFileSync(join(SRC, file), "utf8").matchAll(IMPORT)].map(([, specifier, later]) => ({
+    file,
+    specifier: (specifier ?? later) as string,
+  })),
+);
+
+function roomOf(file: string): string {
+  const room = Object.keys(ROOMS).find((name) => file === name || (name.endsWith("/") && file.startsWith(name)));
+  if (room === undefined) throw new Error(`src/${file} stands in no room of the house`);
+  return room;
+}
+
+/** The room that a relative import leads to, or undefined for a package. */
+function target({ file, specifier }: Import): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  const path = normalize(join(SRC, dirname(file), specifier));
+  return path.startsWith("gen/") ? "gen" : roomOf(relative(SRC, path));
+}
+
+/** Breaches, each with file, import and rule. */
+function breaches(all: Import[]): string[] {
+  return all.flatMap((one) => {
+    const room = roomOf(one.file);
+    const to = target(one);
+    if (to !== undefined) {
+      const allowed = to === room || ROOMS[room]!.includes(to);
+      return allowed
+        ? []
+        : [`src/${one.file} imports ${one.specifier}: ${room} may import ${ROOMS[room]!.join(", ") || "nothing"}`];
+    }
+    return OUTSIDE.filter(
+      ({ pattern, allowed }) => pattern.test(one.specifier) && !allowed.some((place) => one.file.startsWith(place)),
+    ).map(({ what, allowed }) => `src/${one.file} imports ${one.specifier}: ${what} belongs to ${allowed.join(", ")}`);
+  });
+}
+
+test("every import goes the way that the house allows", () => {
+  expect(imports.length).toBeGreaterThan(100);
+  expect(imports).toContainEqual({ file: "store/open.ts", specifier: "./postgres/store.ts" });
+  expect(breaches(imports)).toEqual([]);
+});
+
+test.each([
+  [{ file: "domain/user.ts", specifier: "../store/port.ts" }],
+  [{ file: "transport/rest/door.ts", specifier: "../../app/execute.ts" }],
+  [{ file: "rpc/services/users.ts", specifier: "../../store/sqlite/store.ts" }],
+  [{ file: "cli/token.ts", specifier: "../server.ts" }],
+  [{ file: "app/search.ts", specifier: "node:sqlite" }],
+  [{ file: "server.ts", specifier: "pg" }],
+  [{ file: "config.ts", specifier: "./store/sqlite/store.ts" }],
+  [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
+])("a breach is found: %j", (one) => {
+  expect(breaches([one])).toHaveLength(1);
+});
+
+test("the domain imports nothing from outside itself", () => {
+  const outside = imports.filter(({ file, specifier }) => file.startsWith("domain/") && !specifier.startsWith("./"));
+  expect(outside).toEqual([]);
+});
+
+test("only main.ts reads the environment", () => {
+  const readers = files.filter((file) => /process\.env/.test(readFileSync(join(SRC, file), "utf8")));
+  expect(readers).toEqual(["main.ts"]);
+});
+
+test("what src and the generated code import is a dependency, not a development dependency", () => {
+  const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  const packages = new Set(
+    imports
+      .map(({ specifier }) => specifier)
+      .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
+      .filter((specifier) => !builtinModules.includes(specifier))
+      .map((specifier) => /^(@[^/]+\/[^/]+|[^/]+)/.exec(specifier)?.[1] as string),
+  );
+  expect([...packages].filter((name) => !Object.hasOwn(dependencies, name))).toEqual([]);
+});
+
+test("no file of src has more than 350 lines", () => {
+  const long = files.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 350);
+  expect(long).toEqual([]);
+});

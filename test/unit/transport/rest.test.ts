@@ -1,0 +1,26 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  EventService,
+  ListEventsRequestSchema,
+  ListEventsResponseSchema,
+} from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { Pipeline } from "../../../src/rpc/pipeline.ts";
+import { createShares } from "../../../src/rpc/shares.ts";
+import { LIMITS } from "../../../src/transport/limits.ts";
+import { createRestDoor } from "../../../src/transport/rest/door.ts";
+
+const { watchEvents, listEvents } = EventService.method;
+const doorOf = (...methods: DescMethod[]) =>
+  createRestDoor({ methods } as unknown as Pipeline, LIMITS, createShares(LIMITS));
+
+test.each<[string, DescMethod]>([
+  ["answers", { ...watchEvents, output: ListEventsResponseSchema }],
+  ["requests", { ...watchEvents, input: ListEventsRequestSchema }],
+])("a stream of other %s than those of WatchEvents has no route", (_what, method) => {
+  expect(() => doorOf(method)).toThrow("userlock.v3alpha.EventService.WatchEvents: only WatchEvents");
+});
+
+test("WatchEvents has one, and so have methods that answer once", () => {
+  doorOf(watchEvents, listEvents, UserService.method.lockUser);
+});

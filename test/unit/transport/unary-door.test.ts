@@ -1,0 +1,103 @@
+import { PassThrough } from "node:stream";
+import { create, type Message } from "@bufbuild/protobuf";
+import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import { GetUserResponseSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { DomainError } from "../../../src/domain/errors.ts";
+import { toRpcError } from "../../../src/rpc/errors.ts";
+import type { Call, Pipeline } from "../../../src/rpc/pipeline.ts";
+import { createShares } from "../../../src/rpc/shares.ts";
+import { createUnaryDoor } from "../../../src/transport/grpc/unary-door.ts";
+import type { Exchange } from "../../../src/transport/http/exchange.ts";
+import { LIMITS } from "../../../src/transport/limits.ts";
+
+const PATH = "/userlock.v3alpha.UserService/GetUser";
+const CALL = { requestId: "r1" } as Call;
+
+/** A pipeline that lets callers in, or does not, and has seen the requests. */
+function pipelineOf({ isOpen = true } = {}) {
+  const seen: Message[] = [];
+  const pipeline = {
+    methods: [UserService.method.getUser, EventService.method.watchEvents],
+    async admit() {
+      if (!isOpen) throw toRpcError(new DomainError("TOKEN_MISSING", "no token"), "r1");
+      const admitted = async (request: Message) => {
+        seen.push(request);
+        return create(GetUserResponseSchema);
+      };
+      return Object.assign(admitted, { holder: "anna" });
+    },
+    explain: (error: unknown) => toRpcError(error, "r1"),
+  };
+  return { seen, door: createUnaryDoor(pipeline as unknown as Pipeline, { bodyMs: 1_000 }, createShares(LIMITS)) };
+}
+
+function exchangeOf(headers: Record<string, string>, bytes: Buffer | undefined, verb = "POST") {
+  const body = new PassThrough();
+  if (bytes) body.end(bytes);
+  let isAskedFor = false;
+  const content = () => {
+    isAskedFor = true;
+    return body;
+  };
+  return { verb, headers, content, isAskedFor: () => isAskedFor } as unknown as Exchange & { isAskedFor(): boolean };
+}
+
+const FRAME = Buffer.from("00000000061204616e6e61", "hex");
+
+describe("the door takes", () => {
+  test.each([
+    ["application/grpc", FRAME],
+    ["application/grpc+proto", FRAME],
+    ["application/grpc-web", FRAME],
+    ["application/grpc-web+proto", FRAME],
+    ["application/grpc-web-text", Buffer.from(FRAME.toString("base64"))],
+    ["application/grpc-web-text+proto", Buffer.from(FRAME.toString("base64"))],
+    ["application/proto", FRAME.subarray(5)],
+    ["application/json", Buffer.from('{"id":"anna"}')],
+    ["application/json; charset=utf-8", Buffer.from('{"id":"anna"}')],
+    ["application/json;charset=UTF-8", Buffer.from('{"id":"anna"}')],
+    ["Application/JSON", Buffer.from('{"id":"anna"}')],
+  ])("%s, and answers it itself", async (type, content) => {
+    const { door, seen } = pipelineOf();
+    const answer = await door(exchangeOf({ "content-type": type }, content), PATH, CALL);
+    expect(answer).toMatchObject({ status: 200 });
+    expect(seen).toMatchObject([{ id: "anna" }]);
+  });
+});
+
+describe("the door leaves to Connect's router", () => {
+  test.each<[string, Record<string, string>, string?, string?]>([
+    ["a method that answers with a stream", {}, "/userlock.v3alpha.EventService/WatchEvents"],
+    ["a path that it does not know", {}, "/userlock.v3alpha.UserService/GetUsers"],
+    ["GET", {}, PATH, "GET"],
+    ["another content type", { "content-type": "application/grpc+thrift" }],
+    ["a compressed request", { "grpc-encoding": "gzip" }],
+    ["a deadline that is none", { "grpc-timeout": "soon" }],
+  ])("%s, unread", (_what, headers, path = PATH, verb = "POST") => {
+    const { door } = pipelineOf();
+    const exchange = exchangeOf({ "content-type": "application/grpc", ...headers }, FRAME, verb);
+    expect(door(exchange, path, CALL)).toBeUndefined();
+    expect(exchange.isAskedFor()).toBe(false);
+  });
+
+  test.each([
+    ["a message that it cannot read", Buffer.from("0000000001ff", "hex")],
+    ["two messages", Buffer.concat([FRAME, FRAME])],
+    ["more than it may read", Buffer.concat([FRAME, Buffer.alloc(100_000)])],
+  ])("%s, with all that was read", async (_what, content) => {
+    const { door, seen } = pipelineOf();
+    const answer = await door(exchangeOf({ "content-type": "application/grpc" }, content), PATH, CALL);
+    if (!answer || "status" in answer) throw new Error("it was answered");
+    const rest = answer.rest ? await answer.rest().toArray() : [];
+    expect(Buffer.concat([answer.begun, ...rest]).equals(content)).toBe(true);
+    expect(seen).toEqual([]);
+  });
+});
+
+test("who is not let in is told so before his request is read", async () => {
+  const { door } = pipelineOf({ isOpen: false });
+  const exchange = exchangeOf({ "content-type": "application/grpc" }, undefined);
+  const answer = await door(exchange, PATH, CALL);
+  expect(answer).toMatchObject({ status: 200, trailers: { "grpc-status": "16" } });
+  expect(exchange.isAskedFor()).toBe(false);
+});
