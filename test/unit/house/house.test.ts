@@ -75,7 +75,7 @@ const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
   {
     what: "the network",
     pattern: /^node:(http|https|http2|net|tls)$/,
-    allowed: ["transport/http/", "transport/grpc/"],
+    allowed: ["transport/"],
   },
   { what: "Connect's server", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/"] },
   { what: "grpc-js", pattern: /^@grpc\//, allowed: ["cli/"] },
