@@ -45,8 +45,6 @@ export interface Config {
   logLevel: LogLevel;
   /** Whether others than their owner may have the files beside the store, and the store's own. */
   allowsInsecureFiles: boolean;
-  /** Whether unary calls are served by userlock's own door, or all by Connect's router. */
-  unaryDoor: boolean;
 }
 
 /** What is wrong with the settings, all of it. */
@@ -191,12 +189,6 @@ export const SETTINGS = {
     description: "`allow` starts although others can read or write the database, `instance.key` or `admin.token`",
     problem: (value) => (["refuse", "allow"].includes(value) ? undefined : "must be refuse or allow"),
   },
-  USERLOCK_UNARY_DOOR: {
-    default: "on",
-    description:
-      "`off` serves every call by the router of Connect's library, with the same answers and at a greater cost",
-    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
-  },
 } as const satisfies Record<string, Setting>;
 
 type Name = keyof typeof SETTINGS;
@@ -275,6 +267,5 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
     allowsInsecureFiles: needed("USERLOCK_INSECURE_FILES") === "allow",
-    unaryDoor: needed("USERLOCK_UNARY_DOOR") === "on",
   };
 }

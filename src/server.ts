@@ -87,14 +87,22 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** What tests change of a server beside its settings. */
+export interface StartOptions extends Partial<Limits> {
+  /** How many changes one commit takes. */
+  commitRows?: number;
+  /** False: Connect's router serves unary calls, too. */
+  unaryDoor?: boolean;
+}
+
 /**
- * Puts the parts together and serves. A commit takes up to `commitRows` changes, or as many as is usual. Rejects, with
- * nothing left open, if a part cannot start: StoreRefused, or an error of the network or the file system.
+ * Puts the parts together and serves. Rejects, with nothing left open, if a part cannot start: StoreRefused, or an error
+ * of the network or the file system.
  */
 export async function start(
   config: Config,
   log: Logger,
-  { commitRows, ...changedLimits }: Partial<Limits> & { commitRows?: number } = {},
+  { commitRows, unaryDoor = true, ...changedLimits }: StartOptions = {},
 ): Promise<Server> {
   const limits = { ...LIMITS, connectionsPerAddress: config.connectionsPerAddress, ...changedLimits };
   const { instance, store: settings } = config;
@@ -210,7 +218,7 @@ export async function start(
       connections: shares.connections,
       onExchange: createDispatch({
         pipeline,
-        unary: config.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined,
+        unary: unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined,
         connect: createConnectDoor(
           pipeline,
           openServices(health, reflect, shares.openStreams, stop.signal),

@@ -17,8 +17,8 @@ let viewer: string;
 
 beforeAll(async () => {
   const store = { USERLOCK_STORE: `sqlite:${folder.file("userlock.db")}` };
-  const withDoor = await startServer({ ...store, USERLOCK_UNARY_DOOR: "on" });
-  servers = [withDoor, await startServer({ ...store, USERLOCK_UNARY_DOOR: "off" })];
+  const withDoor = await startServer(store);
+  servers = [withDoor, await startServer(store, { unaryDoor: false })];
   for (const userId of ["anna", "locked", "inactive", ...Array.from({ length: 20 }, (_, n) => `one-of-many-${n}`)]) {
     await prepare("/resources/v3alpha/users", { userId, contact: { email: { address: `${userId}@example.com` } } });
   }

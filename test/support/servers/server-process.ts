@@ -4,10 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import type { Limits } from "../../../src/transport/limits.ts";
-
-/** Set by jest: protocols and clients are tested with the door for unary calls and without it. */
-declare const UNARY_DOOR: "on" | "off";
+import type { StartOptions } from "../../../src/server.ts";
 
 export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 
@@ -23,15 +20,15 @@ export interface ServerProcess {
 }
 
 /**
- * Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. Limits
- * that are named are put in the place of the server's own.
+ * Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. Options
+ * go to `start`.
  */
 export async function startServer(
   environment: Record<string, string> = {},
-  limits?: Partial<Limits>,
+  options?: StartOptions,
 ): Promise<ServerProcess> {
-  const program = limits
-    ? ["test/support/servers/limited-server.ts", JSON.stringify(limits)]
+  const program = options
+    ? ["test/support/servers/limited-server.ts", JSON.stringify(options)]
     : ["src/main.ts", "serve"];
   const child = spawn(process.execPath, program, {
     env: {
@@ -39,7 +36,6 @@ export async function startServer(
       USERLOCK_LISTEN: "127.0.0.1:0",
       USERLOCK_STORE: "sqlite::memory:",
       USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
-      USERLOCK_UNARY_DOOR: UNARY_DOOR,
       ...environment,
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -45,7 +45,6 @@ test("without any setting, the defaults", () => {
     cacheBytes: 64 * 2 ** 20,
     logLevel: "info",
     allowsInsecureFiles: false,
-    unaryDoor: true,
   });
 });
 
@@ -78,7 +77,6 @@ test("every setting", () => {
       USERLOCK_CACHE_BYTES: "2GiB",
       USERLOCK_LOG_LEVEL: "debug",
       USERLOCK_INSECURE_FILES: "allow",
-      USERLOCK_UNARY_DOOR: "off",
     }),
   ).toEqual({
     host: "::1",
@@ -103,7 +101,6 @@ test("every setting", () => {
     cacheBytes: 2 * 2 ** 30,
     logLevel: "debug",
     allowsInsecureFiles: true,
-    unaryDoor: false,
   });
 });
 
@@ -138,8 +135,6 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_SECRET_KEY: "a phrase that is easy to remember, and long, too" }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_INSECURE_FILES: "refuse" }, []],
   [{ USERLOCK_INSECURE_FILES: "yes" }, ["USERLOCK_INSECURE_FILES"]],
-  [{ USERLOCK_UNARY_DOOR: "on" }, []],
-  [{ USERLOCK_UNARY_DOOR: "no" }, ["USERLOCK_UNARY_DOOR"]],
   [{ USERLOCK_SESSION_LIFETIME: "1s" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "7d" }, []],
   [{ USERLOCK_SESSION_LIFETIME: "3650d" }, []],
