@@ -19,7 +19,6 @@ const FIGURES = [
   ["lone-call"],
   ["watchers"],
   ["bulk"],
-  ["cache-memory"],
   ["idle-memory"],
   ["start"],
   ["big-store"],

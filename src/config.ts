@@ -4,7 +4,6 @@ import type { HashSettings } from "./auth/password.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import {
   argon2Of,
-  cacheOf,
   durationOf,
   durationProblem,
   fileProblem,
@@ -38,8 +37,6 @@ export interface Config {
   sessionLifetime: number;
   /** How long a device is known after its last good login, microseconds. */
   deviceLifetime: number;
-  /** Memory for users that were changed of late, bytes; 0: none. */
-  cacheBytes: number;
   /** Connections that one address may have; 0: addresses are not told apart. */
   connectionsPerAddress: number;
   logLevel: LogLevel;
@@ -173,11 +170,6 @@ export const SETTINGS = {
     description: "connections from one address; `0` behind a proxy: no limit counts by address then",
     problem: (value) => (/^(0|[1-9]\d{0,5})$/.test(value) ? undefined : "must be 0 to 999999"),
   },
-  USERLOCK_CACHE_BYTES: {
-    default: "64MiB",
-    description: "memory for users that were changed of late, with a unit of MiB or GiB; `0` for none",
-    problem: (value) => (cacheOf(value) === undefined ? "must be 0, or 1MiB to 4GiB, such as 64MiB" : undefined),
-  },
   USERLOCK_LOG_LEVEL: {
     default: "info",
     description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
@@ -264,7 +256,6 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
     deviceLifetime: durationOf(needed("USERLOCK_DEVICE_LIFETIME")) as number,
     connectionsPerAddress: Number(needed("USERLOCK_CONNECTIONS_PER_ADDRESS")),
-    cacheBytes: cacheOf(needed("USERLOCK_CACHE_BYTES")) as number,
     logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
     allowsInsecureFiles: needed("USERLOCK_INSECURE_FILES") === "allow",
   };

@@ -28,7 +28,6 @@ import { expireLocks } from "./app/startup/expire-locks.ts";
 import { ensureFirstToken } from "./app/startup/first-token.ts";
 import { ensureSameKey } from "./app/startup/instance-key.ts";
 import { readSecret, refuseOpenFiles, secretInFile } from "./app/startup/secret-file.ts";
-import { createStateCache } from "./app/state-cache.ts";
 import { createAuthenticate, hashSecret, newSecret } from "./auth/authenticate.ts";
 import { lowerHashThreads } from "./auth/hash-threads.ts";
 import { createKeyed, KEY_BYTES } from "./auth/instance-secrets.ts";
@@ -37,7 +36,6 @@ import { createPasswordHasher } from "./auth/password.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
-import { user } from "./domain/user.ts";
 import { idGenerator } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import type { RpcError } from "./rpc/errors.ts";
@@ -118,9 +116,7 @@ export async function start(
   const store = await openStore(settings, instance.id, { commitRows });
 
   try {
-    // Of users only: a session or a token is changed once, and would only take another one's place.
-    const cache = config.cacheBytes > 0 ? createStateCache({ kind: user.kind, bytes: config.cacheBytes }) : undefined;
-    const execute = createExecute({ store, clock, cache });
+    const execute = createExecute({ store, clock });
     const lists = createLists(store);
     const search = createSearch({ store, clock, lists });
     const keyed = createKeyed(config.secretKey ?? (isKept(settings) ? keyIn(folder) : randomBytes(KEY_BYTES)));
@@ -185,7 +181,7 @@ export async function start(
     const onLogFault = (error: unknown) => {
       if (!stop.signal.aborted) log.error({ err: error }, "the log of events could not be read");
     };
-    const tail = createTail({ store, onError: onLogFault, onRead: cache?.outdate });
+    const tail = createTail({ store, onError: onLogFault });
     const shares = createShares(limits);
     const { heartbeatMs } = limits;
     const watch = createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault });

@@ -3,8 +3,6 @@ import { KEY_BYTES } from "./auth/instance-secrets.ts";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/open.ts";
 
-/** What a cache can address. */
-const MAX_CACHE_BYTES = 4 * 2 ** 30;
 /** 10 years: what begins today ends at a time that every protocol can say. */
 const MAX_DURATION_DAYS = 3_650;
 
@@ -36,14 +34,6 @@ export function durationOf(value: string): number | undefined {
 export function durationProblem(value: string): string | undefined {
   if (durationOf(value) !== undefined) return undefined;
   return `must be a number with a unit, such as 30m, 12h or 90d, and at most ${MAX_DURATION_DAYS}d`;
-}
-
-/** Bytes of a text such as `64MiB`. */
-export function cacheOf(value: string): number | undefined {
-  if (value === "0") return 0;
-  const [, number, unit] = /^([1-9]\d{0,3})(MiB|GiB)$/.exec(value) ?? [];
-  const bytes = Number(number) * (unit === "GiB" ? 2 ** 30 : 2 ** 20);
-  return bytes <= MAX_CACHE_BYTES ? bytes : undefined;
 }
 
 export function argon2Of(value: string): HashSettings | undefined {

@@ -2,7 +2,6 @@ import { authorise, may, missing, type Owner, type Permission, type Principal } 
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { Append, EventStore, Receipt, StreamRecord } from "../store/port.ts";
-import type { StateCache } from "./state-cache.ts";
 
 /** How often a change is decided anew because another one came in between. */
 const MAX_ATTEMPTS = 20;
@@ -67,52 +66,23 @@ export type Execute = <State, Command, Event extends DomainEvent>(
  * The one way to change anything: load the object, authorise the caller, decide, append; and again from the start
  * where another change came first, so that every answer is made from what is in the store. Rejects with a
  * DomainError: what the rules say, CONCURRENT_CHANGE when the attempts are used up, STORE_UNAVAILABLE.
- *
- * What is appended names the version that it was decided on, and when that was made: the number alone may be another
- * one's, in a store that went on without its last commits. So an object that is in the cache is not loaded at first: if
- * the store takes what is appended, it was as it was remembered. Whatever else comes of it is told to nobody, and
- * decided anew from the store.
  */
-export function createExecute(parts: {
-  store: EventStore;
-  clock: () => number;
-  /** Of the kind of objects that change often; left out, all are loaded. */
-  cache?: StateCache | undefined;
-}): Execute {
-  const { store, clock } = parts;
-
+export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
     const { kind } = aggregate;
     const { id, isDryRun, receipt } = change;
-    const cache = kind === parts.cache?.kind && !isDryRun ? parts.cache : undefined;
     /** The guard is asked only where it may have something to say, which the store knows when it takes the change. */
     let isAsked = isDryRun === true || !change.guard?.unless;
-    const decideOn = (record: Stored<State> | undefined) =>
-      decide(aggregate, change, caller, { record, clock, isAsked });
-    const changed = (record: StreamRecord, events: readonly string[]): Changed<State> => {
-      cache?.put(record);
-      receipt?.onKept?.();
-      return { ...(record as Stored<State>), events };
-    };
-
-    const remembered = cache?.get(id) as Stored<State> | undefined;
-    if (remembered) {
-      const decision = await decideOn(remembered).catch(() => undefined);
-      if (decision?.append) {
-        const result = await store.append(decision.append);
-        if (result.outcome === "appended") return changed(result.record, decision.events);
-      }
-      cache?.forget(id, remembered.version);
-      isAsked = true;
-    }
-
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const record = (await store.load(kind, id)) as Stored<State> | undefined;
-      const { append, events } = await decideOn(record);
+      const { append, events } = await decide(aggregate, change, caller, { record, clock, isAsked });
       if (!append) return { ...(record as Stored<State>), events };
       const result = await store.append(append);
-      if (result.outcome === "appended") return changed(result.record, events);
+      if (result.outcome === "appended") {
+        receipt?.onKept?.();
+        return { ...(result.record as Stored<State>), events };
+      }
       if (result.outcome === "repeated") break;
       if (result.outcome === "claimed") {
         throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
@@ -173,7 +143,6 @@ async function decide<State, Command, Event extends DomainEvent>(
     kind,
     id,
     expectedVersion: version,
-    expectedChanged: record?.changed,
     events: aggregate.logged ? events.map(aggregate.logged) : events,
     userId: aggregate.userId?.(next),
     time,

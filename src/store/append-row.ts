@@ -5,7 +5,6 @@ export interface Row {
   kind: string;
   id: string;
   expectedVersion: number;
-  expectedChanged: number | undefined;
   events: readonly { type: string; data: string }[];
   userId: string | undefined;
   time: number;
@@ -25,7 +24,7 @@ export type RowResult = { outcome: "appended"; created: number } | Exclude<Appen
 
 /** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
 export function toRow(append: Append): Row {
-  const { kind, id, expectedVersion, expectedChanged, userId, time, owner, claims, requires, absent, receipt } = append;
+  const { kind, id, expectedVersion, userId, time, owner, claims, requires, absent, receipt } = append;
   checkTexts([kind, id, owner.type, owner.id, userId ?? ""]);
   checkTexts(claims.add);
   checkTexts(claims.remove);
@@ -36,7 +35,6 @@ export function toRow(append: Append): Row {
     kind,
     id,
     expectedVersion,
-    expectedChanged,
     events: append.events.map(({ type, data }) => ({ type: checkText(type), data: toJson(data) })),
     userId,
     time,

@@ -150,11 +150,6 @@ export interface Append {
   id: string;
   /** The version that the stream must have; 0 for a new one. */
   expectedVersion: number;
-  /**
-   * The stream's `changed`, which it must have as well; absent for a new one, and where the version is enough. A store
-   * that goes on without its last commits, after a failover or from a backup, makes other versions of the same numbers.
-   */
-  expectedChanged?: number | undefined;
   /** At least one. */
   events: readonly DomainEvent[];
   /** Whom the events are about, if it is a user. */

@@ -44,18 +44,15 @@ interface Run {
 
 /**
  * The log is read while somebody follows, by one read at a time however many they are. Faults of the store are told to
- * `onError` and tried again, and end nothing. `onRead` is told what is read before those who follow are, without being
- * a reason to read.
+ * `onError` and tried again, and end nothing.
  */
 export function createTail({
   store,
   onError,
-  onRead = () => {},
   pollMs = POLL_MS,
 }: {
   store: EventStore;
   onError(error: unknown): void;
-  onRead?: Listener | undefined;
   pollMs?: number;
 }): Tail {
   let current: Promise<Run> | undefined;
@@ -94,7 +91,6 @@ export function createTail({
       try {
         const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
         retryMs = RETRY_MS.first;
-        onRead(events);
         await deliver(run, events);
         if (!hasMore) await hintOrPoll();
       } catch (error) {

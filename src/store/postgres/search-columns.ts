@@ -41,7 +41,6 @@ export const SEARCH_COLUMNS: SchemaStep = `
     kind       text COLLATE "C",
     id         text COLLATE "C",
     expected   bigint,
-    built_on   bigint,                     -- when the stream was changed last; absent if the version is enough
     append     uuid,
     time       bigint,
     owner_type text,
@@ -105,7 +104,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
           WHEN r.receipt IS NOT NULL AND coalesce((r.receipt ->> 'now')::bigint, r.time) < (
             SELECT k.expires FROM receipts k WHERE k.instance = of_instance AND k.key = r.receipt ->> 'key'
           ) THEN 'repeated'
-          WHEN coalesce(s.version, 0) <> r.expected OR s.changed <> r.built_on OR EXISTS (
+          WHEN coalesce(s.version, 0) <> r.expected OR EXISTS (
             SELECT FROM json_to_recordset(r.requires) AS q(kind text, id text, version bigint)
             WHERE q.version <> coalesce((
               SELECT o.version FROM streams o WHERE o.instance = of_instance AND o.kind = q.kind AND o.id = q.id
@@ -120,7 +119,7 @@ export const SEARCH_COLUMNS: SchemaStep = `
         END AS outcome
       FROM unnest(asked) AS r
       LEFT JOIN LATERAL (
-        SELECT o.version, o.created, o.changed FROM streams o
+        SELECT o.version, o.created FROM streams o
         WHERE o.instance = of_instance AND o.kind = r.kind AND o.id = r.id
         OFFSET 0
       ) AS s ON true

@@ -10,7 +10,7 @@ export interface Appender {
 }
 
 /** What a stream's next change needs of it, as the statement `streamRow` below finds it. */
-type StreamRow = [row: number, version: number, created: number, changed: number, lastEvent: number, hasKeys: 0 | 1];
+type StreamRow = [row: number, version: number, created: number, lastEvent: number, hasKeys: 0 | 1];
 
 /**
  * Prepares three statements a change: where is the stream, its event, its new state. None of them has a RETURNING,
@@ -18,7 +18,7 @@ type StreamRow = [row: number, version: number, created: number, changed: number
  */
 export function prepareAppends(connection: DatabaseSync, instance: string): Appender {
   const streamRow = connection.prepare(`
-    SELECT rowid, version, created, changed, last_event,
+    SELECT rowid, version, created, last_event,
       email IS ? AND lock_until IS ? AND subject IS ? AND user_id IS ?
     FROM streams WHERE instance = ? AND kind = ? AND id = ?`);
   streamRow.setReturnArrays(true);
@@ -81,13 +81,12 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
   }
 
   function append(row: KeyedRow): RowAnswer {
-    const { kind, id, expectedVersion, expectedChanged, ownerType, ownerId, time, state, keys, absent, receipt } = row;
+    const { kind, id, expectedVersion, ownerType, ownerId, time, state, keys, absent, receipt } = row;
     if (receipt && receiptAt.get(instance, receipt.key, receipt.now)) return { outcome: "repeated" };
     const found = streamRow.get(...keys, instance, kind, id) as unknown as StreamRow | undefined;
     const isThere = (other: (typeof row.requires)[0]) =>
       (version.get(instance, other.kind, other.id)?.version ?? 0) === other.version;
     if ((found?.[1] ?? 0) !== expectedVersion || !row.requires.every(isThere)) return { outcome: "conflict" };
-    if (found && expectedChanged !== undefined && found[3] !== expectedChanged) return { outcome: "conflict" };
     if (absent && withSubject.get(instance, absent.kind, absent.subject)) return { outcome: "conflict" };
     const claim = row.claims.add.find((name) => otherHolder.get(instance, name, kind, id) !== undefined);
     if (claim !== undefined) return { outcome: "claimed", claim };
@@ -95,7 +94,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     for (const name of row.claims.add) addClaim.run(instance, name, kind, id);
 
     let next = expectedVersion;
-    let last = found ? found[4] : null;
+    let last = found ? found[3] : null;
     for (const { type, data } of row.events) {
       next++;
       last = addEvent(row, next, type, data, last);
@@ -105,7 +104,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
       insertStream.run(instance, kind, id, time, next, ownerType, ownerId, time, state, last, ...keys);
       return time;
     }
-    const [rowid, , created, , , hasKeys] = found;
+    const [rowid, , created, , hasKeys] = found;
     if (hasKeys) updateStream.run(next, ownerType, ownerId, time, state, last, rowid);
     else updateWithKeys.run(next, ownerType, ownerId, time, state, last, ...keys, rowid);
     return created;

@@ -41,27 +41,26 @@ export function lengthOf({ state, actor, events, receipt }: KeyedRow): number {
 export function toBatch(rows: readonly KeyedRow[]): Batch {
   const batch: Batch = [];
   for (const row of rows) {
-    const { kind, id, expectedVersion, expectedChanged, userId, time, actor, subject, ownerType, ownerId, state } = row;
+    const { kind, id, expectedVersion, userId, time, actor, subject, ownerType, ownerId, state } = row;
     const [first, ...events] = row.events as [Row["events"][0], ...Row["events"]];
     batch.push(kind, id, expectedVersion, userId, time, actor, subject, ownerType, ownerId, state, ...row.keys);
-    batch.push(expectedChanged, first.type, first.data, row.absent?.kind, row.absent?.subject, restOf(row, events));
+    batch.push(first.type, first.data, row.absent?.kind, row.absent?.subject, restOf(row, events));
   }
   return batch;
 }
 
-const CELLS_A_ROW = 20;
+const CELLS_A_ROW = 19;
 
 export function fromBatch(batch: Batch): KeyedRow[] {
   const rows: KeyedRow[] = [];
   for (let at = 0; at < batch.length; at += CELLS_A_ROW) {
-    const rest = (batch[at + 19] as Rest | undefined) ?? NO_REST;
-    const [absentKind, absentSubject] = batch.slice(at + 17, at + 19) as (string | undefined)[];
-    const first = { type: batch[at + 15] as string, data: batch[at + 16] as string };
+    const rest = (batch[at + 18] as Rest | undefined) ?? NO_REST;
+    const [absentKind, absentSubject] = batch.slice(at + 16, at + 18) as (string | undefined)[];
+    const first = { type: batch[at + 14] as string, data: batch[at + 15] as string };
     rows.push({
       kind: batch[at] as string,
       id: batch[at + 1] as string,
       expectedVersion: batch[at + 2] as number,
-      expectedChanged: batch[at + 14] as number | undefined,
       userId: batch[at + 3] as string | undefined,
       time: batch[at + 4] as number,
       actor: batch[at + 5] as string,

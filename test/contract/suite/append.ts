@@ -79,35 +79,6 @@ export function describeAppend(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u1 1", "u1 2"]);
     });
 
-    test.each([
-      ["another time of the last change", 1, NOW - 1],
-      ["another version, of the same time", 2, NOW],
-    ])("to %s is a conflict, and leaves nothing", async (_, expectedVersion, expectedChanged) => {
-      const store = current();
-      await store.append(change("u1"));
-      const before = await store.load("user", "u1");
-      expect(await store.append(change("u1", { expectedVersion, expectedChanged }))).toEqual({ outcome: "conflict" });
-      expect(await store.load("user", "u1")).toEqual(before);
-      expect(inShort(await readAll(store))).toEqual(["u1 1"]);
-    });
-
-    test("to the version and the time that are expected is taken, each of several at once by its own", async () => {
-      const store = current();
-      await store.append(change("u1"));
-      await store.append(change("u2", { time: NOW + 1 }));
-      const next = { expectedVersion: 1, time: NOW + 2 };
-      const outcomes = await outcomesOf([
-        store.append(change("u1", { ...next, expectedChanged: NOW })),
-        store.append(change("u2", { ...next, expectedChanged: NOW })),
-        store.append(change("u3", { expectedChanged: undefined })),
-      ]);
-      expect(outcomes).toEqual(["appended", "conflict", "appended"]);
-      expect((await store.load("user", "u1"))?.changed).toBe(NOW + 2);
-      expect(await outcomesOf([store.append(change("u1", { expectedVersion: 2, expectedChanged: NOW }))])).toEqual([
-        "conflict",
-      ]);
-    });
-
     test("to a stream that is not there is a conflict where one is expected", async () => {
       expect(await current().append(change("u1", { expectedVersion: 1 }))).toEqual({ outcome: "conflict" });
       expect(await current().load("user", "u1")).toBeUndefined();

@@ -1,5 +1,4 @@
 import { type Caller, createExecute, type Execute } from "../../../src/app/execute.ts";
-import { createStateCache } from "../../../src/app/state-cache.ts";
 import type { Owner } from "../../../src/domain/access.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
 import type { EventStore, RecordedEvent } from "../../../src/store/port.ts";
@@ -29,13 +28,9 @@ export function handClock(start: number): HandClock {
   });
 }
 
-/** The way by which users are changed, for tests that care for nothing else. They are remembered as in a server. */
+/** The way by which users are changed, for tests that care for nothing else. */
 export function usersIn(store: EventStore, clock: () => number) {
-  const execute: Execute = createExecute({
-    store,
-    clock,
-    cache: createStateCache({ kind: user.kind, bytes: 2 ** 20 }),
-  });
+  const execute: Execute = createExecute({ store, clock });
   return {
     execute,
     async add(id: string, password?: string): Promise<void> {

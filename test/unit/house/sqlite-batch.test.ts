@@ -11,7 +11,6 @@ const append = fc
   .record({
     kind: text,
     expectedVersion: fc.nat(),
-    expectedChanged: fc.option(fc.nat(), { nil: undefined }),
     events: fc.array(fc.record({ type: text, data: fc.dictionary(text, text) }), { minLength: 1, maxLength: 3 }),
     userId: fc.option(text, { nil: undefined }),
     state: fc.record({ subject: text, userId: text }, { requiredKeys: [] }),

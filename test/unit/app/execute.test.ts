@@ -1,0 +1,157 @@
+/** The one way to change anything is held to its rules here: what it answers, and what it leaves in the store. */
+import { type Change, createExecute } from "../../../src/app/execute.ts";
+import type { Principal } from "../../../src/domain/access.ts";
+import { DomainError } from "../../../src/domain/errors.ts";
+import { type UserCommand, user } from "../../../src/domain/user.ts";
+import type { User } from "../../../src/domain/user-state.ts";
+import { type EventStore, StoreUnavailable } from "../../../src/store/port.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+import { callerOf, handClock, INSTANCE } from "../../support/servers/app.ts";
+import { receipt } from "../../support/stores/appends.ts";
+import { timeAt } from "../../support/user-story.ts";
+
+const LOCK: UserCommand = { type: "lock", reason: "fraud", note: "" };
+const UNLOCK: UserCommand = { type: "unlock" };
+const DELETE: UserCommand = { type: "delete" };
+const ADD_NAME: UserCommand = {
+  type: "add_username",
+  username: { id: "n1", name: "ann", organizationSpecific: false },
+};
+const createOf = (id: string): UserCommand => ({ type: "create", id, owner: INSTANCE, profile: {}, usernames: [] });
+
+const VIEWER: Principal = { subject: "viewer", grants: [{ role: "INSTANCE_VIEWER" }] };
+const STRANGER: Principal = { subject: "stranger", grants: [{ role: "ORG_OWNER", organization: "other" }] };
+const RECEIPT = { of: () => receipt("key", { expires: timeAt(100) }) };
+
+let store: EventStore;
+let clock: ReturnType<typeof handClock>;
+
+beforeEach(async () => {
+  store = await openSqliteStore(":memory:", "default");
+  clock = handClock(timeAt(0));
+  await change("ann", createOf("ann"));
+});
+afterEach(() => store.close());
+
+type More = Partial<Change<UserCommand, User>>;
+
+function change(id: string, command: UserCommand, more: More = {}, principal?: Principal, on = store) {
+  const newOwner = command.type === "create" ? { newOwner: INSTANCE } : {};
+  return createExecute({ store: on, clock })(
+    user,
+    { id, command, permission: "user.write", ...newOwner, ...more },
+    { ...callerOf("operator"), ...(principal && { principal }) },
+  );
+}
+
+/** The types of the events that the change led to, or the reason of the refusal. */
+const outcomeOf = (...tried: Parameters<typeof change>) =>
+  change(...tried).then(
+    ({ events }) => events.join(),
+    (error) => (error instanceof DomainError ? error.reason : Promise.reject(error)),
+  );
+
+const refuse = (reason: "LAST_OWNER" | "STORE_UNAVAILABLE") => ({
+  guard: {
+    ask: async () => {
+      throw new DomainError(reason, "No.");
+    },
+  },
+});
+
+test.each<[name: string, before: UserCommand[], tried: Parameters<typeof change>, outcome: string]>([
+  ["a lock of a locked user", [LOCK], ["ann", LOCK], "USER_ALREADY_LOCKED"],
+  ["an unlock of a user who is not locked", [], ["ann", UNLOCK], "USER_NOT_LOCKED"],
+  ["a second user of the same id", [], ["ann", createOf("ann")], "USER_ALREADY_EXISTS"],
+  ["a lock of a deleted user", [DELETE], ["ann", LOCK], "USER_NOT_FOUND"],
+  ["a lock of a user who is not there", [], ["bob", LOCK], "USER_NOT_FOUND"],
+  ["a lock in an organization that the user is not in", [], ["ann", LOCK, { organization: "acme" }], "USER_NOT_FOUND"],
+  ["a lock by a caller who may only see the user", [], ["ann", LOCK, {}, VIEWER], "PERMISSION_MISSING"],
+  ["a lock by a caller who may not see the user", [], ["ann", LOCK, {}, STRANGER], "USER_NOT_FOUND"],
+  ["a lock that the guard refuses", [], ["ann", LOCK, refuse("LAST_OWNER")], "LAST_OWNER"],
+  ["a lock of which the guard knows nothing", [], ["ann", LOCK, refuse("STORE_UNAVAILABLE")], "STORE_UNAVAILABLE"],
+  ["a name that the user has already", [ADD_NAME], ["ann", ADD_NAME], "USERNAME_TAKEN"],
+  ["a patch that changes nothing", [], ["ann", { type: "patch", profile: {} }], ""],
+  ["a lock that is only tried", [], ["ann", LOCK, { isDryRun: true }], "user.locked"],
+])("%s appends nothing", async (_, before, tried, outcome) => {
+  for (const command of before) await change("ann", command);
+  expect(await outcomeOf(...tried)).toBe(outcome);
+  expect((await store.load("user", "ann"))?.version).toBe(1 + before.length);
+});
+
+test("a change is answered with the object as it is in the store", async () => {
+  clock.set(timeAt(60));
+  const { events, ...answer } = await change("ann", LOCK);
+  expect(events).toEqual(["user.locked"]);
+  expect(answer).toEqual(await store.load("user", "ann"));
+  expect(answer).toMatchObject({ version: 2, created: timeAt(0), changed: timeAt(60) });
+});
+
+test("a change is never earlier than the one before, whatever the clock says", async () => {
+  clock.set(timeAt(60));
+  await change("ann", LOCK);
+  clock.set(timeAt(30));
+  expect(await change("ann", UNLOCK)).toMatchObject({ changed: timeAt(60) });
+});
+
+test("a name that was given up can be taken by another user, and one that is held cannot", async () => {
+  await change("bob", createOf("bob"));
+  await change("ann", ADD_NAME);
+  expect(await outcomeOf("bob", ADD_NAME)).toBe("USERNAME_TAKEN");
+  await change("ann", { type: "remove_username", usernameId: "n1" });
+  expect(await outcomeOf("bob", ADD_NAME)).toBe("user.username_added");
+});
+
+test("a receipt is stored with the change, and another change under its key is refused", async () => {
+  let kept = 0;
+  await change("ann", LOCK, { receipt: { ...RECEIPT, onKept: () => kept++ } });
+  expect(kept).toBe(1);
+  expect(await store.loadReceipt("key", timeAt(0))).toBeDefined();
+  expect(await outcomeOf("ann", UNLOCK, { receipt: RECEIPT })).toBe("CONCURRENT_CHANGE");
+  expect((await store.load("user", "ann"))?.version).toBe(2);
+});
+
+test("a caller who has left is told the reason, and nothing is appended", async () => {
+  const execute = createExecute({ store, clock });
+  const left = callerOf("operator", AbortSignal.abort("left"));
+  await expect(execute(user, { id: "ann", command: LOCK, permission: "user.write" }, left)).rejects.toBe("left");
+  expect((await store.load("user", "ann"))?.version).toBe(1);
+});
+
+test("an append of which nothing is known is not made again", async () => {
+  let appends = 0;
+  const flaky: EventStore = {
+    ...store,
+    async append(append) {
+      appends++;
+      await store.append(append);
+      throw new StoreUnavailable("the answer was lost");
+    },
+  };
+  expect(await outcomeOf("ann", LOCK, {}, undefined, flaky)).toBe("STORE_UNAVAILABLE");
+  expect(appends).toBe(1);
+  expect(await outcomeOf("ann", LOCK)).toBe("USER_ALREADY_LOCKED");
+});
+
+test.each<[name: string, before: UserCommand[], between: UserCommand[], tried: UserCommand, outcome: string]>([
+  ["of a lock and an unlock a lock is taken", [], [LOCK, UNLOCK], LOCK, "user.locked"],
+  ["of a lock a second one is refused", [], [LOCK], LOCK, "USER_ALREADY_LOCKED"],
+  ["of a name an unlock is taken", [LOCK], [ADD_NAME], UNLOCK, "user.unlocked"],
+  ["of the end of the user nobody is found", [], [DELETE], LOCK, "USER_NOT_FOUND"],
+  ["of a name the same name is refused", [], [ADD_NAME], ADD_NAME, "USERNAME_TAKEN"],
+])(
+  "where another change comes in between it is decided anew: because %s",
+  async (_, before, between, tried, outcome) => {
+    for (const command of before) await change("ann", command);
+    const seen = await store.load("user", "ann");
+    for (const command of between) await change("ann", command);
+    let loads = 0;
+    const late: EventStore = { ...store, load: async (...key) => (loads++ === 0 ? seen : store.load(...key)) };
+    expect(await outcomeOf("ann", tried, {}, undefined, late)).toBe(outcome);
+  },
+);
+
+test("a change that always meets another one is given up with CONCURRENT_CHANGE", async () => {
+  const busy: EventStore = { ...store, append: async () => ({ outcome: "conflict" }) };
+  expect(await outcomeOf("ann", LOCK, {}, undefined, busy)).toBe("CONCURRENT_CHANGE");
+});
