@@ -15,7 +15,7 @@ import {
   readText,
   storeOf,
 } from "./setting-values.ts";
-import type { StoreSettings } from "./store/open.ts";
+import type { StoreSettings } from "./store/settings.ts";
 
 export interface Config {
   host: string;

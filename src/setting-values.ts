@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { KEY_BYTES } from "./auth/instance-secrets.ts";
 import type { HashSettings } from "./auth/password.ts";
-import type { StoreSettings } from "./store/open.ts";
+import type { StoreSettings } from "./store/settings.ts";
 
 /** 10 years: what begins today ends at a time that every protocol can say. */
 const MAX_DURATION_DAYS = 3_650;

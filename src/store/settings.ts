@@ -1,4 +1,20 @@
-/** Host, port and database of an address, which may be shown. */
+/** What USERLOCK_STORE names. */
+export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
+
+/** The SQLite file of a store that ends with its process. */
+export const IN_MEMORY = ":memory:";
+
+/** Whether the store outlives the process. */
+export function isKept(settings: StoreSettings): boolean {
+  return settings.kind !== "sqlite" || settings.file !== IN_MEMORY;
+}
+
+/** Where the store is, for people and logs: without a password. */
+export function placeOf(settings: StoreSettings): string {
+  return settings.kind === "sqlite" ? settings.file : `postgres://${addressOf(settings.url)}`;
+}
+
+/** Host, port and database of an address, without what must not be shown. */
 export function addressOf(url: string): string {
   if (!URL.canParse(url)) return "the given address";
   const { host, pathname } = new URL(url);

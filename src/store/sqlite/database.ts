@@ -19,6 +19,7 @@ import type {
   StreamRecord,
 } from "../port.ts";
 import { LOG_START, StoreRefused } from "../port.ts";
+import { IN_MEMORY } from "../settings.ts";
 import { prepareAppends } from "./append.ts";
 import { type Batch, fromBatch, type RowAnswer } from "./batch.ts";
 import { findEvents } from "./log.ts";
@@ -26,8 +27,6 @@ import { takePage } from "./page.ts";
 import { checkPlace, type Place } from "./place.ts";
 import { migrate } from "./schema.ts";
 import { path, searchClauses } from "./search.ts";
-
-export const IN_MEMORY = ":memory:";
 
 /** How long a connection waits for another process's write, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;

@@ -6,10 +6,10 @@ import { dirname, join, normalize, relative } from "node:path";
 const ROOMS: Record<string, string[]> = {
   "domain/": [],
   "store/port.ts": ["domain/"],
-  // The store's door for server.ts; config.ts takes from it the type of what it opens, and no code.
-  "store/open.ts": ["store/port.ts", "store/sqlite/", "store/postgres/", "store/"],
-  "store/sqlite/": ["store/", "store/port.ts", "domain/"],
-  "store/postgres/": ["store/", "store/port.ts", "domain/"],
+  "store/settings.ts": [],
+  "store/open.ts": ["store/port.ts", "store/settings.ts", "store/sqlite/", "store/postgres/"],
+  "store/sqlite/": ["store/", "store/port.ts", "store/settings.ts", "domain/"],
+  "store/postgres/": ["store/", "store/port.ts", "store/settings.ts", "domain/"],
   "store/": ["store/port.ts", "domain/"],
   "app/follow/": ["app/", "domain/", "store/port.ts"],
   "app/startup/": ["app/", "domain/", "store/port.ts"],
@@ -38,8 +38,8 @@ const ROOMS: Record<string, string[]> = {
   "clock.ts": [],
   "ids.ts": ["clock.ts"],
   "log.ts": [],
-  "config.ts": ["auth/", "log.ts", "setting-values.ts", "store/open.ts"],
-  "setting-values.ts": ["auth/", "store/open.ts"],
+  "config.ts": ["auth/", "log.ts", "setting-values.ts", "store/settings.ts"],
+  "setting-values.ts": ["auth/", "store/settings.ts"],
   "server.ts": [
     "app/",
     "app/follow/",
@@ -56,6 +56,7 @@ const ROOMS: Record<string, string[]> = {
     "setting-values.ts",
     "store/open.ts",
     "store/port.ts",
+    "store/settings.ts",
     "transport/",
     "transport/dispatch.ts",
     "transport/grpc/",
