@@ -1,28 +1,47 @@
+/** A field of a state for which searches look, and the column that holds it, with an index. */
+export interface IndexedField {
+  field: `state.${string}`;
+  column: string;
+  /** Of which the values are that searches find. */
+  type: "text" | "number";
+}
+
 /** When a lock ends, microseconds since the Unix epoch. */
 export const LOCK_END = "state.lock.until";
 
 /**
- * The fields of a state that have a column of their own, with an index: a change that leaves them alone then leaves
- * their indexes alone, too. An index on an expression is written anew with each state.
+ * The only place that names them: the schemas, the appends and the searches of both stores are made from it. A change
+ * that leaves these fields alone leaves their indexes alone; an index on an expression is written anew with each state.
  */
-export const KEY_COLUMNS = {
-  "state.email.address": "email",
-  [LOCK_END]: "lock_until",
-  "state.subject": "subject",
-  "state.userId": "user_id",
-} as const;
+export const INDEXED_FIELDS = [
+  { field: "state.email.address", column: "email", type: "text" },
+  { field: LOCK_END, column: "lock_until", type: "number" },
+  { field: "state.subject", column: "subject", type: "text" },
+  { field: "state.userId", column: "user_id", type: "text" },
+] as const satisfies IndexedField[];
+
+export const KEY_COLUMNS: Readonly<Record<string, string>> = Object.fromEntries(
+  INDEXED_FIELDS.map(({ field, column }) => [field, column]),
+);
+
+/** The values of the fields in a state, in the order of INDEXED_FIELDS. */
+export function indexedValues(state: unknown): unknown[] {
+  return PATHS.map((path) => path.reduce(stepInto, state));
+}
+
+const PATHS = INDEXED_FIELDS.map(({ field }) => field.split(".").slice(1));
+
+function stepInto(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
 
 /** The values of the columns, in their order. */
 export type Keys = readonly [email: Key, lockUntil: Key, subject: Key, userId: Key];
 type Key = string | number | null;
 
 export function keysOf(state: unknown): Keys {
-  const { email, lock, subject, userId } = (state ?? {}) as Record<string, unknown>;
-  return [keyOf(fieldOf(email, "address")), keyOf(fieldOf(lock, "until")), keyOf(subject), keyOf(userId)];
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  const [email, lockUntil, subject, userId] = indexedValues(state);
+  return [keyOf(email), keyOf(lockUntil), keyOf(subject), keyOf(userId)];
 }
 
 /** As SQLite's json_extract gives the value, which the columns of older files were filled with. */

@@ -1,10 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { Client } from "pg";
-import { type Append, type EventStore, type Filter, StoreRefused } from "../../src/store/port.ts";
+import { type Append, type EventStore, StoreRefused } from "../../src/store/port.ts";
 import { searchStatement } from "../../src/store/postgres/search.ts";
-import { STEPS } from "../../src/store/postgres/steps.ts";
 import { openPostgresStore } from "../../src/store/postgres/store.ts";
-import { change, inShort, NOW, outcomesOf, readAll, until } from "../support/stores/appends.ts";
+import { change, inShort, NOW, readAll, until } from "../support/stores/appends.ts";
 import { type Database, newDatabase, query } from "../support/stores/postgres.ts";
 import { startStoreProcess } from "../support/stores/store-process.ts";
 
@@ -134,22 +131,7 @@ describe("a store that must be there already", () => {
   test("is refused where there is one of another instance, and nothing is written", async () => {
     await open();
     await expect(openThere("other")).rejects.toThrow(StoreRefused);
-    expect(await database.query("SELECT instance FROM log_offsets")).toEqual([{ instance: "default" }]);
-  });
-
-  test("is opened, also while its first events cannot be read yet", async () => {
-    const foreign = new Client({ connectionString: database.url });
-    await foreign.connect();
-    try {
-      await foreign.query("BEGIN");
-      await foreign.query("SELECT pg_current_xact_id()");
-      await (await open()).append(change("u1"));
-      const store = await openThere();
-      stores.push(store);
-      expect((await store.load("user", "u1"))?.version).toBe(1);
-    } finally {
-      await foreign.end();
-    }
+    expect(await database.query("SELECT instance FROM instances")).toEqual([{ instance: "default" }]);
   });
 });
 
@@ -220,7 +202,7 @@ describe("every statement", () => {
 
   test.each([
     ["email", { field: "state.email.address", is: "u7@example.com" }, []],
-    ["lock_end", { field: "state.lock.until", atMost: NOW }, [{ field: "state.lock.until" }]],
+    ["lock_until", { field: "state.lock.until", atMost: NOW }, [{ field: "state.lock.until" }]],
     [
       "subject",
       {
@@ -231,7 +213,7 @@ describe("every statement", () => {
       },
       [],
     ],
-    ["user", { field: "state.userId", is: "u7" }, []],
+    ["user_id", { field: "state.userId", is: "u7" }, []],
     ["created", { not: { field: "owner.type", is: "system" } }, [{ field: "created" }]],
   ] as const)("a search by %s is served by its index", async (name, where, keys) => {
     const store = await open();
@@ -250,64 +232,6 @@ describe("every statement", () => {
     const { text, values } = searchStatement("default", { kind: "user", where, order, offset: 0, limit: 10 });
     const plan = await query<Record<string, string>>(database.url, `EXPLAIN ${text}`, values);
     expect(plan.map((line) => line["QUERY PLAN"]).join("\n")).toMatch(`streams_by_${name}`);
-  });
-});
-
-describe("a store whose searches had no columns of their own (version 1)", () => {
-  const states = {
-    mail: { email: { address: "änne@example.com" } },
-    token: { subject: "änne" },
-    session: { userId: "änne" },
-    lock: { lock: { until: NOW } },
-    odd: { email: { address: 1 }, subject: null, userId: { id: "änne" }, lock: { until: String(NOW) } },
-    bare: {},
-  };
-  const searches: [id: string, where: Filter][] = [
-    ["mail", { field: "state.email.address", is: "änne@example.com" }],
-    ["mail", { field: "state.email.address", text: "contains", value: "@" }],
-    ["token", { field: "state.subject", is: "änne" }],
-    ["session", { field: "state.userId", is: "änne" }],
-    ["lock", { field: "state.lock.until", atMost: NOW }],
-    ["lock", { field: "state.lock.until", atLeast: NOW }],
-  ];
-
-  /** Appends as a server of that version does. */
-  async function appendAsBefore(prefix: string, expected = 0): Promise<void> {
-    const rows = Object.entries(states).map(([id, state], place) => ({
-      ...{ place, append: randomUUID(), kind: "user", id: `${prefix}${id}`, expected, time: NOW, state },
-      ...{ owner_type: "instance", owner_id: "default", actor: { subject: "operator" }, adds: [], removes: [] },
-      ...{ events: [{ type: "user.created", data: {} }], requires: [] },
-    }));
-    const [answer] = await database.query<{ results: { outcome: string }[] }>(
-      "SELECT userlock_append_1('default', $1) AS results",
-      [JSON.stringify(rows)],
-    );
-    expect(answer?.results.map(({ outcome }) => outcome)).toEqual(rows.map(() => "appended"));
-  }
-
-  async function foundIn(store: EventStore, where: Filter): Promise<string[]> {
-    const order = { keys: [], descending: false };
-    const { records } = await store.search({ kind: "user", where, order, offset: 0, limit: 10 });
-    return records.map(({ id }) => id);
-  }
-
-  test("finds what was there, and what servers append that are still of that version", async () => {
-    await database.query("CREATE TABLE userlock_schema (version integer NOT NULL)");
-    await database.query(STEPS[0] as string);
-    await database.query("INSERT INTO userlock_schema VALUES (1)");
-    await database.query("INSERT INTO log_offsets VALUES ('default', 0)");
-    await appendAsBefore("old ");
-
-    const store = await open();
-    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`]);
-    await appendAsBefore("young ");
-    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`, `young ${id}`]);
-    await outcomesOf(
-      Object.keys(states).map((id) => store.append(change(`old ${id}`, { expectedVersion: 1, state: states.bare }))),
-    );
-    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`young ${id}`]);
-    await appendAsBefore("old ", 2);
-    for (const [id, where] of searches) expect(await foundIn(store, where)).toEqual([`old ${id}`, `young ${id}`]);
   });
 });
 

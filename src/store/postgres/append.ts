@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Row, type RowResult, toResult, toRow } from "../append-row.ts";
+import { INDEXED_FIELDS, indexedValues } from "../indexed-fields.ts";
 import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
 import { type Append, type AppendResult, StoreUnavailable } from "../port.ts";
 import { backOff, type Connections, troubleOf } from "./connections.ts";
@@ -157,7 +158,7 @@ export function createWriter(parts: {
     const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
     const statement = {
       name: "append",
-      text: "SELECT userlock_append_2($1, $2) AS results",
+      text: "SELECT userlock_append($1, $2) AS results",
       values: [instance, `[${rows.join(",")}]`],
     };
     const deadline = performance.now() + TROUBLE_MS;
@@ -203,18 +204,14 @@ function keysOf(row: Row): string[] {
   return [...new Set([streamKey(row), ...row.requires.map(streamKey), ...claims, ...receipt])];
 }
 
-/** What a state has for the columns in which searches look (postgres-search-columns.ts). */
-function searchColumns(state: unknown): object {
-  const { email, subject, userId, lock } = (state ?? {}) as Record<string, { address?: unknown; until?: unknown }>;
-  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
-  const number = (value: unknown) => (typeof value === "number" ? value : undefined);
-  return {
-    email: text(email?.address),
-    subject: text(subject),
-    of_user: text(userId),
-    lock_end: number(lock?.until),
-  };
+/** What a state has for the columns of searches, by column. */
+function indexedColumns(state: unknown): object {
+  const values = indexedValues(state);
+  return Object.fromEntries(INDEXED_FIELDS.map(({ column, type }, place) => [column, typedValue(values[place], type)]));
 }
+
+const typedValue = (value: unknown, type: "text" | "number") =>
+  typeof value === (type === "text" ? "string" : "number") ? value : undefined;
 
 /** The row as the function in the database takes it, without the first brace, after which its place comes. */
 function toJson(row: Row, state: unknown, append: string): string {
@@ -239,12 +236,12 @@ function toJson(row: Row, state: unknown, append: string): string {
     time,
     owner_type: ownerType,
     owner_id: ownerId,
-    user_id: userId,
+    about: userId,
     adds: claims.add,
     removes: claims.remove,
     requires: requires.length > 0 ? requires : undefined,
     absent,
-    ...searchColumns(state),
+    ...indexedColumns(state),
     receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
   });
   const events = row.events.map(({ type, data }) => `{"type":${JSON.stringify(type)},"data":${data}}`);

@@ -6,19 +6,11 @@ import { backOff, type Connections, newClient } from "./connections.ts";
 const CHANNEL = "userlock";
 /** How often other servers are told at most, milliseconds. */
 const NOTIFY_MS = 5;
-/** How soon it is looked again whether what is held back can be read, and the longest wait, milliseconds. */
-const SETTLE_MS = { first: 10, longest: 250 };
 /** How often it is tried whether the connection still lives, milliseconds. */
 const PING_MS = 15_000;
 const PING_TIMEOUT_MS = 5_000;
 /** How long the server may take to end the connection, milliseconds. */
 const END_MS = 1_000;
-
-/** Up to where events can be read (postgres-log.ts), and the last event's place, of one moment. */
-interface Settled {
-  edge: number;
-  last: number | null;
-}
 
 /** Hints that there is more of the log to read, of this store and of others. */
 export interface Hints {
@@ -40,41 +32,9 @@ export function createHints(parts: { url: string; connections: Connections; inst
   let isMoreToTell = false;
   let stopListening = new AbortController();
   let listening: Promise<void> | undefined;
-  let settling: Promise<void> | undefined;
-  let isToLook = false;
-  /** Up to here there was a hint after it could be read. */
-  let toldTo = 0;
 
   function tellHere(): void {
     for (const listener of listeners) listener();
-  }
-
-  /** Tells here, and again when what cannot be read yet can be. */
-  function hintHere(): void {
-    if (listeners.size === 0) return;
-    tellHere();
-    isToLook = true;
-    settling ??= tellWhenSettled();
-  }
-
-  /**
-   * An older transaction, of whoever it is, holds events back that are committed, and nobody tells when it ends: so it
-   * is looked for, until nothing is held back.
-   */
-  async function tellWhenSettled(): Promise<void> {
-    for (let wait = SETTLE_MS.first; listeners.size > 0; wait = Math.min(2 * wait, SETTLE_MS.longest)) {
-      isToLook = false;
-      const [settled] = await connections.run<Settled>(settledStatement(instance)).catch(() => []);
-      if (!settled) break; // Whoever reads is told what is wrong.
-      const { edge, last } = settled;
-      // Those who read at the hint before may have come too early for what has settled since.
-      if (last !== null && last >= toldTo && edge > toldTo) tellHere();
-      toldTo = Math.max(toldTo, edge);
-      if ((last === null || last < edge) && !isToLook) break;
-      if (isToLook) wait = SETTLE_MS.first;
-      await sleep(wait, undefined, { signal: stopListening.signal, ref: false }).catch(() => {});
-    }
-    settling = undefined;
   }
 
   /** Tells the others, and once more if there was more to tell meanwhile. */
@@ -101,13 +61,13 @@ export function createHints(parts: { url: string; connections: Connections; inst
       });
       client.on("error", () => {}); // It may have more than one to say.
       client.on("notification", ({ payload = "" }) => {
-        if (payload.endsWith(` ${instance}`) && !payload.startsWith(self)) hintHere();
+        if (payload.endsWith(` ${instance}`) && !payload.startsWith(self)) tellHere();
       });
       try {
         await client.connect();
         await client.query(`LISTEN ${CHANNEL}`);
         attempt = 0;
-        hintHere();
+        tellHere();
         await Promise.race([ended, untilDead(client, signal)]);
       } catch {
         // The next one may do.
@@ -119,7 +79,7 @@ export function createHints(parts: { url: string; connections: Connections; inst
 
   return {
     give() {
-      hintHere();
+      tellHere();
       isMoreToTell = true;
       notifying ??= tellOthers();
     },
@@ -140,18 +100,10 @@ export function createHints(parts: { url: string; connections: Connections; inst
     async close() {
       listeners.clear();
       stopListening.abort();
-      await Promise.all([listening, notifying, settling]);
+      await Promise.all([listening, notifying]);
     },
   };
 }
-
-const settledStatement = (instance: string) => ({
-  name: "settled",
-  text: `SELECT o.ahead + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS edge,
-      (SELECT tx FROM events WHERE instance = $1 AND position > 0 ORDER BY tx DESC, position DESC LIMIT 1) AS last
-    FROM log_offsets AS o WHERE o.instance = $1`,
-  values: [instance],
-});
 
 /** A connection that broke without a word looks like one on which nothing happens. */
 async function untilDead(client: Client, signal: AbortSignal): Promise<void> {

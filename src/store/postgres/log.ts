@@ -5,22 +5,18 @@ import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, 
 import type { Statement } from "./connections.ts";
 import { isCut, type OnPage, pageOf } from "./page.ts";
 
-/**
- * The log is ordered by transaction, and within one by position. Transactions end in another order than they began, so
- * only what is older than every transaction that still runs is shown: nothing can come in before it any more. Of
- * position, which is never 0, the indexes ask that it be said (postgres-steps.ts).
- */
-const IS_SETTLED = `position > 0 AND tx < (SELECT ahead FROM log_offsets WHERE instance = $1)
-  + pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+/** Always true. The indexes of the log serve only queries that name it (schema.sql). */
+const IN_ORDER = "position > 0";
 
+/** Batches are committed in the order of their numbers (schema.sql), so nothing comes in before the last event. */
 const LAST = `
-  SELECT tx, position FROM events WHERE instance = $1 AND ${IS_SETTLED} ORDER BY tx DESC, position DESC LIMIT 1`;
+  SELECT batch, position FROM events WHERE instance = $1 AND ${IN_ORDER} ORDER BY batch DESC, position DESC LIMIT 1`;
 
-const MAX_TX = 2n ** 63n - 1n;
+const MAX_BATCH = 2n ** 63n - 1n;
 const MAX_POSITION = 2n ** 31n - 1n;
 
 export interface LastRow {
-  tx: number;
+  batch: number;
   position: number;
 }
 
@@ -31,7 +27,7 @@ const MAX_SCANNED = 20_000;
 const FIRST_ROWS = 64;
 
 export interface EventRow {
-  tx: number;
+  batch: number;
   position: number;
   kind: string;
   id: string;
@@ -49,7 +45,7 @@ type Ask = <Row extends object>(statement: Statement) => Promise<Row[]>;
 
 export const headStatement = (instance: string): Statement => ({ name: "head", text: LAST, values: [instance] });
 
-export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.tx, last.position) : LOG_START);
+export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.batch, last.position) : LOG_START);
 
 /**
  * Reads a page: in the order of the log, or by an index in the scope in which all must be that passes. Rejects with
@@ -68,14 +64,14 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
   ) {
     const values: unknown[] = [instance];
     const bind: Bind = (value) => `$${values.push(value)}`;
-    const compare = (operator: string, [tx, position]: Place) =>
-      `(tx, position) ${operator} (${bind(tx)}::bigint, ${bind(position)}::integer)`;
+    const compare = (operator: string, [batch, position]: Place) =>
+      `(batch, position) ${operator} (${bind(batch)}::bigint, ${bind(position)}::integer)`;
     const { scope, conditions, rest } = conditionsOf(where, bind);
-    const all = ["instance = $1", IS_SETTLED, ...conditions];
+    const all = ["instance = $1", IN_ORDER, ...conditions];
     if (from !== undefined) all.push(compare(descending ? "<" : ">", toPlace(from)));
-    if (bound) all.push(compare(descending ? ">=" : "<=", [BigInt(bound.tx), BigInt(bound.position)]));
+    if (bound) all.push(compare(descending ? ">=" : "<=", [BigInt(bound.batch), BigInt(bound.position)]));
     if (which === "passing") all.push(...rest());
-    const order = (of: string) => `ORDER BY ${of}tx ${direction}, ${of}position ${direction}`;
+    const order = (of: string) => `ORDER BY ${of}batch ${direction}, ${of}position ${direction}`;
     const limit = bind(page.limit);
     const rows = `
       SELECT found.* FROM ${scope} CROSS JOIN LATERAL (
@@ -86,29 +82,29 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
     return ask<Row>({ text, values });
   }
 
-  // Before the page, so that all which is settled by then is on the page, if it passes.
+  // Before the page, so that every event up to there is on the page, if it passes.
   let end = from ?? LOG_START;
   if (descending) end = LOG_START;
   else if (query.where) end = toHead(await ask<LastRow>(headStatement(instance)));
   let bound: LastRow | undefined;
   if (isNarrow(where))
-    [bound] = await select<LastRow>("tx, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
+    [bound] = await select<LastRow>("batch, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
   const first = (count: number) => select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: count, offset: 0 });
   let rows = await first(Math.min(limit + 1, FIRST_ROWS));
   if (rows.length === FIRST_ROWS && rows.length <= limit) rows = await first(limit + 1);
 
   const events = rows.slice(0, limit).map(toEvent);
   if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
-  if (bound) return { events, cursor: toCursor(bound.tx, bound.position), hasMore: true };
-  // What has settled since the end was looked for may be on the page, and nothing before it is missing.
+  if (bound) return { events, cursor: toCursor(bound.batch, bound.position), hasMore: true };
+  // What was committed since the end was looked for may be on the page, and nothing before it is missing.
   const last = events.at(-1)?.cursor ?? end;
   return { events, cursor: !descending && last > end ? last : end, hasMore: false };
 }
 
-const COLUMNS = "tx, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data";
+const COLUMNS = "batch, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data";
 
 type Bind = (value: unknown) => string;
-type Place = [tx: bigint, position: bigint];
+type Place = [batch: bigint, position: bigint];
 type Page = { limit: number; offset: number };
 
 /** Whether some events of the scope do not pass. */
@@ -157,7 +153,7 @@ function ofActor(actor: string, bind: Bind): string[] {
 
 function toEvent(row: EventRow): RecordedEvent {
   return {
-    cursor: toCursor(row.tx, row.position),
+    cursor: toCursor(row.batch, row.position),
     kind: row.kind,
     id: row.id,
     version: row.version,
@@ -171,8 +167,8 @@ function toEvent(row: EventRow): RecordedEvent {
 }
 
 function toPlace(from: Cursor): Place {
-  const [tx, position] = fromCursor(from, 2) as Place;
+  const [batch, position] = fromCursor(from, 2) as Place;
   // No larger ones can be asked for, and there are none.
-  if (tx > MAX_TX || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
-  return [tx, position];
+  if (batch > MAX_BATCH || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
+  return [batch, position];
 }

@@ -1,21 +1,34 @@
+import { readFileSync } from "node:fs";
 import type { ClientBase } from "pg";
-import { pendingSteps } from "../migrate.ts";
+import { INDEXED_FIELDS } from "../indexed-fields.ts";
+import { pendingSteps, type SchemaStep } from "../migrate.ts";
 import { StoreRefused } from "../port.ts";
-import { STEPS } from "./steps.ts";
 
 /** The oldest major version of the server on which all of this runs. */
 const OLDEST_SERVER = 14;
 /** Upper and lower case as in JavaScript. */
 export const ICU = '"und-x-icu"';
+/** From nothing to the newest schema. */
+export const STEPS: readonly SchemaStep[] = [firstStep()];
+/** Where the database has Citus: every instance on one node, with all of its rows. */
+const DISTRIBUTE = [
+  // Which every node can read.
+  "SELECT create_reference_table('userlock_schema')",
+  "SELECT create_distributed_table('instances', 'instance', colocate_with => 'none')",
+  ...["events", "streams", "claims", "receipts"].map(
+    (table) => `SELECT create_distributed_table('${table}', 'instance', colocate_with => 'instances')`,
+  ),
+  "SELECT create_distributed_function('userlock_append(text, json)', 'of_instance', colocate_with => 'instances')",
+];
 /** Lock under which schemas are brought up to date: "userlock" in ASCII. */
 const MIGRATION_LOCK = "8463501140578558827";
 /** How long a start waits for the other processes that start, milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 
 /**
- * Brings the tables in the first schema of the search path to the newest version, and finds where the log of the
- * instance goes on: in one transaction, one process after another. Resolves with the schema, quoted; with undefined,
- * and nothing changed, if the store must be there and is not. Throws StoreRefused if it cannot be done here.
+ * Brings the tables in the first schema of the search path to the newest version, and adds the instance: in one
+ * transaction, one process after another. Resolves with the schema, quoted; with undefined, and nothing changed, if the
+ * store must be there and is not. Throws StoreRefused if it cannot be done here.
  */
 export async function migrate(client: ClientBase, instance: string, mustBeThere: boolean): Promise<string | undefined> {
   const giveUp = async () => {
@@ -24,9 +37,8 @@ export async function migrate(client: ClientBase, instance: string, mustBeThere:
   };
   await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
   try {
-    await client.query(
-      `SET LOCAL lock_timeout = ${START_TIMEOUT_MS}; SET LOCAL statement_timeout = ${START_TIMEOUT_MS}`,
-    );
+    await client.query(`SET LOCAL lock_timeout = ${START_TIMEOUT_MS}`);
+    await client.query(`SET LOCAL statement_timeout = ${START_TIMEOUT_MS}`);
     await client.query("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
     // Its turn has come: what a step takes depends on how much there is.
     await client.query("SET LOCAL statement_timeout = 0");
@@ -35,21 +47,27 @@ export async function migrate(client: ClientBase, instance: string, mustBeThere:
     const version = await versionOf(client);
     if (version === 0 && mustBeThere) return await giveUp();
     const steps = pendingSteps(STEPS, version);
-    if (version === 0) await client.query("CREATE TABLE IF NOT EXISTS userlock_schema (version integer NOT NULL)");
-    for (const step of steps) await client.query(step);
-    if (steps.length > 0) {
-      await client.query("DELETE FROM userlock_schema");
-      await client.query("INSERT INTO userlock_schema (version) VALUES ($1)", [STEPS.length]);
-    }
+    if (steps.length > 0) await upgrade(client, version, steps);
     const isNew = await addInstance(client, instance);
     if (isNew && mustBeThere) return await giveUp();
-    await goOnWithLog(client, instance);
     await client.query("COMMIT");
     return schema;
   } catch (error) {
     await client.query("ROLLBACK").catch(() => {});
     throw error;
   }
+}
+
+/** Statements are sent one by one, as Citus wants it. */
+async function upgrade(client: ClientBase, version: number, steps: readonly SchemaStep[]): Promise<void> {
+  const { rowCount: citus } = await client.query("SELECT FROM pg_extension WHERE extname = 'citus'");
+  // In one transaction, Citus changes tables and what they need by one connection to each worker.
+  if (citus) await client.query("SET LOCAL citus.multi_shard_modify_mode = 'sequential'");
+  if (version === 0) await client.query("CREATE TABLE IF NOT EXISTS userlock_schema (version integer NOT NULL)");
+  for (const step of steps) for (const statement of statementsOf(step)) await client.query(statement);
+  if (citus && version === 0) for (const statement of DISTRIBUTE) await client.query(statement);
+  await client.query("DELETE FROM userlock_schema");
+  await client.query("INSERT INTO userlock_schema (version) VALUES ($1)", [STEPS.length]);
 }
 
 async function expectFit(client: ClientBase): Promise<void> {
@@ -91,22 +109,33 @@ async function versionOf(client: ClientBase): Promise<number> {
 
 /** Whether the instance was not there. */
 async function addInstance(client: ClientBase, instance: string): Promise<boolean> {
-  const { rowCount } = await client.query(
-    "INSERT INTO log_offsets (instance, ahead) VALUES ($1, 0) ON CONFLICT DO NOTHING",
-    [instance],
-  );
+  const { rowCount } = await client.query("INSERT INTO instances (instance) VALUES ($1) ON CONFLICT DO NOTHING", [
+    instance,
+  ]);
   return rowCount === 1;
 }
 
-/**
- * Transaction ids order the log. In a database that was restored from a dump they may begin anew, below those of its
- * events: from then on they are counted on from the last event.
- */
-async function goOnWithLog(client: ClientBase, instance: string): Promise<void> {
-  await client.query(
-    `UPDATE log_offsets SET ahead = last.tx + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    FROM (SELECT max(tx) AS tx FROM events WHERE instance = $1 AND position > 0) AS last
-    WHERE instance = $1 AND last.tx >= ahead + pg_snapshot_xmax(pg_current_snapshot())::text::bigint`,
-    [instance],
+/** The tables and their indexes: schema.sql, and the columns of the fields that searches look for. */
+function firstStep(): SchemaStep {
+  const types = { text: 'text COLLATE "C"', number: "float8" };
+  const eachField = (text: (column: string, type: string) => string, separator = ", ") =>
+    INDEXED_FIELDS.map(({ column, type }) => text(column, types[type])).join(separator);
+  const variables: Record<string, string> = {
+    field_definitions: eachField((column, type) => `${column} ${type}`),
+    fields: eachField((column) => column),
+    row_fields: eachField((column) => `r.${column}`),
+    new_fields: eachField((column) => `${column} = excluded.${column}`),
+  };
+  const sql = readFileSync(new URL("schema.sql", import.meta.url), "utf8");
+  const indexes = eachField(
+    (column) =>
+      `CREATE INDEX streams_by_${column} ON streams (instance, kind, ${column}) WHERE ${column} IS NOT NULL;\n`,
+    "",
   );
+  return sql.replace(/(?<!:):([a-z_]+)/g, (_, name) => variables[name] as string) + indexes;
+}
+
+/** The statements of a step, without comments between them. */
+export function statementsOf(step: SchemaStep): string[] {
+  return step.match(/(?:--.*|\$function\$[\s\S]*?\$function\$|[^;])+;/g) ?? [];
 }

@@ -1,5 +1,6 @@
 import { fold } from "../../domain/fold.ts";
 import { isText } from "../append-row.ts";
+import { INDEXED_FIELDS, type IndexedField } from "../indexed-fields.ts";
 import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
 import type { Statement } from "./connections.ts";
 import { foldedSql } from "./fold.ts";
@@ -12,7 +13,7 @@ type Bind = (value: string | number | boolean) => string;
 
 /**
  * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index,
- * is that (postgres-search-columns.ts).
+ * is that (indexed-fields.ts).
  */
 interface Field {
   text: string;
@@ -24,12 +25,13 @@ interface Field {
   keys: { sql: string; isNullable: boolean }[];
 }
 
-const TEXTS: Record<string, string> = {
-  "state.email.address": "email",
-  "state.subject": "subject",
-  "state.userId": "user_id",
-};
-const NUMBERS: Record<string, string> = { "state.lock.until": "lock_end" };
+/** The columns of what is indexed: of a text, NULL where it is none, and alike of a number. */
+const columnsOf = (type: IndexedField["type"]) =>
+  new Map<string, string>(
+    INDEXED_FIELDS.filter((one) => one.type === type).map(({ field, column }) => [field, column]),
+  );
+const TEXTS = columnsOf("text");
+const NUMBERS = columnsOf("number");
 
 const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, state";
 
@@ -37,7 +39,7 @@ const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, stat
 export function searchStatement(instance: string, query: Query): Statement {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
-  // Every stream was created after 0; the index by `created` asks that it be said (postgres-search-columns.ts).
+  // Every stream was created after 0; the index by `created` asks that it be said (schema.sql).
   const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
   const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
   const order = orderBy(query, bind);
@@ -143,8 +145,8 @@ function jsonField(field: string, depth: number): Field {
   const type = `json_typeof(${json(field, depth)})`;
   const value = json(field, depth, "#>>");
   return {
-    text: TEXTS[field] ?? `(CASE ${type} WHEN 'string' THEN ${value} END COLLATE "C")`,
-    number: NUMBERS[field] ?? `CASE ${type} WHEN 'number' THEN (${value})::float8 END`,
+    text: TEXTS.get(field) ?? `(CASE ${type} WHEN 'string' THEN ${value} END COLLATE "C")`,
+    number: NUMBERS.get(field) ?? `CASE ${type} WHEN 'number' THEN (${value})::float8 END`,
     boolean: `CASE ${type} WHEN 'boolean' THEN (${value})::boolean END`,
     any: `(${value})`,
     keys: [

@@ -102,7 +102,7 @@ function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
 
 function column(field: string, depth: number): string {
   if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
-  if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field as keyof typeof KEY_COLUMNS];
+  if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field] as string;
   if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;
   return path(field).slice("$.".length).replace(".", "_");
 }
