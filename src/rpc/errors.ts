@@ -47,7 +47,7 @@ export interface ErrorDetail<Desc extends DescMessage = DescMessage> {
   value: MessageShape<Desc>;
 }
 
-/** An error as every protocol can tell it: code, sentence and details (google.rpc.Status). */
+/** An error as a caller is told it, in every protocol: code, sentence and details (google.rpc.Status). */
 export class RpcError extends Error {
   readonly code: Code;
   readonly details: readonly ErrorDetail[];
@@ -74,12 +74,14 @@ export class RpcError extends Error {
  * which the log has the cause.
  */
 export function toRpcError(error: unknown, requestId: string): RpcError {
-  if (error instanceof RpcError) return error;
-  if (!(error instanceof DomainError)) {
-    const message = `Something went wrong in the server. Its log has more under the request id ${requestId}.`;
-    const info = create(RequestInfoSchema, { requestId });
-    return new RpcError(Code.INTERNAL, message, [{ desc: RequestInfoSchema, value: info }], error);
-  }
+  if (error instanceof DomainError) return rpcErrorOf(error);
+  const message = `Something went wrong in the server. Its log has more under the request id ${requestId}.`;
+  const info = create(RequestInfoSchema, { requestId });
+  return new RpcError(Code.INTERNAL, message, [{ desc: RequestInfoSchema, value: info }], error);
+}
+
+/** What a caller is told of an error that was foreseen. */
+export function rpcErrorOf(error: DomainError): RpcError {
   return new RpcError(CODES[error.kind], shorten(error.message), detailsOf(error), error);
 }
 
@@ -94,8 +96,13 @@ export function inBrief({ code, message, details, cause }: RpcError): RpcError {
 }
 
 /** The error of a door that cannot read a request, or will not. */
-export function refusal(reason: Reason, message: string, violations: FieldViolation[] = []): RpcError {
-  return toRpcError(new DomainError(reason, message, { violations }), "");
+export function refusal(reason: Reason, message: string, violations: FieldViolation[] = []): DomainError {
+  return new DomainError(reason, message, { violations });
+}
+
+/** Whether a caller may be told the error as it is. */
+export function isForeseen(error: unknown): error is DomainError {
+  return error instanceof DomainError;
 }
 
 function detailsOf(error: DomainError): ErrorDetail[] {

@@ -1,9 +1,10 @@
 import {
   create,
+  type DescMessage,
   type DescMethodUnary,
   fromBinary,
-  type Message,
   type MessageInitShape,
+  type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
@@ -42,17 +43,17 @@ export function checkIdempotencyKey(key: string): void {
  * not be stored together, as of a call that changes nothing, the answer is kept once it is there. Before a first answer
  * is given again, `check` rejects if it is not good any more.
  */
-export async function answerOnce(
-  method: DescMethodUnary,
+export async function answerOnce<Desc extends DescMessage>(
+  output: Desc,
   receipts: CallReceipts,
-  run: (repeatable: Repeatable<MessageInitShape<DescMethodUnary["output"]>>) => Promise<Message>,
-  check: (first: Message) => Promise<void>,
-): Promise<Message> {
+  run: (repeatable: Repeatable<MessageInitShape<Desc>>) => Promise<MessageShape<Desc>>,
+  check: (first: MessageShape<Desc>) => Promise<void>,
+): Promise<MessageShape<Desc>> {
   const find = async () => {
     const bytes = await receipts.find();
-    return bytes && fromBinary(method.output, bytes);
+    return bytes && fromBinary(output, bytes);
   };
-  const again = async (first: Message) => {
+  const again = async (first: MessageShape<Desc>) => {
     await check(first);
     return first;
   };
@@ -61,12 +62,12 @@ export async function answerOnce(
 
   /** Whether the answer is kept already, or is not to be. */
   let isDone = false;
-  let answer: Message;
+  let answer: MessageShape<Desc>;
   try {
     answer = await run({
       receipts,
       receiptFor: (toAnswer) => ({
-        of: (stored) => receipts.of(toBinary(method.output, create(method.output, toAnswer(stored)))),
+        of: (stored) => receipts.of(toBinary(output, create(output, toAnswer(stored)))),
         onKept() {
           isDone = true;
         },
@@ -81,7 +82,7 @@ export async function answerOnce(
     if (meanwhile) return again(meanwhile);
     throw error;
   }
-  if (isDone || (await receipts.keep(toBinary(method.output, answer)))) return answer;
+  if (isDone || (await receipts.keep(toBinary(output, answer)))) return answer;
   const kept = await find();
   return kept ? again(kept) : answer;
 }

@@ -20,11 +20,9 @@ import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal } 
 import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
-import { type RpcError, toRpcError } from "./errors.ts";
+import { type End, withDeadline } from "./deadline.ts";
+import { RpcError, toRpcError } from "./errors.ts";
 import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./idempotency.ts";
-
-/** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A call as a door hands it over, its message still unread. */
 export interface Call {
@@ -93,8 +91,15 @@ export type Implementation<Service extends DescService> = {
 /** A method that can be served. */
 export type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
 
+export function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
+}
+
 /** An entrance for a method whose caller has been let in. Rejects with an RpcError. */
-export type Admitted = ((request: Message) => Promise<Message>) & Held;
+export type Admitted<Method extends DescMethodUnary = DescMethodUnary> = ((
+  request: MessageShape<Method["input"]>,
+) => Promise<MessageShape<Method["output"]>>) &
+  Held;
 
 /** The same for a method that answers with a stream: it resolves or rejects when the stream has ended. */
 export type AdmittedStream = ((request: Message, outlet: Outlet) => Promise<void>) & Held;
@@ -112,13 +117,16 @@ export interface Pipeline {
    * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and does he hold the
    * method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
    */
-  admit(method: DescMethod, call: Call): Promise<Admitted>;
+  admit<Method extends DescMethodUnary>(method: Method, call: Call): Promise<Admitted<Method>>;
   /**
    * The same for a method that answers with a stream. Its end is the caller's deadline, if he has set one, his leaving,
    * or that of the server.
    */
   admitStream(method: DescMethod, call: Call): Promise<AdmittedStream>;
-  /** What a door tells of an error that it met itself, such as a request that it cannot decode. */
+  /**
+   * An error on its way out: what the caller is told of it. One that a door met itself, such as a request that it cannot
+   * decode, is reported; an RpcError was already.
+   */
   explain(error: unknown, call: Pick<Call, "requestId">): RpcError;
 }
 
@@ -144,13 +152,10 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
 } {
   const served = new Map<DescMethod, Entry>();
 
-  /** Errors on their way out: a door explains again what the pipeline has explained. */
-  const reported = new WeakSet<RpcError>();
-
   function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
+    if (error instanceof RpcError) return error;
     const told = toRpcError(error, requestId);
-    if (!reported.has(told)) parts.onError(told, method, requestId);
-    reported.add(told);
+    parts.onError(told, method, requestId);
     return told;
   }
 
@@ -166,13 +171,18 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   }
 
   /** Steps 1 and 2; what comes back takes the others, and lets `run` call the handler. */
-  async function enter<Rest extends unknown[], Result>(
-    method: DescMethod,
+  async function enter<Method extends DescMethod, Rest extends unknown[], Result>(
+    method: Method,
     call: Call,
     timeoutMs: number | undefined,
     ends: readonly End[],
-    run: (entry: Entry, caller: EnteredCaller, request: Message, ...rest: Rest) => Promise<Result>,
-  ): Promise<((request: Message, ...rest: Rest) => Promise<Result>) & Held> {
+    run: (
+      entry: Entry,
+      caller: EnteredCaller,
+      request: MessageShape<Method["input"]>,
+      ...rest: Rest
+    ) => Promise<Result>,
+  ): Promise<((request: MessageShape<Method["input"]>, ...rest: Rest) => Promise<Result>) & Held> {
     const deadline = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     try {
       if (parts.stopping.aborted) throw parts.stopping.reason;
@@ -180,7 +190,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
       const principal = await letIn(entry, call);
       const actor = actorOf(principal, call);
-      const admitted = async (request: Message, ...rest: Rest) => {
+      const admitted = async (request: MessageShape<Method["input"]>, ...rest: Rest) => {
         try {
           checkOwn(entry, principal, request);
           checkRequest(parts.validator, method.input, request);
@@ -219,19 +229,19 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       for (const { input } of served.keys()) parts.validator.validate(input, create(input));
     },
     explain,
-    admit(method, call) {
+    admit<Method extends DescMethodUnary>(method: Method, call: Call) {
+      const output: Method["output"] = method.output;
       const timeoutMs = Math.min(call.timeoutMs ?? parts.maxCallMs, parts.maxCallMs);
       return enter(method, call, timeoutMs, [], async (entry, caller, request) => {
-        const handler = entry.handler as Handler;
-        const run = async (repeatable = {}) =>
-          create(method.output, await handler(request as never, { ...caller, ...repeatable }));
+        const handler = entry.handler as Handler<Method>;
+        const run = async (repeatable = {}) => create(output, await handler(request, { ...caller, ...repeatable }));
         const { idempotencyKey } = call;
-        if (idempotencyKey === undefined || !isChanging(method as DescMethodUnary, entry.permission)) return run();
+        if (idempotencyKey === undefined || !isChanging(method, entry.permission)) return run();
         checkIdempotencyKey(idempotencyKey);
         const { principal } = caller;
         const named = { principal, idempotencyKey, method: method.name, request: toBinary(method.input, request) };
-        const check = async (answer: Message) => entry.checkAgain?.(answer as never, request as never, caller);
-        return answerOnce(method as DescMethodUnary, parts.receiptsOf(named), run, check);
+        const check = async (answer: MessageShape<Method["output"]>) => entry.checkAgain?.(answer, request, caller);
+        return answerOnce(output, parts.receiptsOf(named), run, check);
       });
     },
     admitStream(method, call) {
@@ -287,56 +297,4 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
   const isOwn =
     named.case === "id" ? named.value === own.id : own.domains.includes(named.value.toLowerCase().replace(/\.$/, ""));
   if (!isOwn) throw new DomainError("INSTANCE_NOT_FOUND", "This server does not serve the instance that you name.");
-}
-
-/** Something that ends calls, and the error to tell then. */
-type End = readonly [signal: AbortSignal, reason: () => unknown];
-
-/** Rejects at the deadline, if there is one, or at one of the ends, whether or not the work heeds its signal. */
-function withDeadline<Result>(
-  timeoutMs: number | undefined,
-  ends: readonly End[],
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const controller = new AbortController();
-    const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
-    const timer = isSet ? setTimeout(() => end(timeIsUp()), Math.max(timeoutMs, 0)) : undefined;
-    const listeners = ends.map(([signal, reason]) => {
-      const onEnd = () => end(reason());
-      signal.addEventListener("abort", onEnd);
-      return () => signal.removeEventListener("abort", onEnd);
-    });
-    const forget = () => {
-      clearTimeout(timer);
-      for (const forgetEnd of listeners) forgetEnd();
-    };
-    const end = (reason: unknown) => {
-      forget();
-      controller.abort(reason);
-      reject(reason);
-    };
-    const ended = ends.find(([signal]) => signal.aborted);
-    if (isSet && timeoutMs <= 0) return end(timeIsUp());
-    if (ended) return end(ended[1]());
-    // Not all handlers are async, and what one throws must not leave the timer behind.
-    const started = async () => work(controller.signal);
-    started().then(
-      (result) => {
-        forget();
-        resolve(result);
-      },
-      (error) => {
-        forget();
-        reject(error);
-      },
-    );
-  });
-}
-
-function timeIsUp(): DomainError {
-  return new DomainError(
-    "DEADLINE_EXCEEDED",
-    "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
-  );
 }

@@ -1,9 +1,8 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
-import { refusal } from "../rpc/errors.ts";
+import { refusal, rpcErrorOf } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
 import type { ConnectDoor } from "./grpc/connect-door.ts";
 import type { UnaryDoor } from "./grpc/unary-door.ts";
-import { type Incoming, incomingOf } from "./http/body.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
 import { type Answer, type Exchange, headerOf } from "./http/exchange.ts";
 import { createPathOf, type RequestPath } from "./http/request-path.ts";
@@ -17,7 +16,7 @@ import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
 export interface Doors {
   pipeline: Pipeline;
-  /** Undefined if it is not to be used. */
+  /** Undefined: Connect's router serves unary calls, too. */
   unary: UnaryDoor | undefined;
   connect: ConnectDoor;
   rest: RestDoor;
@@ -68,7 +67,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     const requestPath = pathOf(exchange);
     if (!requestPath) {
       const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
-      return statusAnswer(error, undefined, { "x-request-id": requestId });
+      return statusAnswer(rpcErrorOf(error), undefined, { "x-request-id": requestId });
     }
     const call: Call = {
       requestId,
@@ -99,19 +98,10 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     requestPath: RequestPath,
     call: Call,
   ): Promise<Answer | Streamed> | Answer | Streamed {
-    const usual = requestPath.query === "" ? doors.unary?.(exchange, requestPath.path, call) : undefined;
-    if (usual) {
-      return usual.then((answer) => ("status" in answer ? answer : serve(exchange, requestPath, call, answer)));
-    }
-    return serve(exchange, requestPath, call, incomingOf(exchange));
+    return doors.unary?.(exchange, requestPath.path, call) ?? enterOther(exchange, requestPath, call);
   }
 
-  async function serve(
-    exchange: Exchange,
-    requestPath: RequestPath,
-    call: Call,
-    incoming: Incoming,
-  ): Promise<Answer | Streamed> {
+  async function enterOther(exchange: Exchange, requestPath: RequestPath, call: Call): Promise<Answer | Streamed> {
     const { verb } = exchange;
     const { path, href } = requestPath;
     const handler = doors.connect.find(path);
@@ -126,7 +116,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     // Without a body, because RPC clients would look for an error of their protocol in it.
     if (!handler.allowedMethods.includes(verb)) return plainAnswer(405, { allow: allowOf(handler.allowedMethods) }, "");
     const request = toUniversal(exchange, href, call.signal);
-    const response = await doors.connect.serve(handler, request, incoming, call);
+    const response = await doors.connect.serve(handler, request, exchange, call);
     if (response.status !== 415) return response;
     const accepted = [...RPC_TYPES.filter((type) => handler.supportedContentType(type)), ...TEXT_TYPES];
     return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");

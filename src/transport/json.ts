@@ -9,7 +9,7 @@ import {
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { refuse_unknown_fields } from "../../gen/userlock/v3alpha/options_pb.ts";
 import { mustBeOneOf } from "../rpc/check-request.ts";
-import { type RpcError, refusal } from "../rpc/errors.ts";
+import { refusal } from "../rpc/errors.ts";
 import { decodeText } from "./text.ts";
 import { checkJsonValues } from "./values.ts";
 
@@ -51,7 +51,7 @@ export function readMessage(desc: DescMessage, json: JsonValue, { refuseUnknown 
 }
 
 /** The error about one field, named as the caller wrote it. */
-export function invalidField(field: string, description: string): RpcError {
+export function invalidField(field: string, description: string) {
   const name = field.slice(0, MAX_NAME);
   return refusal("INVALID_REQUEST", `${name}: ${description}`, [{ field: name, description }]);
 }

@@ -1,7 +1,7 @@
 import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { MAX_ITEMS } from "../rpc/check-request.ts";
-import { type RpcError, refusal } from "../rpc/errors.ts";
+import { refusal } from "../rpc/errors.ts";
 
 /** Values that a request may have before it is read: those of its lists, what they are made of, and what is around. */
 export const MAX_VALUES = 2 * MAX_ITEMS;
@@ -14,7 +14,7 @@ const [QUOTE, COMMA, BACKSLASH, OPEN_LIST, OPEN_OBJECT] = [...Buffer.from('",\\[
   number,
 ];
 
-function tooMany(): RpcError {
+function tooMany() {
   const why = `A request may have ${MAX_VALUES} values in all, and its lists together ${MAX_ITEMS} values.`;
   return refusal("INVALID_REQUEST", why);
 }

@@ -1,7 +1,6 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import {
-  Code,
   ConnectError,
   type ConnectRouter,
   type ContextValues,
@@ -13,11 +12,11 @@ import {
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { compressionGzip } from "@connectrpc/connect-node";
-import { RpcError, refusal } from "../../rpc/errors.ts";
-import { type Admitted, type AdmittedStream, type Call, MAX_TIMER_MS, type Pipeline } from "../../rpc/pipeline.ts";
+import { refusal } from "../../rpc/errors.ts";
+import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
-import { framesOf } from "../frames.ts";
-import { type Incoming, MAX_MESSAGE_BYTES, maxBytesOf, roomsOf, tooLarge } from "../http/body.ts";
+import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
+import { dropFarDeadlines } from "../http/deadline.ts";
 import { COMPRESS_FROM_BYTES, codingOf, normalizeCodings, rpcCodingOf } from "../http/encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
@@ -25,19 +24,19 @@ import { errorDetails, plainAnswer } from "../http/status.ts";
 import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
+import { ENVELOPE_BYTES, framesOf, onlyMessage, wholeFrames } from "../streams/frames.ts";
 import { decodeText, parseForm } from "../text.ts";
-import { type Arriving, bodyFor, type Form } from "./connect-body.ts";
-import { grpcStatusOf, toConnectError, unescapeMessage } from "./errors.ts";
-import { isGrpcWebText, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
+import { grpcStatusOf, ownErrorOf, toConnectError, unescapeMessage } from "./errors.ts";
+import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 
-/** The doors of Connect, gRPC and gRPC-Web, which are told apart by content type behind one path. */
+/** The doors of Connect, gRPC and gRPC-Web for what the unary door leaves: streams, GET, health and reflection. */
 export interface ConnectDoor {
   /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
   find(path: string): UniversalHandler | undefined;
   serve(
     handler: UniversalHandler,
     request: Omit<UniversalServerRequest, "body">,
-    incoming: Incoming,
+    exchange: Exchange,
     call: Call,
   ): Promise<Streamed>;
   /** The error for a path without a handler, if the request is of one of the three protocols. */
@@ -45,14 +44,23 @@ export interface ConnectDoor {
 }
 
 /** One call on its way through Connect's handler. */
-interface Visit extends Arriving {
+interface Visit {
   call: Call;
-  admitted: Admitted | undefined;
+  method: DescMethod;
+  admitted: Admitted | AdmittedStream | undefined;
   /** For a method that answers with a stream. */
-  stream: { admitted?: AdmittedStream; channel: Channel } | undefined;
+  channel: Channel | undefined;
+  /** Whose share it takes, and the room that it takes there. */
+  holder: string;
+  room: Room;
+  /** How long the body may take to arrive, milliseconds. */
+  bodyMs: number;
   /** Whether the message could be read. */
   isRead: boolean;
 }
+
+/** How the messages of a request are written; `isCoded` if its headers name a coding. */
+type Form = Record<"isText" | "isFramed" | "isCoded", boolean>;
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
 
@@ -96,17 +104,18 @@ export function createConnectDoor(
   const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, rooms, context) });
   const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
   for (const method of pipeline.methods) {
-    const options = {
-      readMaxBytes: maxBytesOf(method),
-      jsonOptions: jsonOptions((bytes) => readMessage(method.input, parseJson(bytes))),
-    };
-    if (method.methodKind === "unary") gated.rpc(method, (request, { values }) => invoke(request, values), options);
+    const options = { jsonOptions: jsonOptions((bytes) => readMessage(method.input, parseJson(bytes))) };
+    if (isUnary(method)) gated.rpc(method, (request, { values }) => invoke(request, values), options);
     else {
       gated.rpc(method, (request, { values }) => stream(request, values), options);
       streams.set(method, framesOf(method.output));
     }
   }
-  const ungated = createConnectRouter({ ...OPTIONS, jsonOptions: jsonOptions(), requestGate: watchErrors });
+  const ungated = createConnectRouter({
+    ...OPTIONS,
+    jsonOptions: jsonOptions(),
+    requestGate: (context) => watchErrors(pipeline, context),
+  });
   open(ungated, {
     explain(error, { signal, values }) {
       // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
@@ -116,46 +125,54 @@ export function createConnectDoor(
     holderOf: ({ values }) => holderOf(visitOf(values).call.address),
   });
 
-  /** The body of a request as Connect takes it, its errors among it. */
-  async function* requestOf(incoming: Incoming, form: Form, visit: Visit): AsyncGenerator<Uint8Array> {
+  /** The body of a request as Connect takes it: each message in one piece. */
+  async function* bodyOf(exchange: Exchange, { isText, isFramed, isCoded }: Form, visit: Visit) {
+    const { method, room, bodyMs } = visit;
+    const maxBytes = MAX_MESSAGE_BYTES;
     try {
-      yield* bodyFor(incoming, form, visit, { shares, idleMs: limits.reflectionIdleMs });
+      if (method.methodKind === "bidi_streaming" && !isText) {
+        yield* wholeFrames(exchange, { limit: maxBytes, timeoutMs: limits.reflectionIdleMs, room }, isCoded);
+        return;
+      }
+      const bytes = ENVELOPE_BYTES + maxBytes;
+      const limit = isText ? textBytesOf(bytes) : bytes;
+      const content = await readWhole(exchange, { limit, maxBytes, timeoutMs: bodyMs, room });
+      const body = isText ? fromText(content) : content;
+      if (isFramed) onlyMessage(body, { maxBytes, isCoded });
+      yield body;
     } catch (error) {
-      throw toConnectError(error instanceof RpcError ? error : pipeline.explain(error, visit.call));
+      throw toConnectError(pipeline.explain(error, visit.call));
     }
   }
 
   const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
   return {
     find: (path) => handlers.get(path),
-    async serve(handler, request, incoming, call) {
+    async serve(handler, request, exchange, call) {
       const isText = isGrpcWebText(request.header.get("content-type") ?? undefined);
       const frames = streams.get(handler.method);
       const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
-      const { bodyMs } = limits;
+      const holder = holderOf(call.address);
       const visit: Visit = {
         call,
         method: handler.method,
         admitted: undefined,
-        stream: channel && { channel },
+        channel,
+        holder,
+        room: rooms.open(holder),
+        bodyMs: limits.bodyMs,
         isRead: false,
-        bodyMs,
-        signal: call.signal,
-        room: rooms.open(holderOf(call.address)),
-        holder: holderOf(call.address),
       };
       const contextValues = createContextValues().set(VISIT, visit);
-      const header = withoutFarDeadline(isText ? toBinaryHeader(request.header) : request.header);
+      const header = isText ? toBinaryHeader(request.header) : request.header;
+      dropFarDeadlines(header);
       normalizeCodings(header);
       // The coding of a Connect GET.
       const url = request.url.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
       const { coding, known } = rpcCodingOf(header);
       const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
-      const body = requestOf(
-        incoming,
-        { isText, isJson, isFramed: isFramed(header), isCompressed: coding !== "identity" },
-        visit,
-      );
+      const form = { isText, isFramed: isFramed(header), isCoded: coding !== "identity" };
+      const body = bodyOf(exchange, form, visit);
       const response = toStreamed(await handler({ ...request, url, contextValues, header, body }), known);
       const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
       const streamed = live ? { ...response, live } : response;
@@ -190,33 +207,21 @@ function inProtocolOf(headers: Exchange["headers"], query: string, error: () => 
   return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
 }
 
-/** Connect gives a deadline to setTimeout, which takes one of more than 24 days for one of no time at all. */
-function withoutFarDeadline(header: Headers): Headers {
-  const [, digits, unit] = /^([0-9]{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
-  const ofGrpc = Number(digits) * (unit === "H" ? 3_600_000 : unit === "M" ? 60_000 : 1_000);
-  const ofConnect = Number(/^\d{10}$/.exec(header.get("connect-timeout-ms") ?? ""));
-  if (!(ofGrpc > MAX_TIMER_MS) && !(ofConnect > MAX_TIMER_MS)) return header;
-  const near = new Headers(header);
-  near.delete("grpc-timeout");
-  near.delete("connect-timeout-ms");
-  return near;
-}
-
 async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {
   const visit = visitOf(context.values);
-  watchErrors(context);
+  const { method } = context;
+  watchErrors(pipeline, context);
   const timeoutMs = context.timeoutMs();
   visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
   try {
     const call = { ...visit.call, timeoutMs };
-    if (visit.stream) visit.stream.admitted = await pipeline.admitStream(context.method, call);
-    else visit.admitted = await pipeline.admit(context.method, call);
-    const { holder } = (visit.stream?.admitted ?? visit.admitted) as Admitted | AdmittedStream;
-    visit.room = rooms.ofCaller(holder);
-    visit.holder = holder;
+    const admitted = await (isUnary(method) ? pipeline.admit(method, call) : pipeline.admitStream(method, call));
+    visit.admitted = admitted;
+    visit.holder = admitted.holder;
+    visit.room = rooms.ofCaller(admitted.holder);
     checkQuery(context);
   } catch (error) {
-    throw toConnectError(error);
+    throw toConnectError(pipeline.explain(error, visit.call));
   }
 }
 
@@ -245,9 +250,9 @@ async function invoke(request: Message, values: ContextValues): Promise<Message>
 /** Gives Connect the first message and the end; what is between them goes by the channel. */
 async function* stream(request: Message, values: ContextValues): AsyncGenerator<Message> {
   const visit = visitOf(values);
-  const { admitted, channel } = visit.stream as { admitted: AdmittedStream; channel: Channel };
+  const channel = visit.channel as Channel;
   visit.isRead = true;
-  const ended = admitted(request, channel).catch((error) => {
+  const ended = (visit.admitted as AdmittedStream)(request, channel).catch((error) => {
     throw toConnectError(error);
   });
   ended.catch(() => {});
@@ -275,30 +280,12 @@ function toStreamed({ status, header, body, trailer }: UniversalServerResponse, 
  * sentence that fits into a header. Every handler aborts its signal with the error before it writes the error, so that
  * is where they can be met.
  */
-function watchErrors({ signal, values }: HandlerContext): void {
+function watchErrors(pipeline: Pipeline, { signal, values }: HandlerContext): void {
   signal.addEventListener("abort", () => {
     const error: unknown = signal.reason;
     if (!(error instanceof ConnectError) || error.details.length > 0) return;
-    const own = ownError(error, visitOf(values));
-    if (own) Object.assign(error, toConnectError(own));
+    const { isRead, call } = visitOf(values);
+    const own = ownErrorOf(error, isRead);
+    if (own) Object.assign(error, toConnectError(pipeline.explain(own, call)));
   });
-}
-
-function ownError({ code, rawMessage, cause }: ConnectError, { isRead, method }: Visit): RpcError | undefined {
-  if (cause instanceof RpcError) return cause;
-  switch (code) {
-    case Code.InvalidArgument:
-      return refusal("INVALID_REQUEST", rawMessage);
-    case Code.Internal:
-      // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
-      return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
-    case Code.ResourceExhausted:
-      return tooLarge(maxBytesOf(method));
-    case Code.Unimplemented:
-      return refusal("NOT_SERVED", rawMessage);
-    case Code.DeadlineExceeded:
-      return refusal("DEADLINE_EXCEEDED", rawMessage);
-    default:
-      return undefined;
-  }
 }

@@ -1,6 +1,7 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { RpcError } from "../../rpc/errors.ts";
+import { isForeseen, RpcError, refusal } from "../../rpc/errors.ts";
+import { MAX_MESSAGE_BYTES, tooLarge } from "../http/body.ts";
 import { challengeOf } from "../http/status.ts";
 
 /** An error as Connect has it, whose writers of all three protocols are used for errors. */
@@ -24,4 +25,24 @@ export function unescapeMessage(status: Headers): Headers {
   const message = status.get("grpc-message");
   if (message) status.set("grpc-message", encodeURI(decodeURIComponent(message)).replaceAll("%20", " "));
   return status;
+}
+
+/** An error of Connect's own, with its reason; undefined if it is a fault of the server. `isRead`: the message was read. */
+export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: boolean) {
+  if (isForeseen(cause)) return cause;
+  switch (code) {
+    case Code.InvalidArgument:
+      return refusal("INVALID_REQUEST", rawMessage);
+    case Code.Internal:
+      // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
+      return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
+    case Code.ResourceExhausted:
+      return tooLarge(MAX_MESSAGE_BYTES);
+    case Code.Unimplemented:
+      return refusal("NOT_SERVED", rawMessage);
+    case Code.DeadlineExceeded:
+      return refusal("DEADLINE_EXCEEDED", rawMessage);
+    default:
+      return undefined;
+  }
 }

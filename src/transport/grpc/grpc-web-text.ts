@@ -1,18 +1,21 @@
+/** gRPC-Web in base64, as browsers without binary streams speak it (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
 import { refusal } from "../../rpc/errors.ts";
-import { inBase64 } from "../frames.ts";
+import { oncePer } from "../../rpc/once-per.ts";
 import type { Streamed } from "../streams/channel.ts";
+import type { Encode } from "../streams/frames.ts";
 
 const TEXT = "application/grpc-web-text";
 const BINARY = "application/grpc-web";
 
-/** Whether a request with the content type speaks gRPC-Web in base64, as browsers without binary streams do. */
+/** Pieces with a padding of their own that a body may have; clients make one of each frame. */
+const MAX_PIECES = 1_000;
+
+/** Whether a request with the content type is in base64. */
 export function isGrpcWebText(contentType: string | undefined): boolean {
   return contentType?.toLowerCase().startsWith(TEXT) ?? false;
 }
 
-/**
- * The headers of the request with its body in binary (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
- */
+/** The headers of the request with its body in binary. */
 export function toBinaryHeader(given: Headers): Headers {
   const header = new Headers(given);
   header.set("content-type", (given.get("content-type") ?? "").toLowerCase().replace(TEXT, BINARY));
@@ -22,22 +25,6 @@ export function toBinaryHeader(given: Headers): Headers {
 
 /** How long so many bytes may be in base64, with the padding of the pieces that they may come in. */
 export const textBytesOf = (bytes: number) => 2 * bytes;
-
-/** The response in base64, each piece for itself, so that nothing waits for the next. */
-export function toTextResponse(response: Streamed): Streamed {
-  const type = response.headers["content-type"] ?? "";
-  if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
-  const { live } = response;
-  return {
-    ...response,
-    headers: { ...response.headers, "content-type": type.replace(BINARY, TEXT) },
-    body: encoded(response.body),
-    ...(live && { live: { ...live, encode: inBase64(live.encode) } }),
-  };
-}
-
-/** Pieces with a padding of their own that a body may have; clients make one of each frame. */
-const MAX_PIECES = 1_000;
 
 /** The bytes of a body in base64. Throws INVALID_REQUEST. */
 export function fromText(body: Buffer): Buffer {
@@ -56,6 +43,27 @@ export function fromText(body: Buffer): Buffer {
   return bytes.subarray(0, length);
 }
 
+/** The bytes in one piece of base64. */
+export function toText(bytes: Uint8Array): Buffer {
+  return Buffer.from(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"), "latin1");
+}
+
+/** The same messages in base64. */
+export const inText: (encode: Encode) => Encode = oncePer((encode) => oncePer((message) => toText(encode(message))));
+
+/** The response in base64, each piece for itself, so that nothing waits for the next. */
+export function toTextResponse(response: Streamed): Streamed {
+  const type = response.headers["content-type"] ?? "";
+  if (type !== BINARY && !type.startsWith(`${BINARY}+`)) return response;
+  const { live } = response;
+  return {
+    ...response,
+    headers: { ...response.headers, "content-type": type.replace(BINARY, TEXT) },
+    body: encoded(response.body),
+    ...(live && { live: { ...live, encode: inText(live.encode) } }),
+  };
+}
+
 async function* encoded(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) yield Buffer.from(Buffer.from(chunk).toString("base64"), "latin1");
+  for await (const chunk of body) yield toText(chunk);
 }

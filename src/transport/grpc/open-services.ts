@@ -5,7 +5,6 @@ import { ServerReflection as ServerReflectionV1alpha } from "../../../gen/grpc/r
 import type { Health } from "../../rpc/services/health.ts";
 import type { Reflection } from "../../rpc/services/reflection.ts";
 import type { Quota } from "../../rpc/shares.ts";
-import { until } from "../http/body.ts";
 import type { OpenCalls } from "./connect-door.ts";
 
 /**
@@ -19,11 +18,11 @@ export function openServices(
   stopping: AbortSignal,
 ): (router: ConnectRouter, calls: OpenCalls) => void {
   return (router, { explain, holderOf }) => {
-    async function* counted<Answer>(context: HandlerContext, answers: () => AsyncIterable<Answer>) {
+    async function* counted<Response>(context: HandlerContext, responses: () => AsyncIterable<Response>) {
       let leave = () => {};
       try {
         leave = places(holderOf(context));
-        yield* answers();
+        yield* responses();
         context.signal.throwIfAborted();
       } catch (error) {
         throw explain(error, context);
@@ -52,4 +51,27 @@ export function openServices(
       serverReflectionInfo: serverReflectionInfo as ServiceImpl<typeof ServerReflectionV1alpha>["serverReflectionInfo"],
     });
   };
+}
+
+/** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
+async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal): AsyncGenerator<Item> {
+  const iterator = items[Symbol.asyncIterator]();
+  let fail: (reason: unknown) => void = () => {};
+  const onStop = () => fail(stop.reason);
+  stop.addEventListener("abort", onStop);
+  try {
+    for (;;) {
+      const next = await new Promise<IteratorResult<Item>>((resolve, reject) => {
+        fail = reject;
+        if (stop.aborted) onStop();
+        else iterator.next().then(resolve, reject);
+      });
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    stop.removeEventListener("abort", onStop);
+    // Not awaited: an iterator that waits for bytes ends only when the connection does.
+    void iterator.return?.().catch(() => {});
+  }
 }

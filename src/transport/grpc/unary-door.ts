@@ -1,7 +1,7 @@
 /**
- * The hot door. It serves the calls that nearly all calls are: one message in, one out, not compressed, of gRPC,
- * gRPC-Web or Connect. Whatever is unusual about a request is left to Connect's own router, which has the last word on
- * all protocols: this door has no error of its own for what a client sends, but for those of JSON, which both have.
+ * The hot door. It serves what nearly all calls are, one message in and one out, of gRPC, gRPC-Web or Connect. It
+ * decides by the headers whether a call is its own. Connect's own router serves the rest: streams, GET, and calls whose
+ * headers it refuses.
  *
  * Written from
  *   [G] gRPC over HTTP/2: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
@@ -10,42 +10,39 @@
  */
 import {
   type DescMessage,
-  type DescMethod,
+  type DescMethodUnary,
   fromBinary,
   type Message,
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import {
-  codeToHttpStatus,
-  errorToJsonBytes,
-  parseTimeout as parseConnectTimeout,
-} from "@connectrpc/connect/protocol-connect";
-import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
-import { RpcError } from "../../rpc/errors.ts";
-import { type Call, MAX_TIMER_MS, type Pipeline } from "../../rpc/pipeline.ts";
+import { isForeseen, refusal } from "../../rpc/errors.ts";
+import { type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
-import { ENVELOPE_BYTES, envelope } from "../frames.ts";
-import { type Incoming, incomingOf, inTurn, maxBytesOf, readUpTo, roomsOf } from "../http/body.ts";
-import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress } from "../http/encoding.ts";
+import { inTurn, maxBytesOf, maxJsonBytesOf, readWhole, roomsOf } from "../http/body.ts";
+import { type DeadlineHeader, timeoutOf } from "../http/deadline.ts";
+import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress, gunzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import { errorDetails, plainAnswer } from "../http/status.ts";
 import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
+import { COMPRESSED, ENVELOPE_BYTES, envelope, type Framing, onlyMessage } from "../streams/frames.ts";
 import { checkFields } from "../values.ts";
 import { grpcStatusOf, toConnectError } from "./errors.ts";
+import { fromText, textBytesOf, toText } from "./grpc-web-text.ts";
 
-/** Answers a call of the path, or hands on the content of one that is unusual, read or not; undefined if it can be seen to be without reading. */
-export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer | Incoming> | undefined;
-
-/** The flag of a message that is compressed: [G] Compressed-Flag. */
-const COMPRESSED = 1;
+/** Answers a call of the path; undefined if the call is not this door's. */
+export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | undefined;
 
 /** How a message is written. */
 interface Format {
-  /** Throws on bytes that are no such message. */
+  /** Bytes that a compressed message may have once it is not. */
+  unzippedBytes(method: DescMethodUnary): number;
+  /** Throws INVALID_REQUEST. */
   decode(desc: DescMessage, bytes: Uint8Array): Message;
   encode(desc: DescMessage, message: Message): Uint8Array;
 }
@@ -60,44 +57,45 @@ interface Protocol {
   encoding: "grpc-encoding" | "content-encoding";
   accepted: "grpc-accept-encoding" | "accept-encoding";
   /** The header with the deadline. */
-  timeout: "grpc-timeout" | "connect-timeout-ms";
+  timeout: DeadlineHeader;
   /** Bytes that the content may have, if its message may have so many. */
   contentBytes(messageBytes: number): number;
-  /** The message in the content; undefined if it is not one message as it should be. */
-  unwrap(content: Buffer, maxBytes: number): Buffer | undefined;
+  /** The message in the content. Throws as `onlyMessage` does. */
+  unwrap(content: Buffer, framing: Framing): { message: Buffer; isCompressed: boolean };
   success(message: Uint8Array, gzip: boolean): Answer | Promise<Answer>;
   failure(error: ConnectError, gzip: boolean): Answer | Promise<Answer>;
 }
 
 export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">, shares: Shares): UnaryDoor {
   const rooms = roomsOf(shares);
-  const methods = new Map<string, { method: DescMethod; maxBytes: number }>();
+  const methods = new Map<string, DescMethodUnary>();
   for (const method of pipeline.methods) {
     // [G] Path; [C] Procedure-Name.
-    const path = `/${method.parent.typeName}/${method.name}`;
-    if (method.methodKind === "unary") methods.set(path, { method, maxBytes: maxBytesOf(method) });
+    if (isUnary(method)) methods.set(`/${method.parent.typeName}/${method.name}`, method);
   }
 
   async function serve(
     exchange: Exchange,
     call: Call,
     protocol: Protocol,
-    { method, maxBytes }: { method: DescMethod; maxBytes: number },
-  ): Promise<Answer | Incoming> {
+    method: DescMethodUnary,
+    isCoded: boolean,
+  ): Promise<Answer> {
     const { format } = protocol;
     const gzip = acceptsGzip(headerOf(exchange.headers, protocol.accepted));
     try {
       const admitted = await pipeline.admit(method, call);
-      const patience = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
+      const maxBytes = maxBytesOf(method);
       const room = rooms.ofCaller(admitted.holder);
-      const reading = { limit: protocol.contentBytes(maxBytes), timeoutMs: patience, room };
-      const { bytes, isWhole } = await readUpTo(incomingOf(exchange), reading);
-      if (!isWhole) return incomingOf(exchange, bytes);
-      const waiting = { holder: admitted.holder, room, bytes: bytes.byteLength, signal: call.signal };
-      const request = await inTurn(shares, waiting, bytes.byteLength, () =>
-        read(protocol, method.input, bytes, maxBytes),
-      );
-      if (!request) return { begun: bytes, rest: undefined };
+      const timeoutMs = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
+      const content = await readWhole(exchange, { limit: protocol.contentBytes(maxBytes), maxBytes, timeoutMs, room });
+      const waiting = { holder: admitted.holder, room, bytes: content.byteLength, signal: call.signal };
+      // Compressed, a small message may be a large one.
+      const request = await inTurn(shares, waiting, isCoded ? maxBytes : content.byteLength, () => {
+        const { message, isCompressed } = protocol.unwrap(content, { maxBytes, isCoded });
+        if (!isCompressed) return format.decode(method.input, message);
+        return gunzip(message, format.unzippedBytes(method)).then((bytes) => format.decode(method.input, bytes));
+      });
       const response = await admitted(request);
       return await protocol.success(format.encode(method.output, response), gzip);
     } catch (error) {
@@ -106,64 +104,43 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
   }
 
   return (exchange, path, call) => {
-    const entry = methods.get(path);
-    const protocol = entry && PROTOCOLS.get(typeOf(exchange));
+    const method = methods.get(path);
+    const protocol = method && protocolOf(exchange);
     if (!protocol || exchange.verb !== "POST") return undefined;
-    const encoding = headerOf(exchange.headers, protocol.encoding);
-    if (codingOf(encoding) !== "identity") return undefined;
-    const timeoutMs = timeoutOf(headerOf(exchange.headers, protocol.timeout), protocol);
+    const coding = codingOf(headerOf(exchange.headers, protocol.encoding));
+    if (coding !== "identity" && coding !== "gzip") return undefined;
+    const timeoutMs = timeoutOf(protocol.timeout, headerOf(exchange.headers, protocol.timeout));
     if (Number.isNaN(timeoutMs)) return undefined;
-    return serve(exchange, { ...call, timeoutMs }, protocol, entry);
+    return serve(exchange, { ...call, timeoutMs }, protocol, method, coding === "gzip");
   };
 }
 
-/** The content type; that of JSON in one spelling, with or without the only charset that it has. */
-function typeOf({ headers }: Exchange): string {
-  return (headers["content-type"] ?? "").replace(/^application\/json(?:; ?charset=utf-?8)?$/i, "application/json");
-}
-
-/**
- * [G] Timeout, [C] Connect-Timeout-Ms, in milliseconds; NaN if it is malformed. One that no timer can wait for is none.
- */
-function timeoutOf(header: string | undefined, { timeout }: Protocol): number | undefined {
-  if (header === undefined) return undefined;
-  const parse = timeout === "grpc-timeout" ? parseGrpcTimeout : parseConnectTimeout;
-  const { timeoutMs, error } = parse(header, Number.MAX_SAFE_INTEGER);
-  if (error || timeoutMs === undefined) return Number.NaN;
-  return timeoutMs > MAX_TIMER_MS ? undefined : timeoutMs;
-}
-
-function read(protocol: Protocol, desc: DescMessage, content: Buffer, maxBytes: number): Message | undefined {
-  try {
-    const message = protocol.unwrap(content, maxBytes);
-    return message && protocol.format.decode(desc, message);
-  } catch (error) {
-    if (error instanceof RpcError) throw error;
-    return undefined;
-  }
+/** Content types are equal in any case; JSON may name the only charset that it has. */
+function protocolOf({ headers }: Exchange): Protocol | undefined {
+  const type = headers["content-type"] ?? "";
+  return PROTOCOLS.get(type) ?? PROTOCOLS.get(type.toLowerCase().replace(/(?<=json); ?charset=utf-?8$/, ""));
 }
 
 const JSON_OPTIONS = { registry: errorDetails };
 
 const PROTO: Format = {
+  unzippedBytes: maxBytesOf,
   decode(desc, bytes) {
-    checkFields(desc, bytes);
-    return fromBinary(desc, bytes);
+    try {
+      checkFields(desc, bytes);
+      return fromBinary(desc, bytes);
+    } catch (error) {
+      if (isForeseen(error)) throw error;
+      throw refusal("INVALID_REQUEST", "The message is not valid Protobuf for this method.");
+    }
   },
   encode: toBinary,
 };
 const JSON_FORMAT: Format = {
+  unzippedBytes: maxJsonBytesOf,
   decode: (desc, bytes) => readMessage(desc, parseJson(bytes)),
   encode: (desc, message) => Buffer.from(toJsonString(desc, message, JSON_OPTIONS)),
 };
-
-/** [G] Length-Prefixed-Message: a flag, four bytes of length, the message. There must be exactly one. */
-function unframe(content: Buffer, maxBytes: number): Buffer | undefined {
-  if (content.byteLength < ENVELOPE_BYTES || content[0] !== 0) return undefined;
-  const length = content.readUInt32BE(1);
-  if (length > maxBytes || content.byteLength !== ENVELOPE_BYTES + length) return undefined;
-  return content.subarray(ENVELOPE_BYTES);
-}
 
 /** The frame of the bytes, which are compressed if it pays. */
 function frame(bytes: Uint8Array, gzip: boolean, flag = 0): Buffer | Promise<Buffer> {
@@ -182,7 +159,7 @@ function grpc(format: Format, type: string): Protocol {
     accepted: "grpc-accept-encoding",
     timeout: "grpc-timeout",
     contentBytes: (messageBytes) => ENVELOPE_BYTES + messageBytes,
-    unwrap: unframe,
+    unwrap: onlyMessage,
     async success(message, gzip) {
       return { status: 200, headers: headers(gzip), body: await frame(message, gzip), trailers: OK };
     },
@@ -207,10 +184,7 @@ function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protoco
   return {
     ...grpc(format, type),
     contentBytes: (messageBytes) => coding.bytesOf(ENVELOPE_BYTES + messageBytes),
-    unwrap(content, maxBytes) {
-      const bytes = coding.read(content);
-      return bytes && unframe(bytes, maxBytes);
-    },
+    unwrap: (content, framing) => onlyMessage(coding.read(content), framing),
     async success(message, gzip) {
       const body = Buffer.concat([coding.write(await frame(message, gzip)), okTrailers]);
       return plainAnswer(200, headers(gzip), body);
@@ -226,23 +200,15 @@ function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protoco
 interface Coding {
   /** How long so many bytes are. */
   bytesOf(bytes: number): number;
-  /** Undefined if it cannot be read. */
-  read(content: Buffer): Buffer | undefined;
+  /** Throws INVALID_REQUEST. */
+  read(content: Buffer): Buffer;
   write(frame: Buffer): Buffer;
 }
 
 const BINARY: Coding = { bytesOf: (bytes) => bytes, read: (content) => content, write: (frame) => frame };
 
 /** [W] "Message framing": application/grpc-web-text is base64, each frame with its own padding. */
-const TEXT: Coding = {
-  bytesOf: (bytes) => 4 * Math.ceil(bytes / 3),
-  read(content) {
-    const base64 = content.toString("latin1");
-    const isOnePiece = base64.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(base64);
-    return isOnePiece ? Buffer.from(base64, "base64") : undefined;
-  },
-  write: (frame) => Buffer.from(frame.toString("base64"), "latin1"),
-};
+const TEXT: Coding = { bytesOf: textBytesOf, read: fromText, write: toText };
 
 /** Connect: the message alone; [C] "Unary RPCs". */
 function connect(format: Format, type: string): Protocol {
@@ -257,7 +223,7 @@ function connect(format: Format, type: string): Protocol {
     accepted: "accept-encoding",
     timeout: "connect-timeout-ms",
     contentBytes: (messageBytes) => messageBytes,
-    unwrap: (content, maxBytes) => (content.byteLength <= maxBytes ? content : undefined),
+    unwrap: (message, { isCoded }) => ({ message, isCompressed: isCoded }),
     success: (message, gzip) => answer(200, type, message, gzip),
     // [C] "Error End-Stream" and "HTTP to Error Code": an error is JSON, with a status of HTTP for its code.
     failure: (error, gzip) =>
@@ -281,6 +247,7 @@ const PROTOCOLS = new Map<string, Protocol>([
   ["application/grpc-web+json", grpcWeb(JSON_FORMAT, "application/grpc-web+json")],
   ["application/grpc-web-text", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
   ["application/grpc-web-text+proto", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
+  ["application/grpc-web-text+json", grpcWeb(JSON_FORMAT, "application/grpc-web-text+json", TEXT)],
   ["application/proto", connect(PROTO, "application/proto")],
   ["application/json", connect(JSON_FORMAT, "application/json")],
 ]);

@@ -1,11 +1,9 @@
-import type { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
-import { type RpcError, refusal } from "../../rpc/errors.ts";
+import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import type { Shares } from "../../rpc/shares.ts";
-import { ENVELOPE_BYTES, frameBytes } from "../frames.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
@@ -20,29 +18,18 @@ export const maxBytesOf = oncePer(
 export const maxJsonBytesOf = (method: DescMethod) => Math.max(MAX_MESSAGE_BYTES, maxBytesOf(method) / 2);
 
 /** The error of a request that is larger than it may be. */
-export function tooLarge(limit: number): RpcError {
+export function tooLarge(limit: number) {
   return refusal("TOO_LARGE", `A message may have ${limit} bytes at most here, compressed or not.`);
 }
 
 /** The error of a request whose connection ended before it did. */
-function cutShort(): RpcError {
+export function cutShort() {
   return refusal("CANCELLED", "The connection ended before the request did.");
 }
 
 /** The error of a request that takes too long to arrive. */
-function late(): RpcError {
+function late() {
   return refusal("DEADLINE_EXCEEDED", "The request did not arrive in time.");
-}
-
-/** The content of a request: what was read of it, and where the rest comes from, if there is more. */
-export interface Incoming {
-  begun: Buffer;
-  rest: (() => Readable) | undefined;
-}
-
-/** A content of which nothing was read yet, or only this; the client is asked for the rest when it is read. */
-export function incomingOf(exchange: Pick<Exchange, "content">, begun: Buffer = Buffer.alloc(0)): Incoming {
-  return { begun, rest: () => exchange.content() };
 }
 
 /** Takes room for so many bytes of a body that is on its way. Returns how to give it back. Throws TOO_MANY_REQUESTS. */
@@ -70,7 +57,7 @@ export function roomsOf({ bodies, openBodies }: Pick<Shares, "bodies" | "openBod
  * A body as it comes, in one buffer: kept piece by piece, a body in pieces of one byte would take two hundred times its
  * size. Throws TOO_MANY_REQUESTS if there is no room for it.
  */
-function createCollector(room: Room) {
+export function createCollector(room: Room) {
   let buffer = Buffer.alloc(0);
   let [start, end] = [0, 0];
   let leave = room(0);
@@ -141,32 +128,28 @@ export function inTurn<Result>(
 export interface Reading {
   /** Bytes that it may have. */
   limit: number;
+  /** Bytes that the message in it may have, if that is less. */
+  maxBytes?: number;
+  /** How long it may take to arrive. */
   timeoutMs: number;
   room: Room;
 }
 
 /**
- * Reads on until the end, or until there are more than `limit` bytes: then the rest can still be read. Rejects with
- * DEADLINE_EXCEEDED after `timeoutMs`, with TOO_MANY_REQUESTS, or with CANCELLED.
+ * The content of a request. Rejects with TOO_LARGE, with DEADLINE_EXCEEDED after `timeoutMs`, with TOO_MANY_REQUESTS if
+ * there is no room for it, or with CANCELLED if the connection ends before it does.
  */
-export function readUpTo(
-  { begun, rest }: Incoming,
-  { limit, timeoutMs, room }: Reading,
-): Promise<{ bytes: Buffer; isWhole: boolean }> {
+export function readWhole(
+  exchange: Pick<Exchange, "content">,
+  { limit, maxBytes = limit, timeoutMs, room }: Reading,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let isSettled = false;
-    if (!rest || begun.byteLength > limit) return resolve({ bytes: begun, isWhole: begun.byteLength <= limit });
-    const source = rest();
+    const source = exchange.content();
     const collected = createCollector(room);
     const leave = () => {
-      isSettled = true;
       collected.leave();
       clearTimeout(timer);
       source.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
-    };
-    const settle = (isWhole: boolean) => {
-      leave();
-      resolve({ bytes: collected.bytes, isWhole });
     };
     const fail = (error: unknown) => {
       leave();
@@ -179,125 +162,20 @@ export function readUpTo(
       } catch (error) {
         return fail(error);
       }
-      if (collected.length <= limit) return;
-      source.pause();
-      settle(false);
+      if (collected.length > limit) fail(tooLarge(maxBytes));
     };
     const onCut = () => fail(cutShort());
-    // A stream of HTTP/2 ends when it is reset, too.
-    const onEnd = () => ((source as { aborted?: boolean }).aborted ? onCut() : settle(true));
+    const onEnd = () => {
+      // A stream of HTTP/2 ends when it is reset, too.
+      if ((source as { aborted?: boolean }).aborted) return onCut();
+      leave();
+      resolve(collected.bytes);
+    };
     // It holds up no stop.
     const timer = setTimeout(() => fail(late()), timeoutMs).unref();
-    if (begun.byteLength > 0) onData(begun);
-    if (isSettled) return;
     // Where there is nothing to read, Node may have told the end before anybody listened.
     if (source.readableEnded) onEnd();
     else if (source.destroyed) onCut();
-    // Resumed by hand: one that was read up to a lower limit before is paused.
-    else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut).resume();
+    else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
   });
-}
-
-/** All of it. Rejects with TOO_LARGE if it is more than `limit` bytes, or as `readUpTo` does. */
-export async function readWhole(incoming: Incoming, reading: Reading): Promise<Buffer> {
-  const { bytes, isWhole } = await readUpTo(incoming, reading);
-  if (!isWhole) throw tooLarge(reading.limit);
-  return bytes;
-}
-
-/**
- * The frames of a stream of requests, each in one piece. What is no frame of up to `maxBytes` is handed on as it is, as
- * the last. Throws DEADLINE_EXCEEDED once the client has sent no whole frame for `idleMs`, and TOO_MANY_REQUESTS for a
- * client who sends more without waiting for answers.
- */
-export async function* wholeFrames(
-  { begun, rest }: Incoming,
-  { limit, timeoutMs, room }: Reading,
-): AsyncGenerator<Uint8Array> {
-  const collected = createCollector(room);
-  let end: { error?: unknown } | undefined;
-  let wake = () => {};
-  let timer: NodeJS.Timeout | undefined;
-  const finish = (error?: unknown) => {
-    end ??= error === undefined ? {} : { error };
-    wake();
-  };
-  const onData = (chunk: Buffer) => {
-    // Read on while nobody takes it: what Node keeps of it, it keeps piece by piece.
-    if (end) return;
-    try {
-      collected.add(chunk);
-    } catch (error) {
-      return finish(error);
-    }
-    if (collected.length > 2 * (ENVELOPE_BYTES + limit)) {
-      finish(refusal("TOO_MANY_REQUESTS", "More is asked than is answered: wait for the answers."));
-    }
-    wake();
-  };
-  const onEnd = () => finish();
-  const onCut = () => finish(cutShort());
-  const onIdle = () => finish(refusal("DEADLINE_EXCEEDED", "Nothing was asked on the stream for a while."));
-  const leave = () => {
-    clearTimeout(timer);
-    source?.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onClose);
-    collected.leave();
-  };
-  // Connect does not return a generator that it has taken a frame from if it takes no more.
-  const onClose = () => {
-    onCut();
-    leave();
-  };
-  if (begun.byteLength > 0) onData(begun);
-  const source = rest?.();
-  source?.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onClose);
-  if (!source || source.readableEnded) onEnd();
-  if (source?.destroyed) onClose();
-  try {
-    for (;;) {
-      const length = frameBytes(collected.bytes);
-      if (length !== undefined && (length > ENVELOPE_BYTES + limit || length <= collected.length)) {
-        clearTimeout(timer);
-        yield Buffer.from(collected.bytes.subarray(0, length));
-        if (length > ENVELOPE_BYTES + limit) return;
-        collected.drop(length);
-        timer = undefined;
-      } else if (end) {
-        if (end.error !== undefined) throw end.error;
-        yield collected.bytes;
-        return;
-      } else {
-        timer ??= setTimeout(onIdle, timeoutMs).unref();
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-  } finally {
-    leave();
-    source?.resume();
-  }
-}
-
-/** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
-export async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal): AsyncGenerator<Item> {
-  const iterator = items[Symbol.asyncIterator]();
-  let fail: (reason: unknown) => void = () => {};
-  const onStop = () => fail(stop.reason);
-  stop.addEventListener("abort", onStop);
-  try {
-    for (;;) {
-      const next = await new Promise<IteratorResult<Item>>((resolve, reject) => {
-        fail = reject;
-        if (stop.aborted) onStop();
-        else iterator.next().then(resolve, reject);
-      });
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    stop.removeEventListener("abort", onStop);
-    // Not awaited: an iterator that waits for bytes ends only when the connection does.
-    void iterator.return?.().catch(() => {});
-  }
 }

@@ -3,7 +3,7 @@ import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
 import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { ERROR_DOMAIN, type RpcError, refusal } from "../../rpc/errors.ts";
+import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import type { Answer, Fields } from "./exchange.ts";
 
 /** What errors may have in their details, for JSON. */
@@ -27,10 +27,10 @@ export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fiel
 /** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
 export class HttpRefusal extends Error {
   readonly status: number;
-  readonly error: RpcError;
+  readonly error: Error;
   readonly headers: Fields;
 
-  constructor(status: number, error: RpcError, headers: Fields = {}) {
+  constructor(status: number, error: Error, headers: Fields = {}) {
     super(error.message);
     this.status = status;
     this.error = error;
@@ -46,7 +46,7 @@ export function statusJson({ code, message, packedDetails: details }: RpcError):
 /** The answer to a verb that a path does not take. */
 export function wrongVerb(allowed: readonly string[]): Answer {
   const allow = allowOf(allowed);
-  return statusAnswer(refusal("NOT_SERVED", `Only ${allow} is taken here.`), 405, { allow });
+  return statusAnswer(rpcErrorOf(refusal("NOT_SERVED", `Only ${allow} is taken here.`)), 405, { allow });
 }
 
 /** The value of `Allow`: what takes GET takes HEAD (RFC 9110, section 9.1). */

@@ -2,18 +2,10 @@ import { type DescMethod, getOption, type Message, toJsonString } from "@bufbuil
 import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
-import type { Admitted, AdmittedStream, Call, Pipeline } from "../../rpc/pipeline.ts";
+import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
-import {
-  incomingOf,
-  inTurn,
-  maxBytesOf,
-  maxJsonBytesOf,
-  type Room,
-  readWhole,
-  roomsOf,
-  tooLarge,
-} from "../http/body.ts";
+import { inTurn, maxBytesOf, maxJsonBytesOf, type Room, readWhole, roomsOf, tooLarge } from "../http/body.ts";
+import { timeoutOf } from "../http/deadline.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
@@ -23,7 +15,7 @@ import type { ChannelLimits, Streamed } from "../streams/channel.ts";
 import { parseForm } from "../text.ts";
 import { bindRequest } from "./bind.ts";
 import { createRouter, routesOf } from "./routes.ts";
-import { checkStream, eventStream, isStreaming, resumeBehind } from "./server-sent-events.ts";
+import { checkStream, eventStream, resumeBehind } from "./server-sent-events.ts";
 
 /** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
@@ -46,7 +38,7 @@ export function createRestDoor(
     if ("allowed" in match) throw noRoute(verb, path, match.allowed);
     const { method } = match.route;
 
-    const timeoutMs = timeoutOf(headers);
+    const timeoutMs = timeoutOf("connect-timeout-ms", headerOf(headers, "connect-timeout-ms"));
     const message = async ({ holder }: Admitted | AdmittedStream): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
       const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
@@ -59,7 +51,7 @@ export function createRestDoor(
         bindRequest(match, parseForm(query), await decompress(body, exchange, maxJsonBytesOf(method))),
       );
     };
-    if (isStreaming(method)) {
+    if (!isUnary(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
       const asked = await message(admitted);
       resumeBehind(asked, headers);
@@ -81,13 +73,6 @@ export function createRestDoor(
   };
 }
 
-/** The deadline, in the header that Connect has for it; NaN if it is none. */
-function timeoutOf(headers: Exchange["headers"]): number | undefined {
-  const value = headerOf(headers, "connect-timeout-ms");
-  if (value === undefined) return undefined;
-  return /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
-}
-
 function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
   const at = path.slice(0, 200);
   if (allowed.length === 0) {
@@ -105,7 +90,7 @@ function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
 async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {
   const { headers } = exchange;
   if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(incomingOf(exchange), { limit, timeoutMs, room });
+  const bytes = await readWhole(exchange, { limit, timeoutMs, room });
   if (bytes.byteLength === 0) return bytes;
   const type = headers["content-type"] ?? "(none)";
   if (!/^application\/json *(;.*)?$/i.test(type)) {

@@ -8,7 +8,7 @@ import {
 import { ERROR_DOMAIN, type RpcError, refusal } from "../../rpc/errors.ts";
 import type { Admitted, Call, Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
-import { incomingOf, MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
+import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
 import { decompress } from "../http/encoding.ts";
 import type { Answer, Exchange, Fields } from "../http/exchange.ts";
 import { HttpRefusal, oauthText, plainAnswer, statusAnswer, statusJson, wrongVerb } from "../http/status.ts";
@@ -26,6 +26,8 @@ const FORM = "application/x-www-form-urlencoded";
 const REALM = `realm="${ERROR_DOMAIN}"`;
 const challenge = (value: string): Fields => ({ "www-authenticate": value });
 
+type AdmittedIntrospection = Admitted<typeof SessionService.method.introspectToken>;
+
 interface Client {
   id: string;
   secret: string;
@@ -38,7 +40,7 @@ export function createIntrospectionDoor(
 ): IntrospectionDoor {
   const rooms = roomsOf(shares);
 
-  async function admit(call: Call, client: Client | undefined): Promise<Admitted> {
+  async function admit(call: Call, client: Client | undefined): Promise<AdmittedIntrospection> {
     const shown = client ? { ...call, authorization: `Bearer ${client.secret}`, clientId: client.id } : call;
     return pipeline.admit(SessionService.method.introspectToken, shown).catch((error: RpcError) => {
       if (error.code !== Code.UNAUTHENTICATED) throw error;
@@ -51,7 +53,7 @@ export function createIntrospectionDoor(
   }
 
   async function readForm(exchange: Exchange, room: Room): Promise<Map<string, string>> {
-    const bytes = await readWhole(incomingOf(exchange), { limit: MAX_MESSAGE_BYTES, timeoutMs: bodyMs, room });
+    const bytes = await readWhole(exchange, { limit: MAX_MESSAGE_BYTES, timeoutMs: bodyMs, room });
     const form = new Map<string, string>();
     const names = new Set<string>();
     const text = decodeText(await decompress(bytes, exchange, MAX_MESSAGE_BYTES));
@@ -87,7 +89,7 @@ export function createIntrospectionDoor(
     const client = secret === undefined ? undefined : { id: form.get("client_id") ?? "", secret };
     const admitted = early ?? (await admit(call, client));
     const response = await admitted(create(IntrospectTokenRequestSchema, { token: form.get("token") ?? "" }));
-    return plainAnswer(200, { "content-type": "application/json" }, toJson(response as never));
+    return plainAnswer(200, { "content-type": "application/json" }, toJson(response));
   }
 
   return (exchange, path, call) => {

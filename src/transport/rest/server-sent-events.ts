@@ -8,11 +8,11 @@ import {
   WatchEventsResponseSchema,
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { oncePer } from "../../rpc/once-per.ts";
-import type { AdmittedStream, Call, Pipeline } from "../../rpc/pipeline.ts";
+import { type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Backlog } from "../../rpc/shares.ts";
-import type { Encode } from "../frames.ts";
 import { statusJson } from "../http/status.ts";
 import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
+import type { Encode } from "../streams/frames.ts";
 
 /** How long a browser waits before it connects again, milliseconds. */
 const RETRY_MS = 1_000;
@@ -55,12 +55,9 @@ export function resumeBehind(request: Message, headers: IncomingHttpHeaders): vo
   if (typeof id === "string" && id !== "") (request as WatchEventsRequest).after = id;
 }
 
-/** Whether the method answers with a stream. */
-export const isStreaming = ({ methodKind }: DescMethod) => methodKind === "server_streaming";
-
 /** Throws if the method answers with a stream of anything but events: only these have cursors by which to resume. */
 export function checkStream(method: DescMethod): void {
-  if (!isStreaming(method)) return;
+  if (isUnary(method)) return;
   const isOfEvents =
     method.input.typeName === WatchEventsRequestSchema.typeName &&
     method.output.typeName === WatchEventsResponseSchema.typeName;

@@ -1,10 +1,10 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Outlet } from "../../rpc/pipeline.ts";
 import type { Backlog } from "../../rpc/shares.ts";
-import type { Encode } from "../frames.ts";
 import type { Exchange, Fields } from "../http/exchange.ts";
 import type { Limits } from "../limits.ts";
 import { createOutflow, type Outflow } from "./backpressure.ts";
+import type { Encode } from "./frames.ts";
 
 /** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
 const MAX_HELD = 100;

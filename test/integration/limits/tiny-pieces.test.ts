@@ -23,11 +23,15 @@ const DOORS: [name: string, path: string, headers: Record<string, string>][] = [
   ["a call by gRPC", LOCK, { authorization, "content-type": "application/grpc" }],
   ["a call by gRPC-Web in base64", LOCK, { authorization, "content-type": "application/grpc-web-text" }],
   ["a compressed call", LOCK, { ...json, "content-encoding": "gzip" }],
-  ["a call by Connect's router in base64", `${LOCK}?x`, { authorization, "content-type": "application/grpc-web-text" }],
   [
     "a watch",
     "/userlock.v3alpha.EventService/WatchEvents",
     { authorization, "content-type": "application/connect+json" },
+  ],
+  [
+    "a watch in base64",
+    "/userlock.v3alpha.EventService/WatchEvents",
+    { authorization, "content-type": "application/grpc-web-text" },
   ],
   ["a call by REST", "/resources/v3alpha/users/x/_lock", json],
   ["introspection", "/oauth/v2/introspect", { authorization, "content-type": "application/x-www-form-urlencoded" }],

@@ -9,7 +9,7 @@ import {
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
-import { envelope } from "../../../src/transport/frames.ts";
+import { envelope } from "../../../src/transport/streams/frames.ts";
 import { reasonOfGrpcStatus } from "../../support/clients/error-info.ts";
 import { openRaw } from "../../support/clients/http.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";

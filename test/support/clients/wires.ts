@@ -39,6 +39,8 @@ export interface Outcome {
   code: string;
   /** Reason of the ErrorInfo. */
   reason: string | undefined;
+  /** The sentence of an error. */
+  message: string;
   /** Status of HTTP. */
   status: number;
   detailBytes: number;
@@ -123,16 +125,18 @@ function headers(type: string, encoding: string | false): Record<string, string>
 function readStatus({ status, body }: HttpAnswer): Outcome {
   const error = status < 400 ? {} : JSON.parse(body.toString());
   const detailBytes = JSON.stringify(error.details ?? []).length;
-  return { code: nameOf(error.code ?? 0), reason: error.details?.[0]?.reason, status, detailBytes };
+  const { code = 0, message = "", details } = error;
+  return { code: nameOf(code), reason: details?.[0]?.reason, message, status, detailBytes };
 }
 
-function readConnect({ status, headers: head, body }: HttpAnswer): Outcome {
-  if (status < 400) return { code: "OK", reason: undefined, status, detailBytes: 0 };
+export function readConnect({ status, headers: head, body }: HttpAnswer): Outcome {
+  if (status < 400) return { code: "OK", reason: undefined, message: "", status, detailBytes: 0 };
   const json = head.get("content-encoding") === "gzip" ? gunzipSync(body) : body;
   const error = JSON.parse(json.toString());
   const values: string[] = (error.details ?? []).map(({ value }: { value: string }) => value);
   const detailBytes = values.reduce((sum, value) => sum + Buffer.from(value, "base64").byteLength, 0);
-  return { code: error.code.toUpperCase(), reason: reasonOfConnectError(error), status, detailBytes };
+  const { code, message = "" } = error;
+  return { code: code.toUpperCase(), reason: reasonOfConnectError(error), message, status, detailBytes };
 }
 
 export function readGrpc({ status, headers: head, trailers }: HttpAnswer): Outcome {
@@ -169,6 +173,7 @@ function grpcStatus(trailers: Headers): Omit<Outcome, "status"> {
   return {
     code: nameOf(Number(trailers.get("grpc-status") ?? Number.NaN)),
     reason: reasonOfGrpcStatus(details),
+    message: decodeURIComponent(trailers.get("grpc-message") ?? ""),
     detailBytes: details.byteLength,
   };
 }

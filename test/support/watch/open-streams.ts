@@ -5,7 +5,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection, ServerReflectionRequestSchema } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { envelope } from "../../../src/transport/frames.ts";
+import { envelope } from "../../../src/transport/streams/frames.ts";
 import { reasonOfGrpcStatus } from "../clients/error-info.ts";
 
 /** A question of reflection, as a frame of gRPC. */

@@ -33,11 +33,11 @@ function call(append: EventStore["append"] = store.append, check = async () => {
   });
   const toAnswer = ({ version }: Stored<User>) => ({ details: { id: String(version) } });
   const command = { type: "patch", profile: { schemaId: "employee" } } as const;
-  const run: Parameters<typeof answerOnce>[2] = async ({ receiptFor }) => {
+  const run: Parameters<typeof answerOnce<typeof PatchUserResponseSchema>>[2] = async ({ receiptFor }) => {
     const change = { id: "ann", command, permission: "user.write", receipt: receiptFor?.(toAnswer) } as const;
     return create(PatchUserResponseSchema, toAnswer(await execute(user, change, operator)));
   };
-  return answerOnce(patchUser, receipts, run, check);
+  return answerOnce(patchUser.output, receipts, run, check);
 }
 
 const versionIn = (answer: unknown) => (answer as { details: { id: string } }).details.id;

@@ -8,7 +8,7 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
-import { RpcError } from "../../../src/rpc/errors.ts";
+import { DomainError } from "../../../src/domain/errors.ts";
 import { bindRequest } from "../../../src/transport/rest/bind.ts";
 import { createRouter, routesOf } from "../../../src/transport/rest/routes.ts";
 
@@ -115,14 +115,14 @@ test.each<[verb: string, target: string, body: JsonValue | undefined]>([
   try {
     bind(verb, target, body);
   } catch (error) {
-    expect((error as RpcError).details[0]?.value).toMatchObject({ reason: "INVALID_REQUEST" });
+    expect(error).toMatchObject({ reason: "INVALID_REQUEST" });
   }
 });
 
 test("a body that is not UTF-8 is refused", () => {
   const match = router.match("PUT", "/v1/t");
   if ("allowed" in match) throw new Error("no route");
-  expect(() => bindRequest(match, new URLSearchParams(), Buffer.from([0x7b, 0xff, 0x7d]))).toThrow(RpcError);
+  expect(() => bindRequest(match, new URLSearchParams(), Buffer.from([0x7b, 0xff, 0x7d]))).toThrow(DomainError);
 });
 
 test.each(["UnknownField", "UnknownBody", "Wildcards", "ResponseBody"])(

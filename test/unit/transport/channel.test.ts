@@ -14,10 +14,11 @@ import { createTail } from "../../../src/app/follow/tail.ts";
 import { createWatch } from "../../../src/app/follow/watch.ts";
 import { eventMethods } from "../../../src/rpc/services/events.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
-import { type Encode, framesOf, inBase64 } from "../../../src/transport/frames.ts";
+import { inText } from "../../../src/transport/grpc/grpc-web-text.ts";
 import { Http1Exchange } from "../../../src/transport/http/exchange.ts";
 import { createOutflow } from "../../../src/transport/streams/backpressure.ts";
 import { createChannel, writeStreamed } from "../../../src/transport/streams/channel.ts";
+import { type Encode, framesOf } from "../../../src/transport/streams/frames.ts";
 import { openRaw } from "../../support/clients/http.ts";
 import { until } from "../../support/stores/appends.ts";
 import { happen, VIEWER } from "../../support/watch/watching.ts";
@@ -184,7 +185,7 @@ test("the frames of gRPC, gRPC-Web and Connect are alike", () => {
   expect([flag, length]).toEqual([0, data.length]);
   expect(fromBinary(WatchEventsResponseSchema, data)).toEqual(one);
   expect(fromJsonString(WatchEventsResponseSchema, String(parts(frames.json(one))[2]))).toEqual(one);
-  expect(Buffer.from(String(inBase64(frames.proto)(one)), "base64")).toEqual(frames.proto(one));
+  expect(Buffer.from(String(inText(frames.proto)(one)), "base64")).toEqual(frames.proto(one));
 });
 
 test("an event is encoded once for all who watch, however many they are", async () => {
@@ -198,7 +199,7 @@ test("an event is encoded once for all who watch, however many they are", async 
   const places = createQuota({ total: 2 * WATCHERS, each: WATCHERS, full: "Too many watch." });
   const watch = createWatch({ store, tail, places, heartbeatMs: 60_000, onError });
   const { watchEvents } = eventMethods({ list: () => Promise.reject(new Error("not asked")), watch });
-  const encodes: Encode[] = [frames.proto, frames.json, inBase64(frames.proto), inBase64(frames.json)];
+  const encodes: Encode[] = [frames.proto, frames.json, inText(frames.proto), inText(frames.json)];
   const gone = new AbortController();
   const written = encodes.map(() => new Set<Buffer>());
   let writes = 0;

@@ -1,0 +1,56 @@
+import { DomainError } from "../domain/errors.ts";
+
+/** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Something that ends calls, and the error to tell then. */
+export type End = readonly [signal: AbortSignal, reason: () => unknown];
+
+/** Rejects at the deadline, if there is one, or at one of the ends, whether or not the work heeds its signal. */
+export function withDeadline<Result>(
+  timeoutMs: number | undefined,
+  ends: readonly End[],
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    const isSet = timeoutMs !== undefined && !(timeoutMs > MAX_TIMER_MS);
+    const timer = isSet ? setTimeout(() => end(timeIsUp()), Math.max(timeoutMs, 0)) : undefined;
+    const listeners = ends.map(([signal, reason]) => {
+      const onEnd = () => end(reason());
+      signal.addEventListener("abort", onEnd);
+      return () => signal.removeEventListener("abort", onEnd);
+    });
+    const forget = () => {
+      clearTimeout(timer);
+      for (const forgetEnd of listeners) forgetEnd();
+    };
+    const end = (reason: unknown) => {
+      forget();
+      controller.abort(reason);
+      reject(reason);
+    };
+    const ended = ends.find(([signal]) => signal.aborted);
+    if (isSet && timeoutMs <= 0) return end(timeIsUp());
+    if (ended) return end(ended[1]());
+    // Not all handlers are async, and what one throws must not leave the timer behind.
+    const started = async () => work(controller.signal);
+    started().then(
+      (result) => {
+        forget();
+        resolve(result);
+      },
+      (error) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
+}
+
+function timeIsUp(): DomainError {
+  return new DomainError(
+    "DEADLINE_EXCEEDED",
+    "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
+  );
+}
