@@ -94,7 +94,7 @@ function checkValues(desc: DescMessage, request: Message): { violations: FieldVi
 }
 
 function heldIn(message: Message, field: DescField): unknown {
-  const holder = message as unknown as Record<string, unknown>;
+  const holder = message as Message & Record<string, unknown>;
   if (!field.oneof) return holder[field.localName];
   const oneof = holder[field.oneof.localName] as { case?: string; value?: unknown };
   return oneof.case === field.localName ? oneof.value : undefined;

@@ -136,22 +136,11 @@ function checkValue(field: DescField, value: JsonValue, name: string, { depth, r
 
 /** RFC 3339, section 5.7: the day is one of the month, and no hour is 24. There are no leap seconds in a Timestamp. */
 function isTime(value: JsonValue): boolean {
-  const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|[+-](\d\d):(\d\d))$/;
-  const match = typeof value === "string" && pattern.exec(value);
-  if (!match) return false;
-  const [, year, month, day, hour, minute, second, offsetHour, offsetMinute] = match.map((part) => Number(part ?? 0));
-  const lastDay = new Date(Date.UTC(year as number, month as number, 0)).getUTCDate();
-  const within = (number: number | undefined, least: number, most: number) =>
-    number !== undefined && number >= least && number <= most;
-  return (
-    within(month, 1, 12) &&
-    within(day, 1, lastDay) &&
-    within(hour, 0, 23) &&
-    within(minute, 0, 59) &&
-    within(second, 0, 59) &&
-    within(offsetHour, 0, 23) &&
-    within(offsetMinute, 0, 59)
-  );
+  const pattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?:Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+  const [, local] = (typeof value === "string" && pattern.exec(value)) || [];
+  const time = Date.parse(`${local}Z`);
+  // Date takes the day after the last one of a month for the first of the next.
+  return !Number.isNaN(time) && new Date(time).toISOString().slice(0, 19) === local;
 }
 
 function isDuration(value: JsonValue): boolean {

@@ -10,7 +10,7 @@ import { DomainError } from "../../domain/errors.ts";
 /** How often the status is looked at while anybody watches it, milliseconds. */
 const WATCH_MS = 500;
 
-type Answer = MessageInitShape<typeof HealthCheckResponseSchema>;
+type CheckResponse = MessageInitShape<typeof HealthCheckResponseSchema>;
 
 /**
  * The health service of gRPC (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), for the server as a
@@ -18,11 +18,11 @@ type Answer = MessageInitShape<typeof HealthCheckResponseSchema>;
  */
 export interface Health {
   /** Rejects with NOT_FOUND for a service that is not there. */
-  check(request: HealthCheckRequest): Promise<Answer>;
+  check(request: HealthCheckRequest): Promise<CheckResponse>;
   /** The status of the server as a whole, and of each service. */
   list(): Promise<MessageInitShape<typeof HealthListResponseSchema>>;
   /** The status at once, then each change; ends with SHUTTING_DOWN when the server stops. */
-  watch(request: HealthCheckRequest, gone: AbortSignal): AsyncGenerator<Answer>;
+  watch(request: HealthCheckRequest, gone: AbortSignal): AsyncGenerator<CheckResponse>;
 }
 
 export function createHealth(parts: {

@@ -15,15 +15,15 @@ import type {
   ServerReflectionResponseSchema,
 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 
-type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>;
+type ReflectionResponse = MessageInitShape<typeof ServerReflectionResponseSchema>;
 
 /**
  * Answers one request of gRPC server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md),
  * of version v1 or v1alpha, which are alike. Anybody may ask: the contract is no secret.
  */
-export type Reflection = (request: Pick<ServerReflectionRequest, "host" | "messageRequest">) => Answer;
+export type Reflection = (request: Pick<ServerReflectionRequest, "host" | "messageRequest">) => ReflectionResponse;
 
-type Found = Exclude<Answer["messageResponse"], undefined>;
+type Found = Exclude<ReflectionResponse["messageResponse"], undefined>;
 
 /** `more` is what no service imports: the files of the details of errors, which travel as google.protobuf.Any. */
 export function createReflection(services: readonly DescService[], more: readonly DescFile[]): Reflection {

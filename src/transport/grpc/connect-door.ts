@@ -149,7 +149,8 @@ export function createConnectDoor(
   return {
     find: (path) => handlers.get(path),
     async serve(handler, request, exchange, call) {
-      const isText = isGrpcWebText(request.header.get("content-type") ?? undefined);
+      const { header } = request;
+      const isText = isGrpcWebText(header.get("content-type") ?? undefined);
       const frames = streams.get(handler.method);
       const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
       const holder = holderOf(call.address);
@@ -164,7 +165,7 @@ export function createConnectDoor(
         isRead: false,
       };
       const contextValues = createContextValues().set(VISIT, visit);
-      const header = isText ? toBinaryHeader(request.header) : request.header;
+      if (isText) toBinaryHeader(header);
       dropFarDeadlines(header);
       normalizeCodings(header);
       // The coding of a Connect GET.
@@ -173,7 +174,7 @@ export function createConnectDoor(
       const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
       const form = { isText, isFramed: isFramed(header), isCoded: coding !== "identity" };
       const body = bodyOf(exchange, form, visit);
-      const response = toStreamed(await handler({ ...request, url, contextValues, header, body }), known);
+      const response = toStreamed(await handler({ ...request, url, contextValues, body }), known);
       const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
       const streamed = live ? { ...response, live } : response;
       return isText ? toTextResponse(streamed) : streamed;

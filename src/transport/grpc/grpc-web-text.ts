@@ -15,12 +15,10 @@ export function isGrpcWebText(contentType: string | undefined): boolean {
   return contentType?.toLowerCase().startsWith(TEXT) ?? false;
 }
 
-/** The headers of the request with its body in binary. */
-export function toBinaryHeader(given: Headers): Headers {
-  const header = new Headers(given);
-  header.set("content-type", (given.get("content-type") ?? "").toLowerCase().replace(TEXT, BINARY));
+/** Makes the headers of a request those of its body in binary. */
+export function toBinaryHeader(header: Headers): void {
+  header.set("content-type", (header.get("content-type") ?? "").toLowerCase().replace(TEXT, BINARY));
   header.delete("content-length");
-  return header;
 }
 
 /** How long so many bytes may be in base64, with the padding of the pieces that they may come in. */

@@ -73,11 +73,9 @@ export function createRestDoor(
   };
 }
 
-function noRoute(verb: string, path: string, allowed: string[]): HttpRefusal {
+function noRoute(verb: string, path: string, allowed: string[]): Error {
   const at = path.slice(0, 200);
-  if (allowed.length === 0) {
-    return new HttpRefusal(404, refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.`));
-  }
+  if (allowed.length === 0) return refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.`);
   const allow = allowOf(allowed);
   const error = refusal("NOT_SERVED", `${at} does not take ${verb}, only ${allow}.`);
   return new HttpRefusal(405, error, { allow });
