@@ -133,8 +133,9 @@ export async function start(
     const stop = new AbortController();
     const services = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
     const onError = ({ code, reason, message, cause }: RpcError, method: string, requestId: string) => {
-      // That keys cannot be fetched is logged where they are fetched: anybody can make such calls.
-      const isTold = reason === "KEYS_UNAVAILABLE";
+      // Anybody can make such calls: keys that cannot be fetched are logged where they are fetched, and the other is the
+      // caller's mistake, which the protocols call INTERNAL.
+      const isTold = reason === "KEYS_UNAVAILABLE" || reason === "ENCODING_MISSING";
       const isOurFault = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !isTold && !stop.signal.aborted;
       if (isOurFault) log.error({ method, requestId, code, reason, err: cause }, message);
       // What the caller is told quotes the request, which may have a secret in it, in its path too.

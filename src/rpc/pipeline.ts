@@ -6,14 +6,12 @@ import {
   type DescService,
   getOption,
   type Message,
-  type MessageInitShape,
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Validator } from "@bufbuild/protovalidate";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import type { Caller } from "../app/execute.ts";
 import type { ReceiptsOf } from "../app/receipts.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
@@ -22,7 +20,8 @@ import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
 import { type End, withDeadline } from "./deadline.ts";
 import { RpcError, toRpcError } from "./errors.ts";
-import { answerOnce, checkIdempotencyKey, isChanging, type Repeatable } from "./idempotency.ts";
+import type { CheckedHandler, EnteredCaller, Handler, Implementation, Outlet, StreamHandler } from "./handler.ts";
+import { answerOnce, checkIdempotencyKey, isChanging } from "./idempotency.ts";
 
 /** A call as a door hands it over, its message still unread. */
 export interface Call {
@@ -40,53 +39,6 @@ export interface Call {
   /** Aborted when the caller is gone. */
   signal: AbortSignal;
 }
-
-/** Converts, calls the application, converts. The pipeline has authenticated the caller and validated the request. */
-export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
-  request: MessageShape<Method["input"]>,
-  caller: EnteredCaller & Repeatable<MessageInitShape<Method["output"]>>,
-) => Promise<MessageInitShape<Method["output"]>>;
-
-/** A handler whose first answer may not be good any more when its call comes again. */
-export interface CheckedHandler<Method extends DescMethodUnary = DescMethodUnary> {
-  run: Handler<Method>;
-  /** Rejects if the first answer must not be given again. */
-  checkAgain(
-    answer: MessageShape<Method["output"]>,
-    request: MessageShape<Method["input"]>,
-    caller: EnteredCaller,
-  ): Promise<void>;
-}
-
-/** Where the messages of a stream go out. */
-export interface Outlet<Output extends Message = Message> {
-  /** Sends a message. False, and the message is not sent, if the client has too much unread. */
-  send(message: Output): boolean;
-  /**
-   * Undefined if the client has little unread, which is never so after a message was not sent. Otherwise it resolves
-   * when he has, or is gone; with false once he has read nothing for a while.
-   */
-  ready(): Promise<boolean> | undefined;
-}
-
-/** The same for a method that answers with a stream, which ends with the promise. It heeds its caller's signal. */
-export type StreamHandler<Method extends DescMethodServerStreaming = DescMethodServerStreaming> = (
-  request: MessageShape<Method["input"]>,
-  caller: EnteredCaller & {
-    /** Steps 1 and 2 of the order of answers once more, for a stream that outlives them. Rejects with a DomainError. */
-    readmit(): Promise<Principal>;
-  },
-  outlet: Outlet<MessageShape<Method["output"]>>,
-) => Promise<void>;
-
-/** A handler for every method of a service. */
-export type Implementation<Service extends DescService> = {
-  [Name in keyof Service["method"]]: Service["method"][Name] extends DescMethodUnary
-    ? Handler<Service["method"][Name]> | CheckedHandler<Service["method"][Name]>
-    : Service["method"][Name] extends DescMethodServerStreaming
-      ? StreamHandler<Service["method"][Name]>
-      : never;
-};
 
 /** A method that can be served. */
 export type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
@@ -263,8 +215,6 @@ interface Entry {
   /** It lets in the own session of the user whom the request names, too. */
   isOpenToOwnSession: boolean;
 }
-
-type EnteredCaller = Caller & { permission: Permission };
 
 function actorOf({ subject, tokenId }: Principal, { requestId, address, userAgent }: Call): Actor {
   return {

@@ -18,7 +18,7 @@ import {
   toListDetails,
   toTimestamp,
 } from "../convert/messages.ts";
-import type { Implementation } from "../pipeline.ts";
+import type { Implementation } from "../handler.ts";
 
 /** AccessService. */
 export function accessMethods(parts: {

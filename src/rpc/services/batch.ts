@@ -14,7 +14,7 @@ import type { User } from "../../domain/user-state.ts";
 import { fromFilters } from "../convert/filters.ts";
 import { fromDuration, fromOrganization, fromTimestamp, toDetails } from "../convert/messages.ts";
 import { inBrief, type RpcError, toRpcError } from "../errors.ts";
-import type { Handler, Implementation } from "../pipeline.ts";
+import type { Handler, Implementation } from "../handler.ts";
 
 const DEFAULT_REASON = "manual";
 /** Users of a page, where the request does not say. */

@@ -11,8 +11,8 @@ import { invalidField } from "../../domain/errors.ts";
 import { EVENT_TYPES } from "../../domain/event-types.ts";
 import { lockOfEvent, type UserEvent } from "../../domain/user-state.ts";
 import { fromOrganization, fromTimestamp, toLock, toOwner, toTimestamp } from "../convert/messages.ts";
+import type { Implementation } from "../handler.ts";
 import { oncePer } from "../once-per.ts";
-import type { Implementation } from "../pipeline.ts";
 
 const DEFAULT_LIMIT = 100;
 

@@ -19,7 +19,7 @@ import {
   toListDetails,
   toTimestamp,
 } from "../convert/messages.ts";
-import type { Implementation } from "../pipeline.ts";
+import type { Implementation } from "../handler.ts";
 
 /** SessionService. `lifetime` is that of a session, `deviceLifetime` that of a device token, microseconds. */
 export function sessionMethods(parts: {

@@ -10,7 +10,7 @@ import { may, missing, type Owner } from "../../domain/access.ts";
 import type { LockoutPolicy } from "../../domain/lockout.ts";
 import { lockoutSettings, settingsId } from "../../domain/lockout-settings.ts";
 import { fromDuration, fromOrganization, toDetailsAnswer, toDuration } from "../convert/messages.ts";
-import type { Implementation } from "../pipeline.ts";
+import type { Implementation } from "../handler.ts";
 
 /** SettingsService. */
 export function settingsMethods(parts: {

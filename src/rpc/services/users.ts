@@ -31,7 +31,7 @@ import {
   toTimestamp,
 } from "../convert/messages.ts";
 import type { RpcError } from "../errors.ts";
-import type { Handler, Implementation } from "../pipeline.ts";
+import type { Handler, Implementation } from "../handler.ts";
 import { batchMethods, fromLock } from "./batch.ts";
 
 /**

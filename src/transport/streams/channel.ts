@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { Outlet } from "../../rpc/pipeline.ts";
+import type { Outlet } from "../../rpc/handler.ts";
 import type { Backlog } from "../../rpc/shares.ts";
 import type { Exchange, Fields } from "../http/exchange.ts";
 import type { Limits } from "../limits.ts";

@@ -3,7 +3,8 @@ import { create } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";
 import { EventService, WatchEventsRequestSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { Principal } from "../../../src/domain/access.ts";
-import { type Call, createPipeline, type Outlet, type PipelineParts } from "../../../src/rpc/pipeline.ts";
+import type { Outlet } from "../../../src/rpc/handler.ts";
+import { type Call, createPipeline, type PipelineParts } from "../../../src/rpc/pipeline.ts";
 
 const OWNER = { subject: "owner", grants: [{ role: "INSTANCE_OWNER" }] } as Principal;
 
