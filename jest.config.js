@@ -1,7 +1,28 @@
-export default {
-  testTimeout: 20_000,
-  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
+/** Tests that compare times, or take all cores. Each file runs alone, once all others are done. */
+const ALONE = [
+  "integration/login/lockout-concurrency",
+  "integration/login/login-failed",
+  "integration/users/costly-searches",
+  "integration/watch/watch-catch-up",
+  "integration/watch/watch-many",
+  "unit/auth/password",
+];
+const isAlone = `/test/(${ALONE.join("|")})\\.test\\.ts$`;
+
+const common = {
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
-  testMatch: ["<rootDir>/test/**/*.test.ts"],
+};
+
+export default {
+  // Room for a slow machine with other work to do.
+  testTimeout: 60_000,
+  // Most tests wait most of the time, so more files than cores run at once.
+  maxWorkers: "200%",
+  globalSetup: "<rootDir>/test/support/before-all.js",
+  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
+  projects: [
+    { ...common, testRegex: "/test/.*\\.test\\.ts$", testPathIgnorePatterns: [isAlone] },
+    { ...common, testRegex: isAlone, displayName: "alone", runner: "<rootDir>/test/support/one-by-one.js" },
+  ],
 };

@@ -48,6 +48,8 @@ async function start(postgres: string, port: number): Promise<void> {
     max_connections: 400,
     shared_buffers: "64MB",
     max_wal_size: "256MB",
+    // Processes are killed in tests, machines are not.
+    fsync: "off",
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const child = spawn(postgres, ["-D", data, ...flags], {

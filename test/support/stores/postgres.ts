@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -23,10 +23,8 @@ export interface Cluster {
  * Starts a server of its own with the programs from npm, or with those of an installation: the folder with `initdb` and
  * `postgres`.
  */
-export async function startCluster(
-  installation = "",
-  folder = mkdtempSync(join(tmpdir(), "userlock-postgres-")),
-): Promise<Cluster> {
+export async function startCluster(installation = ""): Promise<Cluster> {
+  const folder = mkdtempSync(join(tmpdir(), "userlock-postgres-"));
   const child = spawn(process.execPath, ["test/support/stores/postgres-cluster.ts", folder, installation], {
     stdio: ["pipe", "pipe", "pipe"],
     // Not in the terminal's group, so that it can put things away when the runner is interrupted.
@@ -85,7 +83,7 @@ export interface Database {
 
 /**
  * A new empty database on the server of TEST_DATABASE_URL, or else on one from npm, which starts for the first test
- * that asks and is there until the test runner has ended.
+ * that asks and is there until the run has ended.
  */
 export async function newDatabase(options = ""): Promise<Database> {
   const server = process.env.TEST_DATABASE_URL ?? (await sharedServer());
@@ -112,13 +110,10 @@ export async function query<Row>(url: string, text: string, values: unknown[] = 
   }
 }
 
-/** Each test file has modules of its own, so they find the server of their runner by a file. */
+/** The server of this run, which jest's own process starts for the first test file that asks. */
 async function sharedServer(): Promise<string> {
-  const folder = join(tmpdir(), `userlock-postgres-of-${process.pid}`);
-  const file = join(folder, "url");
-  if (existsSync(file)) return readFileSync(file, "utf8");
-  mkdirSync(folder, { mode: 0o700 });
-  const { url } = await startCluster("", folder);
-  writeFileSync(file, url);
-  return url;
+  const response = await fetch(process.env.SHARED_POSTGRES as string);
+  const text = await response.text();
+  if (!response.ok) throw new Error(text);
+  return text;
 }
