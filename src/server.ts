@@ -92,6 +92,10 @@ export interface StartOptions extends Partial<Limits> {
   commitRows?: number;
   /** False: Connect's router serves unary calls, too. */
   unaryDoor?: boolean;
+  /** False: the first request of each kind waits for its validator, and the start is faster. */
+  warmUp?: boolean;
+  /** Failed logins are answered at multiples of this, milliseconds. */
+  loginSlotMs?: number;
 }
 
 /**
@@ -101,7 +105,7 @@ export interface StartOptions extends Partial<Limits> {
 export async function start(
   config: Config,
   log: Logger,
-  { commitRows, unaryDoor = true, ...changedLimits }: StartOptions = {},
+  { commitRows, unaryDoor = true, warmUp = true, loginSlotMs, ...changedLimits }: StartOptions = {},
 ): Promise<Server> {
   const limits = { ...LIMITS, connectionsPerAddress: config.connectionsPerAddress, ...changedLimits };
   const { instance, store: settings } = config;
@@ -126,7 +130,7 @@ export async function start(
     await lowerHashThreads();
     const hasher = createHashQueue({ hasher: createPasswordHasher(config.argon2), threads: config.hashThreads });
     const policies = createPolicies({ store, instanceId: instance.id });
-    const login = createLogin({ store, execute, policies, hasher, keyed, clock });
+    const login = createLogin({ store, execute, policies, hasher, keyed, clock, slotMs: loginSlotMs });
     const findSession = createFindSession({ store, clock });
     const sessions = createSessions({ store, execute, clock, lists });
 
@@ -188,7 +192,7 @@ export async function start(
     const { heartbeatMs } = limits;
     const watch = createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault });
     pipeline.serve(EventService, eventMethods({ list: createListEvents({ store }), watch }));
-    pipeline.warmUp();
+    if (warmUp) pipeline.warmUp();
 
     let wasGood = true;
     const isStoreGood = once(READY_MS, async () => {

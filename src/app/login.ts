@@ -62,8 +62,9 @@ export function createLogin(parts: {
   hasher: HashQueue;
   keyed: Keyed;
   clock: () => number;
+  slotMs?: number | undefined;
 }): Login {
-  const { store, execute, policies, hasher, keyed, clock } = parts;
+  const { store, execute, policies, hasher, keyed, clock, slotMs = SLOT_MS } = parts;
   /** One login of a user after the other, of those from one device. Users do not wait for each other. */
   const inTurn = createFairQueue({
     atOnce: Infinity,
@@ -112,7 +113,7 @@ export function createLogin(parts: {
     const outcome = await inTurn(line, work, signal);
     if (outcome?.isIn) return outcome.record;
     lastFailureMs = performance.now() - started;
-    await untilNextSlot(lastFailureMs, signal);
+    await untilNextSlot(lastFailureMs, slotMs, signal);
     const lock = outcome && lockOf(outcome.record.state, clock());
     if (outcome?.isRevealed && lock) {
       throw locked(isKnownDevice ? (lock.devicesUntil ?? lock.until) : lock.until, clock());
@@ -183,7 +184,7 @@ export function createLogin(parts: {
         // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
         const tookMs = lastFailureMs;
         await sleep(tookMs, undefined, { signal: caller.signal });
-        await untilNextSlot(tookMs, caller.signal);
+        await untilNextSlot(tookMs, slotMs, caller.signal);
         throw failed();
       }
       const record = await load({ id }, organization);
@@ -230,6 +231,6 @@ function nameIn({ user: named, organization }: Pick<LoginAttempt, "user" | "orga
 }
 
 /** Waits for the end of the slot, so many milliseconds after it began. */
-async function untilNextSlot(elapsed: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.max(Math.ceil(elapsed / SLOT_MS), 1) * SLOT_MS - elapsed, undefined, { signal });
+async function untilNextSlot(elapsed: number, slotMs: number, signal: AbortSignal): Promise<void> {
+  await sleep(Math.max(Math.ceil(elapsed / slotMs), 1) * slotMs - elapsed, undefined, { signal });
 }

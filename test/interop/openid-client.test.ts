@@ -8,7 +8,7 @@ import {
 } from "openid-client";
 import { tokenMaker } from "../support/access.ts";
 import { type Door, openDoors } from "../support/clients/doors.ts";
-import { addUser, CHEAP_HASHES, openSession } from "../support/logins.ts";
+import { addUser, openSession } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
 /** Token introspection as a resource server does it that knows OAuth and nothing of userlock. */
@@ -19,7 +19,7 @@ let client: { id: string; secret: string };
 const SUBJECT = "api-gateway@example.com";
 
 beforeAll(async () => {
-  server = await startServer(CHEAP_HASHES);
+  server = await startServer();
   doors = openDoors(server.url);
   client = await tokenMaker(server.url, ADMIN_TOKEN).create(SUBJECT, ["GATEWAY"]);
   await addUser(doors[0] as Door, { id: "ada" });

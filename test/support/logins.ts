@@ -10,8 +10,6 @@ import { ADMIN_TOKEN } from "./servers/server-process.ts";
 
 /** The password of everybody, unless it is said. */
 export const PASSWORD = "correct horse battery staple";
-/** For tests that hash much and are not about the cost of it. */
-export const CHEAP_HASHES = { USERLOCK_ARGON2: "m=64,t=1,p=1" };
 
 export const asOwner = { token: ADMIN_TOKEN };
 export const inOrganization = (value: string) => ({ organization: { property: { case: "orgId" as const, value } } });

@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, CHEAP_HASHES, ok, openSession } from "../../support/logins.ts";
+import { addUser, asOwner, ok, openSession } from "../../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 const { lockUser } = UserService.method;
@@ -20,7 +20,7 @@ const asked: Record<string, string> = {
 };
 
 beforeAll(async () => {
-  server = await startServer({ ...CHEAP_HASHES, USERLOCK_INSTANCE_ID: "main" });
+  server = await startServer({ USERLOCK_INSTANCE_ID: "main" });
   doors = openDoors(server.url);
   door = doors[0] as Door;
   const make = tokenMaker(server.url, ADMIN_TOKEN);

@@ -58,7 +58,7 @@ test("all files of a database in use are its owner's alone", async () => {
 });
 
 test("DeleteUser leaves no hash, address or number in the files, once the WAL is in the database", async () => {
-  const server = await startHere({ USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN, USERLOCK_ARGON2: "m=64,t=1,p=1" });
+  const server = await startHere({ USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN });
   const call = async (method: string, path: string, body?: unknown) => {
     const response = await fetch(`${server.url}/resources/v3alpha/users${path}`, {
       method,

@@ -14,7 +14,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 
 beforeAll(async () => {
-  server = await startServer({ USERLOCK_LOG_LEVEL: "trace", USERLOCK_ARGON2: "m=64,t=1,p=1" });
+  server = await startServer({ USERLOCK_LOG_LEVEL: "trace" });
   doors = openDoors(server.url);
 });
 afterAll(async () => {

@@ -13,7 +13,6 @@ import {
   addUser,
   asOwner,
   byId,
-  CHEAP_HASHES,
   failLogins,
   logIn,
   ok,
@@ -33,7 +32,7 @@ const { listTokens, revokeToken } = AccessService.method;
 const folder = temporaryFolder();
 afterAll(folder.remove);
 
-const settingsOf = (name: string) => ({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${folder.file(`${name}.db`)}` });
+const settingsOf = (name: string) => ({ USERLOCK_STORE: `sqlite:${folder.file(`${name}.db`)}` });
 const ADMIN = `admin@${hostname()}`;
 
 /** A server on a store, for as long as the work takes; the door is one of its. */

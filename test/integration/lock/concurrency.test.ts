@@ -1,7 +1,13 @@
 import { DatabaseSync } from "node:sqlite";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import {
+  ADMIN_TOKEN,
+  QUICK,
+  type ServerProcess,
+  startServer,
+  temporaryFolder,
+} from "../../support/servers/server-process.ts";
 
 const { createUser, lockUser, unlockUser } = UserService.method;
 const CALLERS = 64;
@@ -21,7 +27,7 @@ const doorsOf = (url: string): Door[] => {
 
 beforeAll(async () => {
   const settings = { USERLOCK_STORE: `sqlite:${file}` };
-  servers = await Promise.all([startServer(settings), startServer(settings)]);
+  servers = await Promise.all([startServer(settings, QUICK), startServer(settings, QUICK)]);
 });
 
 afterAll(async () => {

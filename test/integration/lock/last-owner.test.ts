@@ -4,15 +4,15 @@ import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.t
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, CHEAP_HASHES, outcomeOf } from "../../support/logins.ts";
-import { ADMIN_TOKEN, startServer } from "../../support/servers/server-process.ts";
+import { addUser, asOwner, outcomeOf } from "../../support/logins.ts";
+import { ADMIN_TOKEN, QUICK, startServer } from "../../support/servers/server-process.ts";
 
 const { revokeToken } = AccessService.method;
 const { getUser, lockUser, unlockUser, deactivateUser, activateUser, deleteUser } = UserService.method;
 
 /** A server for as long as the work takes. */
 async function withServer(work: (door: Door, url: string) => Promise<void>): Promise<void> {
-  const server = await startServer(CHEAP_HASHES);
+  const server = await startServer({}, QUICK);
   const doors = openDoors(server.url);
   try {
     await work(doors.find((each) => each.name === "Connect proto, UserService") as Door, server.url);

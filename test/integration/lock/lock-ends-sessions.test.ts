@@ -7,7 +7,6 @@ import {
   addUser,
   asOwner,
   byId,
-  CHEAP_HASHES,
   failLogins,
   logIn,
   ok,
@@ -16,7 +15,7 @@ import {
   PASSWORD,
   seconds,
 } from "../../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 const { lockUser, unlockUser, deactivateUser, activateUser, deleteUser, setPassword } = UserService.method;
 const { getSession, listSessions, deleteSession, deleteSessions, introspectToken } = SessionService.method;
@@ -182,8 +181,8 @@ const stranger = (door: Door) => strangers.get(door) as string;
 
 beforeAll(async () => {
   const [long, short] = await Promise.all([
-    startServer(CHEAP_HASHES),
-    startServer({ ...CHEAP_HASHES, USERLOCK_SESSION_LIFETIME: `${LIFETIME_S}s` }),
+    startServer({}, QUICK),
+    startServer({ USERLOCK_SESSION_LIFETIME: `${LIFETIME_S}s` }, QUICK),
   ]);
   servers = { long, short };
   doors = { long: openDoors(long.url), short: openDoors(short.url) };

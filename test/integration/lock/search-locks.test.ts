@@ -9,7 +9,7 @@ import {
   UserService,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, CHEAP_HASHES, failLogins, ok, refused, seconds, waitUntil } from "../../support/logins.ts";
+import { addUser, asOwner, failLogins, ok, refused, seconds, waitUntil } from "../../support/logins.ts";
 import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 const { getUser, lockUser, unlockUser, deactivateUser, searchUsers } = UserService.method;
@@ -25,7 +25,7 @@ const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC, UserService"];
 const times: Record<string, { since: Timestamp; until?: Timestamp }> = {};
 
 beforeAll(async () => {
-  server = await startServer(CHEAP_HASHES);
+  server = await startServer();
   doors = openDoors(server.url);
   const [door] = doors as [Door];
   const lock = async (id: string, more: object) => {

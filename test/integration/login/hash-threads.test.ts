@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { hashesAtOnce } from "../../../src/app/hash-queue.ts";
 import { openDoors } from "../../support/clients/doors.ts";
-import { addUser, CHEAP_HASHES, openSession } from "../../support/logins.ts";
+import { addUser, openSession } from "../../support/logins.ts";
 import { startServer } from "../../support/servers/server-process.ts";
 
 interface Thread {
@@ -12,7 +12,7 @@ interface Thread {
 
 /** Threads of a server that has hashed a password. */
 async function threadsWith(hashThreads: number): Promise<Thread[]> {
-  const server = await startServer({ ...CHEAP_HASHES, USERLOCK_HASH_THREADS: `${hashThreads}` });
+  const server = await startServer({ USERLOCK_HASH_THREADS: `${hashThreads}` });
   const doors = openDoors(server.url);
   try {
     const [door] = doors as [(typeof doors)[0]];

@@ -1,18 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LockCause, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Answer, type Door, openDoors } from "../../support/clients/doors.ts";
-import {
-  addUser,
-  asOwner,
-  byId,
-  CHEAP_HASHES,
-  logIn,
-  ok,
-  outcomeOf,
-  PASSWORD,
-  readLog,
-  typesOf,
-} from "../../support/logins.ts";
+import { addUser, asOwner, byId, logIn, ok, outcomeOf, PASSWORD, readLog, typesOf } from "../../support/logins.ts";
 import { bystanderOf } from "../../support/servers/bystander.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
@@ -26,7 +15,7 @@ let servers: ServerProcess[] = [];
 const opened: Door[] = [];
 
 beforeAll(async () => {
-  const settings = { ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` };
+  const settings = { USERLOCK_STORE: `sqlite:${file}` };
   servers = await Promise.all([startServer(settings), startServer(settings)]);
 });
 

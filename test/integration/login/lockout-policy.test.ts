@@ -7,7 +7,6 @@ import {
   addUser,
   asOwner,
   byId,
-  CHEAP_HASHES,
   failLogins,
   inOrganization,
   logIn,
@@ -16,7 +15,7 @@ import {
   refused,
   seconds,
 } from "../../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 const { getLockoutPolicy, setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
 
@@ -32,7 +31,7 @@ const NAMES = openDoors("http://127.0.0.1:1").map((door) => {
 });
 
 beforeAll(async () => {
-  server = await startServer(CHEAP_HASHES);
+  server = await startServer({}, QUICK);
   doors = openDoors(server.url);
   const make = tokenMaker(server.url, ADMIN_TOKEN);
   tokens.viewer = (await make.create("viewer", ["INSTANCE_VIEWER"])).secret;

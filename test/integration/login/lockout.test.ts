@@ -8,7 +8,6 @@ import {
   addUser,
   asOwner,
   byId,
-  CHEAP_HASHES,
   failLogins,
   inOrganization,
   logIn,
@@ -23,7 +22,7 @@ import {
   typesOf,
   waitUntil,
 } from "../../support/logins.ts";
-import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { QUICK, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const { getUser, lockUser, unlockUser, deactivateUser, activateUser, setPassword } = UserService.method;
 const { deleteSessions } = SessionService.method;
@@ -46,7 +45,7 @@ const POLICIES: Record<string, MessageInitShape<typeof LockoutPolicySchema>> = {
 };
 
 beforeAll(async () => {
-  server = await startServer({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` });
+  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` }, QUICK);
   doors = openDoors(server.url);
   door = doors.find(({ name }) => name === "gRPC, UserService") as Door;
   for (const [organization, policy] of Object.entries(POLICIES)) await setPolicy(door, policy, organization);
@@ -298,7 +297,7 @@ describe("a known device", () => {
   test("is known as long as the setting says", async () => {
     const shortFile = folder.file("short.db");
     const settings = { USERLOCK_DEVICE_LIFETIME: "1s", USERLOCK_STORE: `sqlite:${shortFile}` };
-    const short = await startServer({ ...CHEAP_HASHES, ...settings });
+    const short = await startServer(settings, QUICK);
     const through = openDoors(short.url);
     try {
       const one = through.find(({ name }) => name === "gRPC, UserService") as Door;

@@ -9,7 +9,6 @@ import {
   asOwner,
   byId,
   byName,
-  CHEAP_HASHES,
   dump,
   failLogins,
   inOrganization,
@@ -22,7 +21,13 @@ import {
   refused,
   typesOf,
 } from "../../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import {
+  ADMIN_TOKEN,
+  QUICK,
+  type ServerProcess,
+  startServer,
+  temporaryFolder,
+} from "../../support/servers/server-process.ts";
 
 const { createSession, getSession, listSessions, deleteSession, deleteSessions } = SessionService.method;
 
@@ -50,7 +55,7 @@ const USERS: Parameters<typeof addUser>[1][] = [
 ];
 
 beforeAll(async () => {
-  server = await startServer({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` });
+  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` }, QUICK);
   doors = openDoors(server.url);
   for (const user of USERS) await addUser(doors[0] as Door, user);
   const make = tokenMaker(server.url, ADMIN_TOKEN);

@@ -9,7 +9,6 @@ import {
   addUser,
   asOwner,
   byId,
-  CHEAP_HASHES,
   dump,
   failLogins,
   inOrganization,
@@ -22,7 +21,13 @@ import {
   refused,
   typesOf,
 } from "../../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import {
+  ADMIN_TOKEN,
+  QUICK,
+  type ServerProcess,
+  startServer,
+  temporaryFolder,
+} from "../../support/servers/server-process.ts";
 
 const { createUser, getUser, lockUser, unlockUser, setPassword } = UserService.method;
 const { getSession, listSessions, deleteSessions } = SessionService.method;
@@ -37,7 +42,7 @@ const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC-Web text, UserService", "gRPC, ZITADELUsers"];
 
 beforeAll(async () => {
-  server = await startServer({ ...CHEAP_HASHES, USERLOCK_STORE: `sqlite:${file}` });
+  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` }, QUICK);
   doors = openDoors(server.url);
   const make = tokenMaker(server.url, ADMIN_TOKEN);
   tokens.managerOfA = (await make.create("manager-a", ["ORG_USER_MANAGER", "a"])).secret;

@@ -7,9 +7,8 @@ import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { tokenMaker } from "../../support/access.ts";
 import { type Answer, type Door, openDoors } from "../../support/clients/doors.ts";
-import { CHEAP_HASHES } from "../../support/logins.ts";
 import { usersIn } from "../../support/servers/app.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { readAll } from "../../support/stores/appends.ts";
 import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../../support/stores/stores.ts";
 
@@ -34,8 +33,6 @@ const READING: DescMethodUnary[] = [
   listEvents,
 ];
 
-const SETTINGS = { ...SHARED_KEY, ...CHEAP_HASHES };
-
 let keys = 0;
 const newKey = () => `key ${++keys} of "a test" +/=`;
 let users = 0;
@@ -48,8 +45,8 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
 
   beforeAll(async () => {
     store = await makeStore();
-    const settings = { ...SETTINGS, USERLOCK_STORE: store.url };
-    servers = await Promise.all([startServer(settings), startServer(settings)]);
+    const settings = { ...SHARED_KEY, USERLOCK_STORE: store.url };
+    servers = await Promise.all([startServer(settings, QUICK), startServer(settings, QUICK)]);
     doors = servers.map(({ url }) => openDoors(url));
   });
   afterAll(async () => {

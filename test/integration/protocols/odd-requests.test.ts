@@ -27,7 +27,7 @@ let server: ServerProcess;
 let door: Door;
 
 beforeAll(async () => {
-  server = await startServer({ USERLOCK_ARGON2: "m=64,t=1,p=1", USERLOCK_LOG_LEVEL: "error" });
+  server = await startServer({ USERLOCK_LOG_LEVEL: "error" });
   door = openDoors(server.url).find(({ name }) => name === "gRPC, UserService") as Door;
   for (const userId of ["al", "be"]) await door.call(UserService.method.createUser, { user: { userId } }, asOwner);
 });

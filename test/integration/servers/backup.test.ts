@@ -6,8 +6,8 @@ import { type MessageShape, toJson } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, CHEAP_HASHES, ok, openSession } from "../../support/logins.ts";
-import { ADMIN_TOKEN, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { addUser, asOwner, ok, openSession } from "../../support/logins.ts";
+import { ADMIN_TOKEN, QUICK, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 import { readAll } from "../../support/stores/appends.ts";
 import { installedPostgres, startCluster } from "../../support/stores/postgres.ts";
 import { openStoreAt, SHARED_KEY } from "../../support/stores/stores.ts";
@@ -95,7 +95,7 @@ test.each([
   "%s: a backup that is made under load is restored, gives the same answers, and its log goes on",
   async (_, make) => {
     const original = await make();
-    const start = (url: string) => startServer({ ...SHARED_KEY, ...CHEAP_HASHES, USERLOCK_STORE: url });
+    const start = (url: string) => startServer({ ...SHARED_KEY, USERLOCK_STORE: url }, QUICK);
     const server = await start(original.url);
     const doors = openDoors(server.url);
     const grpc = doors.find(({ name }) => name === "gRPC, UserService") as Door;

@@ -8,9 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, byId, CHEAP_HASHES, logIn, ok, refused } from "../../support/logins.ts";
+import { addUser, asOwner, byId, logIn, ok, refused } from "../../support/logins.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
 import {
+  QUICK,
   type ServerProcess,
   startServer,
   temporaryFolder,
@@ -54,7 +55,7 @@ const STORES: [name: string, address: () => string][] = [
 ];
 
 async function start(settings: Record<string, string>): Promise<Door> {
-  const server = await startServer({ ...CHEAP_HASHES, ...settings });
+  const server = await startServer(settings, QUICK);
   servers.push(server);
   const all = openDoors(server.url);
   doors.push(...all);

@@ -4,7 +4,7 @@ import { FieldName, TextFilterMethod, UserService } from "../../../gen/userlock/
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { asOwner, ok } from "../../support/logins.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
-import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { type EmptyStore, SHARED_KEY, STORES } from "../../support/stores/stores.ts";
 
 const { createUser, searchUsers, batchLockUsers, patchUser } = UserService.method;
@@ -23,7 +23,7 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
 
   beforeAll(async () => {
     place = await makeStore();
-    server = await startServer({ ...SHARED_KEY, USERLOCK_STORE: place.url });
+    server = await startServer({ ...SHARED_KEY, USERLOCK_STORE: place.url }, QUICK);
     doors = openDoors(server.url);
     for (const userId of IDS) ok(await doorOf("REST").call(createUser, { user: { userId, data: dataOf(1) } }, asOwner));
     for (const id of IDS) ok(await doorOf("REST").call(patchUser, { id, user: { data: dataOf(2) } }, asOwner));

@@ -7,18 +7,8 @@ import {
   UserService,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import {
-  addUser,
-  asOwner,
-  byName,
-  CHEAP_HASHES,
-  inOrganization,
-  logIn,
-  ok,
-  outcomeOf,
-  refused,
-} from "../../support/logins.ts";
-import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { addUser, asOwner, byName, inOrganization, logIn, ok, outcomeOf, refused } from "../../support/logins.ts";
+import { QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { type EmptyStore, SHARED_KEY, STORES } from "../../support/stores/stores.ts";
 
 const { getSession } = SessionService.method;
@@ -55,8 +45,8 @@ describe.each(STORES)("on %s", (_, make) => {
 
   beforeAll(async () => {
     place = await make();
-    const settings = { ...CHEAP_HASHES, ...SHARED_KEY, USERLOCK_STORE: place.url };
-    servers = [await startServer(settings), await startServer(settings)];
+    const settings = { ...SHARED_KEY, USERLOCK_STORE: place.url };
+    servers = await Promise.all([startServer(settings, QUICK), startServer(settings, QUICK)]);
     doors = servers.map(({ url }) => openDoors(url));
     door = doors[0]?.find(({ name }) => name === "gRPC, UserService") as Door;
   }, 60_000);

@@ -18,7 +18,7 @@ let doors: Door[] = [];
 let grpc: Door;
 
 beforeAll(async () => {
-  server = await startServer({ USERLOCK_ARGON2: "m=64,t=1,p=1" });
+  server = await startServer();
   doors = openDoors(server.url);
   grpc = doors.find(({ name }) => name === "gRPC, UserService") as Door;
   const password = { type: { case: "password", value: "p\ufffdss" } };

@@ -12,7 +12,6 @@ import { exchange } from "../../support/clients/http.ts";
 import {
   addUser,
   asOwner,
-  CHEAP_HASHES,
   failLogins,
   inOrganization,
   ok,
@@ -51,7 +50,7 @@ const eventsOf = async (door: Door, request: Request) => {
 const inShort = (events: Event[]) => events.map(({ type, objectId }) => `${type} ${objectId}`);
 
 beforeAll(async () => {
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}`, ...CHEAP_HASHES });
+  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
   doors = openDoors(server.url);
   const [door] = doors as [Door];
   const tokens = tokenMaker(server.url, ADMIN_TOKEN);

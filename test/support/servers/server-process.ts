@@ -8,6 +8,12 @@ import type { StartOptions } from "../../../src/server.ts";
 
 export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 
+/** Few tests are about the cost of hashes. */
+const CHEAP_HASHES = { USERLOCK_ARGON2: "m=64,t=1,p=1" };
+
+/** Options of a server that starts often, and refuses many logins. */
+export const QUICK: StartOptions = { warmUp: false, loginSlotMs: 10 };
+
 /** A userlock in a process of its own, as people run it. */
 export interface ServerProcess {
   url: string;
@@ -36,6 +42,7 @@ export async function startServer(
       USERLOCK_LISTEN: "127.0.0.1:0",
       USERLOCK_STORE: "sqlite::memory:",
       USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
+      ...CHEAP_HASHES,
       ...environment,
     },
     stdio: ["ignore", "pipe", "pipe"],
