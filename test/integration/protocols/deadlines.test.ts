@@ -15,7 +15,7 @@ const asOwner = { token: ADMIN_TOKEN };
 const late = { code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" };
 
 /** How long a call may take whose caller sets no deadline, or a far one; milliseconds. */
-const CALL_MS = 1_000;
+const CALL_MS = 2_500;
 
 const folder = temporaryFolder();
 const file = folder.file("userlock.db");
@@ -181,16 +181,16 @@ describe.each(WIRES)("$name", (wire) => {
 
   test("a deadline counts from the first byte of the request, not from its last", async () => {
     held = holdWrites(file);
-    const { body, ...request } = call(wire.isFramed ? "600m" : "600");
+    const { body, ...request } = call(wire.isFramed ? "1000m" : "1000");
     async function* slowly() {
       yield body.subarray(0, 1);
-      await sleep(400);
+      await sleep(800);
       yield body.subarray(1);
     }
     const { result, milliseconds } = await timed(exchange(server.url, { ...request, body: slowly() }));
     expect(wire.read(result)).toMatchObject(late);
-    expect(milliseconds).toBeGreaterThan(550);
-    expect(milliseconds).toBeLessThan(950);
+    expect(milliseconds).toBeGreaterThan(950);
+    expect(milliseconds).toBeLessThan(1_750);
   });
 });
 
@@ -233,7 +233,7 @@ describe("a caller who leaves cancels his call", () => {
     await sleep(200);
     expect(codesOf(requestId)).toEqual([]);
     leave();
-    await sleep(200);
+    for (let waited = 0; codesOf(requestId).length === 0 && waited < 10_000; waited += 20) await sleep(20);
     expect(codesOf(requestId)).toEqual([CANCELLED]);
   });
 

@@ -1,10 +1,11 @@
+// Proves that a repeated call with its key gets the first answer, also from another server.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { readAll } from "../../support/stores/appends.ts";
 import { startRelay } from "../../support/stores/relay.ts";
 import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../../support/stores/stores.ts";
@@ -21,19 +22,20 @@ describe.each(STORES)("a client that loses the connection after the commit and b
   let relay: Awaited<ReturnType<typeof startRelay>>;
   let doors: Door[];
 
-  const start = () => startServer({ ...SHARED_KEY, USERLOCK_STORE: store.url });
+  const start = () => startServer({ ...SHARED_KEY, USERLOCK_STORE: store.url }, QUICK);
 
   beforeAll(async () => {
     store = await make();
     log = await openStoreAt(store.url);
+    server = await start();
   });
   afterAll(async () => {
+    await server.stop();
     await log.close();
     await store.remove();
   });
 
   beforeEach(async () => {
-    server = await start();
     const { hostname: host, port } = new URL(server.url);
     relay = await startRelay({ host, port: Number(port) });
     doors = openDoors(`http://${relay.address}`);
@@ -41,7 +43,6 @@ describe.each(STORES)("a client that loses the connection after the commit and b
   afterEach(async () => {
     for (const door of doors) door.close();
     await relay.stop();
-    await server.stop();
   });
 
   const locksOf = async (id: string) =>

@@ -12,8 +12,8 @@ import { holdWrites } from "../../support/stores/held-file.ts";
 
 /** How long calls may go on after the signal, milliseconds. */
 const DRAIN_MS = 10_000;
-/** A stop that waits for nobody takes no longer, on a busy machine. */
-const AT_ONCE_MS = 2_000;
+/** A stop that waits for nobody is over before calls would be given up, also on a busy machine. */
+const AT_ONCE_MS = 8_000;
 
 const folder = temporaryFolder();
 let server: ServerProcess;
@@ -216,7 +216,7 @@ describe("calls in flight", () => {
     await sleep(100);
     const { milliseconds } = await stop(signal);
     expect(server.child.signalCode).toBe(signal);
-    expect(milliseconds).toBeLessThan(500);
+    expect(milliseconds).toBeLessThan(AT_ONCE_MS);
   });
 });
 

@@ -54,7 +54,7 @@ describe.each(STORES)("on %s", (_name, makeStore) => {
       times.push(performance.now() - start);
     }
     await many.allHave(got + 20);
-    expect(Math.max(...times)).toBeLessThan(1_000);
+    expect(Math.max(...times)).toBeLessThan(3_000);
   }, 60_000);
 
   test("when all leave at once, the server is none the worse", async () => {

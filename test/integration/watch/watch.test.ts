@@ -70,7 +70,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     const request = { id, reason: "fraud", note: "stolen phone", end: { case: "duration", value: { seconds: 60n } } };
     const locked = await rest.call(lockUser, request as never, { ...asOwner, headers });
     await stream.happened(1);
-    expect(Date.now() - started).toBeLessThan(2_000);
+    expect(Date.now() - started).toBeLessThan(10_000);
     const { changed } = locked.response!.details!;
     const [event] = stream.events();
     expect(event).toMatchObject({

@@ -2,16 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Owner } from "../../../src/domain/access.ts";
 import type { EventStore, RecordedEvent } from "../../../src/store/port.ts";
 import { inOrganization } from "../logins.ts";
-import { type ServerProcess, startServer } from "../servers/server-process.ts";
+import { QUICK, type ServerProcess, startServer } from "../servers/server-process.ts";
 import { change, NOW, readAll } from "../stores/appends.ts";
 import { SHARED_KEY } from "../stores/stores.ts";
 import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
 
-const EVENTS = 10_000;
+const EVENTS = 4_000;
 /** Appends that are made at once. */
 const AT_ONCE = 50;
 /** After how many events the server is killed. */
-const KILLS_AT = [3_000, 6_000];
+const KILLS_AT = [1_200, 2_400];
 /** Short, so that those whose filter lets little through move on, too; milliseconds. */
 const HEARTBEAT_MS = 200;
 
@@ -42,7 +42,10 @@ interface Follower {
  */
 export async function killsAndResumes(url: string, store: EventStore): Promise<void> {
   const start = (listen = "127.0.0.1:0") =>
-    startServer({ ...SHARED_KEY, USERLOCK_STORE: url, USERLOCK_LISTEN: listen }, { heartbeatMs: HEARTBEAT_MS });
+    startServer(
+      { ...SHARED_KEY, USERLOCK_STORE: url, USERLOCK_LISTEN: listen },
+      { ...QUICK, heartbeatMs: HEARTBEAT_MS },
+    );
   let mortal: ServerProcess = await start();
   const other = await start();
   const doors = [mortal, other].map((server) => openWatchDoors(server.url));
@@ -68,7 +71,7 @@ export async function killsAndResumes(url: string, store: EventStore): Promise<v
     expect(log.length).toBeGreaterThanOrEqual(EVENTS);
     for (const { name, cursors, passes } of followers) {
       const expected = log.filter(passes).map(({ cursor }) => cursor);
-      for (let waited = 0; cursors.length < expected.length && waited < 20_000; waited += 20) await sleep(20);
+      for (let waited = 0; cursors.length < expected.length && waited < 60_000; waited += 20) await sleep(20);
       expect({ name, cursors }).toEqual({ name, cursors: expected });
     }
     done.abort();
@@ -105,7 +108,7 @@ function follow(doors: readonly [WatchDoor, WatchDoor], [request, passes]: Filte
     while (!done.aborted) {
       const door = doors[follower.connections % 2] as WatchDoor;
       const stream = door.watch({ ...request, after });
-      const lost = setTimeout(stream.cancel, 100 + 900 * Math.random());
+      const lost = setTimeout(stream.cancel, 50 + 400 * Math.random());
       done.addEventListener("abort", stream.cancel);
       const { code } = await stream.ended;
       clearTimeout(lost);
