@@ -1,61 +1,39 @@
 import { hostname } from "node:os";
 import { createExecute } from "./app/execute.ts";
 import { createSearch } from "./app/search.ts";
+import { resetKey } from "./app/startup/instance-key.ts";
+import { systemCaller } from "./app/startup/system-caller.ts";
 import { hashSecret, newSecret } from "./auth/authenticate.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { operatorOn } from "./domain/system-subjects.ts";
+import { operatorOn } from "./domain/identifier.ts";
 import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";
 import type { Lock } from "./domain/user-state.ts";
 import { idGenerator } from "./ids.ts";
 import { openStore } from "./store/open.ts";
 
-/** A locked user, as the command line shows him; times are microseconds since the Unix epoch. */
-export interface LockedUser {
-  id: string;
-  lock: Lock;
-}
-
-/**
- * The way back for who has the store in his hands: it needs no token and no server, works beside running servers, and
- * its events name `admin@host`. Its methods reject with a DomainError.
- */
-export interface Admin {
-  unlock(userId: string): Promise<void>;
-  /**
-   * A new token of an INSTANCE_OWNER; `lifetime` is in microseconds. Resolves with its secret. That of a break-glass
-   * account is the system's own, too: no grant reaches it.
-   */
-  createToken(subject: string, lifetime: number | undefined): Promise<string>;
-  /** Revokes all tokens of the subject. Resolves with their number. */
-  revokeTokens(subject: string): Promise<number>;
-  /** A user of the system's own, whom no grant reaches: a break-glass account. */
-  createUser(userId: string): Promise<void>;
-  locked(): AsyncGenerator<LockedUser>;
-  close(): Promise<void>;
-}
+export type Admin = Awaited<ReturnType<typeof openAdmin>>;
 
 const PAGE = 1_000;
 
 /**
- * Rejects with StoreRefused if the store is not there or cannot be used: a new one would have nothing to go back to.
+ * Opens the store for `userlock admin`, which needs no token and no server, and works beside running servers. Its events
+ * name `admin@host`. Rejects with StoreRefused if the store is not there: a new one would have nothing to go back to.
  */
-export async function openAdmin({ store: settings, instance }: Config): Promise<Admin> {
+export async function openAdmin({ store: settings, instance }: Config) {
   const clock = systemClock();
   const newId = idGenerator(clock);
   const store = await openStore(settings, instance.id, { mustBeThere: true });
   const execute = createExecute({ store, clock });
   const search = createSearch({ store, clock });
-  const subject = operatorOn(hostname());
-  const principal = { subject, grants: [], isSystem: true } as const;
-  const caller = { principal, actor: { subject }, signal: new AbortController().signal };
+  const caller = systemCaller(operatorOn(hostname()));
 
   return {
-    async unlock(id) {
+    async unlock(id: string): Promise<void> {
       await execute(user, { id, command: { type: "unlock" }, permission: "user.write" }, caller);
     },
-    async createToken(subject, lifetime) {
+    async createToken(subject: string, lifetime: number | undefined): Promise<string> {
       const secret = newSecret();
       const holder = await store.load(user.kind, subject);
       const owner = holder?.owner.type === "system" ? holder.owner : ({ type: "instance", id: instance.id } as const);
@@ -71,7 +49,7 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
       await execute(accessToken, { id: token.id, command, permission: "access.write", newOwner: owner }, caller);
       return secret;
     },
-    async revokeTokens(subject) {
+    async revokeTokens(subject: string): Promise<number> {
       for (let revoked = 0; ; ) {
         const { result } = await search.tokens(caller, { subject, limit: PAGE, offset: 0, descending: false });
         if (result.length === 0) return revoked;
@@ -81,12 +59,12 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
         }
       }
     },
-    async createUser(id) {
+    async createUser(id: string): Promise<void> {
       const owner = { type: "system", id: "system" } as const;
       const command: UserCommand = { type: "create", id, owner, profile: {}, usernames: [] };
       await execute(user, { id, command, permission: "user.write", newOwner: owner }, caller);
     },
-    async *locked() {
+    async *locked(): AsyncGenerator<{ id: string; lock: Lock }> {
       const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };
       for (let offset = 0; ; ) {
         const { result, total } = await search.users(caller, { ...page, offset });
@@ -95,6 +73,7 @@ export async function openAdmin({ store: settings, instance }: Config): Promise<
         if (result.length === 0 || offset >= total) return;
       }
     },
+    resetKey: () => resetKey(execute, caller),
     close: () => store.close(),
   };
 }

@@ -1,6 +1,8 @@
 import { availableParallelism } from "node:os";
+import { keyOf } from "./auth/instance-secrets.ts";
 import type { JwtSettings } from "./auth/jwt.ts";
 import type { HashSettings } from "./auth/password.ts";
+import { isIdentifier, NO_IDENTIFIER } from "./domain/identifier.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import {
   argon2Of,
@@ -9,7 +11,6 @@ import {
   fileProblem,
   isLoopback,
   isOrigin,
-  keyOf,
   list,
   parseListen,
   readText,
@@ -107,8 +108,7 @@ export const SETTINGS = {
   USERLOCK_INSTANCE_ID: {
     default: "default",
     description: "id of the instance that is served",
-    problem: (value) =>
-      /^[A-Za-z0-9._~@:-]{1,200}$/.test(value) ? undefined : "must be 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : -",
+    problem: (value) => (isIdentifier(value) ? undefined : NO_IDENTIFIER),
   },
   USERLOCK_INSTANCE_DOMAINS: {
     default: undefined,

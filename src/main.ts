@@ -107,7 +107,7 @@ async function serve(): Promise<number> {
     const config = readConfig(process.env);
     const { start, poolSize } = await loadServer();
     // Node reads it when its pool of threads is first used, which is later.
-    process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config));
+    process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config.hashThreads));
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
     return refuseToStart(error);

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from "node:fs";
-import { KEY_BYTES } from "./auth/instance-secrets.ts";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
@@ -16,12 +15,6 @@ export function storeOf(value: string): StoreSettings | undefined {
   if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
   const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
   return isAddress ? { kind: "postgres", url: value } : undefined;
-}
-
-/** The key of an instance from its text in base64; undefined for any other text. */
-export function keyOf(value: string): Uint8Array | undefined {
-  const key = Buffer.from(value, "base64");
-  return key.byteLength === KEY_BYTES ? key : undefined;
 }
 
 /** Microseconds of a text such as `12h`; undefined for any other text, or for more than MAX_DURATION_DAYS. */

@@ -3,6 +3,8 @@ import { createFairQueue, createQuota, type FairQueue } from "./fairness.ts";
 /** Hashes that may wait in one lane, in all and of one caller; one more is refused at once. */
 const MAX_WAITING = 4_000;
 const MAX_WAITING_EACH = 300;
+/** As many as Node's pool has by itself. */
+const SPARE_POOL_THREADS = 4;
 
 /** Hashes and compares passwords, as soon as it is asked. */
 export interface PasswordHasher {
@@ -60,6 +62,11 @@ export function createHashQueue({ hasher, threads }: { hasher: PasswordHasher; t
 /** How many passwords are hashed at once at most, in all lanes. */
 export function hashesAtOnce(threads: number): number {
   return Object.values(widths(threads)).reduce((sum, width) => sum + width, 0);
+}
+
+/** Threads that Node's pool needs: those that hash, and some for files, names of hosts and signatures. */
+export function poolSize(threads: number): number {
+  return hashesAtOnce(threads) + SPARE_POOL_THREADS;
 }
 
 function widths(threads: number) {

@@ -1,6 +1,6 @@
 import type { Owner } from "../domain/access.ts";
 import { DEFAULT_POLICY, type LockoutPolicy } from "../domain/lockout.ts";
-import { type LockoutSettings, lockoutSettings, settingsId } from "../domain/lockout-settings.ts";
+import { type LockoutSettings, lockoutSettings, settingsId } from "../domain/settings.ts";
 import type { EventStore } from "../store/port.ts";
 
 /** The lockout policy that is in force for what the owner owns, and whether the owner sets none of it himself. */

@@ -17,8 +17,8 @@ const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed
 const MAX_WAITING_EACH = 300;
 const MAX_WAITING = 4_000;
 
-/** Keyed hashes, with a key that is not in the store. */
-export interface Keyed {
+/** What needs a key that is not in the store. */
+export interface LoginSecrets {
   /** The same for the same password of the same user. */
   mac(userId: string, password: string): string;
   /** Id of a new device. */
@@ -60,11 +60,11 @@ export function createLogin(parts: {
   execute: Execute;
   policies: EffectivePolicy;
   hasher: HashQueue;
-  keyed: Keyed;
+  secrets: LoginSecrets;
   clock: () => number;
   slotMs?: number | undefined;
 }): Login {
-  const { store, execute, policies, hasher, keyed, clock, slotMs = SLOT_MS } = parts;
+  const { store, execute, policies, hasher, secrets, clock, slotMs = SLOT_MS } = parts;
   /** One login of a user after the other, of those from one device. Users do not wait for each other. */
   const inTurn = createFairQueue({
     atOnce: Infinity,
@@ -138,13 +138,13 @@ export function createLogin(parts: {
     const record = (await store.load(user.kind, id)) as Stored<User>;
     const { policy } = await policies(record.owner);
     // As it was typed: an old hash may be of that form, and not of another one that was wrong before.
-    const mac = keyed.mac(id, tried.password);
+    const mac = secrets.mac(id, tried.password);
     const admission = admit(record.state, { device, mac, policy }, clock());
     if (admission === "refuse") return undefined;
 
     const comparedWith = record.state.password?.hash as string;
     const { isRight, isOutdated } = await hasher.verify(tried.password, comparedWith, turn);
-    const newDevice = tried.isForDevice ? { newDevice: keyed.newDevice() } : {};
+    const newDevice = tried.isForDevice ? { newDevice: secrets.newDevice() } : {};
     const login: CheckedLogin = { isRight, comparedWith, device, ...newDevice, mac, policy };
     const change = { id, permission: "session.write", isAuthorised: true } as const;
     // A password that was compared is counted, whether or not the caller still waits.
@@ -171,7 +171,7 @@ export function createLogin(parts: {
 
   async function attemptLogin(attempt: LoginAttempt, caller: Caller, isLost = false): Promise<Stored<User>> {
     const found = await find(attempt, caller);
-    const device = found && keyed.deviceOf(found.id, attempt.deviceToken, clock());
+    const device = found && secrets.deviceOf(found.id, attempt.deviceToken, clock());
     const tried = { password: attempt.password, device, isForDevice: true };
     return compare(nameIn(attempt), found, tried, caller, isLost);
   }

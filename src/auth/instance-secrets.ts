@@ -1,7 +1,22 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 
-/** Bytes of the key of an instance. */
-export const KEY_BYTES = 32;
+const KEY_BYTES = 32;
+const CIPHER = "aes-256-gcm";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** A new key of an instance. */
+export function newKey(): Buffer {
+  return randomBytes(KEY_BYTES);
+}
+
+/** The key of an instance from its text in base64; undefined for any other text. */
+export function keyOf(text: string): Uint8Array | undefined {
+  const key = Buffer.from(text, "base64");
+  return key.byteLength === KEY_BYTES ? key : undefined;
+}
+
+export type InstanceSecrets = ReturnType<typeof createInstanceSecrets>;
 
 /**
  * What needs a key that is not in the store. Hashes of wrong passwords could be guessed otherwise, and device tokens
@@ -9,30 +24,7 @@ export const KEY_BYTES = 32;
  * requests could be guessed and the answers read. Each has a key of its own, derived from that of the instance, and so
  * has the fingerprint by which servers see that they have the same one.
  */
-export interface Keyed {
-  /** Tells keys apart, and nothing else of them. */
-  readonly fingerprint: string;
-  /** The same for the same password of the same user. */
-  mac(userId: string, password: string): string;
-  /** Id of a new device. */
-  newDevice(): string;
-  /** A token for a device from which the user has logged in; it is good until the end, microseconds. */
-  deviceToken(userId: string, device: string, expires: number): string;
-  /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
-  deviceOf(userId: string, token: string, time: number): string | undefined;
-  /** Keyed hash of a call or of its request. */
-  digest(...parts: readonly (string | Uint8Array)[]): string;
-  /** Encrypts (AES-256-GCM, NIST SP 800-38D) what is kept for one purpose, the context. */
-  seal(plain: Uint8Array, context: string): Uint8Array;
-  /** Throws unless it was sealed in this context with this key. */
-  unseal(sealed: Uint8Array, context: string): Uint8Array;
-}
-
-const CIPHER = "aes-256-gcm";
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
-
-export function createKeyed(key: Uint8Array): Keyed {
+export function createInstanceSecrets(key: Uint8Array) {
   const derive = (purpose: string) => Buffer.from(hkdfSync("sha256", key, "", `userlock ${purpose}`, KEY_BYTES));
   const passwordKey = derive("wrong passwords");
   const deviceKey = derive("device tokens");
@@ -42,14 +34,19 @@ export function createKeyed(key: Uint8Array): Keyed {
     createHmac("sha256", with_).update(JSON.stringify(parts)).digest("base64url");
 
   return {
+    /** Tells keys apart, and nothing else of them. */
     fingerprint: derive("fingerprint").toString("base64url"),
-    mac: (userId, password) => mac(passwordKey, userId, password).slice(0, 22),
-    newDevice: () => randomBytes(16).toString("base64url"),
-    deviceToken(userId, device, expires) {
+    /** The same for the same password of the same user. */
+    mac: (userId: string, password: string): string => mac(passwordKey, userId, password).slice(0, 22),
+    /** Id of a new device. */
+    newDevice: (): string => randomBytes(16).toString("base64url"),
+    /** A token for a device from which the user has logged in; it is good until the end, microseconds. */
+    deviceToken(userId: string, device: string, expires: number): string {
       const end = expires.toString(36);
       return `${device}.${end}.${mac(deviceKey, userId, device, end)}`;
     },
-    deviceOf(userId, token, time) {
+    /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
+    deviceOf(userId: string, token: string, time: number): string | undefined {
       const [device, end, given] = token.split(".");
       if (!device || !end || !given) return undefined;
       const expected = Buffer.from(mac(deviceKey, userId, device, end));
@@ -57,7 +54,8 @@ export function createKeyed(key: Uint8Array): Keyed {
       const isOurs = expected.length === actual.length && timingSafeEqual(expected, actual);
       return isOurs && time < Number.parseInt(end, 36) ? device : undefined;
     },
-    digest(...parts) {
+    /** Keyed hash of a call or of its request. */
+    digest(...parts: readonly (string | Uint8Array)[]): string {
       const hmac = createHmac("sha256", callKey);
       for (const part of parts) {
         const bytes = Buffer.from(part);
@@ -65,12 +63,14 @@ export function createKeyed(key: Uint8Array): Keyed {
       }
       return hmac.digest("base64url");
     },
-    seal(plain, context) {
+    /** Encrypts (AES-256-GCM, NIST SP 800-38D) what is kept for one purpose, the context. */
+    seal(plain: Uint8Array, context: string): Uint8Array {
       const iv = randomBytes(IV_BYTES);
       const cipher = createCipheriv(CIPHER, answerKey, iv).setAAD(Buffer.from(context));
       return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
     },
-    unseal(sealed, context) {
+    /** Throws unless it was sealed in this context with this key. */
+    unseal(sealed: Uint8Array, context: string): Uint8Array {
       const end = sealed.byteLength - TAG_BYTES;
       const decipher = createDecipheriv(CIPHER, answerKey, sealed.subarray(0, IV_BYTES))
         .setAAD(Buffer.from(context))

@@ -9,7 +9,7 @@ import {
 } from "jose";
 import { type Grant, isGrantable, isRole, type Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
-import { isSystemSubject } from "../domain/system-subjects.ts";
+import { isIdentifier, isSystemSubject } from "../domain/identifier.ts";
 import { createKeySet } from "./key-set.ts";
 
 /** How JWTs are verified (RFC 7519, RFC 8725). */
@@ -36,8 +36,6 @@ interface Verified {
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 /** What a JWT may say that it is (RFC 8725, section 3.11; RFC 9068, section 2.1): not a logout token, say. */
 const TYPE = /^(application\/)?(jwt|at\+jwt)$/i;
-/** What an organization's id may be: an identifier of proto/userlock/v3alpha/options.proto. */
-const ORGANIZATION = /^[A-Za-z0-9._~@:-]{1,200}$/;
 /** How many verified tokens are remembered. */
 const MAX_REMEMBERED = 10_000;
 /** How far the clocks of issuer and server may be apart, seconds. */
@@ -150,7 +148,7 @@ function toGrants(claim: unknown): Grant[] {
     const [role, ...rest] = entry.split("@");
     if (role === undefined || !isRole(role)) return [];
     const organization = rest.join("@");
-    if (rest.length > 0 && !ORGANIZATION.test(organization)) return [];
+    if (rest.length > 0 && !isIdentifier(organization)) return [];
     const grant: Grant = rest.length === 0 ? { role } : { role, organization };
     return isGrantable(grant) ? [grant] : [];
   });

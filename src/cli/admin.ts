@@ -1,3 +1,4 @@
+import { isIdentifier, NO_IDENTIFIER } from "../domain/identifier.ts";
 import { duration, parse, UsageError } from "./arguments.ts";
 import { EX_OK } from "./client.ts";
 
@@ -10,21 +11,34 @@ export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
                             list the locked users
   userlock admin create-user ID
                             make a break-glass account, which no grant reaches
+  userlock admin reset-key  let the next server bring another key, after the key was lost
 `;
 
-/** What the store can be asked for by who has it in his hands; times are microseconds. */
+/** What `userlock admin` does with the store. Times are microseconds. All reject with a DomainError. */
 export interface AdminOperations {
   unlock(userId: string): Promise<void>;
+  /**
+   * A new token of an INSTANCE_OWNER. Resolves with its secret. The token of a break-glass account belongs to the
+   * system, too: no grant reaches it.
+   */
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
+  /** Revokes all tokens of the subject. Resolves with their number. */
   revokeTokens(subject: string): Promise<number>;
+  /** Creates a break-glass account: a user of the system's own, whom no grant reaches. */
   createUser(userId: string): Promise<void>;
+  /** Forgets which key the servers have. */
+  resetKey(): Promise<void>;
   locked(): AsyncIterable<{
     id: string;
     lock: { cause: string; reason: string; by: string; since: number; until?: number };
   }>;
 }
 
-const ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
+/** What `reset-key` prints. */
+const KEY_RESET = `The key is forgotten. Stop all servers, then start them with one new key.
+Device tokens of the old key are void, so known devices count as strangers until their next login.
+Answers kept under an Idempotency-Key are lost: a call repeated with its key is made again.
+Wrong passwords given before count again. Tokens, sessions and passwords stay as they are.`;
 
 /**
  * `userlock admin …`: works on the store itself, with the server down or up. On stdout: the secret alone (token), a
@@ -53,7 +67,7 @@ export async function runAdmin(
         subject: { type: "string" },
         expires: { type: "string" },
       }).values;
-      if (!ID.test(subject)) throw new UsageError("--subject must be 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : -");
+      if (!isIdentifier(subject)) throw new UsageError(`--subject ${NO_IDENTIFIER}`);
       const lifetime = expires === undefined ? undefined : duration(expires) * 1_000;
       await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
       return EX_OK;
@@ -75,14 +89,22 @@ export async function runAdmin(
       });
       return EX_OK;
     }
+    case "reset-key": {
+      if (parse(rest, {}, true).positionals.length > 0) throw new UsageError("reset-key takes no arguments");
+      await withStore((operations) => operations.resetKey());
+      print(KEY_RESET);
+      return EX_OK;
+    }
     default:
-      throw new UsageError(`admin must be followed by unlock, token, revoke, list or create-user:\n${ADMIN_USAGE}`);
+      throw new UsageError(
+        `admin must be followed by unlock, token, revoke, list, create-user or reset-key:\n${ADMIN_USAGE}`,
+      );
   }
 }
 
 function onlyId(args: string[]): string {
   const [id, ...more] = parse(args, {}, true).positionals;
-  if (id === undefined || more.length > 0 || !ID.test(id)) throw new UsageError("it takes the id of one user");
+  if (id === undefined || more.length > 0 || !isIdentifier(id)) throw new UsageError("it takes the id of one user");
   return id;
 }
 

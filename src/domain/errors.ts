@@ -28,6 +28,7 @@ export const REASONS = {
   TOKEN_NOT_FOUND: "not_found",
   SESSION_NOT_FOUND: "not_found",
   POLICY_NOT_FOUND: "not_found",
+  KEY_NOT_FOUND: "not_found",
   INSTANCE_NOT_FOUND: "not_found",
   METHOD_NOT_FOUND: "not_found",
   SERVICE_NOT_FOUND: "not_found",

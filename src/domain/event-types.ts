@@ -1,12 +1,14 @@
-import type { LockoutSettingsEvent } from "./lockout-settings.ts";
 import type { SessionEvent } from "./session.ts";
+import type { InstanceKeyEvent, LockoutSettingsEvent } from "./settings.ts";
 import type { TokenEvent } from "./token.ts";
 import type { UserEvent } from "./user-state.ts";
 
-type EventType = (UserEvent | SessionEvent | TokenEvent | LockoutSettingsEvent)["type"];
+type EventType = (UserEvent | SessionEvent | TokenEvent | LockoutSettingsEvent | InstanceKeyEvent)["type"];
 
 /** Every type, and no other: the compiler holds it to the events. */
 const TYPES: Record<EventType, true> = {
+  "instance_key.recorded": true,
+  "instance_key.reset": true,
   "lockout_policy.reset": true,
   "lockout_policy.set": true,
   "session.ended": true,

@@ -1,7 +1,7 @@
 import { type Grant, isGrantable, type Owner, ROLES } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
-import { isSystemSubject } from "./system-subjects.ts";
+import { isSystemSubject } from "./identifier.ts";
 
 /** A bearer token. Its secret is not here: the token is found by the SHA-256 of it. */
 export interface AccessToken {

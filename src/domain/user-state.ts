@@ -1,8 +1,8 @@
 import type { Owner } from "./access.ts";
 import type { Actor, Occasion } from "./aggregate.ts";
 import { fold } from "./fold.ts";
+import { USERLOCK } from "./identifier.ts";
 import { type Attempts, addDevice, addFailure, addLock, addProbe, type Failure, NO_ATTEMPTS } from "./lockout.ts";
-import { USERLOCK } from "./system-subjects.ts";
 
 export interface Username {
   id: string;

@@ -1,6 +1,7 @@
 import type { Owner, OwnSession } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
+import { isSystemSubject } from "./identifier.ts";
 import {
   addFailure,
   isRemembered,
@@ -10,7 +11,6 @@ import {
   NO_ATTEMPTS,
   type Trier,
 } from "./lockout.ts";
-import { isSystemSubject } from "./system-subjects.ts";
 import {
   claimsOf,
   evolve,

@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+
 /** What USERLOCK_STORE names. */
 export type StoreSettings = { kind: "sqlite"; file: string } | { kind: "postgres"; url: string };
 
@@ -7,6 +9,12 @@ export const IN_MEMORY = ":memory:";
 /** Whether the store outlives the process. */
 export function isKept(settings: StoreSettings): boolean {
   return settings.kind !== "sqlite" || settings.file !== IN_MEMORY;
+}
+
+/** The folder for what must not be in the store, and the files of the store itself that are beside it. */
+export function filesOf(settings: StoreSettings): { folder: string; database: string[] } {
+  if (settings.kind !== "sqlite") return { folder: "data", database: [] };
+  return { folder: dirname(settings.file), database: ["", "-wal", "-shm"].map((end) => settings.file + end) };
 }
 
 /** Where the store is, for people and logs: without a password. */

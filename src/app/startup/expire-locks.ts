@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Principal } from "../../domain/access.ts";
 import { DomainError } from "../../domain/errors.ts";
-import { USERLOCK } from "../../domain/system-subjects.ts";
+import { USERLOCK } from "../../domain/identifier.ts";
 import { user } from "../../domain/user.ts";
 import type { EventStore, Query } from "../../store/port.ts";
 import type { Execute } from "../execute.ts";
+import { systemCaller } from "./system-caller.ts";
 
 /** How often locks are looked for whose end has come, milliseconds. */
 const SWEEP_MS = 250;
 /** How many are ended in one go. */
 const BATCH = 200;
-
-/** Who ends locks by the clock: userlock itself, which no grant limits. */
-const PRINCIPAL: Principal = { subject: USERLOCK, grants: [], isSystem: true };
 
 /**
  * Puts `user.unlocked` with the cause `expired` into the log for each lock whose end has come, within a second, until
@@ -27,7 +24,7 @@ export async function expireLocks(parts: {
   onError(error: unknown): void;
 }): Promise<void> {
   const { store, execute, clock, signal, onError } = parts;
-  const caller = { principal: PRINCIPAL, actor: { subject: PRINCIPAL.subject }, signal };
+  const caller = systemCaller(USERLOCK, signal);
   while (!signal.aborted) {
     try {
       const query: Query = {

@@ -1,25 +1,48 @@
-import { type EventStore, StoreRefused } from "../../store/port.ts";
+import { join } from "node:path";
+import { instanceKey } from "../../domain/settings.ts";
+import { StoreRefused } from "../../store/port.ts";
+import type { Caller, Execute } from "../execute.ts";
+import { KEY_FILE, secretInFile } from "./secret-file.ts";
+import { systemCaller } from "./system-caller.ts";
 
-/** Not one that a caller's could be: theirs begin with who called. */
-const KEY = "userlock: key of the instance";
-const NEVER = Number.MAX_SAFE_INTEGER;
+/** Id of the one stream of its kind. */
+const ID = "key";
+
+/** The key in the folder's file, which is made if it is not there. Throws if the file holds no key. */
+export function keyIn(
+  folder: string,
+  newKey: () => Buffer,
+  keyOf: (text: string) => Uint8Array | undefined,
+): Uint8Array {
+  const file = join(folder, KEY_FILE);
+  const key = keyOf(secretInFile(file, () => newKey().toString("base64")).secret);
+  if (!key) throw new Error(`${file} is damaged: it must hold 32 bytes in base64. Restore it from a backup.`);
+  return key;
+}
 
 /**
- * Holds all servers of a store to one key of the instance, for with another one they would not know each other's device
- * tokens and wrong passwords. The first one leaves the fingerprint of its key; rejects with StoreRefused where there is
- * another one, and with STORE_UNAVAILABLE.
- *
- * It is a receipt, for that is what the store keeps once for all servers without an event: the key is no change of
- * anything that the log tells of, and who has lost it deletes one row.
+ * Holds all servers of a store to one key: with another key a server would not know the others' device tokens, wrong
+ * passwords and receipts. The first server records the fingerprint of its key. Rejects with StoreRefused if another
+ * fingerprint is recorded.
  */
 export async function ensureSameKey(parts: {
-  store: EventStore;
-  clock: () => number;
+  execute: Execute;
+  instanceId: string;
   fingerprint: string;
 }): Promise<void> {
-  const { store, clock, fingerprint } = parts;
-  const now = clock();
-  const isFirst = await store.keep({ key: KEY, fingerprint, answer: new Uint8Array(), expires: NEVER }, now);
-  if (isFirst || (await store.loadReceipt(KEY, now))?.fingerprint === fingerprint) return;
-  throw new StoreRefused("The store was made with another key: give all servers the same USERLOCK_SECRET_KEY.");
+  const { execute, instanceId, fingerprint } = parts;
+  const owner = { type: "instance", id: instanceId } as const;
+  const command = { type: "record", owner, fingerprint } as const;
+  const change = { id: ID, command, permission: "access.write", newOwner: owner } as const;
+  const { state } = await execute(instanceKey, change, systemCaller());
+  if (state.fingerprint === fingerprint) return;
+  throw new StoreRefused(
+    "The store was made with another key: give all servers the same USERLOCK_SECRET_KEY. " +
+      "If the key is lost, run userlock admin reset-key.",
+  );
+}
+
+/** Lets the next server record its own key. Rejects with KEY_NOT_FOUND if no key is recorded. */
+export async function resetKey(execute: Execute, caller: Caller): Promise<void> {
+  await execute(instanceKey, { id: ID, command: { type: "reset" }, permission: "access.write" }, caller);
 }

@@ -1,6 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+
+/** The files beside a store that hold what must not be in it. */
+export const KEY_FILE = "instance.key";
+export const TOKEN_FILE = "admin.token";
 
 /**
  * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the secret is
@@ -32,12 +36,12 @@ export function readSecret(file: string): string | undefined {
 }
 
 /**
- * Throws, with how to mend it, if one of the files is there and can be read or written by others than its owner: its
- * group, too. Windows has no such modes.
+ * Throws, with how to mend it, if a file of the database or a secret's file in the folder can be read or written by
+ * others than its owner: its group, too. Windows has no such modes.
  */
-export function refuseOpenFiles(files: readonly string[]): void {
+export function refuseOpenFiles({ folder, database }: { folder: string; database: readonly string[] }): void {
   if (process.platform === "win32") return;
-  for (const file of files) {
+  for (const file of [...database, join(folder, KEY_FILE), join(folder, TOKEN_FILE)]) {
     const mode = modeOf(file);
     if ((mode & 0o077) === 0) continue;
     throw new Error(

@@ -8,11 +8,6 @@ export interface Listed {
   line: number;
 }
 
-const ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
-
-/** Whether the server would take it for an id. */
-export const isId = (text: string) => ID.test(text);
-
 /**
  * The ids of a text, one a line: what comes before the first comma, semicolon or white space, quoted or not, so that
  * the first column of a table will do. Empty lines and lines that begin with # are passed over. It holds no more than

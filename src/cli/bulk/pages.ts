@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { SearchFilter } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { isIdentifier } from "../../domain/identifier.ts";
 import { UsageError } from "../arguments.ts";
 import type { PageRequest } from "./calls.ts";
-import { isId, type Listed } from "./id-list.ts";
+import type { Listed } from "./id-list.ts";
 import type { Place } from "./place.ts";
 import { count } from "./progress.ts";
 
@@ -36,8 +37,8 @@ export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, 
   let done = 0;
   let listed: Listed[] = [];
   const page = (): Page => {
-    const ids = new Set(listed.map(({ id }) => id).filter(isId));
-    const refused = listed.filter(({ id }) => !isId(id));
+    const ids = new Set(listed.map(({ id }) => id).filter(isIdentifier));
+    const refused = listed.filter(({ id }) => !isIdentifier(id));
     return { request: ids.size === 0 ? undefined : { ids: [...ids] }, refused, behind: { done, hash: digest() } };
   };
   const check = () => {

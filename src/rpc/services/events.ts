@@ -24,7 +24,8 @@ const UNLOCK_CAUSES: Record<(UserEvent & { type: "user.unlocked" })["data"]["cau
 type EventInit = MessageInitShape<typeof EventSchema>;
 
 /** EventService. */
-export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }): Implementation<typeof EventService> {
+export function eventMethods(parts: { listEvents: ListEvents; watch: Watch }): Implementation<typeof EventService> {
+  const { listEvents, watch } = parts;
   /** All who watch are sent the same message of an event, so that its bytes are made once. */
   const messageOf = oncePer((event: RecordedEvent) =>
     create(WatchEventsResponseSchema, { cursor: event.cursor, event: toEvent(event) }),
@@ -34,7 +35,7 @@ export function eventMethods({ list, watch }: { list: ListEvents; watch: Watch }
     async listEvents(request, caller) {
       const { organization, userIds, types, cursor, limit, oldestFirst, actor, since, before } = request;
       checkTypes(types);
-      const { events, next } = await list(caller, {
+      const { events, next } = await listEvents(caller, {
         userIds,
         types,
         actor,

@@ -8,7 +8,7 @@ import type { Stored } from "../../app/execute.ts";
 import type { Login, LoginAttempt } from "../../app/login.ts";
 import type { FindSession, Sessions } from "../../app/sessions.ts";
 import { hashSecret, newSessionSecret } from "../../auth/authenticate.ts";
-import type { Keyed } from "../../auth/instance-secrets.ts";
+import type { InstanceSecrets } from "../../auth/instance-secrets.ts";
 import { may } from "../../domain/access.ts";
 import type { Session } from "../../domain/session.ts";
 import {
@@ -26,21 +26,21 @@ export function sessionMethods(parts: {
   login: Login;
   sessions: Sessions;
   findSession: FindSession;
-  keyed: Keyed;
+  secrets: InstanceSecrets;
   newId: () => string;
   clock: () => number;
   instanceId: string;
   lifetime: number;
   deviceLifetime: number;
 }): Implementation<typeof SessionService> {
-  const { login, sessions, findSession, keyed, newId, clock, instanceId, lifetime, deviceLifetime } = parts;
+  const { login, sessions, findSession, secrets, newId, clock, instanceId, lifetime, deviceLifetime } = parts;
   return {
     createSession: {
       async run(request, caller) {
         const owner = await login.logIn(toAttempt(request), caller);
         const secret = newSessionSecret();
         const device = owner.state.devices?.at(-1) as string;
-        const deviceToken = keyed.deviceToken(owner.id, device, clock() + deviceLifetime);
+        const deviceToken = secrets.deviceToken(owner.id, device, clock() + deviceLifetime);
         const toAnswer = (opened: Stored<Session>) => ({
           details: toDetails(opened),
           sessionId: opened.id,

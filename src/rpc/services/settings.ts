@@ -8,7 +8,7 @@ import type { Execute } from "../../app/execute.ts";
 import type { EffectivePolicy } from "../../app/lockout-policies.ts";
 import { may, missing, type Owner } from "../../domain/access.ts";
 import type { LockoutPolicy } from "../../domain/lockout.ts";
-import { lockoutSettings, settingsId } from "../../domain/lockout-settings.ts";
+import { lockoutSettings, settingsId } from "../../domain/settings.ts";
 import { fromDuration, fromOrganization, toDetailsAnswer, toDuration } from "../convert/messages.ts";
 import type { Implementation } from "../handler.ts";
 

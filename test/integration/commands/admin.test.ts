@@ -236,8 +236,8 @@ function moreFor(name: string): object {
 
 describe("userlock admin refuses", () => {
   test.each<[args: string[], says: string]>([
-    [[], "unlock, token, revoke, list or create-user"],
-    [["freeze"], "unlock, token, revoke, list or create-user"],
+    [[], "unlock, token, revoke, list, create-user or reset-key"],
+    [["freeze"], "unlock, token, revoke, list, create-user or reset-key"],
     [["unlock"], "id"],
     [["unlock", "a", "b"], "id"],
     [["unlock", "a b"], "id"],
@@ -249,6 +249,7 @@ describe("userlock admin refuses", () => {
     [["revoke"], "id"],
     [["revoke", "a", "b"], "id"],
     [["list"], "--locked"],
+    [["reset-key", "now"], "no arguments"],
   ])("%j, and does not open the store", async (args, says) => {
     const done: string[] = [];
     const open = async () => {

@@ -6,9 +6,14 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
+import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { createExecute } from "../../../src/app/execute.ts";
+import { ensureSameKey } from "../../../src/app/startup/instance-key.ts";
+import { createInstanceSecrets, keyOf } from "../../../src/auth/instance-secrets.ts";
+import { systemClock } from "../../../src/clock.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
-import { addUser, asOwner, byId, logIn, ok, refused } from "../../support/logins.ts";
+import { addUser, asOwner, byId, failLogins, logIn, ok, openSession, refused } from "../../support/logins.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
 import {
   QUICK,
@@ -21,6 +26,7 @@ import { type Database, newDatabase } from "../../support/stores/postgres.ts";
 import { openStoreAt, SHARED_KEY } from "../../support/stores/stores.ts";
 
 const { getUser, lockUser } = UserService.method;
+const { getSession } = SessionService.method;
 const newKey = () => randomBytes(32).toString("base64");
 
 const folder = temporaryFolder();
@@ -83,17 +89,31 @@ describe.each(STORES)("two servers on %s", (_, address) => {
     const token = { USERLOCK_ADMIN_TOKEN: "0123456789abcdef" };
     const refusal = await runUserlock(["serve"], { ...settings, ...token, USERLOCK_SECRET_KEY: newKey() });
     expect(refusal).toMatchObject({ code: 69, stdout: "" });
-    expect(refusal.stderr).toMatch(/^userlock does not start: .*another key.*USERLOCK_SECRET_KEY\.\n$/m);
+    expect(refusal.stderr).toMatch(
+      /^userlock does not start: .*another key.*USERLOCK_SECRET_KEY\..*admin reset-key\.\n$/m,
+    );
   });
-});
 
-test("a store from before keys were recorded takes the key of the first server that comes", async () => {
-  const settings = { USERLOCK_STORE: database.url };
-  await start({ ...settings, USERLOCK_SECRET_KEY: newKey() });
-  await servers[0]?.stop();
-  await database.query("DELETE FROM receipts");
-  const door = await start({ ...settings, USERLOCK_SECRET_KEY: newKey() });
-  ok(await logIn(door, byId(await addUser(door, { id: "ann" }))));
+  test("take another key once the lost one is reset: devices and kept answers end, sessions and tokens do not", async () => {
+    const settings = { USERLOCK_STORE: address(), USERLOCK_SECRET_KEY: newKey() };
+    const before = await start(settings);
+    const id = await addUser(before, { id: "ann" });
+    const { deviceToken, ...session } = await openSession(before, id);
+    const call = { ...asOwner, headers: { "idempotency-key": "lock-bob" } };
+    const bob = { id: await addUser(before, { id: "bob" }) };
+    ok(await before.call(lockUser, bob, call));
+    await servers.at(-1)?.stop();
+
+    const reset = () => runUserlock(["admin", "reset-key"], settings);
+    expect(await reset()).toEqual({ code: 0, stdout: expect.stringContaining("Device tokens"), stderr: "" });
+    expect(await reset()).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("KEY_NOT_FOUND") });
+
+    const after = await start({ ...settings, USERLOCK_SECRET_KEY: newKey() });
+    ok(await after.call(getSession, session, asOwner));
+    refused(await after.call(lockUser, bob, call), "FAILED_PRECONDITION", "USER_ALREADY_LOCKED");
+    await failLogins(after, id, 5);
+    refused(await logIn(after, { ...byId(id), deviceToken }), "UNAUTHENTICATED", "LOGIN_FAILED");
+  });
 });
 
 /** A folder for a server to work in. */
@@ -149,7 +169,12 @@ describe("PostgreSQL", () => {
     ["one folder", 1],
     ["two folders, as two machines have", 2],
   ])("servers that start together on an empty database, in %s, leave one token, which works", async (_, count) => {
-    await (await openStoreAt(database.url)).close();
+    const store = await openStoreAt(database.url);
+    const execute = createExecute({ store, clock: systemClock() });
+    const key = keyOf(SHARED_KEY.USERLOCK_SECRET_KEY) as Uint8Array;
+    const { fingerprint } = createInstanceSecrets(key);
+    await ensureSameKey({ execute, instanceId: "default", fingerprint });
+    await store.close();
     // Nothing is written until all have seen that there is no token, and what is written then cannot be read in the log.
     const other = new Client({ connectionString: database.url });
     await other.connect();

@@ -4,7 +4,7 @@ import { createExecute } from "../../../src/app/execute.ts";
 import { createHoldsOwner, createOtherOwner } from "../../../src/app/last-owner.ts";
 import { createReceipts } from "../../../src/app/receipts.ts";
 import { createSearch } from "../../../src/app/search.ts";
-import { createKeyed, KEY_BYTES } from "../../../src/auth/instance-secrets.ts";
+import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import type { Grant } from "../../../src/domain/access.ts";
 import { DomainError } from "../../../src/domain/errors.ts";
 import { accessToken } from "../../../src/domain/token.ts";
@@ -24,7 +24,7 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
   const underWay = new Set<Promise<unknown>>();
   store = watched({ ...inner, ...(typeof seen === "function" ? seen(inner) : seen) }, underWay);
   const parts = { store, clock };
-  const receiptsOf = createReceipts({ ...parts, sealer: createKeyed(Buffer.alloc(KEY_BYTES, 1)) });
+  const receiptsOf = createReceipts({ ...parts, sealer: createInstanceSecrets(Buffer.alloc(32, 1)) });
   const execute = createExecute(parts);
   const batch = createBatch({
     execute,

@@ -1,9 +1,9 @@
 import type { HashQueue, Turn } from "../../../src/app/hash-queue.ts";
 import { createPolicies } from "../../../src/app/lockout-policies.ts";
 import { createLogin, type Login, type LoginAttempt } from "../../../src/app/login.ts";
-import { createKeyed } from "../../../src/auth/instance-secrets.ts";
+import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import type { LockoutPolicy } from "../../../src/domain/lockout.ts";
-import { lockoutSettings, settingsId } from "../../../src/domain/lockout-settings.ts";
+import { lockoutSettings, settingsId } from "../../../src/domain/settings.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { callerOf, handClock, INSTANCE, usersIn } from "../../support/servers/app.ts";
@@ -25,7 +25,7 @@ let hold: () => Promise<void>;
 /** Done once, while a password is compared. */
 let meanwhile: (() => Promise<unknown>) | undefined;
 
-const keyed = createKeyed(Buffer.alloc(32, 7));
+const secrets = createInstanceSecrets(Buffer.alloc(32, 7));
 
 /** A hash is the password after four characters, of which `old:` are those of an outdated one. */
 const hasher: HashQueue = {
@@ -55,7 +55,7 @@ beforeEach(async () => {
   hold = async () => {};
   meanwhile = undefined;
   const policies = createPolicies({ store, instanceId: INSTANCE.id });
-  login = createLogin({ store, execute: users.execute, policies, hasher, keyed, clock });
+  login = createLogin({ store, execute: users.execute, policies, hasher, secrets, clock });
   await users.add("ann", "new:right");
 });
 afterEach(() => store.close());
@@ -85,7 +85,7 @@ const attemptOf = (password: string, more: Partial<LoginAttempt> = {}): LoginAtt
 /** A token of the device that a good login makes known; it is good for 100 s. */
 async function newDeviceToken(): Promise<string> {
   const { state } = await login.logIn(attemptOf("right"), callerOf("login page"));
-  return keyed.deviceToken("ann", state.devices?.at(-1) as string, timeAt(100));
+  return secrets.deviceToken("ann", state.devices?.at(-1) as string, timeAt(100));
 }
 
 /** "in", or the reason why not. */
@@ -174,7 +174,7 @@ describe("who has the right password is told that he is locked", () => {
       execute: users.execute,
       policies: createPolicies({ store, instanceId: INSTANCE.id }),
       hasher,
-      keyed,
+      secrets,
       clock,
     });
     const attempt = { organization: undefined, user: { id: "ann" }, password: "wrong", deviceToken: "" };
@@ -229,11 +229,11 @@ describe("what is compared", () => {
     const own = await newDeviceToken();
     const [device] = own.split(".") as [string];
     for (const password of "abcde") await logIn(password);
-    expect(await logIn("right", { deviceToken: keyed.deviceToken("bob", device, timeAt(100)) })).toBe(FAILED);
-    expect(await logIn("right", { deviceToken: keyed.deviceToken("ann", "another", timeAt(100)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: secrets.deviceToken("bob", device, timeAt(100)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: secrets.deviceToken("ann", "another", timeAt(100)) })).toBe(FAILED);
     expect(await logIn("right", { deviceToken: `${own}x` })).toBe(FAILED);
     clock.set(timeAt(50));
-    expect(await logIn("right", { deviceToken: keyed.deviceToken("ann", device, timeAt(50)) })).toBe(FAILED);
+    expect(await logIn("right", { deviceToken: secrets.deviceToken("ann", device, timeAt(50)) })).toBe(FAILED);
     expect(await logIn("right", { deviceToken: own })).toBe(IN);
   });
 

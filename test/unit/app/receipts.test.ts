@@ -1,12 +1,12 @@
 import { createReceipts } from "../../../src/app/receipts.ts";
-import { createKeyed, KEY_BYTES } from "../../../src/auth/instance-secrets.ts";
+import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { type EventStore, LOG_START } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { handClock } from "../../support/servers/app.ts";
 import { change, NOW } from "../../support/stores/appends.ts";
 
 const DAY = 24 * 3_600 * 1_000_000;
-const keyed = createKeyed(Buffer.alloc(KEY_BYTES, 1));
+const secrets = createInstanceSecrets(Buffer.alloc(32, 1));
 const clock = handClock(NOW);
 const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(bytes).toString();
 
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-const callOf = (more: object = {}, sealer = keyed) =>
+const callOf = (more: object = {}, sealer = secrets) =>
   createReceipts({ store, sealer, clock })({
     principal: { subject: "operator", tokenId: "t1", grants: [] },
     idempotencyKey: "key",
@@ -102,10 +102,10 @@ test("neither the answer nor the request nor the key can be read in the store, n
   const call = callOf({ idempotencyKey: secret, request: Buffer.from(secret) });
   const receipt = call.of(Buffer.from(secret));
   expect(JSON.stringify({ ...receipt, answer: Buffer.from(receipt.answer).toString("latin1") })).not.toContain(secret);
-  const otherKey = createKeyed(Buffer.alloc(KEY_BYTES, 2));
+  const otherKey = createInstanceSecrets(Buffer.alloc(32, 2));
   const same = callOf({ idempotencyKey: secret, request: Buffer.from(secret) }, otherKey).of(Buffer.from(secret));
   expect(same.key).not.toBe(receipt.key);
   expect(same.fingerprint).not.toBe(receipt.fingerprint);
   expect(() => otherKey.unseal(receipt.answer, receipt.key)).toThrow();
-  expect(() => keyed.unseal(receipt.answer, "another place")).toThrow();
+  expect(() => secrets.unseal(receipt.answer, "another place")).toThrow();
 });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { Change } from "../../../src/app/execute.ts";
 import { createReceipts } from "../../../src/app/receipts.ts";
 import { createFindSession, createSessions } from "../../../src/app/sessions.ts";
-import { createKeyed, KEY_BYTES } from "../../../src/auth/instance-secrets.ts";
+import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { accessToken } from "../../../src/domain/token.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
 import { lockOf, type User } from "../../../src/domain/user-state.ts";
@@ -203,7 +203,7 @@ describe("through the store", () => {
   });
 
   test("the answer to a repeated call is kept for as long as by any other clock, and no second change is made", async () => {
-    const receipts = createReceipts({ store, sealer: createKeyed(Buffer.alloc(KEY_BYTES, 1)), clock })({
+    const receipts = createReceipts({ store, sealer: createInstanceSecrets(Buffer.alloc(32, 1)), clock })({
       principal: callerOf("operator").principal,
       idempotencyKey: "key",
       method: "PatchUser",

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { PatchUserResponseSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { createExecute, type Stored } from "../../../src/app/execute.ts";
 import { createReceipts } from "../../../src/app/receipts.ts";
-import { createKeyed, KEY_BYTES } from "../../../src/auth/instance-secrets.ts";
+import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { user } from "../../../src/domain/user.ts";
 import type { User } from "../../../src/domain/user-state.ts";
 import { answerOnce } from "../../../src/rpc/idempotency.ts";
@@ -25,7 +25,7 @@ afterEach(() => store.close());
 /** PatchUser with an Idempotency-Key; what the answer says is which version of the user it was made from. */
 function call(append: EventStore["append"] = store.append, check = async () => {}) {
   const execute = createExecute({ store: { ...store, append }, clock });
-  const receipts = createReceipts({ store, sealer: createKeyed(Buffer.alloc(KEY_BYTES, 1)), clock })({
+  const receipts = createReceipts({ store, sealer: createInstanceSecrets(Buffer.alloc(32, 1)), clock })({
     principal: operator.principal,
     idempotencyKey: "key",
     method: patchUser.name,

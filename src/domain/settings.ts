@@ -39,3 +39,38 @@ export const lockoutSettings: Aggregate<LockoutSettings, LockoutSettingsCommand,
 export function settingsId({ type, id }: Owner): string {
   return `${type}:${id}`;
 }
+
+/** The key that all servers of an instance have, as far as the store knows it. */
+export interface InstanceKey {
+  owner: Owner;
+  /** Tells keys apart, and says nothing else of them. Absent after a reset. */
+  fingerprint?: string;
+}
+
+export type InstanceKeyCommand =
+  /** Changes nothing where a key is recorded already. */
+  { type: "record"; owner: Owner; fingerprint: string } | { type: "reset" };
+
+export type InstanceKeyEvent =
+  | { type: "instance_key.recorded"; data: { owner: Owner; fingerprint: string } }
+  | { type: "instance_key.reset"; data: object };
+
+/** One for the instance, under its key. */
+export const instanceKey: Aggregate<InstanceKey, InstanceKeyCommand, InstanceKeyEvent> = {
+  kind: "instance_key",
+  notFound: "KEY_NOT_FOUND",
+  toSee: "access.write",
+  decide: (state, command) => {
+    if (command.type === "record") {
+      const { type: _record, ...data } = command;
+      return state?.fingerprint === undefined ? [{ type: "instance_key.recorded", data }] : [];
+    }
+    if (state?.fingerprint !== undefined) return [{ type: "instance_key.reset", data: {} }];
+    throw new DomainError("KEY_NOT_FOUND", "No key is recorded: the next server that starts records its own.");
+  },
+  evolve: (state, event) =>
+    event.type === "instance_key.recorded" ? event.data : { owner: (state as InstanceKey).owner },
+  owner: (state) => state.owner,
+  claims: () => [],
+  isGone: () => false,
+};

@@ -1,7 +1,26 @@
-import { isSystemSubject, operatorOn, USERLOCK } from "../../../src/domain/system-subjects.ts";
+import { create } from "@bufbuild/protobuf";
+import { GetUserRequestSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { isIdentifier, isSystemSubject, NO_IDENTIFIER, operatorOn, USERLOCK } from "../../../src/domain/identifier.ts";
 import { accessToken } from "../../../src/domain/token.ts";
 import { user } from "../../../src/domain/user.ts";
+import { createRequestValidator } from "../../../src/rpc/validator.ts";
+import { createPathOf } from "../../../src/transport/http/request-path.ts";
 import { timeAt } from "../../support/user-story.ts";
+
+describe("an identifier is the same to the domain, to the contract and to paths", () => {
+  const validator = createRequestValidator();
+  const pathOf = createPathOf();
+  const printable = Array.from({ length: 127 - 33 }, (_, index) => String.fromCharCode(33 + index));
+  const texts = [...printable, ...printable.map((text) => `x${text}x`), ".", "..", "...", ".x", "", "x".repeat(200)];
+
+  test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("%j", (id) => {
+    const { violations } = validator.validate(GetUserRequestSchema, create(GetUserRequestSchema, { id }));
+    expect(violations?.map(({ message }) => message) ?? []).toEqual(isIdentifier(id) ? [] : [NO_IDENTIFIER]);
+    if (!isIdentifier(id)) return;
+    const target = `/users/${id}/_lock`;
+    expect(pathOf({ target, authority: "localhost", scheme: "http" })).toMatchObject({ path: target, query: "" });
+  });
+});
 
 const OWN = [USERLOCK, operatorOn("host"), operatorOn("db-1.example.com"), "admin@", "Userlock", "ADMIN@host"];
 const SEEMING = [" userlock", "userlock ", " admin@host"];
