@@ -3,19 +3,9 @@ import { keyOf } from "./auth/instance-secrets.ts";
 import type { JwtSettings } from "./auth/jwt.ts";
 import type { HashSettings } from "./auth/password.ts";
 import { isIdentifier, NO_IDENTIFIER } from "./domain/identifier.ts";
+import { durationOf, NO_DURATION } from "./duration.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
-import {
-  argon2Of,
-  durationOf,
-  durationProblem,
-  fileProblem,
-  isLoopback,
-  isOrigin,
-  list,
-  parseListen,
-  readText,
-  storeOf,
-} from "./setting-values.ts";
+import { argon2Of, fileProblem, isLoopback, isOrigin, list, parseListen, readText, storeOf } from "./setting-values.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
 export interface Config {
@@ -144,13 +134,14 @@ export const SETTINGS = {
   },
   USERLOCK_SESSION_LIFETIME: {
     default: "12h",
-    description: "how long a session lives, with a unit of s, m, h or d; at most `3650d`",
-    problem: durationProblem,
+    description: "how long a session lives, with a unit of s, m, h, d or w; at most `3650d`",
+    problem: (value) => (durationOf(value) === undefined ? NO_DURATION : undefined),
   },
   USERLOCK_DEVICE_LIFETIME: {
     default: "90d",
-    description: "how long a device is known after its last good login, with a unit of s, m, h or d; at most `3650d`",
-    problem: durationProblem,
+    description:
+      "how long a device is known after its last good login, with a unit of s, m, h, d or w; at most `3650d`",
+    problem: (value) => (durationOf(value) === undefined ? NO_DURATION : undefined),
   },
   USERLOCK_ARGON2: {
     default: "m=19456,t=2,p=1",

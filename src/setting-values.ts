@@ -2,9 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
-/** 10 years: what begins today ends at a time that every protocol can say. */
-const MAX_DURATION_DAYS = 3_650;
-
 export function parseListen(value: string): [host: string, port: number] | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3]);
@@ -15,18 +12,6 @@ export function storeOf(value: string): StoreSettings | undefined {
   if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
   const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
   return isAddress ? { kind: "postgres", url: value } : undefined;
-}
-
-/** Microseconds of a text such as `12h`; undefined for any other text, or for more than MAX_DURATION_DAYS. */
-export function durationOf(value: string): number | undefined {
-  const [, number, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(value) ?? [];
-  const seconds = Number(number) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit ?? ""] ?? Number.NaN);
-  return seconds <= MAX_DURATION_DAYS * 86_400 ? seconds * 1_000_000 : undefined;
-}
-
-export function durationProblem(value: string): string | undefined {
-  if (durationOf(value) !== undefined) return undefined;
-  return `must be a number with a unit, such as 30m, 12h or 90d, and at most ${MAX_DURATION_DAYS}d`;
 }
 
 export function argon2Of(value: string): HashSettings | undefined {

@@ -68,7 +68,7 @@ export async function runAdmin(
         expires: { type: "string" },
       }).values;
       if (!isIdentifier(subject)) throw new UsageError(`--subject ${NO_IDENTIFIER}`);
-      const lifetime = expires === undefined ? undefined : duration(expires) * 1_000;
+      const lifetime = expires === undefined ? undefined : duration(expires);
       await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
       return EX_OK;
     }

@@ -1,11 +1,10 @@
 import { parseArgs } from "node:util";
+import { durationOf, NO_DURATION } from "../duration.ts";
 
 /** A call of the command line that makes no sense; the message says what does. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
-
-const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>["options"]>;
 
@@ -18,9 +17,9 @@ export function parse<Known extends Options>(args: string[], options: Known, all
   }
 }
 
-/** Milliseconds of a text such as `30d`. Throws UsageError, which names the option. */
+/** Microseconds of a text such as `30d`. Throws UsageError, which names the option. */
 export function duration(text: string, option = "--expires"): number {
-  const [, number, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
-  if (!unit) throw new UsageError(`${option} must be a number with a unit of s, m, h, d or w, such as 30d`);
-  return Number(number) * UNITS[unit as keyof typeof UNITS];
+  const micros = durationOf(text);
+  if (micros === undefined) throw new UsageError(`${option} ${NO_DURATION}`);
+  return micros;
 }

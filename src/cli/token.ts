@@ -52,7 +52,7 @@ async function create(args: string[], environment: Environment, print: (line: st
     grants: [
       { role: Role[role as keyof typeof Role], ...(organization !== undefined && { organizationId: organization }) },
     ],
-    ...(expires !== undefined && { expires: timestampFromMs(Date.now() + duration(expires)) }),
+    ...(expires !== undefined && { expires: timestampFromMs(Date.now() + duration(expires) / 1_000) }),
   });
   print(token);
 }

@@ -1,12 +1,11 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { retry } from "../../retry.ts";
 import type { Cursor, EventStore, RecordedEvent } from "../../store/port.ts";
 
 /** How often the log is looked at without a hint, milliseconds: hints may be missing. */
 const POLL_MS = 1_000;
 /** Events of one read. */
 const PAGE = 1_000;
-/** The first and the longest wait after a read that failed, milliseconds. */
-export const RETRY_MS = { first: 100, longest: 5_000 };
 /** Events that a listener is given at once, which it may then write at once. */
 const BATCH = 100;
 /** How many events are given away in one turn of the event loop, so that others are served between them. */
@@ -85,21 +84,13 @@ export function createTail({
       wake();
     });
 
-    let retryMs = RETRY_MS.first;
-    while (!signal.aborted) {
+    const step = async () => {
       isHinted = false;
-      try {
-        const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
-        retryMs = RETRY_MS.first;
-        await deliver(run, events);
-        if (!hasMore) await hintOrPoll();
-      } catch (error) {
-        if (signal.aborted) return;
-        onError(error);
-        await sleep(retryMs, undefined, { signal }).catch(() => {});
-        retryMs = Math.min(2 * retryMs, RETRY_MS.longest);
-      }
-    }
+      const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
+      await deliver(run, events);
+      if (!hasMore) await hintOrPoll();
+    };
+    while (!signal.aborted) await retry(step, { signal, onFailure: onError }).catch(() => {});
   }
 
   async function follow(): Promise<Following> {

@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "../../domain/access.ts";
 import { DomainError, invalidField } from "../../domain/errors.ts";
 import { accessToken } from "../../domain/token.ts";
 import { user } from "../../domain/user.ts";
+import { retry } from "../../retry.ts";
 import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../../store/port.ts";
 import { createBreather, createFairQueue, type Quota } from "../fairness.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
-import { type Following, RETRY_MS, type Tail } from "./tail.ts";
+import type { Following, Tail } from "./tail.ts";
 
 /** Events of one read by which a watcher catches up: they are held until he has read them. */
 const PAGE = 200;
@@ -170,18 +170,8 @@ async function stream(
     });
   }
 
-  async function persist<Result>(run: () => Promise<Result>): Promise<Result> {
-    for (let retryMs = RETRY_MS.first; ; retryMs = Math.min(2 * retryMs, RETRY_MS.longest)) {
-      end.signal.throwIfAborted();
-      try {
-        return await run();
-      } catch (error) {
-        if (!isFault(error)) throw error;
-        onError(error);
-        await sleep(retryMs, undefined, { signal: end.signal }).catch(() => {});
-      }
-    }
-  }
+  const persist = <Result>(work: () => Promise<Result>) =>
+    retry(work, { signal: end.signal, mayPass: isFault, onFailure: onError });
 
   const nextPage = () => read({ from: cursor, limit: PAGE, where }, principal, end.signal);
 

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { Status } from "../../../gen/google/rpc/status_pb.ts";
 import type { BatchResult, SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { retry } from "../../retry.ts";
 import { explain } from "../client.ts";
 import type { Job } from "./options.ts";
 import { count } from "./progress.ts";
@@ -75,15 +75,18 @@ export async function callPage(
 
   const { results, nextCursor } = await call(page, key);
   const places = new Map(results.map(({ id }, place) => [id, place]));
-  const wait = waiter(patience);
-  for (;;) {
+  const settle = async (attempt: number) => {
+    if (attempt > 1) {
+      const ids = results.filter(isPassing).map(({ id }) => id);
+      const { results: later } = await call({ ids }, `${key}-${randomUUID()}`);
+      for (const result of later) results[places.get(result.id) as number] = result;
+    }
     const left = results.filter(isPassing);
-    if (left.length === 0) return { results, nextCursor };
-    const why = `${count(left.length)} users could not be reached`;
-    if (!(await wait(why))) throw new UsersLeft(why, left[0] as BatchResult);
-    const { results: later } = await call({ ids: left.map(({ id }) => id) }, `${key}-${randomUUID()}`);
-    for (const result of later) results[places.get(result.id) as number] = result;
-  }
+    if (left[0]) throw new UsersLeft(`${count(left.length)} users could not be reached`, left[0]);
+  };
+  const mayPass = (error: unknown) => error instanceof UsersLeft;
+  await retry(settle, { ...optionsOf(patience, (error) => (error as Error).message), mayPass });
+  return { results, nextCursor };
 }
 
 /** The reason of an error in an answer, its code where it has none. */
@@ -100,36 +103,16 @@ function isPassing({ outcome }: BatchResult): boolean {
 
 /** Does it again while it fails by what passes by itself. */
 export async function withPatience<Result>(work: () => Promise<Result>, patience: Patience): Promise<Result> {
-  const wait = waiter(patience);
-  for (;;) {
-    try {
-      const result = await work();
-      patience.onAnswer?.();
-      return result;
-    } catch (error) {
-      if (!mayPass(error) || !(await wait(explain(error).message))) throw error;
-    }
-  }
+  const result = await retry(work, { ...optionsOf(patience, (error) => explain(error).message), mayPass });
+  patience.onAnswer?.();
+  return result;
 }
 
-/**
- * What waits before the next try, longer and longer, until its patience is at an end: then it resolves with false, and
- * so it does when it shall stop.
- */
-function waiter(patience: Patience): (why: string) => Promise<boolean> {
-  const { stop, onWait } = patience;
-  let end: number | undefined;
-  let wait = FIRST_WAIT_MS;
-  return async (why) => {
-    const isFirst = end === undefined;
-    end ??= performance.now() + patience.milliseconds;
-    if (stop.aborted || performance.now() + wait > end) return false;
-    if (isFirst) onWait(why);
-    // Not all who wait come back at the same moment.
-    await sleep(wait * (0.5 + Math.random() / 2), undefined, { signal: stop }).catch(() => {});
-    wait = Math.min(wait * 2, LAST_WAIT_MS);
-    return !stop.aborted;
+function optionsOf({ stop, onWait, milliseconds }: Patience, why: (error: unknown) => string) {
+  const onFailure = (error: unknown, attempt: number) => {
+    if (attempt === 1) onWait(why(error));
   };
+  return { signal: stop, patienceMs: milliseconds, firstMs: FIRST_WAIT_MS, longestMs: LAST_WAIT_MS, onFailure };
 }
 
 function mayPass(error: unknown): boolean {

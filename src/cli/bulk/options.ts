@@ -147,7 +147,7 @@ function fromText(json: string | undefined): SearchFilter[] {
 
 function endOf(length: string | undefined, until: string | undefined): BatchLockUsersRequest["end"] {
   if (length !== undefined && until !== undefined) throw new UsageError("give --duration or --until, not both");
-  if (length !== undefined) return { case: "duration", value: durationFromMs(duration(length, "--duration")) };
+  if (length !== undefined) return { case: "duration", value: durationFromMs(duration(length, "--duration") / 1_000) };
   if (until === undefined) return { case: undefined };
   const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(until);
   if (!isTime || Number.isNaN(Date.parse(until))) {

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { retry } from "../../../src/retry.ts";
+
+const never = AbortSignal.any([]);
+
+/** Work that fails by the errors in turn, then succeeds. */
+function failing(...errors: unknown[]) {
+  const attempts: number[] = [];
+  const work = async (attempt: number) => {
+    attempts.push(attempt);
+    if (attempt <= errors.length) throw errors[attempt - 1];
+    return "done";
+  };
+  return { work, attempts };
+}
+
+test("what fails for a while is done in the end, and each failure is told", async () => {
+  const { work, attempts } = failing("first", "second");
+  const told: unknown[] = [];
+  const onFailure = (...failure: unknown[]) => told.push(failure);
+  await expect(retry(work, { signal: never, onFailure, firstMs: 1, longestMs: 1 })).resolves.toBe("done");
+  expect(attempts).toEqual([1, 2, 3]);
+  expect(told).toEqual([
+    ["first", 1],
+    ["second", 2],
+  ]);
+});
+
+test("pauses double up to the longest, and vary by half", async () => {
+  const { work } = failing("a", "b", "c", "d");
+  const times: number[] = [];
+  const timed = (attempt: number) => {
+    times.push(performance.now());
+    return work(attempt);
+  };
+  await retry(timed, { signal: never, onFailure: () => {}, firstMs: 20, longestMs: 60 });
+  const pauses = times.slice(1).map((time, index) => time - (times[index] as number));
+  for (const [index, most] of [20, 40, 60, 60].entries()) expect(pauses[index]).toBeGreaterThanOrEqual(most / 2 - 1);
+});
+
+test.each([
+  ["that may not pass", { mayPass: () => false }],
+  ["when the next try would come after its patience", { patienceMs: 0 }],
+  ["when it is to stop", { signal: AbortSignal.abort() }],
+])("rejects with the error at once %s, and does not tell it as a failure to wait for", async (_, options) => {
+  const { work, attempts } = failing("no");
+  const onFailure = () => {
+    throw new Error("not waited for");
+  };
+  await expect(retry(work, { signal: never, onFailure, ...options })).rejects.toBe("no");
+  expect(attempts).toEqual([1]);
+});
+
+test("a signal that is aborted in a pause ends it, and the work is not done again", async () => {
+  const { work, attempts } = failing("no", "no");
+  const stop = new AbortController();
+  const tried = retry(work, { signal: stop.signal, onFailure: () => {}, firstMs: 60_000, longestMs: 60_000 });
+  await sleep(1);
+  stop.abort();
+  await expect(tried).rejects.toBe("no");
+  expect(attempts).toEqual([1]);
+});
