@@ -90,7 +90,7 @@ export function openConnections(
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     default_transaction_isolation: "read committed",
     jit: "off",
-    ...(byKey && { enable_seqscan: "off", enable_bitmapscan: "off", plan_cache_mode: "force_generic_plan" }),
+    ...(byKey && { enable_seqscan: "off", enable_bitmapscan: "off" }),
   });
   /** The server's processes: the driver knows a pooler's, if there is one between. */
   const processes = new WeakMap<ClientBase, number>();

@@ -26,8 +26,9 @@ export interface Loads {
 }
 
 /**
- * Look-ups, one statement for all that come together. Each finds its row by the index of the key (LATERAL with OFFSET
- * 0): the plans are made once a connection, perhaps while the tables are empty.
+ * Look-ups, one statement for all that come together. The connection keeps their plans, perhaps from when the tables
+ * were empty. So each finds its row by the index of the key (LATERAL with OFFSET 0); and the planner is not shown how
+ * many keys there are (SELECT $2), for else it would plan each statement anew.
  */
 export function createLoads(connections: Connections, instance: string): Loads {
   const byClaim = gatherClaims(connections, instance);
@@ -37,7 +38,7 @@ export function createLoads(connections: Connections, instance: string): Loads {
         const rows = await connections.ask<StreamRow & { place: number }>({
           name: "load",
           text: `SELECT key.place, ${columnsOf("s")}
-            FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS key(kind, id, place) CROSS JOIN LATERAL (
+            FROM unnest((SELECT $2::text[]), (SELECT $3::text[])) WITH ORDINALITY AS key(kind, id, place) CROSS JOIN LATERAL (
               SELECT * FROM streams WHERE instance = $1 AND kind = key.kind AND id = key.id OFFSET 0
             ) AS s`,
           values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
@@ -51,7 +52,7 @@ export function createLoads(connections: Connections, instance: string): Loads {
       async (keys) => {
         const rows = await connections.ask<Receipt & { place: number }>({
           name: "receipts",
-          text: `SELECT r.*, asked.place FROM unnest($2::text[]) WITH ORDINALITY AS asked(key, place) CROSS JOIN LATERAL (
+          text: `SELECT r.*, asked.place FROM unnest((SELECT $2::text[])) WITH ORDINALITY AS asked(key, place) CROSS JOIN LATERAL (
               SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = asked.key OFFSET 0
             ) AS r`,
           values: [instance, keys],
@@ -69,7 +70,7 @@ function gatherClaims(connections: Connections, instance: string) {
       const rows = await connections.ask<StreamRow & { place: number; is_other: boolean }>({
         name: "load by claim",
         text: `SELECT key.place, found.*
-            FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS key(claim, kind, path, place)
+            FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[])) WITH ORDINALITY AS key(claim, kind, path, place)
             CROSS JOIN LATERAL (
               SELECT kind, id FROM claims WHERE instance = $1 AND name = key.claim OFFSET 0
             ) AS c

@@ -100,8 +100,10 @@ CREATE TYPE userlock_append_row AS (
 
 -- Judges and writes a batch of appends, whose streams, claims and receipts all differ. Returns an outcome for each.
 -- Needs READ COMMITTED: each statement sees what was committed before the locks that the function already holds.
--- Each row is looked up by its whole key (LATERAL with OFFSET 0, or a subquery): plans are kept by the connection, and
--- one that joins, made while the tables are small, gets slower with each row. The settings hold on Citus' workers, too.
+-- The connection keeps the plans, perhaps from when the tables were empty. So each row is looked up by its whole key
+-- (LATERAL with OFFSET 0, or a subquery), for a join would get slower with each row that is added; and (SELECT asked)
+-- hides from the planner how many rows there are, for else it would plan each call anew. The function's own settings
+-- hold on the workers of Citus, too.
 CREATE FUNCTION userlock_append(of_instance text, appends json) RETURNS json LANGUAGE plpgsql
 SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 AS $function$
@@ -119,9 +121,9 @@ BEGIN
   -- All in the same order, so that no two transactions wait for each other.
   PERFORM 1
   FROM (
-    SELECT r.kind, r.id FROM unnest(asked) AS r
+    SELECT r.kind, r.id FROM unnest((SELECT asked)) AS r
     UNION
-    SELECT q.kind, q.id FROM unnest(asked) AS r, json_to_recordset(r.requires) AS q(kind text, id text)
+    SELECT q.kind, q.id FROM unnest((SELECT asked)) AS r, json_to_recordset(r.requires) AS q(kind text, id text)
     WHERE r.requires IS NOT NULL
     ORDER BY kind, id
   ) AS key
@@ -155,7 +157,7 @@ BEGIN
         WHEN taken.name IS NOT NULL THEN 'claimed'
         ELSE 'appended'
       END AS outcome
-    FROM unnest(asked) AS r
+    FROM unnest((SELECT asked)) AS r
     LEFT JOIN LATERAL (
       SELECT o.version, o.created FROM streams o
       WHERE o.instance = of_instance AND o.kind = r.kind AND o.id = r.id
@@ -191,12 +193,12 @@ BEGIN
   INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state, :fields)
     SELECT of_instance, r.kind, r.id, json_array_length(r.events), r.owner_type, r.owner_id, r.time, r.time, r.state,
       :row_fields
-    FROM unnest(accepted) AS r WHERE r.expected = 0 ORDER BY r.kind, r.id;
+    FROM unnest((SELECT accepted)) AS r WHERE r.expected = 0 ORDER BY r.kind, r.id;
   -- These exist, and are locked: the insert only finds them.
   INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state, :fields)
     SELECT of_instance, r.kind, r.id, r.expected + json_array_length(r.events), r.owner_type, r.owner_id, r.time, r.time,
       r.state, :row_fields
-    FROM unnest(accepted) AS r WHERE r.expected > 0
+    FROM unnest((SELECT accepted)) AS r WHERE r.expected > 0
     ON CONFLICT (instance, kind, id) DO UPDATE SET
       version = excluded.version, owner_type = excluded.owner_type, owner_id = excluded.owner_id,
       changed = excluded.changed, state = excluded.state, :new_fields;
@@ -204,7 +206,7 @@ BEGIN
   IF adds OR removes THEN
     -- Those that a stream holds: only its own appends change them, and it is locked.
     SELECT array_agg(held.name) INTO gone
-    FROM unnest(accepted) AS r, unnest(r.removes || r.adds) AS own(name)
+    FROM unnest((SELECT accepted)) AS r, unnest(r.removes || r.adds) AS own(name)
     CROSS JOIN LATERAL (
       SELECT c.name FROM claims c
       WHERE c.instance = of_instance AND c.name = own.name AND c.kind = r.kind AND c.id = r.id
@@ -215,7 +217,7 @@ BEGIN
     END IF;
     -- A claim that another stream has taken since it was judged collides.
     INSERT INTO claims (instance, name, kind, id)
-      SELECT DISTINCT of_instance, a.name, r.kind, r.id FROM unnest(accepted) AS r, unnest(r.adds) AS a(name)
+      SELECT DISTINCT of_instance, a.name, r.kind, r.id FROM unnest((SELECT accepted)) AS r, unnest(r.adds) AS a(name)
       ORDER BY a.name;
   END IF;
 
@@ -228,13 +230,13 @@ BEGIN
       ORDER BY k.expires LIMIT 2 * cardinality(accepted)
       FOR UPDATE SKIP LOCKED
     ) AS old;
-    gone := gone || array(SELECT r.receipt ->> 'key' FROM unnest(accepted) AS r WHERE r.receipt IS NOT NULL);
+    gone := gone || array(SELECT r.receipt ->> 'key' FROM unnest((SELECT accepted)) AS r WHERE r.receipt IS NOT NULL);
     DELETE FROM receipts k WHERE k.instance = of_instance AND k.key = ANY (gone) AND k.expires <= keeping;
     -- A receipt that another transaction has left since it was judged collides.
     INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
       SELECT of_instance, r.receipt ->> 'key', r.receipt ->> 'fingerprint', decode(r.receipt ->> 'answer', 'base64'),
         (r.receipt ->> 'expires')::bigint, r.append
-      FROM unnest(accepted) AS r WHERE r.receipt IS NOT NULL
+      FROM unnest((SELECT accepted)) AS r WHERE r.receipt IS NOT NULL
       ORDER BY (r.receipt ->> 'key') COLLATE "C";
   END IF;
 
@@ -250,7 +252,7 @@ BEGIN
     SELECT of_instance, coalesce(last, 0) + 1, row_number() OVER (ORDER BY r.place, e.place), r.kind, r.id,
       r.expected + e.place, e.event ->> 'type', r.time, r.owner_type, r.owner_id, r.about, r.actor, e.event -> 'data',
       r.append
-    FROM unnest(accepted) AS r, json_array_elements(r.events) WITH ORDINALITY AS e(event, place);
+    FROM unnest((SELECT accepted)) AS r, json_array_elements(r.events) WITH ORDINALITY AS e(event, place);
   RETURN results;
 END
 $function$;
