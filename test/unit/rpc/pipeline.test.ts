@@ -3,10 +3,29 @@ import { create } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";
 import { EventService, WatchEventsRequestSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { Principal } from "../../../src/domain/access.ts";
+import { DomainError } from "../../../src/domain/errors.ts";
 import type { Outlet } from "../../../src/rpc/handler.ts";
 import { type Call, createPipeline, type PipelineParts } from "../../../src/rpc/pipeline.ts";
 
 const OWNER = { subject: "owner", grants: [{ role: "INSTANCE_OWNER" }] } as Principal;
+
+/** A pipeline that serves WatchEvents by this handler. */
+function pipelineOf(handler: () => Promise<void>, more: Partial<PipelineParts> = {}) {
+  const parts: Partial<PipelineParts> = {
+    authenticate: async () => OWNER,
+    validator: { validate: () => ({ kind: "valid" }) } as never,
+    instance: { id: "default", domains: [] },
+    onError() {},
+    stopping: new AbortController().signal,
+    ...more,
+  };
+  const pipeline = createPipeline(parts as PipelineParts);
+  const service = { ...EventService, methods: [EventService.method.watchEvents] } as typeof EventService;
+  pipeline.serve(service, { watchEvents: handler } as never);
+  return pipeline;
+}
+
+const callOf = (signal = new AbortController().signal) => ({ requestId: "r1", timeoutMs: 3_600_000, signal }) as Call;
 
 test.each<[string, () => Promise<void>]>([
   ["resolves", async () => {}],
@@ -20,24 +39,34 @@ test.each<[string, () => Promise<void>]>([
 ])("a handler that %s leaves neither a timer nor a listener behind", async (_what, handler) => {
   const caller = new AbortController();
   const stop = new AbortController();
-  const parts: Partial<PipelineParts> = {
-    authenticate: async () => OWNER,
-    validator: { validate: () => ({ kind: "valid" }) } as never,
-    instance: { id: "default", domains: [] },
-    onError() {},
-    stopping: stop.signal,
-  };
-  const pipeline = createPipeline(parts as PipelineParts);
-  const service = { ...EventService, methods: [EventService.method.watchEvents] } as typeof EventService;
-  pipeline.serve(service, { watchEvents: handler } as never);
-  const call = { requestId: "r1", timeoutMs: 3_600_000, signal: caller.signal } as Call;
+  const pipeline = pipelineOf(handler, { stopping: stop.signal });
   const clear = jest.spyOn(globalThis, "clearTimeout");
   try {
-    const admitted = await pipeline.admitStream(EventService.method.watchEvents, call);
+    const admitted = await pipeline.admitStream(EventService.method.watchEvents, callOf(caller.signal));
     await admitted(create(WatchEventsRequestSchema), {} as Outlet).catch(() => {});
     expect(clear).toHaveBeenCalledTimes(1);
   } finally {
     clear.mockRestore();
   }
   for (const { signal } of [caller, stop]) expect(getEventListeners(signal, "abort")).toEqual([]);
+});
+
+describe("an error is reported once on its way out", () => {
+  const onError = jest.fn<PipelineParts["onError"]>();
+  beforeEach(() => onError.mockClear());
+
+  test("with its method if the pipeline met it, though the door explains it again", async () => {
+    const pipeline = pipelineOf(() => Promise.reject(new DomainError("USER_NOT_FOUND", "nobody")), { onError });
+    const admitted = await pipeline.admitStream(EventService.method.watchEvents, callOf());
+    const error = await admitted(create(WatchEventsRequestSchema), {} as Outlet).catch((thrown) => thrown);
+    expect(error).toMatchObject({ reason: "USER_NOT_FOUND" });
+    expect(pipeline.explain(error, callOf())).toBe(error);
+    expect(onError.mock.calls).toEqual([[error, "userlock.v3alpha.EventService.WatchEvents", "r1"]]);
+  });
+
+  test("if a door met it, such as a body that is too large", () => {
+    const error = pipelineOf(async () => {}, { onError }).explain(new DomainError("TOO_LARGE", "too large"), callOf());
+    expect(error).toMatchObject({ reason: "TOO_LARGE" });
+    expect(onError.mock.calls).toEqual([[error, "", "r1"]]);
+  });
 });
