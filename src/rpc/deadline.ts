@@ -1,6 +1,6 @@
 import { DomainError } from "../domain/errors.ts";
 
-/** The longest time that setTimeout takes, milliseconds; a deadline beyond it is none. */
+/** The longest time that setTimeout takes, milliseconds; a later deadline counts as no deadline. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Something that ends calls, and the error to tell then. */

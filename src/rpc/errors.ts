@@ -70,8 +70,8 @@ export class RpcError extends Error {
 }
 
 /**
- * What a caller is told of an error. Of an error that nobody foresaw he is told INTERNAL and the id of his request, by
- * which the log has the cause.
+ * What a caller is told of an error. An unforeseen error becomes INTERNAL with the id of the request, under which
+ * the log has the cause.
  */
 export function toRpcError(error: unknown, requestId: string): RpcError {
   if (error instanceof DomainError) return rpcErrorOf(error);

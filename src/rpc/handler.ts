@@ -36,7 +36,7 @@ export interface Outlet<Output extends Message = Message> {
   send(message: Output): boolean;
   /**
    * Undefined if the client has little unread, which is never so after a message was not sent. Otherwise it resolves
-   * when he has, or is gone; with false once he has read nothing for a while.
+   * when the client has, or is gone; with false once the client has read nothing for a while.
    */
   ready(): Promise<boolean> | undefined;
 }

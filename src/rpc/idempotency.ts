@@ -31,7 +31,7 @@ export function isChanging({ idempotency }: Pick<DescMethodUnary, "idempotency">
   return idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && !permission.endsWith(".read");
 }
 
-/** Throws INVALID_REQUEST for a key that is none. It is opaque: the quotes of a structured field are part of it. */
+/** Throws INVALID_REQUEST for an invalid key. A key is opaque: the quotes of a structured field are part of it. */
 export function checkIdempotencyKey(key: string): void {
   if (!/^[!-~]([ -~]{0,253}[!-~])?$/.test(key)) {
     throw invalidField("Idempotency-Key", "must be 1 to 255 printable ASCII characters");

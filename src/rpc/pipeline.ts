@@ -32,9 +32,9 @@ export interface Call {
   /** Network address of the caller. */
   address: string | undefined;
   userAgent: string | undefined;
-  /** What the caller names the call by, so that he can make it again without making its change again. */
+  /** The caller's name for the call, by which it can come again without making its change again. */
   idempotencyKey: string | undefined;
-  /** How long the caller waits, milliseconds; undefined if he did not say. */
+  /** How long the caller waits, milliseconds; undefined if they set no deadline. */
   timeoutMs: number | undefined;
   /** Aborted when the caller is gone. */
   signal: AbortSignal;
@@ -66,13 +66,13 @@ export interface Pipeline {
   /** The methods that are served. */
   readonly methods: readonly ServedMethod[];
   /**
-   * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and does he hold the
-   * method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
+   * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and do they hold
+   * the method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
    */
   admit<Method extends DescMethodUnary>(method: Method, call: Call): Promise<Admitted<Method>>;
   /**
-   * The same for a method that answers with a stream. Its end is the caller's deadline, if he has set one, his leaving,
-   * or that of the server.
+   * The same for a method that answers with a stream. It ends at the caller's deadline if
+   * there is one, when the caller leaves, and when the server stops.
    */
   admitStream(method: DescMethod, call: Call): Promise<AdmittedStream>;
   /**
@@ -111,7 +111,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     return told;
   }
 
-  /** Who calls, if he holds the permission anywhere. */
+  /** Who calls, if they hold the permission anywhere. */
   async function letIn({ permission, ...entry }: Entry, { authorization, clientId }: Call): Promise<Principal> {
     const principal = await parts.authenticate(authorization);
     if (clientId !== undefined && clientId !== principal.subject && clientId !== principal.tokenId) {

@@ -41,10 +41,10 @@ export interface Limits {
   reflectionIdleMs: number;
   /** What all streams together may have written that their clients have not taken, bytes. */
   watchersBytes: number;
-  /** What one stream may have written that its client has not taken, bytes; and how long he may take nothing of it. */
+  /** What one stream may have written that its client has not taken, bytes; and how long the client may take nothing. */
   watcherBytes: number;
   watcherStallMs: number;
-  /** Until a client is sent a sign of life, and until his right to the stream is looked at again. */
+  /** Until a client is sent a sign of life, and until its right to the stream is checked again. */
   heartbeatMs: number;
   /** How long an answer, or the end of a stream, waits for a client who does not read. */
   streamEndMs: number;

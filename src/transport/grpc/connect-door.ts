@@ -189,7 +189,7 @@ export function createConnectDoor(
 }
 
 /**
- * An error in the protocol of a request, undefined if that is none of the three. Without it clients make up a code from
+ * An error in the protocol of a request, undefined for another protocol. Without it clients make up a code from
  * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
  */
 function inProtocolOf(headers: Exchange["headers"], query: string, error: () => ConnectError): Answer | undefined {
@@ -226,7 +226,7 @@ async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, cont
   }
 }
 
-/** The message of a Connect GET: Connect calls base64 that is none an internal error, which nobody can meet. */
+/** Throws INVALID_REQUEST for a Connect GET with invalid base64, which Connect would call an internal error. */
 function checkQuery({ requestMethod, url }: HandlerContext): void {
   if (requestMethod !== "GET") return;
   const query = parseForm(new URL(url).search.slice(1));

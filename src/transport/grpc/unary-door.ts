@@ -23,7 +23,7 @@ import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc
 import { isForeseen, refusal } from "../../rpc/errors.ts";
 import { type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
-import { inTurn, maxBytesOf, maxJsonBytesOf, readWhole, roomsOf } from "../http/body.ts";
+import { createReceive, maxBytesOf, maxJsonBytesOf } from "../http/body.ts";
 import { type DeadlineHeader, timeoutOf } from "../http/deadline.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress, gunzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
@@ -66,8 +66,8 @@ interface Protocol {
   failure(error: ConnectError, gzip: boolean): Answer | Promise<Answer>;
 }
 
-export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bodyMs">, shares: Shares): UnaryDoor {
-  const rooms = roomsOf(shares);
+export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs">, shares: Shares): UnaryDoor {
+  const receive = createReceive(shares, limits);
   const methods = new Map<string, DescMethodUnary>();
   for (const method of pipeline.methods) {
     // [G] Path; [C] Procedure-Name.
@@ -86,12 +86,9 @@ export function createUnaryDoor(pipeline: Pipeline, { bodyMs }: Pick<Limits, "bo
     try {
       const admitted = await pipeline.admit(method, call);
       const maxBytes = maxBytesOf(method);
-      const room = rooms.ofCaller(admitted.holder);
-      const timeoutMs = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
-      const content = await readWhole(exchange, { limit: protocol.contentBytes(maxBytes), maxBytes, timeoutMs, room });
-      const waiting = { holder: admitted.holder, room, bytes: content.byteLength, signal: call.signal };
-      // Compressed, a small message may be a large one.
-      const request = await inTurn(shares, waiting, isCoded ? maxBytes : content.byteLength, () => {
+      const limit = protocol.contentBytes(maxBytes);
+      const admittance = { holder: admitted.holder, call, maxBytes, limit, isCoded };
+      const request = await receive(exchange, admittance, (content) => {
         const { message, isCompressed } = protocol.unwrap(content, { maxBytes, isCoded });
         if (!isCompressed) return format.decode(method.input, message);
         return gunzip(message, format.unzippedBytes(method)).then((bytes) => format.decode(method.input, bytes));
@@ -172,7 +169,7 @@ function grpc(format: Format, type: string): Protocol {
   };
 }
 
-/** [G] Message-Encoding is told to whoever accepts it, be this message compressed or not. */
+/** [G] Message-Encoding: any client that accepts gzip is told so, whether this message is compressed or not. */
 function grpcHeaders(type: string): (gzip: boolean) => Fields {
   return (gzip) => (gzip ? { "content-type": type, "grpc-encoding": "gzip" } : { "content-type": type });
 }

@@ -3,7 +3,9 @@ import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
+import type { Call } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
+import type { Limits } from "../limits.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Bytes of one request message, compressed or not, where the method does not say otherwise. */
@@ -89,6 +91,35 @@ export function createCollector(room: Room) {
       if (start === end) start = end = 0;
     },
     leave: () => leave(),
+  };
+}
+
+/** The request of a caller who has been let in. */
+export interface Admittance {
+  holder: string;
+  call: Pick<Call, "timeoutMs" | "signal">;
+  /** Bytes that its message may have, and its content, where that may have more. */
+  maxBytes: number;
+  limit?: number;
+  /** Whether it may be compressed: a small body may be a large message then. */
+  isCoded: boolean;
+}
+
+/** Reads the content of an admitted request and makes its message of it, each in its caller's turn. */
+export function createReceive(shares: Shares, { bodyMs }: Pick<Limits, "bodyMs">) {
+  const rooms = roomsOf(shares);
+  return async <Result>(
+    exchange: Pick<Exchange, "content">,
+    { holder, call, maxBytes, limit = maxBytes, isCoded }: Admittance,
+    read: (content: Buffer) => Result | Promise<Result>,
+  ): Promise<Result> => {
+    const room = rooms.ofCaller(holder);
+    const timeoutMs = Math.min(call.timeoutMs ?? bodyMs, bodyMs);
+    const content = await readWhole(exchange, { limit, maxBytes, timeoutMs, room });
+    const bytes = content.byteLength;
+    return inTurn(shares, { holder, room, bytes, signal: call.signal }, isCoded ? maxBytes : bytes, () =>
+      read(content),
+    );
   };
 }
 

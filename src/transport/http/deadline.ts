@@ -7,7 +7,7 @@ const PARSERS = { "grpc-timeout": parseGrpcTimeout, "connect-timeout-ms": parseC
 
 export type DeadlineHeader = keyof typeof PARSERS;
 
-/** Milliseconds; NaN if the value is malformed, undefined if there is none, or one that no timer can wait for. */
+/** Milliseconds; NaN if the value is malformed, undefined without a deadline that a timer can wait for. */
 export function timeoutOf(header: DeadlineHeader, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   const { timeoutMs = Number.NaN } = PARSERS[header](value, Number.POSITIVE_INFINITY);

@@ -29,7 +29,7 @@ export interface Exchange {
   readonly isHead: boolean;
   /** Path and query as they came. */
   readonly target: string;
-  /** Host and port as the client names them, if he does. */
+  /** Host and port, if the client names them. */
   readonly authority: string | undefined;
   readonly scheme: "http" | "https";
   readonly headers: IncomingHttpHeaders;
@@ -155,7 +155,7 @@ export class Http1Exchange implements Exchange {
     this.#response.once("finish", () => {
       if (request.complete) return;
       // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
-      // Whoever still waits to read it would keep it from flowing.
+      // A listener that still waits to read it would keep it from flowing.
       request.removeAllListeners("readable");
       request.resume();
       setTimeout(() => {

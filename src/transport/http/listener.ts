@@ -86,7 +86,7 @@ export async function listen(options: {
     },
     (request, response) => takeHttp1(request, response, false),
   );
-  // Else Node asks for the content of every request, whoever sends it.
+  // Else Node asks for the content of every request.
   http1.on("checkContinue", (request, response) => takeHttp1(request, response, true));
   // It never listens itself, and only the event starts the clock of its timeouts.
   http1.emit("listening");

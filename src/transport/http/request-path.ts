@@ -12,7 +12,7 @@ export interface RequestPath {
 /** A path in which the URL standard changes nothing: no escapes, no empty segment, none that is "." or "..". */
 const PLAIN_PATH = /^(?:\/(?!\.\.?(?:\/|$))[\w.~@:-]+)+$/;
 
-/** The URL standard takes "\" in a path for "/"; whoever guards paths in front of the server may not. */
+/** The URL standard takes "\" in a path for "/"; a proxy that guards paths may not. */
 const AMBIGUOUS_PATH = /^[^?]*\\/;
 
 /** Origin-form, absolute-form or asterisk-form. Others, such as "foo:toString", name no path. */

@@ -4,7 +4,7 @@ import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
-import { inTurn, maxBytesOf, maxJsonBytesOf, type Room, readWhole, roomsOf, tooLarge } from "../http/body.ts";
+import { createReceive, maxBytesOf, maxJsonBytesOf, tooLarge } from "../http/body.ts";
 import { timeoutOf } from "../http/deadline.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
@@ -26,8 +26,7 @@ export function createRestDoor(
   limits: Pick<Limits, "bodyMs"> & ChannelLimits,
   shares: Shares,
 ): RestDoor {
-  const { bodyMs } = limits;
-  const rooms = roomsOf(shares);
+  const receive = createReceive(shares, limits);
   const routes = pipeline.methods.flatMap(routesOf);
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
@@ -39,17 +38,15 @@ export function createRestDoor(
     const { method } = match.route;
 
     const timeoutMs = timeoutOf("connect-timeout-ms", headerOf(headers, "connect-timeout-ms"));
+    const maxBytes = maxBytesOf(method);
     const message = async ({ holder }: Admitted | AdmittedStream): Promise<Message> => {
       if (Number.isNaN(timeoutMs)) throw refusal("INVALID_REQUEST", "Connect-Timeout-Ms must be 1 to 10 digits.");
-      const patience = Math.min(timeoutMs ?? bodyMs, bodyMs);
-      const room = rooms.ofCaller(holder);
-      const body = await readBody(exchange, maxBytesOf(method), patience, room);
-      // Compressed, a small body may be a large message.
-      const cost = headerOf(headers, "content-encoding") === undefined ? body.byteLength : maxBytesOf(method);
-      const waiting = { holder, room, bytes: body.byteLength, signal: call.signal };
-      return inTurn(shares, waiting, cost, async () =>
-        bindRequest(match, parseForm(query), await decompress(body, exchange, maxJsonBytesOf(method))),
-      );
+      if (Number(headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
+      const isCoded = headerOf(headers, "content-encoding") !== undefined;
+      return receive(exchange, { holder, call: { ...call, timeoutMs }, maxBytes, isCoded }, async (content) => {
+        if (content.byteLength > 0) checkType(headers);
+        return bindRequest(match, parseForm(query), await decompress(content, exchange, maxJsonBytesOf(method)));
+      });
     };
     if (!isUnary(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
@@ -81,21 +78,12 @@ function noRoute(verb: string, path: string, allowed: string[]): Error {
   return new HttpRefusal(405, error, { allow });
 }
 
-/**
- * The body, or no bytes for a request without one. Rejects if it is more than `limit` bytes or takes more than
- * `timeoutMs`.
- */
-async function readBody(exchange: Exchange, limit: number, timeoutMs: number, room: Room): Promise<Buffer> {
-  const { headers } = exchange;
-  if (Number(headers["content-length"] ?? 0) > limit) throw tooLarge(limit);
-  const bytes = await readWhole(exchange, { limit, timeoutMs, room });
-  if (bytes.byteLength === 0) return bytes;
+/** Throws unless the body is said to be JSON. */
+function checkType(headers: Exchange["headers"]): void {
   const type = headers["content-type"] ?? "(none)";
-  if (!/^application\/json *(;.*)?$/i.test(type)) {
-    const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
-    throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
-  }
-  return bytes;
+  if (/^application\/json *(;.*)?$/i.test(type)) return;
+  const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
+  throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
 }
 
 const statusOf = oncePer((method: DescMethod): number => getOption(method, policy).httpStatus || 200);
