@@ -42,7 +42,7 @@ import { listen } from "./transport/http/listener.ts";
 import { LIMITS, type Limits } from "./transport/limits.ts";
 import { createRestDoor } from "./transport/rest/door.ts";
 import { createIntrospectionDoor } from "./transport/rest/introspection.ts";
-import { createWebDoor } from "./transport/rest/probes.ts";
+import { createProbesDoor } from "./transport/rest/probes.ts";
 
 export { poolSize } from "./app/hash-queue.ts";
 
@@ -162,7 +162,7 @@ export async function start(
         connect: createConnectDoor(pipeline, open, limits, shares),
         rest: createRestDoor(pipeline, limits, shares),
         introspection: createIntrospectionDoor(pipeline, limits, shares),
-        web: createWebDoor(isReady),
+        probes: createProbesDoor(isReady),
         corsOrigins: config.corsOrigins,
         limits,
         newId,

@@ -11,7 +11,7 @@ import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
 import type { RestDoor } from "./rest/door.ts";
 import type { IntrospectionDoor } from "./rest/introspection.ts";
-import type { WebDoor } from "./rest/probes.ts";
+import type { ProbesDoor } from "./rest/probes.ts";
 import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
 export interface Doors {
@@ -21,7 +21,7 @@ export interface Doors {
   connect: ConnectDoor;
   rest: RestDoor;
   introspection: IntrospectionDoor;
-  web: WebDoor;
+  probes: ProbesDoor;
   corsOrigins: readonly string[];
   limits: Pick<Limits, "streamEndMs">;
   newId: () => string;
@@ -108,7 +108,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     if (!handler) {
       return (
         doors.connect.refuse(exchange, requestPath, call) ??
-        doors.web(verb, path) ??
+        doors.probes(verb, path) ??
         doors.introspection(exchange, path, call) ??
         doors.rest(exchange, requestPath, call)
       );

@@ -87,8 +87,8 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
       const admitted = await pipeline.admit(method, call);
       const maxBytes = maxBytesOf(method);
       const limit = protocol.contentBytes(maxBytes);
-      const admittance = { holder: admitted.holder, call, maxBytes, limit, isCoded };
-      const request = await receive(exchange, admittance, (content) => {
+      const arriving = { holder: admitted.holder, call, maxBytes, limit, isCoded };
+      const request = await receive(exchange, arriving, (content) => {
         const { message, isCompressed } = protocol.unwrap(content, { maxBytes, isCoded });
         if (!isCompressed) return format.decode(method.input, message);
         return gunzip(message, format.unzippedBytes(method)).then((bytes) => format.decode(method.input, bytes));

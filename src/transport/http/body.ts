@@ -95,7 +95,7 @@ export function createCollector(room: Room) {
 }
 
 /** The request of a caller who has been let in. */
-export interface Admittance {
+export interface Arriving {
   holder: string;
   call: Pick<Call, "timeoutMs" | "signal">;
   /** Bytes that its message may have, and its content, where that may have more. */
@@ -110,7 +110,7 @@ export function createReceive(shares: Shares, { bodyMs }: Pick<Limits, "bodyMs">
   const rooms = roomsOf(shares);
   return async <Result>(
     exchange: Pick<Exchange, "content">,
-    { holder, call, maxBytes, limit = maxBytes, isCoded }: Admittance,
+    { holder, call, maxBytes, limit = maxBytes, isCoded }: Arriving,
     read: (content: Buffer) => Result | Promise<Result>,
   ): Promise<Result> => {
     const room = rooms.ofCaller(holder);

@@ -2,9 +2,9 @@ import type { Answer } from "../http/exchange.ts";
 import { plainAnswer, wrongVerb } from "../http/status.ts";
 
 /** The probes of orchestrators and balancers, open to anybody: `/healthz` (alive) and `/readyz` (can serve). */
-export type WebDoor = (verb: string, path: string) => Promise<Answer> | undefined;
+export type ProbesDoor = (verb: string, path: string) => Promise<Answer> | undefined;
 
-export function createWebDoor(isReady: () => Promise<boolean>): WebDoor {
+export function createProbesDoor(isReady: () => Promise<boolean>): ProbesDoor {
   const probes = new Map([
     ["/healthz", async () => true],
     ["/readyz", isReady],
