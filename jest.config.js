@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 /** Tests that compare times, or take all cores. Each file runs alone, once all others are done. */
 const ALONE = [
   "integration/login/lockout-concurrency",
@@ -18,7 +20,7 @@ export default {
   // Room for a slow machine with other work to do.
   testTimeout: 60_000,
   // Most tests wait most of the time, so more files than cores run at once.
-  maxWorkers: "200%",
+  maxWorkers: 2 * availableParallelism(),
   globalSetup: "<rootDir>/test/support/before-all.js",
   reporters: ["default", "<rootDir>/test/support/closing-line.js"],
   projects: [
