@@ -1,39 +1,11 @@
 import { availableParallelism } from "node:os";
 import { keyOf } from "./auth/instance-secrets.ts";
-import type { JwtSettings } from "./auth/jwt.ts";
-import type { HashSettings } from "./auth/password.ts";
-import { isIdentifier, NO_IDENTIFIER } from "./domain/identifier.ts";
-import { durationOf, NO_DURATION } from "./duration.ts";
-import { LOG_LEVELS, type LogLevel } from "./log.ts";
-import { argon2Of, fileProblem, isLoopback, isOrigin, list, parseListen, readText, storeOf } from "./setting-values.ts";
-import type { StoreSettings } from "./store/settings.ts";
+import { IDENTIFIER_RULE, isIdentifier } from "./domain/identifier.ts";
+import { DURATION_RULE, durationOf } from "./duration.ts";
+import { LOG_LEVELS } from "./log.ts";
+import { argon2Of, isLoopback, isOrigin, listOf, must, parseListen, storeOf, textIn } from "./setting-values.ts";
 
-export interface Config {
-  host: string;
-  port: number;
-  store: StoreSettings;
-  adminToken: string | undefined;
-  /** PEM. */
-  tls: { cert: string; key: string } | undefined;
-  corsOrigins: readonly string[];
-  instance: { id: string; domains: readonly string[] };
-  jwt: JwtSettings | undefined;
-  /** Key for what must not be in the store; undefined: one from a file beside the store. */
-  secretKey: Uint8Array | undefined;
-  /** Cost of a password's hash. */
-  argon2: HashSettings;
-  /** How many passwords are hashed at once. */
-  hashThreads: number;
-  /** How long a session lives, microseconds. */
-  sessionLifetime: number;
-  /** How long a device is known after its last good login, microseconds. */
-  deviceLifetime: number;
-  /** Connections that one address may have; 0: addresses are not told apart. */
-  connectionsPerAddress: number;
-  logLevel: LogLevel;
-  /** Whether others than their owner may have the files beside the store, and the store's own. */
-  allowsInsecureFiles: boolean;
-}
+export type Config = ReturnType<typeof readConfig>;
 
 /** What is wrong with the settings, all of it. */
 export class ConfigError extends Error {
@@ -53,201 +25,207 @@ interface Setting {
   description: string;
   /** Never shown, for it may hold a secret. */
   secret?: true;
-  /** Says what is wrong with a value, or undefined. */
-  problem?(value: string): string | undefined;
+  /** The value of a text. Throws an Error that says what is wrong with it. */
+  parse(text: string): unknown;
 }
+
+const asIs = (text: string) => text;
+const matching = (pattern: RegExp, rule: string) => (text: string) => must(rule, pattern.test(text) ? text : undefined);
+const oneOf = <Word extends string>(words: readonly Word[], rule = words.join(" or ")) => {
+  return (text: string) =>
+    must(
+      rule,
+      words.find((word) => word === text),
+    );
+};
+const duration = (text: string) => must(DURATION_RULE, durationOf(text));
 
 /** Every setting, in the order in which it is shown. */
 export const SETTINGS = {
   USERLOCK_LISTEN: {
     default: "127.0.0.1:8080",
     description: "address to listen on, `host:port`; port 0 takes any free one",
-    problem: (value) => (parseListen(value) ? undefined : "must be host:port, such as 127.0.0.1:8080 or [::1]:8080"),
+    parse: (text) => must("host:port, such as 127.0.0.1:8080 or [::1]:8080", parseListen(text)),
   },
   USERLOCK_STORE: {
     default: "sqlite:data/userlock.db",
     description:
       "where everything is kept: `sqlite:PATH`, `sqlite::memory:` for nothing that lasts, or `postgres://USER:PASSWORD@HOST/DATABASE`",
     secret: true,
-    problem: (value) =>
-      storeOf(value) ? undefined : "must be sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE",
+    parse: (text) => must("sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE", storeOf(text)),
   },
   USERLOCK_ADMIN_TOKEN: {
     default: undefined,
     description: "first token (INSTANCE_OWNER) of an empty store; left out, one is made and written to `admin.token`",
     secret: true,
-    problem: (value) =>
-      /^[A-Za-z0-9._~+/-]{16,200}=*$/.test(value)
-        ? undefined
-        : "must be 16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -",
+    parse: matching(/^[A-Za-z0-9._~+/-]{16,200}=*$/, "16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -"),
   },
   USERLOCK_TLS_CERT: {
     default: undefined,
     description: "PEM file with the certificate chain; with it and the key the port speaks TLS",
-    problem: fileProblem,
+    parse: textIn,
   },
-  USERLOCK_TLS_KEY: { default: undefined, description: "PEM file with the private key", problem: fileProblem },
+  USERLOCK_TLS_KEY: { default: undefined, description: "PEM file with the private key", parse: textIn },
   USERLOCK_CORS_ORIGINS: {
     default: undefined,
     description: "origins whose pages may call, separated by commas, such as `https://console.example.com`",
-    problem: (value) => {
-      const wrong = list(value).find((origin) => !isOrigin(origin));
-      return wrong === undefined ? undefined : `${wrong} is not an origin such as https://console.example.com`;
-    },
+    parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
   },
   USERLOCK_INSTANCE_ID: {
     default: "default",
     description: "id of the instance that is served",
-    problem: (value) => (isIdentifier(value) ? undefined : NO_IDENTIFIER),
+    parse: (text) => must(IDENTIFIER_RULE, isIdentifier(text) ? text : undefined),
   },
   USERLOCK_INSTANCE_DOMAINS: {
     default: undefined,
     description: "domains of the instance, separated by commas",
-    problem: (value) => {
-      const wrong = list(value).find((domain) => !/^[A-Za-z0-9.-]{1,253}$/.test(domain));
-      return wrong === undefined ? undefined : `${wrong} is not a domain`;
-    },
+    parse: (text) => listOf(text.toLowerCase(), "a domain", (domain) => /^[a-z0-9.-]{1,253}$/.test(domain)),
   },
-  USERLOCK_JWT_ISSUER: { default: undefined, description: "issuer (`iss`) whose JWTs are taken as tokens" },
-  USERLOCK_JWT_AUDIENCE: { default: undefined, description: "audience (`aud`) that a JWT must have" },
+  USERLOCK_JWT_ISSUER: {
+    default: undefined,
+    description: "issuer (`iss`) whose JWTs are taken as tokens",
+    parse: asIs,
+  },
+  USERLOCK_JWT_AUDIENCE: { default: undefined, description: "audience (`aud`) that a JWT must have", parse: asIs },
   USERLOCK_JWKS: {
     default: undefined,
     description: "address or file of the issuer's JSON Web Key Set",
-    problem: (value) =>
-      /^https?:/.test(value) ? (URL.canParse(value) ? undefined : "is not a URL") : fileProblem(value),
+    parse(text) {
+      if (!/^https?:/.test(text)) textIn(text);
+      else if (!URL.canParse(text)) throw new Error("is not a URL");
+      return text;
+    },
   },
   USERLOCK_JWKS_PLAIN_HTTP: {
     default: "off",
     description: "`on` lets the key set be fetched over plain http from another host than this one",
-    problem: (value) => (["on", "off"].includes(value) ? undefined : "must be on or off"),
+    parse: oneOf(["on", "off"]),
   },
   USERLOCK_JWT_ROLES_CLAIM: {
     default: "roles",
     description: "claim with the caller's roles, an array of `ROLE` or `ROLE@organization`",
+    parse: asIs,
   },
   USERLOCK_SECRET_KEY: {
     default: undefined,
     description:
       "key of the instance, 32 bytes in base64, the same for all its servers; left out, one is made and written to `instance.key`",
     secret: true,
-    problem: (value) => (keyOf(value) ? undefined : "must be 32 bytes in base64: head -c 32 /dev/urandom | base64"),
+    parse: (text) => must("32 bytes in base64: head -c 32 /dev/urandom | base64", keyOf(text)),
   },
   USERLOCK_SESSION_LIFETIME: {
     default: "12h",
     description: "how long a session lives, with a unit of s, m, h, d or w; at most `3650d`",
-    problem: (value) => (durationOf(value) === undefined ? NO_DURATION : undefined),
+    parse: duration,
   },
   USERLOCK_DEVICE_LIFETIME: {
     default: "90d",
     description:
       "how long a device is known after its last good login, with a unit of s, m, h, d or w; at most `3650d`",
-    problem: (value) => (durationOf(value) === undefined ? NO_DURATION : undefined),
+    parse: duration,
   },
   USERLOCK_ARGON2: {
     default: "m=19456,t=2,p=1",
     description: "cost of a password's hash by argon2id: memory in KiB, passes, lanes",
-    problem: (value) =>
-      argon2Of(value)
-        ? undefined
-        : "must be m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes",
+    parse: (text) => must("m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes", argon2Of(text)),
   },
   USERLOCK_HASH_THREADS: {
     default: undefined,
     description: "how many passwords are hashed at once; left out, as many as the machine has cores",
-    problem: (value) => (/^([1-9]|[1-5]\d|6[0-4])$/.test(value) ? undefined : "must be 1 to 64"),
+    parse: (text) => Number(matching(/^([1-9]|[1-5]\d|6[0-4])$/, "1 to 64")(text)),
   },
   USERLOCK_CONNECTIONS_PER_ADDRESS: {
     default: "1000",
     description: "connections from one address; `0` behind a proxy: no limit counts by address then",
-    problem: (value) => (/^(0|[1-9]\d{0,5})$/.test(value) ? undefined : "must be 0 to 999999"),
+    parse: (text) => Number(matching(/^(0|[1-9]\d{0,5})$/, "0 to 999999")(text)),
   },
   USERLOCK_LOG_LEVEL: {
     default: "info",
     description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
-    problem: (value) =>
-      (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `must be one of ${LOG_LEVELS.join(", ")}`,
+    parse: oneOf(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`),
   },
   USERLOCK_INSECURE_FILES: {
     default: "refuse",
     description: "`allow` starts although others can read or write the database, `instance.key` or `admin.token`",
-    problem: (value) => (["refuse", "allow"].includes(value) ? undefined : "must be refuse or allow"),
+    parse: oneOf(["refuse", "allow"]),
   },
 } as const satisfies Record<string, Setting>;
 
-type Name = keyof typeof SETTINGS;
+type Settings = typeof SETTINGS;
+type Name = keyof Settings;
+type Value<One extends Name> =
+  | ReturnType<Settings[One]["parse"]>
+  | (Settings[One]["default"] extends string ? never : undefined);
 
 /**
  * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError that
  * names every problem: unknown USERLOCK_ names, bad values, parts that do not go together. Variables of the command
  * line's own (USERLOCK_URL, USERLOCK_TOKEN) are passed over.
  */
-export function readConfig(environment: Record<string, string | undefined>): Config {
-  const problems: string[] = [];
+export function readConfig(environment: Record<string, string | undefined>) {
   const clientsOwn = ["USERLOCK_URL", "USERLOCK_TOKEN"];
-  for (const name of Object.keys(environment).sort()) {
-    if (name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name)) {
-      problems.push(`${name}: there is no such setting`);
+  const problems = Object.keys(environment)
+    .sort()
+    .filter((name) => name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name))
+    .map((name) => `${name}: there is no such setting`);
+
+  const textOf = (name: Name) => environment[name] || SETTINGS[name].default;
+  const values = new Map<Name, unknown>();
+  for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
+    const text = textOf(name);
+    if (text === undefined) continue;
+    try {
+      values.set(name, setting.parse(text));
+    } catch (error) {
+      const shown = setting.secret ? "" : ` (it is ${JSON.stringify(text)})`;
+      problems.push(`${name}: ${(error as Error).message}${shown}`);
     }
   }
-
-  const get = (name: Name) => environment[name] || SETTINGS[name].default;
-  for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
-    const value = get(name);
-    const problem = value === undefined ? undefined : setting.problem?.(value);
-    if (problem === undefined) continue;
-    problems.push(setting.secret ? `${name}: ${problem}` : `${name}: ${problem} (it is ${JSON.stringify(value)})`);
-  }
   const together = (names: Name[]) => {
-    const absent = names.filter((name) => get(name) === undefined);
-    if (absent.length === 0) return true;
-    if (absent.length < names.length) problems.push(`${absent.join(", ")}: missing; ${names.join(", ")} go together`);
-    return false;
+    const absent = names.filter((name) => textOf(name) === undefined);
+    if (absent.length > 0 && absent.length < names.length) {
+      problems.push(`${absent.join(", ")}: missing; ${names.join(", ")} go together`);
+    }
   };
-  const hasTls = together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);
-  const hasJwt = together(["USERLOCK_JWT_ISSUER", "USERLOCK_JWT_AUDIENCE", "USERLOCK_JWKS"]);
-  const jwks = get("USERLOCK_JWKS") ?? "";
-  if (/^http:/.test(jwks) && !isLoopback(jwks) && get("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
+  together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);
+  together(["USERLOCK_JWT_ISSUER", "USERLOCK_JWT_AUDIENCE", "USERLOCK_JWKS"]);
+  const plainJwks = /^http:/.test(textOf("USERLOCK_JWKS") ?? "") && textOf("USERLOCK_JWKS");
+  if (plainJwks && !isLoopback(plainJwks) && textOf("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
     problems.push(
-      `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(jwks)})`,
+      `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(plainJwks)})`,
     );
   }
-  if (get("USERLOCK_STORE") === "sqlite::memory:" && get("USERLOCK_ADMIN_TOKEN") === undefined) {
+  if (textOf("USERLOCK_STORE") === "sqlite::memory:" && textOf("USERLOCK_ADMIN_TOKEN") === undefined) {
     problems.push(
       "USERLOCK_ADMIN_TOKEN: must be set with sqlite::memory:, which has no file to write the token beside",
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const needed = (name: Name) => get(name) as string;
-  const [host, port] = parseListen(needed("USERLOCK_LISTEN")) as [string, number];
+  const get = <One extends Name>(name: One) => values.get(name) as Value<One>;
+  const [cert, key] = [get("USERLOCK_TLS_CERT"), get("USERLOCK_TLS_KEY")];
+  const [issuer, audience] = [get("USERLOCK_JWT_ISSUER"), get("USERLOCK_JWT_AUDIENCE")];
+  const [jwks, rolesClaim] = [get("USERLOCK_JWKS"), get("USERLOCK_JWT_ROLES_CLAIM")];
   return {
-    host,
-    port,
-    store: storeOf(needed("USERLOCK_STORE")) as StoreSettings,
+    ...get("USERLOCK_LISTEN"),
+    store: get("USERLOCK_STORE"),
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
-    tls: hasTls
-      ? { cert: readText(needed("USERLOCK_TLS_CERT")), key: readText(needed("USERLOCK_TLS_KEY")) }
-      : undefined,
-    corsOrigins: list(get("USERLOCK_CORS_ORIGINS")),
-    instance: {
-      id: needed("USERLOCK_INSTANCE_ID"),
-      domains: list(get("USERLOCK_INSTANCE_DOMAINS")).map((domain) => domain.toLowerCase()),
-    },
-    jwt: hasJwt
-      ? {
-          issuer: needed("USERLOCK_JWT_ISSUER"),
-          audience: needed("USERLOCK_JWT_AUDIENCE"),
-          jwks: needed("USERLOCK_JWKS"),
-          rolesClaim: needed("USERLOCK_JWT_ROLES_CLAIM"),
-        }
-      : undefined,
-    secretKey: keyOf(get("USERLOCK_SECRET_KEY") ?? ""),
-    argon2: argon2Of(needed("USERLOCK_ARGON2")) as HashSettings,
-    hashThreads: Number(get("USERLOCK_HASH_THREADS") ?? availableParallelism()),
-    sessionLifetime: durationOf(needed("USERLOCK_SESSION_LIFETIME")) as number,
-    deviceLifetime: durationOf(needed("USERLOCK_DEVICE_LIFETIME")) as number,
-    connectionsPerAddress: Number(needed("USERLOCK_CONNECTIONS_PER_ADDRESS")),
-    logLevel: needed("USERLOCK_LOG_LEVEL") as LogLevel,
-    allowsInsecureFiles: needed("USERLOCK_INSECURE_FILES") === "allow",
+    /** PEM. */
+    tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
+    corsOrigins: get("USERLOCK_CORS_ORIGINS") ?? [],
+    instance: { id: get("USERLOCK_INSTANCE_ID"), domains: get("USERLOCK_INSTANCE_DOMAINS") ?? [] },
+    jwt: issuer && audience && jwks ? { issuer, audience, jwks, rolesClaim } : undefined,
+    /** Key for what must not be in the store; undefined: one from a file beside the store. */
+    secretKey: get("USERLOCK_SECRET_KEY"),
+    argon2: get("USERLOCK_ARGON2"),
+    hashThreads: get("USERLOCK_HASH_THREADS") ?? availableParallelism(),
+    /** Of a session, and of a device after its last good login, microseconds. */
+    sessionLifetime: get("USERLOCK_SESSION_LIFETIME"),
+    deviceLifetime: get("USERLOCK_DEVICE_LIFETIME"),
+    /** 0: addresses are not told apart. */
+    connectionsPerAddress: get("USERLOCK_CONNECTIONS_PER_ADDRESS"),
+    logLevel: get("USERLOCK_LOG_LEVEL"),
+    /** Whether others than their owner may have the files beside the store, and the store's own. */
+    allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",
   };
 }

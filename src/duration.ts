@@ -2,8 +2,8 @@ const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
 /** 10 years: what begins today ends at a time that every protocol can say. */
 const MAX_DAYS = 3_650;
 
-/** What a duration is, for people. */
-export const NO_DURATION = `must be a number with a unit of s, m, h, d or w, such as 30m or 12h, and at most ${MAX_DAYS}d`;
+/** What a duration must be, for people. */
+export const DURATION_RULE = `a number with a unit of s, m, h, d or w, such as 30m or 12h, and at most ${MAX_DAYS}d`;
 
 /** Microseconds of a text such as `12h`; undefined for any other text. */
 export function durationOf(text: string): number | undefined {

@@ -2,31 +2,38 @@ import { existsSync, readFileSync } from "node:fs";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
-export function parseListen(value: string): [host: string, port: number] | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
+/** The value, or an Error with the rule that its text breaks. */
+export function must<Value>(rule: string, value: Value | undefined): Value {
+  if (value === undefined) throw new Error(`must be ${rule}`);
+  return value;
+}
+
+export function parseListen(text: string): { host: string; port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  return match && port <= 65_535 ? [(match[1] ?? match[2]) as string, port] : undefined;
+  return match && port <= 65_535 ? { host: (match[1] ?? match[2]) as string, port } : undefined;
 }
 
-export function storeOf(value: string): StoreSettings | undefined {
-  if (/^sqlite:./.test(value)) return { kind: "sqlite", file: value.slice("sqlite:".length) };
-  const isAddress = /^postgres(ql)?:\/\//.test(value) && URL.canParse(value) && new URL(value).pathname.length > 1;
-  return isAddress ? { kind: "postgres", url: value } : undefined;
+export function storeOf(text: string): StoreSettings | undefined {
+  if (/^sqlite:./.test(text)) return { kind: "sqlite", file: text.slice("sqlite:".length) };
+  const isAddress = /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && new URL(text).pathname.length > 1;
+  return isAddress ? { kind: "postgres", url: text } : undefined;
 }
 
-export function argon2Of(value: string): HashSettings | undefined {
-  const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(value) ?? [])
+export function argon2Of(text: string): HashSettings | undefined {
+  const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(text) ?? [])
     .slice(1)
     .map(Number);
   const isBearable = memoryKib >= 8 * lanes && memoryKib <= 262_144 && passes >= 1 && passes <= 20 && lanes <= 16;
   return isBearable && lanes >= 1 ? { memoryKib, passes, lanes } : undefined;
 }
 
-export function list(value: string | undefined): string[] {
-  return (value ?? "")
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
+/** The items of a list with commas. Throws for one that is not such a thing. */
+export function listOf(text: string, thing: string, isOne: (item: string) => boolean): string[] {
+  const items = text.split(",").map((item) => item.trim());
+  const wrong = items.find((item) => item !== "" && !isOne(item));
+  if (wrong !== undefined) throw new Error(`${wrong} is not ${thing}`);
+  return items.filter((item) => item !== "");
 }
 
 /** Whether a URL is of this host. */
@@ -38,16 +45,12 @@ export function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-export function fileProblem(file: string): string | undefined {
-  if (!existsSync(file)) return "there is no such file";
+/** Throws if the file cannot be read. */
+export function textIn(file: string): string {
+  if (!existsSync(file)) throw new Error("there is no such file");
   try {
-    readText(file);
-    return undefined;
-  } catch (error) {
-    return `cannot be read: ${(error as Error).message}`;
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new Error(`cannot be read: ${(cause as Error).message}`, { cause });
   }
-}
-
-export function readText(file: string): string {
-  return readFileSync(file, "utf8");
 }

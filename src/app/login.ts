@@ -134,7 +134,7 @@ export function createLogin(parts: {
     tried: Tried,
     caller: Caller,
     turn: Turn,
-  ): Promise<Outcome | undefined> {
+  ): Promise<Checked | undefined> {
     const record = (await store.load(user.kind, id)) as Stored<User>;
     const { policy } = await policies(record.owner);
     // As it was typed: an old hash may be of that form, and not of another one that was wrong before.
@@ -178,7 +178,10 @@ export function createLogin(parts: {
 
   return {
     logIn: (attempt, caller) => attemptLogin(attempt, caller),
-    fail: async (attempt, caller) => (await attemptLogin(attempt, caller, true)) as never,
+    async fail(attempt, caller) {
+      await attemptLogin(attempt, caller, true);
+      throw failed();
+    },
     async prove({ id, organization }, password, caller) {
       if (caller.principal.subject !== id) {
         // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
@@ -204,7 +207,7 @@ interface Tried {
   isForDevice?: boolean;
 }
 
-interface Outcome {
+interface Checked {
   isIn: boolean;
   isRevealed: boolean;
   record: Stored<User>;

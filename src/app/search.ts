@@ -46,7 +46,7 @@ export type UserState = "active" | "inactive" | "deleted" | "locked";
 
 export type UserColumn = "id" | "created" | "changed" | "email" | "phone" | "state" | "schemaId" | "schemaType";
 
-export interface Page {
+export interface Paging {
   offset: number;
   limit: number;
   descending: boolean;
@@ -70,14 +70,14 @@ export type Asker = Pick<Caller, "principal" | "signal">;
 export interface Search {
   /** Rejects with USER_NOT_FOUND. */
   user(principal: Principal, id: string): Promise<Stored<User>>;
-  users(asker: Asker, question: Page & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
+  users(asker: Asker, question: Paging & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
   /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
   usersAfter(
     asker: Asker,
     question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
   ): Promise<{ ids: string[]; hasMore: boolean }>;
   /** Tokens that are not revoked, in the order of their ids. */
-  tokens(asker: Asker, question: Page & { subject?: string | undefined }): Promise<List<AccessToken>>;
+  tokens(asker: Asker, question: Paging & { subject?: string | undefined }): Promise<List<AccessToken>>;
 }
 
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };

@@ -4,7 +4,7 @@ import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import type { EventStore } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
-import { createLists, type List, type Lists, type Page, toList } from "./search.ts";
+import { createLists, type List, type Lists, type Paging, toList } from "./search.ts";
 
 /** A session that is open, and whose it is. */
 export interface OpenSession {
@@ -33,7 +33,7 @@ export interface Sessions {
   ): Promise<Stored<Session>>;
   /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
   get(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<OpenSession>;
-  list(userId: string, page: Page, permission: Permission, caller: Caller): Promise<List<Session>>;
+  list(userId: string, page: Paging, permission: Permission, caller: Caller): Promise<List<Session>>;
   end(
     id: string,
     tokenHash: string | undefined,

@@ -1,4 +1,4 @@
-import { isIdentifier, NO_IDENTIFIER } from "../domain/identifier.ts";
+import { IDENTIFIER_RULE, isIdentifier } from "../domain/identifier.ts";
 import { duration, parse, UsageError } from "./arguments.ts";
 import { EX_OK } from "./client.ts";
 
@@ -67,7 +67,7 @@ export async function runAdmin(
         subject: { type: "string" },
         expires: { type: "string" },
       }).values;
-      if (!isIdentifier(subject)) throw new UsageError(`--subject ${NO_IDENTIFIER}`);
+      if (!isIdentifier(subject)) throw new UsageError(`--subject must be ${IDENTIFIER_RULE}`);
       const lifetime = expires === undefined ? undefined : duration(expires);
       await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
       return EX_OK;

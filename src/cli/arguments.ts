@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { durationOf, NO_DURATION } from "../duration.ts";
+import { DURATION_RULE, durationOf } from "../duration.ts";
 
 /** A call of the command line that makes no sense; the message says what does. */
 export class UsageError extends Error {
@@ -20,6 +20,6 @@ export function parse<Known extends Options>(args: string[], options: Known, all
 /** Microseconds of a text such as `30d`. Throws UsageError, which names the option. */
 export function duration(text: string, option = "--expires"): number {
   const micros = durationOf(text);
-  if (micros === undefined) throw new UsageError(`${option} ${NO_DURATION}`);
+  if (micros === undefined) throw new UsageError(`${option} must be ${DURATION_RULE}`);
   return micros;
 }

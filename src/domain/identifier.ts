@@ -1,8 +1,8 @@
 /** The same as the rule `identifier` of proto/userlock/v3alpha/options.proto. */
 const IDENTIFIER = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,200}$/;
 
-/** What is wrong with a text that is no identifier. */
-export const NO_IDENTIFIER = "must be 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : - and not . or ..";
+/** What an identifier must be, for people. */
+export const IDENTIFIER_RULE = "1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : - and not . or ..";
 
 /** Whether the text can be an id. */
 export function isIdentifier(text: string): boolean {

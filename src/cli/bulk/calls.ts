@@ -21,7 +21,7 @@ const LAST_WAIT_MS = 8_000;
 /** What a page asks for beside what the job does. */
 export type PageRequest = { ids: string[] } | { filters: SearchFilter[]; cursor: string; limit: number };
 
-export interface Answer {
+export interface PageAnswer {
   results: BatchResult[];
   nextCursor: string;
 }
@@ -59,12 +59,12 @@ export async function callPage(
   page: PageRequest,
   key: string,
   patience: Patience,
-): Promise<Answer> {
+): Promise<PageAnswer> {
   const call = (request: PageRequest, itsKey: string) => {
     const options = { headers: { "idempotency-key": itsKey } };
     const { organization, dryRun, ...lock } = job.request;
     const what = { ...request, ...(organization && { organization }), dryRun };
-    return withPatience<Answer>(
+    return withPatience<PageAnswer>(
       () =>
         job.action === "lock"
           ? client.batchLockUsers({ ...what, ...lock }, options)

@@ -11,7 +11,7 @@ import { count } from "./progress.ts";
 const PAGE = 1_000;
 
 /** A page of users. */
-export interface Page {
+export interface UsersPage {
   /** Undefined if no user of the page can be asked for. */
   request: PageRequest | undefined;
   /** Users of the list whom no request can name. */
@@ -21,22 +21,22 @@ export interface Page {
 }
 
 /** The pages after a place. Each goes on from the cursor that the page before was answered with. */
-export type Pages = AsyncGenerator<Page, void, string>;
+export type UsersPages = AsyncGenerator<UsersPage, void, string>;
 
 /** Those who pass the filters. */
-export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): Pages {
+export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): UsersPages {
   let cursor = first;
   do cursor = yield { request: { filters, cursor, limit: PAGE }, refused: [] };
   while (cursor !== "");
 }
 
 /** Those of a list, but for the first, who are done. Throws UsageError if these are not those who were done. */
-export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, hash: before }: Place): Pages {
+export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, hash: before }: Place): UsersPages {
   const hash = createHash("sha256");
   const digest = () => hash.copy().digest("hex");
   let done = 0;
   let listed: Listed[] = [];
-  const page = (): Page => {
+  const page = (): UsersPage => {
     const ids = new Set(listed.map(({ id }) => id).filter(isIdentifier));
     const refused = listed.filter(({ id }) => !isIdentifier(id));
     return { request: ids.size === 0 ? undefined : { ids: [...ids] }, refused, behind: { done, hash: digest() } };

@@ -8,7 +8,7 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
@@ -39,14 +39,7 @@ export async function runDemo(url: string, token: string, print: (line: string) 
   const authorization = `Bearer ${token}`;
 
   const grpc = new Client(new URL(url).host, credentials.createInsecure());
-  const authenticate: Interceptor = (next) => (request) => {
-    request.header.set("authorization", authorization);
-    return next(request);
-  };
-  const web = createClient(
-    UserService,
-    createGrpcWebTransport({ baseUrl: url, useBinaryFormat: true, interceptors: [authenticate] }),
-  );
+  const web = createGrpcWebTransport({ baseUrl: url, useBinaryFormat: true });
 
   const post = async (path: string, body: object) => (await show.call("POST", path, body)).ok;
 
@@ -74,10 +67,8 @@ export async function runDemo(url: string, token: string, print: (line: string) 
       const request = requestOf(method);
       show.sent(`client.${method.localName}(${toJsonString(method.input, request)})`);
       try {
-        const response = await (method === lockUser
-          ? web.lockUser(request as never)
-          : web.unlockUser(request as never));
-        show.received(`OK ${toJsonString(method.output, response)}`);
+        const { message } = await web.unary(method, undefined, undefined, { authorization }, request);
+        show.received(`OK ${toJsonString(method.output, message)}`);
         return true;
       } catch (error) {
         const { code, rawMessage } = ConnectError.from(error);

@@ -11,7 +11,7 @@ import {
   type SearchQuery,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Stored } from "../../app/execute.ts";
-import type { List, Page } from "../../app/search.ts";
+import type { List, Paging } from "../../app/search.ts";
 import type { Owner } from "../../domain/access.ts";
 import { DomainError } from "../../domain/errors.ts";
 import type { Lock } from "../../domain/user-state.ts";
@@ -85,7 +85,7 @@ export function toDetailsAnswer(stored: Stored<unknown>): { details: MessageInit
   return { details: toDetails(stored) };
 }
 
-export function fromPage(query: SearchQuery | undefined): Page {
+export function fromPage(query: SearchQuery | undefined): Paging {
   return {
     offset: Number(query?.offset ?? 0),
     limit: query?.limit || DEFAULT_LIMIT,
@@ -94,7 +94,7 @@ export function fromPage(query: SearchQuery | undefined): Page {
 }
 
 export function toListDetails(
-  page: Page,
+  page: Paging,
   list: List<unknown>,
   now: number,
 ): MessageInitShape<typeof ListDetailsSchema> {

@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { GetUserRequestSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { isIdentifier, isSystemSubject, NO_IDENTIFIER, operatorOn, USERLOCK } from "../../../src/domain/identifier.ts";
+import {
+  IDENTIFIER_RULE,
+  isIdentifier,
+  isSystemSubject,
+  operatorOn,
+  USERLOCK,
+} from "../../../src/domain/identifier.ts";
 import { accessToken } from "../../../src/domain/token.ts";
 import { user } from "../../../src/domain/user.ts";
 import { createRequestValidator } from "../../../src/rpc/validator.ts";
@@ -15,7 +21,9 @@ describe("an identifier is the same to the domain, to the contract and to paths"
 
   test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("%j", (id) => {
     const { violations } = validator.validate(GetUserRequestSchema, create(GetUserRequestSchema, { id }));
-    expect(violations?.map(({ message }) => message) ?? []).toEqual(isIdentifier(id) ? [] : [NO_IDENTIFIER]);
+    expect(violations?.map(({ message }) => message) ?? []).toEqual(
+      isIdentifier(id) ? [] : [`must be ${IDENTIFIER_RULE}`],
+    );
     if (!isIdentifier(id)) return;
     const target = `/users/${id}/_lock`;
     expect(pathOf({ target, authority: "localhost", scheme: "http" })).toMatchObject({ path: target, query: "" });
