@@ -28,32 +28,20 @@ export interface BatchChange {
 /** What became of one user: the user after the change, the answer of the same call before, or why there was none. */
 export type Outcome = { id: string } & ({ stored: Stored<User> } | { answer: Uint8Array } | { error: unknown });
 
-/**
- * Changes many users, each by himself: he is changed or not, whatever becomes of the others. Rejects with a DomainError
- * if the call as a whole is wrong, if the store could be reached for nobody, or with the signal's reason if the call
- * ends before it is done; what was done by then stays done.
- */
-export interface Batch {
-  /** In the order of the ids; an id that is given twice has one outcome, in both places. */
-  ids(change: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]>;
-  /**
-   * Those users of a page, in the order of their ids, that the caller may see: the first `limit` after the id `after`
-   * ("" for all) that pass. `next` is where the next page begins, undefined after the last one.
-   */
-  page(
-    change: BatchChange,
-    which: { filters: UserFilter[]; after: string; limit: number },
-    caller: Caller,
-  ): Promise<{ outcomes: Outcome[]; next: string | undefined }>;
-}
+export type Batch = ReturnType<typeof createBatch>;
 
+/**
+ * Changes many users, each independently: one may fail and another succeed. Rejects with a DomainError if the call as a
+ * whole is wrong, if the store could be reached for no user, or with the signal's reason if the call ends before it is
+ * done; what was done by then stays done.
+ */
 export function createBatch(parts: {
   execute: Execute;
   search: Search;
   otherOwner: OtherOwner;
   holdsOwner: HoldsOwner;
   clock: () => number;
-}): Batch {
+}) {
   const { execute, search, otherOwner, holdsOwner, clock } = parts;
 
   /** What is wrong for every user is wrong with the call. */
@@ -133,13 +121,22 @@ export function createBatch(parts: {
   }
 
   return {
-    async ids(batch, ids, caller) {
+    /** In the order of the ids; an id that is given twice has one outcome, in both places. */
+    async ids(batch: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]> {
       check(batch, caller);
       await begin(batch);
       const outcomes = await change(batch, ids, caller);
       return ids.map((id) => outcomes.get(id) as Outcome);
     },
-    async page(batch, { filters, after, limit }, caller) {
+    /**
+     * Those users of a page, in the order of their ids, that the caller may see: the first `limit` after the id `after`
+     * ("" for all) that pass. `next` is where the next page begins, undefined after the last one.
+     */
+    async page(
+      batch: BatchChange,
+      { filters, after, limit }: { filters: UserFilter[]; after: string; limit: number },
+      caller: Caller,
+    ): Promise<{ outcomes: Outcome[]; next: string | undefined }> {
       check(batch, caller);
       await begin(batch);
       const { organization } = batch;

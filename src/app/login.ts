@@ -34,26 +34,7 @@ export interface LoginAttempt {
   deviceToken: string;
 }
 
-export interface Login {
-  /**
-   * The user, if the password is right and nothing forbids the login: the last of the known devices is the one that it
-   * came from. Rejects with LOGIN_FAILED whatever else it
-   * is, at a time that does not tell; with USER_LOCKED where the policy reveals it to who has the right password; with
-   * PERMISSION_MISSING for an organization that no grant of the caller reaches; with TOO_MANY_REQUESTS.
-   */
-  logIn(attempt: LoginAttempt, caller: Caller): Promise<Stored<User>>;
-  /** Rejects like a failed login, after the same work and time, and looks at no password. */
-  fail(attempt: LoginAttempt, caller: Caller): Promise<never>;
-  /**
-   * Does the same for a user who is named by the caller and proves that he is he, such as to set another password.
-   * Rejects like `logIn`.
-   */
-  prove(
-    self: { id: string; organization: string | undefined },
-    password: string,
-    caller: Caller,
-  ): Promise<Stored<User>>;
-}
+export type Login = ReturnType<typeof createLogin>;
 
 export function createLogin(parts: {
   store: EventStore;
@@ -63,7 +44,7 @@ export function createLogin(parts: {
   secrets: LoginSecrets;
   clock: () => number;
   slotMs?: number | undefined;
-}): Login {
+}) {
   const { store, execute, policies, hasher, secrets, clock, slotMs = SLOT_MS } = parts;
   /** One login of a user after the other, of those from one device. Users do not wait for each other. */
   const inTurn = createFairQueue({
@@ -177,12 +158,27 @@ export function createLogin(parts: {
   }
 
   return {
-    logIn: (attempt, caller) => attemptLogin(attempt, caller),
-    async fail(attempt, caller) {
+    /**
+     * The user, if the password is right and nothing forbids the login: the last of the known devices is the one that it
+     * came from. Rejects with LOGIN_FAILED whatever else it is, at a time that does not tell; with USER_LOCKED where the
+     * policy reveals it to a caller with the right password; with PERMISSION_MISSING for an organization that no grant
+     * of the caller reaches; with TOO_MANY_REQUESTS.
+     */
+    logIn: (attempt: LoginAttempt, caller: Caller): Promise<Stored<User>> => attemptLogin(attempt, caller),
+    /** Rejects like a failed login, after the same work and time, and looks at no password. */
+    async fail(attempt: LoginAttempt, caller: Caller): Promise<never> {
       await attemptLogin(attempt, caller, true);
       throw failed();
     },
-    async prove({ id, organization }, password, caller) {
+    /**
+     * Does the same for a user whom the caller names as themselves, such as to set another password. Rejects like
+     * `logIn`.
+     */
+    async prove(
+      { id, organization }: { id: string; organization: string | undefined },
+      password: string,
+      caller: Caller,
+    ): Promise<Stored<User>> {
       if (caller.principal.subject !== id) {
         // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
         const tookMs = lastFailureMs;

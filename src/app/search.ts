@@ -63,22 +63,7 @@ export interface List<State> {
 /** Whose question it is; it ends when its signal is aborted. */
 export type Asker = Pick<Caller, "principal" | "signal">;
 
-/**
- * The one way to ask: nothing comes out that the principal may not see. Callers take turns, and reject with
- * TOO_MANY_REQUESTS where too many wait.
- */
-export interface Search {
-  /** Rejects with USER_NOT_FOUND. */
-  user(principal: Principal, id: string): Promise<Stored<User>>;
-  users(asker: Asker, question: Paging & { filters: UserFilter[]; column: UserColumn }): Promise<List<User>>;
-  /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
-  usersAfter(
-    asker: Asker,
-    question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
-  ): Promise<{ ids: string[]; hasMore: boolean }>;
-  /** Tokens that are not revoked, in the order of their ids. */
-  tokens(asker: Asker, question: Paging & { subject?: string | undefined }): Promise<List<AccessToken>>;
-}
+export type Search = ReturnType<typeof createSearch>;
 
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };
 
@@ -118,7 +103,10 @@ export function createLists(store: EventStore): Lists {
     lists(principal.subject, () => store.search(query, { signal, isLookUp: true }), signal);
 }
 
-/** `lists` is shared with whatever else lists sessions or tokens. */
+/**
+ * The one way to ask: nothing comes out that the principal may not see. Callers take turns, and reject with
+ * TOO_MANY_REQUESTS where too many wait. `lists` is shared with whatever else lists sessions or tokens.
+ */
 export function createSearch({
   store,
   clock,
@@ -127,21 +115,25 @@ export function createSearch({
   store: EventStore;
   clock: () => number;
   lists?: Lists;
-}): Search {
+}) {
   const searches = createFairQueue(SEARCHES);
 
   const inTurn = ({ principal, signal }: Asker, query: Query) =>
     searches(principal.subject, () => store.search(query, { signal }), signal);
 
   return {
-    async user(principal, id) {
+    /** Rejects with USER_NOT_FOUND. */
+    async user(principal: Principal, id: string): Promise<Stored<User>> {
       const record = (await store.load(user.kind, id)) as Stored<User> | undefined;
       const found = record && !user.isGone(record.state) ? record : undefined;
       const { toSee, notFound } = user;
       authorise(principal, { permission: toSee, toSee, notFound }, found?.owner);
       return found as Stored<User>;
     },
-    async users(asker, { filters, column, descending, ...page }) {
+    async users(
+      asker: Asker,
+      { filters, column, descending, ...page }: Paging & { filters: UserFilter[]; column: UserColumn },
+    ): Promise<List<User>> {
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
       return toList(
@@ -153,7 +145,12 @@ export function createSearch({
         }),
       );
     },
-    async usersAfter(asker, { filters, organization, after, limit }) {
+    /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
+    async usersAfter(
+      asker: Asker,
+      question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
+    ): Promise<{ ids: string[]; hasMore: boolean }> {
+      const { filters, organization, after, limit } = question;
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
       if (organization !== undefined) {
@@ -169,7 +166,11 @@ export function createSearch({
       });
       return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: isCut || records.length > limit };
     },
-    async tokens(asker, { subject, descending, ...page }) {
+    /** Tokens that are not revoked, in the order of their ids. */
+    async tokens(
+      asker: Asker,
+      { subject, descending, ...page }: Paging & { subject?: string | undefined },
+    ): Promise<List<AccessToken>> {
       const where: Filter[] = [visible(asker.principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
       const query = { kind: accessToken.kind, where: { all: where }, order: { keys: [], descending }, ...page };

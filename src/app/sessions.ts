@@ -24,39 +24,19 @@ export function createFindSession({ store, clock }: { store: EventStore; clock: 
 
 type ReceiptOf<State> = Change<never, State>["receipt"];
 
-export interface Sessions {
-  /** Opens a session for a user who has just logged in. */
-  open(
-    owner: Stored<User>,
-    opening: { id: string; tokenHash: string; lifetime: number; device?: string; receipt?: ReceiptOf<Session> },
-    caller: Caller,
-  ): Promise<Stored<Session>>;
-  /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
-  get(id: string, tokenHash: string | undefined, permission: Permission, caller: Caller): Promise<OpenSession>;
-  list(userId: string, page: Paging, permission: Permission, caller: Caller): Promise<List<Session>>;
-  end(
-    id: string,
-    tokenHash: string | undefined,
-    ending: { permission: Permission; receipt?: ReceiptOf<Session> },
-    caller: Caller,
-  ): Promise<Stored<Session>>;
-  endAll(
-    userId: string,
-    ending: { permission: Permission; receipt?: ReceiptOf<User> },
-    caller: Caller,
-  ): Promise<Stored<User>>;
-}
+export type Sessions = ReturnType<typeof createSessions>;
 
 /** `lists` is shared with whatever else lists sessions or tokens. */
-export function createSessions(parts: {
-  store: EventStore;
-  execute: Execute;
-  clock: () => number;
-  lists?: Lists;
-}): Sessions {
+export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number; lists?: Lists }) {
   const { store, execute, clock, lists = createLists(store) } = parts;
 
-  const get: Sessions["get"] = async (id, tokenHash, permission, { principal }) => {
+  /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
+  async function get(
+    id: string,
+    tokenHash: string | undefined,
+    permission: Permission,
+    { principal }: Caller,
+  ): Promise<OpenSession> {
     const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
     const owner = record && ((await store.load(user.kind, record.state.userId)) as Stored<User> | undefined);
     const found = record && ifOpen(record, owner, clock());
@@ -67,10 +47,16 @@ export function createSessions(parts: {
       authorise(principal, { permission, toSee, notFound }, found?.session.owner);
     }
     return found as OpenSession;
-  };
+  }
 
   return {
-    open(owner, { id, tokenHash, lifetime, device, receipt }, caller) {
+    /** Opens a session for a user who has just logged in. */
+    open(
+      owner: Stored<User>,
+      opening: { id: string; tokenHash: string; lifetime: number; device?: string; receipt?: ReceiptOf<Session> },
+      caller: Caller,
+    ): Promise<Stored<Session>> {
+      const { id, tokenHash, lifetime, device, receipt } = opening;
       const opened = {
         id,
         owner: owner.owner,
@@ -84,7 +70,12 @@ export function createSessions(parts: {
       return execute(session, { id, command, permission: "session.write", newOwner: owner.owner, receipt }, caller);
     },
     get,
-    async list(userId, { offset, limit, descending }, permission, { principal, signal }) {
+    async list(
+      userId: string,
+      { offset, limit, descending }: Paging,
+      permission: Permission,
+      { principal, signal }: Caller,
+    ): Promise<List<Session>> {
       const owner = (await store.load(user.kind, userId)) as Stored<User> | undefined;
       const isThere = owner && !user.isGone(owner.state);
       if (!isThere || !isSelf(principal, userId)) {
@@ -110,11 +101,20 @@ export function createSessions(parts: {
       };
       return toList(await lists({ principal, signal }, query));
     },
-    async end(id, tokenHash, ending, caller) {
+    async end(
+      id: string,
+      tokenHash: string | undefined,
+      ending: { permission: Permission; receipt?: ReceiptOf<Session> },
+      caller: Caller,
+    ): Promise<Stored<Session>> {
       await get(id, tokenHash, ending.permission, caller);
       return execute(session, { id, command: { type: "end" }, isAuthorised: true, ...ending }, caller);
     },
-    endAll(userId, ending, caller) {
+    endAll(
+      userId: string,
+      ending: { permission: Permission; receipt?: ReceiptOf<User> },
+      caller: Caller,
+    ): Promise<Stored<User>> {
       const own = isSelf(caller.principal, userId) ? { isAuthorised: true as const } : {};
       return execute(user, { id: userId, command: { type: "end_sessions" }, ...own, ...ending }, caller);
     },

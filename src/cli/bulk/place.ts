@@ -23,17 +23,10 @@ export interface Place {
 }
 
 /** Keeps a place in a file, if one is named; the file is there as long as the command is not done. */
-export interface PlaceKeeper {
-  /** Where to begin. Throws UsageError if the file is no place of this command. */
-  load(): Place;
-  /** Throws UsageError if the file cannot be written. */
-  save(place: Place): void;
-  forget(): void;
-}
-
-export function createPlaceKeeper(file: string | undefined, command: string): PlaceKeeper {
+export function createPlaceKeeper(file: string | undefined, command: string) {
   return {
-    load() {
+    /** Where to begin. Throws UsageError if the file is no place of this command. */
+    load(): Place {
       if (file !== undefined && existsSync(file)) {
         const place = read(file);
         if (place.command === command) return place;
@@ -44,7 +37,8 @@ export function createPlaceKeeper(file: string | undefined, command: string): Pl
       const run = randomBytes(12).toString("hex");
       return { command, run, page: 0, done: 0, hash: "", cursor: "", changed: 0, unchanged: 0, failed: {} };
     },
-    save(place) {
+    /** Throws UsageError if the file cannot be written. */
+    save(place: Place): void {
       if (file === undefined) return;
       const next = `${file}.${process.pid}.tmp`;
       try {
@@ -55,7 +49,7 @@ export function createPlaceKeeper(file: string | undefined, command: string): Pl
         throw new UsageError(`the place cannot be kept in ${file}: ${(error as Error).message}`);
       }
     },
-    forget() {
+    forget(): void {
       if (file !== undefined) rmSync(file, { force: true });
     },
   };

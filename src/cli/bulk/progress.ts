@@ -18,28 +18,21 @@ export interface Standing {
   failed: number;
 }
 
-export interface Progress {
-  show(standing: Standing): void;
-  /** A line beside the progress, above the bar if there is one. */
-  note(line: string): void;
-  /** Takes the bar away, so that something else can be printed. */
-  clear(): void;
-}
-
 /** A bar on a terminal, drawn over and over; elsewhere a line now and then. `now` is in milliseconds. */
-export function createProgress(screen: Screen, now: () => number = () => performance.now()): Progress {
+export function createProgress(screen: Screen, now: () => number = () => performance.now()) {
   const started = now();
   let first: number | undefined;
   let shown = screen.isTTY ? Number.NEGATIVE_INFINITY : started;
   let isDrawn = false;
 
+  /** Takes the bar away, so that something else can be printed. */
   function clear(): void {
     if (isDrawn) screen.write("\r\x1b[K");
     isDrawn = false;
   }
 
   return {
-    show(standing) {
+    show(standing: Standing): void {
       // What was done before this run says nothing about its speed.
       first ??= standing.done;
       const time = now();
@@ -55,7 +48,8 @@ export function createProgress(screen: Screen, now: () => number = () => perform
       }
       shown = time;
     },
-    note(line) {
+    /** A line beside the progress, above the bar if there is one. */
+    note(line: string): void {
       clear();
       screen.write(`${line}\n`);
     },

@@ -25,7 +25,7 @@ export async function runLoginDemo(url: string, token: string, print: (line: str
     return json as { sessionId: string; deviceToken: string };
   };
   const look = async (sessionId: string, isOpen: boolean) =>
-    expectOutcome((await show.call("GET", `${SESSIONS}/${sessionId}`, undefined)).ok, isOpen, "looking at the session");
+    expectOutcome((await show.call("GET", `${SESSIONS}/${sessionId}`)).ok, isOpen, "looking at the session");
 
   show.heading("A user with a password logs in; locks are short here, so that you see one end");
   const policy = { lockDuration: `${LOCK_SECONDS}s` };
@@ -36,7 +36,7 @@ export async function runLoginDemo(url: string, token: string, print: (line: str
 
   show.heading("A stranger tries five passwords: the user is locked, and his session is gone");
   for (const guess of ["123456", "password", "qwerty", "letmein", "dragon"]) await logIn(guess, false);
-  await show.call("GET", `${USERS}/${USER}`, undefined);
+  await show.call("GET", `${USERS}/${USER}`);
   await look(first.sessionId, false);
 
   show.heading("Now the right password is refused too; from the device that is known it is not");

@@ -1,31 +1,17 @@
 import { styleText } from "node:util";
 
-/** What came back over HTTP. */
-export interface Shown {
-  ok: boolean;
-  json: Record<string, unknown>;
-}
-
 /** Shows requests and answers to somebody who learns the API from them. */
-export interface Show {
-  heading(text: string): void;
-  step(text: string): void;
-  sent(text: string): void;
-  received(text: string): void;
-  /** Sends JSON, and shows the call as curl takes it, with its answer. What is secret in it is cut short. */
-  call(verb: string, path: string, body: object | undefined): Promise<Shown>;
-}
-
-export function createShow(url: string, token: string, print: (line: string) => void): Show {
-  const show: Omit<Show, "call"> = {
-    heading: (text) => print(`\n${styleText("bold", text)}`),
-    step: (text) => print(`  ${text}`),
-    sent: (text) => print(styleText("cyan", `  > ${text}`)),
-    received: (text) => print(`  < ${text}`),
+export function createShow(url: string, token: string, print: (line: string) => void) {
+  const show = {
+    heading: (text: string) => print(`\n${styleText("bold", text)}`),
+    step: (text: string) => print(`  ${text}`),
+    sent: (text: string) => print(styleText("cyan", `  > ${text}`)),
+    received: (text: string) => print(`  < ${text}`),
   };
   return {
     ...show,
-    async call(verb, path, body) {
+    /** Sends JSON, and shows the call as curl takes it, with its answer. What is secret in it is cut short. */
+    async call(verb: string, path: string, body?: object): Promise<{ ok: boolean; json: Record<string, unknown> }> {
       const json = JSON.stringify(body);
       const how = verb === (json === undefined ? "GET" : "POST") ? "" : ` -X ${verb}`;
       const data = json === undefined ? "" : ` --json '${shorten(json)}'`;
