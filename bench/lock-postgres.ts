@@ -10,7 +10,7 @@ import { compareRates, startLocking, startNothing } from "./support/lock-rate.ts
 import { pinGenerator } from "./support/program.ts";
 
 pinGenerator();
-const cluster = await startCluster(installedPostgres());
+const cluster = await startCluster(installedPostgres(), { fsync: "on" });
 await compareRates(
   { name: "LockUser by gRPC on PostgreSQL ÷ @grpc/grpc-js's no-op", bound: 0.6, aim: 1 },
   [await startLocking(lockByGrpc, { store: cluster.url }), await startNothing(lockByGrpc, ["grpc-js"])],

@@ -20,7 +20,7 @@ const APPENDS = Number(process.env.BENCH_CALLS ?? 4_000);
 const IN_FLIGHT = [1, 64, 256];
 
 const programs = installedPostgres();
-const primary = await startCluster(programs);
+const primary = await startCluster(programs, { fsync: "on" });
 const standby = await startStandby();
 const store = await openPostgresStore(primary.url, "default");
 

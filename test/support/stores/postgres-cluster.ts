@@ -6,12 +6,12 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 /*
- * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER [PROGRAMS],
- * with the programs of npm or those in a folder. It prints its port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
+ * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER
+ * [PROGRAMS] [FSYNC], with the programs of npm or those in a folder. It prints its port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
  * does when the test runner is gone for whatever reason, the server and the folder go, too.
  */
 
-const [folder = "", installation = ""] = process.argv.slice(2);
+const [folder = "", installation = "", fsync = "off"] = process.argv.slice(2);
 const data = join(folder, "data");
 /** Nobody, whom every system has: a server refuses to run as root. */
 const NOBODY = 65_534;
@@ -49,7 +49,7 @@ async function start(postgres: string, port: number): Promise<void> {
     shared_buffers: "64MB",
     max_wal_size: "256MB",
     // Processes are killed in tests, machines are not.
-    fsync: "off",
+    fsync,
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const child = spawn(postgres, ["-D", data, ...flags], {

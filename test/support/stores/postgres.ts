@@ -21,11 +21,11 @@ export interface Cluster {
 
 /**
  * Starts a server of its own with the programs from npm, or with those of an installation: the folder with `initdb` and
- * `postgres`.
+ * `postgres`. With `fsync` "on" what it answers is on disk, as measurements want it.
  */
-export async function startCluster(installation = ""): Promise<Cluster> {
+export async function startCluster(installation = "", { fsync = "off" } = {}): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), "userlock-postgres-"));
-  const child = spawn(process.execPath, ["test/support/stores/postgres-cluster.ts", folder, installation], {
+  const child = spawn(process.execPath, ["test/support/stores/postgres-cluster.ts", folder, installation, fsync], {
     stdio: ["pipe", "pipe", "pipe"],
     // Not in the terminal's group, so that it can put things away when the runner is interrupted.
     detached: true,
