@@ -22,8 +22,9 @@ export async function expireLocks(parts: {
   clock: () => number;
   signal: AbortSignal;
   onError(error: unknown): void;
+  sweepMs?: number;
 }): Promise<void> {
-  const { store, execute, clock, signal, onError } = parts;
+  const { store, execute, clock, signal, onError, sweepMs = SWEEP_MS } = parts;
   const caller = systemCaller(USERLOCK, signal);
   while (!signal.aborted) {
     try {
@@ -45,7 +46,7 @@ export async function expireLocks(parts: {
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
-    await sleep(SWEEP_MS, undefined, { signal }).catch(() => {});
+    await sleep(sweepMs, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -325,7 +325,7 @@ export function describeSearch(current: () => EventStore): void {
       for (let index = 0; writing; index++) await store.append(change(`new ${index}`, { kind: "row" }));
     })();
     let last = rows.length;
-    for (let round = 0; round < 100; round++) {
+    for (let round = 0; round < 40; round++) {
       const { records, total } = await store.search(query("row", EVERYTHING, { limit: 100_000 }));
       expect(total).toBe(records.length);
       expect(total).toBeGreaterThanOrEqual(last);
@@ -338,7 +338,7 @@ export function describeSearch(current: () => EventStore): void {
   });
 
   test.each(["all", "any"] as const)("takes thousands of filters in one %s", async (join) => {
-    const filters = Array.from({ length: 5_000 }, (_, index) => is("id", index === 4_321 ? "ann" : `n${index}`));
+    const filters = Array.from({ length: 2_000 }, (_, index) => is("id", index === 1_234 ? "ann" : `n${index}`));
     const where = join === "any" ? { any: filters } : { all: filters.map(not) };
     const { total } = await store.search(query("user", where));
     expect(total).toBe(join === "any" ? 1 : 9);
@@ -373,7 +373,7 @@ export function describeSearch(current: () => EventStore): void {
         const all = (await store.search(query(kind, EVERYTHING))).records;
         expect(await store.search({ ...random, kind })).toEqual(answer({ ...random, kind }, all));
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 }

@@ -84,8 +84,8 @@ export async function readWhile(
   return all;
 }
 
-/** Waits until the condition holds, and fails after 5 seconds. */
+/** Waits until the condition holds, and fails after 30 seconds. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; !(await condition()) && waited < 5_000; waited += 5) await sleep(5);
+  for (let waited = 0; !(await condition()) && waited < 30_000; waited += 5) await sleep(5);
   expect(await condition()).toBe(true);
 }

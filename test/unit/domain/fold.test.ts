@@ -45,10 +45,16 @@ const WRITTEN: [string, (text: string) => string][] = [
   ["folded", fold],
 ];
 
+/** All but surrogates and the planes that Unicode has nothing in, or gives away for private use. */
+const CODES = [
+  [0x1, 0xd7ff],
+  [0xe000, 0x3_ffff],
+  [0xe_0000, 0xe_0fff],
+].flatMap(([first = 0, last = 0]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
+
 test.each(WRITTEN)("every character is folded to the same %s", (_, write) => {
   const others: string[] = [];
-  for (let code = 1; code <= 0x10_ffff; code++) {
-    if (code === 0xd800) code = 0xe000;
+  for (const code of CODES) {
     const character = String.fromCodePoint(code);
     const written = write(character);
     if (written !== character && fold(written) !== fold(character)) others.push(code.toString(16));
@@ -83,6 +89,6 @@ test.each(WRITTEN)("any text is folded to the same %s", (_, write) => {
       const text = characters.join("");
       expect(fold(write(text))).toBe(fold(text));
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });

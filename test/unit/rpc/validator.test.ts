@@ -45,7 +45,7 @@ test.each<[string, DescMessage, (value: string) => Record<string, unknown>]>([
       kinds.add(kind);
       expect(kind).toBe(withRe2.validate(desc, message).kind);
     }),
-    { numRuns: 1_000, seed: 20_261_124 },
+    { numRuns: 400, seed: 20_261_124 },
   );
   expect([...kinds].sort()).toEqual(["invalid", "valid"]);
 });

@@ -1,5 +1,5 @@
-import { isOpen, type Session, type SessionCommand, session, sessionClaim } from "../../../src/domain/session.ts";
-import { lockOf } from "../../../src/domain/user-state.ts";
+import { isOpen, type Session, type SessionCommand, session, sessionClaim } from "../../../../src/domain/session.ts";
+import { lockOf } from "../../../../src/domain/user-state.ts";
 import {
   command,
   HASH,
@@ -15,7 +15,7 @@ import {
   unlock,
   wrong,
   wrongs,
-} from "../../support/user-story.ts";
+} from "../../../support/user-story.ts";
 
 const OCCASION = { time: START, actor: { subject: "login page" } };
 

@@ -1,4 +1,4 @@
-import type { LockoutPolicy } from "../../../src/domain/lockout.ts";
+import type { LockoutPolicy } from "../../../../src/domain/lockout.ts";
 import {
   command,
   endingInWords,
@@ -12,7 +12,7 @@ import {
   unlock,
   wrong,
   wrongs,
-} from "../../support/user-story.ts";
+} from "../../../support/user-story.ts";
 
 /** The default policy: 5 wrong passwords within 900 s lock for 60 s, doubling up to 3,600 s. */
 type Row = { name: string; policy?: Partial<LockoutPolicy>; given: Step[]; when: Step; expected: string[] };

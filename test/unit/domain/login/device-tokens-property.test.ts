@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import type { LockoutPolicy } from "../../../src/domain/lockout.ts";
-import { type CheckedLogin, user } from "../../../src/domain/user.ts";
-import { stopsDevices, type User, type UserEvent } from "../../../src/domain/user-state.ts";
-import { HASH, timeAt } from "../../support/user-story.ts";
+import type { LockoutPolicy } from "../../../../src/domain/lockout.ts";
+import { type CheckedLogin, user } from "../../../../src/domain/user.ts";
+import { stopsDevices, type User, type UserEvent } from "../../../../src/domain/user-state.ts";
+import { HASH, timeAt } from "../../../support/user-story.ts";
 
 const SECOND = 1_000_000;
 

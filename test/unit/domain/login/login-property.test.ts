@@ -1,13 +1,13 @@
 import fc from "fast-check";
-import { createSessions } from "../../../src/app/sessions.ts";
-import { DEFAULT_POLICY, type LockoutPolicy } from "../../../src/domain/lockout.ts";
-import { isOpen, type Session } from "../../../src/domain/session.ts";
-import { type UserCommand, user } from "../../../src/domain/user.ts";
-import { lockOf, type User, type UserEvent } from "../../../src/domain/user-state.ts";
-import type { EventStore, RecordedEvent } from "../../../src/store/port.ts";
-import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
-import { callerOf, handClock, usersIn } from "../../support/servers/app.ts";
-import { START } from "../../support/user-story.ts";
+import { createSessions } from "../../../../src/app/sessions.ts";
+import { DEFAULT_POLICY, type LockoutPolicy } from "../../../../src/domain/lockout.ts";
+import { isOpen, type Session } from "../../../../src/domain/session.ts";
+import { type UserCommand, user } from "../../../../src/domain/user.ts";
+import { lockOf, type User, type UserEvent } from "../../../../src/domain/user-state.ts";
+import type { EventStore, RecordedEvent } from "../../../../src/store/port.ts";
+import { openSqliteStore } from "../../../../src/store/sqlite/store.ts";
+import { callerOf, handClock, usersIn } from "../../../support/servers/app.ts";
+import { START } from "../../../support/user-story.ts";
 
 const SECOND = 1_000_000;
 
@@ -311,7 +311,7 @@ describe("any sequence of logins, changes and clock steps", () => {
       fc.asyncProperty(fc.array(acts, { maxLength: 80, size: "max" }), async (sequence) => {
         for (const words of await run(sequence)) seen.add(words);
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
     const reached = [
       ...["activated", "deactivated", "login_failed", "login_succeeded", "password_changed"],
@@ -319,5 +319,5 @@ describe("any sequence of logins, changes and clock steps", () => {
       ...["locked for 10 s for all", "locked for 10 s for strangers", "locked for 20 s for strangers"],
     ];
     expect([...seen]).toEqual(expect.arrayContaining(reached));
-  }, 60_000);
+  }, 240_000);
 });

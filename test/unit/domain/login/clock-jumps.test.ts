@@ -1,14 +1,14 @@
 import fc from "fast-check";
-import type { Change } from "../../../src/app/execute.ts";
-import { createReceipts } from "../../../src/app/receipts.ts";
-import { createFindSession, createSessions } from "../../../src/app/sessions.ts";
-import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
-import { accessToken } from "../../../src/domain/token.ts";
-import { type UserCommand, user } from "../../../src/domain/user.ts";
-import { lockOf, type User } from "../../../src/domain/user-state.ts";
-import type { EventStore } from "../../../src/store/port.ts";
-import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
-import { callerOf, handClock, INSTANCE, usersIn } from "../../support/servers/app.ts";
+import type { Change } from "../../../../src/app/execute.ts";
+import { createReceipts } from "../../../../src/app/receipts.ts";
+import { createFindSession, createSessions } from "../../../../src/app/sessions.ts";
+import { createInstanceSecrets } from "../../../../src/auth/instance-secrets.ts";
+import { accessToken } from "../../../../src/domain/token.ts";
+import { type UserCommand, user } from "../../../../src/domain/user.ts";
+import { lockOf, type User } from "../../../../src/domain/user-state.ts";
+import type { EventStore } from "../../../../src/store/port.ts";
+import { openSqliteStore } from "../../../../src/store/sqlite/store.ts";
+import { callerOf, handClock, INSTANCE, usersIn } from "../../../support/servers/app.ts";
 import {
   command,
   endingInWords,
@@ -20,7 +20,7 @@ import {
   unlock,
   wrong,
   wrongs,
-} from "../../support/user-story.ts";
+} from "../../../support/user-story.ts";
 
 const DAY = 24 * 3_600;
 const YEAR = 366 * DAY;

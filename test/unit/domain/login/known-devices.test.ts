@@ -1,5 +1,5 @@
-import { DEFAULT_POLICY, type LockoutPolicy } from "../../../src/domain/lockout.ts";
-import { user } from "../../../src/domain/user.ts";
+import { DEFAULT_POLICY, type LockoutPolicy } from "../../../../src/domain/lockout.ts";
+import { user } from "../../../../src/domain/user.ts";
 import {
   command,
   endingInWords as ending,
@@ -17,7 +17,7 @@ import {
   unlock,
   wrong,
   wrongs,
-} from "../../support/user-story.ts";
+} from "../../../support/user-story.ts";
 
 /** The user has logged in from a phone and a laptop; whatever comes from no known device is a stranger's. */
 const endingInWords = (steps: Step[], policy?: Partial<LockoutPolicy>) => ending([...KNOWN_DEVICES, ...steps], policy);
