@@ -1,5 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, type ClientBase, type ClientConfig, DatabaseError, Pool, type QueryResultRow, types } from "pg";
+import {
+  Client,
+  type ClientBase,
+  type ClientConfig,
+  DatabaseError,
+  Pool,
+  type QueryResultRow,
+  TypeOverrides,
+  types,
+} from "pg";
 import { StoreUnavailable } from "../port.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -14,7 +23,9 @@ const READ_TROUBLE_MS = 5_000;
 const IDLE_MS = 60_000;
 /** How soon a statement that did not end is asked to end again, milliseconds. */
 const CANCEL_AGAIN_MS = 500;
-const INT8 = 20;
+/** Whole numbers are safe ones: counts, versions and times. */
+const TYPES = new TypeOverrides();
+TYPES.setTypeParser(types.builtins.INT8, Number);
 
 /** What is wrong where a statement failed. */
 export type Trouble =
@@ -100,7 +111,9 @@ export function openConnections(
     idleTimeoutMillis: IDLE_MS,
     query_timeout: statementMs + GRACE_MS,
     // It is awaited, whatever its type says.
-    onConnect: (async (client: ClientBase) => processes.set(client, await setUp(client, settings))) as never,
+    onConnect: async (client) => {
+      processes.set(client, await setUp(client, settings));
+    },
   });
   // An idle connection that broke: the pool drops it, and nobody waits for it.
   pool.on("error", () => {});
@@ -194,7 +207,7 @@ function clientConfig(url: string): ClientConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    types: { getTypeParser: (type, format) => (type === INT8 ? Number : types.getTypeParser(type, format)) as never },
+    types: TYPES,
   };
 }
 

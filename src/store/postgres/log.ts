@@ -167,7 +167,7 @@ function toEvent(row: EventRow): RecordedEvent {
 }
 
 function toPlace(from: Cursor): Place {
-  const [batch, position] = fromCursor(from, 2) as Place;
+  const [batch = 0n, position = 0n] = fromCursor(from, 2);
   // No larger ones can be asked for, and there are none.
   if (batch > MAX_BATCH || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
   return [batch, position];

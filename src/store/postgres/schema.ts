@@ -132,7 +132,7 @@ function firstStep(): SchemaStep {
       `CREATE INDEX streams_by_${column} ON streams (instance, kind, ${column}) WHERE ${column} IS NOT NULL;\n`,
     "",
   );
-  return sql.replace(/(?<!:):([a-z_]+)/g, (_, name) => variables[name] as string) + indexes;
+  return sql.replace(/(?<!:):([a-z_]+)/g, (_, name) => variables[name] ?? "") + indexes;
 }
 
 /** The statements of a step, without comments between them. */

@@ -120,7 +120,8 @@ function text(field: string, method: TextMethod, value: string, bind: Bind): str
 }
 
 function storablePart(value: string): string {
-  return value.split(/\0|\p{Surrogate}/u, 1)[0] as string;
+  const [part = ""] = value.split(/\0|\p{Surrogate}/u, 1);
+  return part;
 }
 
 function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number, bind: Bind): string {

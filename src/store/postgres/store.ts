@@ -144,8 +144,9 @@ async function prepareDatabase(url: string, instance: string, mustBeThere: boole
       }
     } catch (error) {
       if (error instanceof StoreRefused) throw error;
-      // A wrong password or name is none that comes right by waiting.
-      const isAway = troubleOf(error) === "connection" && !/^(28|3D)/.test(String((error as DatabaseError).code));
+      // A wrong password or name does not come right by waiting.
+      const isWrong = error instanceof DatabaseError && /^(28|3D)/.test(error.code ?? "");
+      const isAway = troubleOf(error) === "connection" && !isWrong;
       if (!isAway || performance.now() > deadline) throw new StoreRefused(refusal(url, error));
       await backOff(attempt);
     }
