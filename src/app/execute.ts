@@ -1,15 +1,13 @@
 import { authorise, may, missing, type Owner, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
-import type { Append, EventStore, Receipt, StreamRecord } from "../store/port.ts";
+import { type Append, type EventStore, load, type Receipt, type StreamRecord } from "../store/port.ts";
 
 /** How often a change is decided anew because another one came in between. */
 const MAX_ATTEMPTS = 20;
 
 /** A stored object with its state. */
-export interface Stored<State> extends Omit<StreamRecord, "state"> {
-  state: State;
-}
+export type Stored<State> = StreamRecord<State>;
 
 /** What a change needs to know of the call that it comes from. */
 export interface Caller {
@@ -70,18 +68,17 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
-    const { kind } = aggregate;
     const { id, isDryRun, receipt } = change;
     /** The guard is asked only where it may have something to say, which the store knows when it takes the change. */
     let isAsked = isDryRun === true || !change.guard?.unless;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const record = (await store.load(kind, id)) as Stored<State> | undefined;
-      const { append, events } = await decide(aggregate, change, caller, { record, clock, isAsked });
-      if (!append) return { ...(record as Stored<State>), events };
+      const record = await load<State>(store, aggregate, id);
+      const { append, changed } = await decide(aggregate, change, caller, { record, clock, isAsked });
+      if (!append) return changed;
       const result = await store.append(append);
       if (result.outcome === "appended") {
         receipt?.onKept?.();
-        return { ...(result.record as Stored<State>), events };
+        return changed;
       }
       if (result.outcome === "repeated") break;
       if (result.outcome === "claimed") {
@@ -94,15 +91,15 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
 }
 
 /**
- * What the change makes of the object as it is in the record: the types of the events that it leads to, and what is to
- * be appended, if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
+ * What the change makes of the object as it is in the record: how it is afterwards, and what is to be appended for that,
+ * if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
  */
 async function decide<State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
   change: Change<Command, State>,
   { principal, actor, signal }: Caller,
   { record, clock, isAsked }: { record: Stored<State> | undefined; clock: () => number; isAsked: boolean },
-): Promise<{ events: string[]; append?: Append }> {
+): Promise<{ changed: Changed<State>; append?: Append }> {
   const { kind, notFound, toSee } = aggregate;
   const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
   if (newOwner) {
@@ -114,7 +111,7 @@ async function decide<State, Command, Event extends DomainEvent>(
 
   const now = clock();
   const events = aggregate.decide(record?.state, command, { time: now, actor });
-  if (record && events.length === 0) return { events: [] };
+  if (record && events.length === 0) return { changed: { ...record, events: [] } };
 
   // The events of a stream keep their order, also after a clock that was ahead.
   const time = Math.max(now, record?.changed ?? 0);
@@ -127,7 +124,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   const requires = guard && isAsked ? await guard.ask() : [];
   signal.throwIfAborted();
   const types = events.map(({ type }) => type);
-  if (isDryRun && record) return { events: types };
+  if (isDryRun && record) return { changed: { ...record, events: types } };
   const owner = aggregate.owner(next);
   const version = record?.version ?? 0;
   const stored = {
@@ -158,5 +155,5 @@ async function decide<State, Command, Event extends DomainEvent>(
     absent: isAsked ? undefined : guard?.unless,
     receipt: receipt?.of(stored),
   };
-  return { events: types, append };
+  return { changed: { ...stored, events: types }, append };
 }

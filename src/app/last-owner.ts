@@ -2,7 +2,7 @@ import { DomainError } from "../domain/errors.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { lockOf, type User } from "../domain/user-state.ts";
-import type { EventStore, Filter, Query } from "../store/port.ts";
+import { type EventStore, type Filter, load, search } from "../store/port.ts";
 import type { Stored } from "./execute.ts";
 
 /** Tokens that are looked through for another owner. */
@@ -68,7 +68,7 @@ export function createOtherOwnerToken({ store, clock }: Parts): OtherOwnerToken 
 
 /** The user who holds the token, if a user does. */
 async function holderOf({ state }: Stored<AccessToken>, store: EventStore): Promise<Stored<User> | undefined> {
-  return (await store.load(user.kind, state.subject)) as Stored<User> | undefined;
+  return load(store, user, state.subject);
 }
 
 function canAct({ state }: Stored<User>, now: number): boolean {
@@ -106,8 +106,7 @@ async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): 
   for (;;) {
     const last = tokens.at(-1);
     const behind: Filter[] = last ? [{ field: "id", after: last.id }] : [];
-    const query: Query = {
-      kind: accessToken.kind,
+    const query = {
       where: {
         all: [
           ...which,
@@ -120,10 +119,10 @@ async function ownerTokens(store: EventStore, now: number, ...which: Filter[]): 
       order: { keys: [], descending: false },
       offset: 0,
       limit: MAX_TOKENS - tokens.length,
-      total: false,
+      total: false as const,
     };
-    const { records, isCut } = await store.search(query, { isLookUp: true });
-    tokens.push(...(records as Stored<AccessToken>[]));
+    const { records, isCut } = await search(store, accessToken, query, { isLookUp: true });
+    tokens.push(...records);
     if (!isCut) return tokens;
   }
 }

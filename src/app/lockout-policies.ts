@@ -1,7 +1,7 @@
 import type { Owner } from "../domain/access.ts";
 import { DEFAULT_POLICY, type LockoutPolicy } from "../domain/lockout.ts";
-import { type LockoutSettings, lockoutSettings, settingsId } from "../domain/settings.ts";
-import type { EventStore } from "../store/port.ts";
+import { lockoutSettings, settingsId } from "../domain/settings.ts";
+import { type EventStore, load } from "../store/port.ts";
 
 /** The lockout policy that is in force for what the owner owns, and whether the owner sets none of it himself. */
 export type EffectivePolicy = (owner: Owner) => Promise<{ policy: LockoutPolicy; isInherited: boolean }>;
@@ -9,8 +9,7 @@ export type EffectivePolicy = (owner: Owner) => Promise<{ policy: LockoutPolicy;
 /** An organization's own settings go before the instance's, and those before the defaults. Nothing is cached. */
 export function createPolicies({ store, instanceId }: { store: EventStore; instanceId: string }): EffectivePolicy {
   async function settingsOf(owner: Owner): Promise<Partial<LockoutPolicy> | undefined> {
-    const record = await store.load(lockoutSettings.kind, settingsId(owner));
-    return (record?.state as LockoutSettings | undefined)?.policy;
+    return (await load(store, lockoutSettings, settingsId(owner)))?.state.policy;
   }
 
   return async (owner) => {

@@ -3,7 +3,7 @@ import { may, missing } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { admit, type CheckedLogin, user } from "../domain/user.ts";
 import { knownDevice, lockOf, loginNameClaim, type User } from "../domain/user-state.ts";
-import type { EventStore } from "../store/port.ts";
+import { type EventStore, load, loadByClaim } from "../store/port.ts";
 import type { Caller, Execute, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
 import type { HashQueue, Turn } from "./hash-queue.ts";
@@ -63,7 +63,7 @@ export function createLogin(parts: {
     if (organization !== undefined && !may(principal, permission, { type: "org", id: organization })) {
       throw missing(permission);
     }
-    const record = await load(named, organization);
+    const record = await userOf(named, organization);
     return record && isIn(record, organization) && may(principal, permission, record.owner) ? record : undefined;
   }
 
@@ -102,10 +102,9 @@ export function createLogin(parts: {
     throw failed();
   }
 
-  async function load(named: LoginAttempt["user"], organization: string | undefined) {
-    if ("id" in named) return (await store.load(user.kind, named.id)) as Stored<User> | undefined;
-    const claim = loginNameClaim(named.loginName, organization);
-    return (await store.loadByClaim(claim)) as Stored<User> | undefined;
+  async function userOf(named: LoginAttempt["user"], organization: string | undefined) {
+    if ("id" in named) return load(store, user, named.id);
+    return loadByClaim(store, user, loginNameClaim(named.loginName, organization));
   }
 
   /** What became of a login; `undefined` if it was refused before its password was compared. */
@@ -116,7 +115,8 @@ export function createLogin(parts: {
     caller: Caller,
     turn: Turn,
   ): Promise<Checked | undefined> {
-    const record = (await store.load(user.kind, id)) as Stored<User>;
+    const record = await load(store, user, id);
+    if (!record) return undefined;
     const { policy } = await policies(record.owner);
     // As it was typed: an old hash may be of that form, and not of another one that was wrong before.
     const mac = secrets.mac(id, tried.password);
@@ -186,7 +186,7 @@ export function createLogin(parts: {
         await untilNextSlot(tookMs, slotMs, caller.signal);
         throw failed();
       }
-      const record = await load({ id }, organization);
+      const record = await userOf({ id }, organization);
       const isThere = record && isIn(record, organization);
       const named = nameIn({ user: { id }, organization });
       const { session } = caller.principal;

@@ -2,7 +2,16 @@ import { authorise, type Principal, reach } from "../domain/access.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import type { Lock, User } from "../domain/user-state.ts";
-import type { EventStore, Filter, Query, SearchResult, SortKey, TextMethod } from "../store/port.ts";
+import {
+  type EventStore,
+  type Filter,
+  load,
+  type Query,
+  type SearchResult,
+  type SortKey,
+  search,
+  type TextMethod,
+} from "../store/port.ts";
 import type { Caller, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
 
@@ -95,12 +104,16 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
 };
 
 /** A page of sessions or tokens, when it is the asker's turn. */
-export type Lists = (asker: Asker, query: Query) => Promise<SearchResult>;
+export type Lists = <State>(
+  asker: Asker,
+  rules: Parameters<typeof search<State>>[1],
+  query: Omit<Query, "kind">,
+) => Promise<SearchResult<State>>;
 
 export function createLists(store: EventStore): Lists {
   const lists = createFairQueue(LISTS);
-  return ({ principal, signal }, query) =>
-    lists(principal.subject, () => store.search(query, { signal, isLookUp: true }), signal);
+  return ({ principal, signal }, rules, query) =>
+    lists(principal.subject, () => search(store, rules, query, { signal, isLookUp: true }), signal);
 }
 
 /**
@@ -118,13 +131,13 @@ export function createSearch({
 }) {
   const searches = createFairQueue(SEARCHES);
 
-  const inTurn = ({ principal, signal }: Asker, query: Query) =>
-    searches(principal.subject, () => store.search(query, { signal }), signal);
+  const usersInTurn = ({ principal, signal }: Asker, query: Omit<Query, "kind">) =>
+    searches(principal.subject, () => search(store, user, query, { signal }), signal);
 
   return {
     /** Rejects with USER_NOT_FOUND. */
     async user(principal: Principal, id: string): Promise<Stored<User>> {
-      const record = (await store.load(user.kind, id)) as Stored<User> | undefined;
+      const record = await load(store, user, id);
       const found = record && !user.isGone(record.state) ? record : undefined;
       const { toSee, notFound } = user;
       authorise(principal, { permission: toSee, toSee, notFound }, found?.owner);
@@ -137,8 +150,7 @@ export function createSearch({
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
       return toList(
-        await inTurn(asker, {
-          kind: user.kind,
+        await usersInTurn(asker, {
           where: { all: [visible(asker.principal), { not: DELETED }, ...where] },
           order: { keys: COLUMNS[column](now), descending },
           ...page,
@@ -156,8 +168,7 @@ export function createSearch({
       if (organization !== undefined) {
         where.push(toFilter({ organization: { method: "equals", value: organization } }, now));
       }
-      const { records, isCut } = await inTurn(asker, {
-        kind: user.kind,
+      const { records, isCut } = await usersInTurn(asker, {
         where: { all: [{ field: "id", after }, visible(asker.principal), { not: DELETED }, ...where] },
         order: { keys: [], descending: false },
         offset: 0,
@@ -173,14 +184,14 @@ export function createSearch({
     ): Promise<List<AccessToken>> {
       const where: Filter[] = [visible(asker.principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
-      const query = { kind: accessToken.kind, where: { all: where }, order: { keys: [], descending }, ...page };
-      return toList(await lists(asker, query));
+      const query = { where: { all: where }, order: { keys: [], descending }, ...page };
+      return toList(await lists(asker, accessToken, query));
     },
   };
 }
 
-export function toList<State>({ records, ...page }: SearchResult): List<State> {
-  return { result: records as Stored<State>[], ...page };
+export function toList<State>({ records, ...page }: SearchResult<State>): List<State> {
+  return { result: records, ...page };
 }
 
 /** What `may` says of one owner, said of all of them. */

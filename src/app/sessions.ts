@@ -2,7 +2,7 @@ import { authorise, holds, isSelf, missing, type Permission } from "../domain/ac
 import { isOpen, type Session, session, sessionClaim } from "../domain/session.ts";
 import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
-import type { EventStore } from "../store/port.ts";
+import { type EventStore, load, loadByClaimWith } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
 import { createLists, type List, type Lists, type Paging, toList } from "./search.ts";
 
@@ -17,8 +17,9 @@ export type FindSession = (tokenHash: string) => Promise<OpenSession | undefined
 
 export function createFindSession({ store, clock }: { store: EventStore; clock: () => number }): FindSession {
   return async (tokenHash) => {
-    const found = await store.loadByClaimWith(sessionClaim(tokenHash), { kind: user.kind, field: "state.userId" });
-    return found && ifOpen(found.record as Stored<Session>, found.other as Stored<User> | undefined, clock());
+    const link = { rules: user, field: "state.userId" };
+    const found = await loadByClaimWith(store, session, sessionClaim(tokenHash), link);
+    return found && ifOpen(found.record, found.other, clock());
   };
 }
 
@@ -37,8 +38,8 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
     permission: Permission,
     { principal }: Caller,
   ): Promise<OpenSession> {
-    const record = (await store.load(session.kind, id)) as Stored<Session> | undefined;
-    const owner = record && ((await store.load(user.kind, record.state.userId)) as Stored<User> | undefined);
+    const record = await load(store, session, id);
+    const owner = record && (await load(store, user, record.state.userId));
     const found = record && ifOpen(record, owner, clock());
     const isProven = tokenHash !== undefined && found?.session.state.hash === tokenHash;
     if (!isProven) {
@@ -76,7 +77,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       permission: Permission,
       { principal, signal }: Caller,
     ): Promise<List<Session>> {
-      const owner = (await store.load(user.kind, userId)) as Stored<User> | undefined;
+      const owner = await load(store, user, userId);
       const isThere = owner && !user.isGone(owner.state);
       if (!isThere || !isSelf(principal, userId)) {
         const wanted = { permission, toSee: permission, notFound: user.notFound };
@@ -86,7 +87,6 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       const kept = state.keptSession === undefined ? [] : [{ field: "id", is: state.keptSession }];
       const current = [{ field: "state.epoch", is: state.epoch ?? 0 }, ...kept];
       const query = {
-        kind: session.kind,
         where: {
           all: [
             { field: "state.userId", is: userId },
@@ -99,7 +99,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         offset,
         limit,
       };
-      return toList(await lists({ principal, signal }, query));
+      return toList(await lists({ principal, signal }, session, query));
     },
     async end(
       id: string,

@@ -2,10 +2,10 @@ import { hash, randomBytes } from "node:crypto";
 import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { Session } from "../domain/session.ts";
-import { type AccessToken, tokenClaim } from "../domain/token.ts";
+import { accessToken, tokenClaim } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { mayAct, type User } from "../domain/user-state.ts";
-import type { EventStore, StreamRecord } from "../store/port.ts";
+import { type EventStore, load, loadByClaimWith, type StreamRecord } from "../store/port.ts";
 import type { VerifyJwt } from "./jwt.ts";
 
 /**
@@ -19,7 +19,7 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const SESSION_PREFIX = "userlock_session_";
 
 /** How a token names its user, if its subject is one. */
-const HOLDER = { kind: user.kind, field: "state.subject" };
+const HOLDER = { rules: user, field: "state.subject" };
 
 /** A new secret of 256 random bits. The prefix lets scanners find it where it should not be. */
 export function newSecret(prefix = "userlock_"): string {
@@ -53,8 +53,8 @@ export function createAuthenticate(parts: {
   findSession: FindOpenSession;
 }): Authenticate {
   /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects are no users. */
-  function admit(principal: Principal, holder: StreamRecord | undefined): Principal {
-    if (!holder || mayAct(holder.state as User, parts.clock())) return principal;
+  function admit(principal: Principal, holder: StreamRecord<User> | undefined): Principal {
+    if (!holder || mayAct(holder.state, parts.clock())) return principal;
     throw new DomainError("TOKEN_INVALID", "The user who holds the token is locked, inactive or deleted.");
   }
 
@@ -66,7 +66,7 @@ export function createAuthenticate(parts: {
     }
     if (parts.verifyJwt && JWT.test(token)) {
       const principal = await parts.verifyJwt(token);
-      return admit(principal, await parts.store.load(user.kind, principal.subject));
+      return admit(principal, await load(parts.store, user, principal.subject));
     }
 
     if (token.startsWith(SESSION_PREFIX)) {
@@ -76,9 +76,9 @@ export function createAuthenticate(parts: {
       return { subject: open.user.id, session: { id, epoch, ...(device !== undefined && { device }) }, grants: [] };
     }
 
-    const found = await parts.store.loadByClaimWith(tokenClaim(hashSecret(token)), HOLDER);
+    const found = await loadByClaimWith(parts.store, accessToken, tokenClaim(hashSecret(token)), HOLDER);
     if (!found) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");
-    const { subject, grants, expires } = found.record.state as AccessToken;
+    const { subject, grants, expires } = found.record.state;
     if (expires !== undefined && parts.clock() >= expires) {
       throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
     }

@@ -1,5 +1,5 @@
 import type { Owner } from "../domain/access.ts";
-import type { Actor, DomainEvent } from "../domain/aggregate.ts";
+import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 
 /**
@@ -29,7 +29,7 @@ export interface EventStore {
 
   /**
    * A page of streams by their states, and how many pass in all, both as of one moment. A page holds so many
-   * characters of states (store-limits.ts), or a single one. Soon after the signal is aborted the search ends, and
+   * characters of states (limits.ts), or a single one. Soon after the signal is aborted the search ends, and
    * rejects with its reason.
    */
   search(query: Query, options?: SearchOptions): Promise<SearchResult>;
@@ -95,7 +95,7 @@ export interface LogPage {
   /**
    * No more than were asked for. Fewer, or none, do not mean that none follow: where hardly anything passes, no more is
    * looked at in one go than can be in a short time; and a page holds so many characters of data and actors
-   * (store-limits.ts), or a single event.
+   * (limits.ts), or a single event.
    */
   events: RecordedEvent[];
   /** Where to go on: everything that passes up to here was read. */
@@ -117,7 +117,7 @@ export interface Receipt {
   expires: number;
 }
 
-export interface StreamRecord {
+export interface StreamRecord<State = unknown> {
   kind: string;
   id: string;
   /** How many events the stream has. */
@@ -128,7 +128,7 @@ export interface StreamRecord {
   /** Time of the last event, microseconds since the Unix epoch. */
   changed: number;
   /** JSON. */
-  state: unknown;
+  state: State;
 }
 
 /** How a state names another stream. */
@@ -139,10 +139,10 @@ export interface Link {
   field: string;
 }
 
-export interface LinkedRecord {
-  record: StreamRecord;
+export interface LinkedRecord<State = unknown, Other = unknown> {
+  record: StreamRecord<State>;
   /** Absent if there is none of this kind with this id, or no text at the field. */
-  other?: StreamRecord | undefined;
+  other?: StreamRecord<Other> | undefined;
 }
 
 export interface Append {
@@ -211,8 +211,8 @@ export interface SearchOptions {
   isLookUp?: boolean;
 }
 
-export interface SearchResult {
-  records: StreamRecord[];
+export interface SearchResult<State = unknown> {
+  records: StreamRecord<State>[];
   /** Whether there are fewer than were asked for because their states are long, and more on the next page. */
   isCut: boolean;
   total: number;
@@ -248,6 +248,41 @@ export type TextMethod =
 
 /** A field (absent before present), or a condition (what does not pass before what does). */
 export type SortKey = { field: string } | { test: Filter };
+
+/** The rules of a kind of stream, which name it and the type of its states. */
+type Rules<State> = Pick<Aggregate<State, never, never>, "kind" | "owner">;
+
+/** EventStore.load, typed by the rules that made the states. */
+export async function load<State>(store: EventStore, { kind }: Rules<State>, id: string) {
+  return (await store.load(kind, id)) as StreamRecord<State> | undefined;
+}
+
+/** EventStore.loadByClaim, typed; undefined also where a stream of another kind holds the claim. */
+export async function loadByClaim<State>(store: EventStore, { kind }: Rules<State>, claim: string) {
+  const record = await store.loadByClaim(claim);
+  return record?.kind === kind ? (record as StreamRecord<State>) : undefined;
+}
+
+/** EventStore.loadByClaimWith, typed; undefined also where a stream of another kind holds the claim. */
+export async function loadByClaimWith<State, Other>(
+  store: EventStore,
+  { kind }: Rules<State>,
+  claim: string,
+  link: { rules: Rules<Other>; field: string },
+) {
+  const found = await store.loadByClaimWith(claim, { kind: link.rules.kind, field: link.field });
+  return found?.record.kind === kind ? (found as LinkedRecord<State, Other>) : undefined;
+}
+
+/** EventStore.search, typed. */
+export async function search<State>(
+  store: EventStore,
+  { kind }: Rules<State>,
+  query: Omit<Query, "kind">,
+  options?: SearchOptions,
+) {
+  return (await store.search({ kind, ...query }, options)) as SearchResult<State>;
+}
 
 /** The store cannot be reached, is overloaded, or is closed. Whether an append was committed is then not known. */
 export class StoreUnavailable extends DomainError {

@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { DomainError } from "../../domain/errors.ts";
-import { type AccessToken, accessToken } from "../../domain/token.ts";
-import type { EventStore } from "../../store/port.ts";
+import { accessToken } from "../../domain/token.ts";
+import { type EventStore, load } from "../../store/port.ts";
 import type { Execute } from "../execute.ts";
 import { readSecret, secretInFile, TOKEN_FILE } from "./secret-file.ts";
 import { systemCaller } from "./system-caller.ts";
@@ -51,8 +51,8 @@ export async function ensureFirstToken(
 /** Resolves with the hash of the first token; undefined if it was revoked. `makeHash` is called if there is none yet. */
 async function ensureToken({ store, execute, instanceId }: Parts, makeHash: () => string): Promise<string | undefined> {
   // Not by the log, in which what was answered may come later.
-  const load = async () => (await store.load(accessToken.kind, FIRST_TOKEN_ID))?.state as AccessToken | undefined;
-  let found = await load();
+  const find = async () => (await load(store, accessToken, FIRST_TOKEN_ID))?.state;
+  let found = await find();
   if (!found) {
     const owner = { type: "instance", id: instanceId } as const;
     const grants = [{ role: "INSTANCE_OWNER" } as const];
@@ -60,7 +60,7 @@ async function ensureToken({ store, execute, instanceId }: Parts, makeHash: () =
     const command = { type: "create", token } as const;
     const change = { id: token.id, command, permission: "access.write", newOwner: owner } as const;
     await execute(accessToken, change, systemCaller()).catch(unlessThere);
-    found = await load();
+    found = await find();
   }
   return found?.revoked ? undefined : found?.hash;
 }
