@@ -5,11 +5,11 @@
  *   npm run bench:lone-call
  */
 
-import { toResult } from "../src/store/append-row.ts";
 import type { Append, StreamRecord } from "../src/store/port.ts";
-import { toBatch, toKeyedRow } from "../src/store/sqlite/batch.ts";
-import { openDatabase, prepareFile } from "../src/store/sqlite/database.ts";
-import { toCreate, toLock } from "./support/appends.ts";
+import { toKeyedRow } from "../src/store/sqlite/append.ts";
+import { prepareFile } from "../src/store/sqlite/connections.ts";
+import { openDatabase } from "../src/store/sqlite/database.ts";
+import { recordOf, toCreate, toLock } from "./support/appends.ts";
 import { temporaryFolder } from "./support/files.ts";
 import { lockByGrpc } from "./support/lock-calls.ts";
 import { CALLS, type Contender, startLocking, startNothing } from "./support/lock-rate.ts";
@@ -34,12 +34,10 @@ async function timeOfCall(contender: Contender): Promise<number> {
 
 /** In one commit. */
 function commit(appends: readonly Append[]): StreamRecord[] {
-  return database.appendAll(toBatch(appends.map(toKeyedRow))).map((answer, index) => {
-    const outcome = typeof answer === "number" ? ({ outcome: "appended", created: answer } as const) : answer;
-    const result = toResult(appends[index] as Append, outcome);
-    if (result.outcome !== "appended") throw new Error(`an append was refused: ${result.outcome}`);
-    return result.record;
-  });
+  for (const { outcome } of database.appendAll(appends.map(toKeyedRow))) {
+    if (outcome !== "appended") throw new Error(`an append was refused: ${outcome}`);
+  }
+  return appends.map(recordOf);
 }
 
 function timeOfCommit(): number {

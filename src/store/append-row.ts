@@ -1,4 +1,4 @@
-import type { Append, AppendResult, Receipt } from "./port.ts";
+import type { Append, Receipt } from "./port.ts";
 
 /** An append whose JSON is text already, so that a bad value fails its caller alone. */
 export interface Row {
@@ -18,9 +18,6 @@ export interface Row {
   /** With the time at which it is kept. */
   receipt: (Receipt & { now: number }) | undefined;
 }
-
-/** What became of a row. */
-export type RowResult = { outcome: "appended"; created: number } | Exclude<AppendResult, { outcome: "appended" }>;
 
 /** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
 export function toRow(append: Append): Row {
@@ -46,16 +43,6 @@ export function toRow(append: Append): Row {
     requires,
     absent,
     receipt: receipt && { ...receipt, now: append.now ?? time },
-  };
-}
-
-export function toResult(append: Append, result: RowResult): AppendResult {
-  if (result.outcome !== "appended") return result;
-  const { kind, id, owner, state, time } = append;
-  const version = append.expectedVersion + append.events.length;
-  return {
-    outcome: "appended",
-    record: { kind, id, version, owner, created: result.created, changed: time, state },
   };
 }
 

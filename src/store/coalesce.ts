@@ -1,15 +1,15 @@
-/** How many statements are under way at once; what comes meanwhile shares the next one. */
+/** How many groups are under way at once; what comes meanwhile shares the next one. */
 const MAX_IN_FLIGHT = 2;
-/** How many keys one statement takes at most. */
+/** How many keys a group has at most. */
 const MAX_KEYS = 1_000;
 
 /**
- * Answers questions in groups: those that come together, or while others are under way, share one statement. It begins
- * after all of them were asked, so that each sees what was answered before it. `find` resolves with what it has found,
- * by the place of its key, from 1 on.
+ * Answers look-ups in groups: those that come together, or while others are under way, are found together. A group
+ * begins after all of its look-ups, so each sees what was answered before it. `find` returns what it has found, each in
+ * the place of its key. Keys of the same text are looked up once.
  */
-export function gather<Key, Found>(
-  find: (keys: Key[]) => Promise<Map<number, Found>>,
+export function coalesce<Key, Found>(
+  find: (keys: readonly Key[]) => Promise<readonly (Found | undefined)[]>,
   textOf: (key: Key) => string,
 ): (key: Key) => Promise<Found | undefined> {
   let waiting = new Map<string, { key: Key; found: PromiseWithResolvers<Found | undefined> }>();
@@ -27,14 +27,14 @@ export function gather<Key, Found>(
 
   async function answer(): Promise<void> {
     const entries = [...waiting];
-    const group = entries.slice(0, MAX_KEYS);
+    const group = entries.slice(0, MAX_KEYS).map(([, one]) => one);
     waiting = new Map(entries.slice(MAX_KEYS));
     inFlight++;
     try {
-      const found = await find(group.map(([, { key }]) => key));
-      for (const [index, [, one]] of group.entries()) one.found.resolve(found.get(index + 1));
+      const found = await find(group.map(({ key }) => key));
+      for (const [place, one] of group.entries()) one.found.resolve(found[place]);
     } catch (error) {
-      for (const [, one] of group) one.found.reject(error);
+      for (const one of group) one.found.reject(error);
     } finally {
       inFlight--;
       wake();

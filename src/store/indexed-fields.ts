@@ -4,6 +4,10 @@ export interface IndexedField {
   column: string;
   /** Of which the values are that searches find. */
   type: "text" | "number";
+  /** In which order streams with the same value are read. */
+  order: readonly ("created" | "id")[];
+  /** Whether all streams of a kind are sorted by it. */
+  isSortKey: boolean;
 }
 
 /** When a lock ends, microseconds since the Unix epoch. */
@@ -14,15 +18,11 @@ export const LOCK_END = "state.lock.until";
  * that leaves these fields alone leaves their indexes alone; an index on an expression is written anew with each state.
  */
 export const INDEXED_FIELDS = [
-  { field: "state.email.address", column: "email", type: "text" },
-  { field: LOCK_END, column: "lock_until", type: "number" },
-  { field: "state.subject", column: "subject", type: "text" },
-  { field: "state.userId", column: "user_id", type: "text" },
+  { field: "state.email.address", column: "email", type: "text", order: ["id"], isSortKey: true },
+  { field: LOCK_END, column: "lock_until", type: "number", order: ["id"], isSortKey: false },
+  { field: "state.subject", column: "subject", type: "text", order: ["id"], isSortKey: false },
+  { field: "state.userId", column: "user_id", type: "text", order: ["created", "id"], isSortKey: false },
 ] as const satisfies IndexedField[];
-
-export const KEY_COLUMNS: Readonly<Record<string, string>> = Object.fromEntries(
-  INDEXED_FIELDS.map(({ field, column }) => [field, column]),
-);
 
 /** The values of the fields in a state, in the order of INDEXED_FIELDS. */
 export function indexedValues(state: unknown): unknown[] {
@@ -35,16 +35,15 @@ function stepInto(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
-/** The values of the columns, in their order. */
-export type Keys = readonly [email: Key, lockUntil: Key, subject: Key, userId: Key];
+/** The values of SQLite's columns, in the order of INDEXED_FIELDS. */
+export type Keys = readonly Key[];
 type Key = string | number | null;
 
 export function keysOf(state: unknown): Keys {
-  const [email, lockUntil, subject, userId] = indexedValues(state);
-  return [keyOf(email), keyOf(lockUntil), keyOf(subject), keyOf(userId)];
+  return indexedValues(state).map(keyOf);
 }
 
-/** As SQLite's json_extract gives the value, which the columns of older files were filled with. */
+/** As SQLite's json_extract gives the value, by which all other fields are searched. */
 function keyOf(value: unknown): Key {
   if (typeof value === "string") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;

@@ -174,7 +174,7 @@ export interface Append {
 }
 
 export type AppendResult =
-  | { outcome: "appended"; record: StreamRecord }
+  | { outcome: "appended" }
   /** The stream was not as expected, or one that was required had another version; or there was what must not be. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */

@@ -184,7 +184,7 @@ describe("transactions that run at the same time", () => {
           });
           if (result.outcome !== "appended") continue;
           appended++;
-          versions.set(id, Math.max(versions.get(id) ?? 0, result.record.version));
+          versions.set(id, Math.max(versions.get(id) ?? 0, expectedVersion + 1));
         }
       }),
     );

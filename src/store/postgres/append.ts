@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Row, type RowResult, toResult, toRow } from "../append-row.ts";
+import { type Row, toRow } from "../append-row.ts";
 import { INDEXED_FIELDS, indexedValues } from "../indexed-fields.ts";
 import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
 import { type Append, type AppendResult, StoreUnavailable } from "../port.ts";
@@ -12,7 +12,6 @@ const MAX_IN_FLIGHT = 2;
 const TROUBLE_MS = 10_000;
 
 interface Waiting {
-  append: Append;
   row: Row;
   /** The row as it is sent. */
   json: string;
@@ -77,12 +76,12 @@ export function createWriter(parts: {
     }
   }
 
-  function settle(one: Waiting, result: RowResult): void {
+  function settle(one: Waiting, result: AppendResult): void {
     if (result.outcome === "appended") {
       const queue = queues.get(streamKey(one.row)) as Queue;
       queue.version = one.row.expectedVersion + one.row.events.length;
     }
-    one.resolve(toResult(one.append, result));
+    one.resolve(result);
     leave(one);
   }
 
@@ -133,7 +132,7 @@ export function createWriter(parts: {
   async function commit(batch: Waiting[]): Promise<void> {
     try {
       const results = await persist(batch);
-      for (const [index, one] of batch.entries()) settle(one, results[index] as RowResult);
+      for (const [index, one] of batch.entries()) settle(one, results[index] as AppendResult);
     } catch (error) {
       if (batch.length > 1 && troubleOf(error) === "value") {
         // One of them has what the server does not take, and the others shall not suffer for it.
@@ -154,7 +153,7 @@ export function createWriter(parts: {
    * Runs the statement, and again while it is not known whether it was committed: each append is then known by its id,
    * so that none is made twice.
    */
-  async function persist(batch: Waiting[]): Promise<RowResult[]> {
+  async function persist(batch: Waiting[]): Promise<AppendResult[]> {
     const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
     const statement = {
       name: "append",
@@ -165,8 +164,8 @@ export function createWriter(parts: {
     let isUnanswered = false;
     for (let attempt = 0; ; attempt++) {
       try {
-        const [answer] = await connections.run<{ results: RowResult[] }>(statement);
-        return (answer as { results: RowResult[] }).results;
+        const [answer] = await connections.run<{ results: AppendResult[] }>(statement);
+        return (answer as { results: AppendResult[] }).results;
       } catch (error) {
         const trouble = troubleOf(error);
         isUnanswered ||= trouble === "connection";
@@ -186,7 +185,7 @@ export function createWriter(parts: {
       const row = toRow(append);
       const json = toJson(row, append.state, randomUUID());
       return new Promise((resolve, reject) => {
-        enter({ append, row, json, keys: keysOf(row), missing: 0, resolve, reject });
+        enter({ row, json, keys: keysOf(row), missing: 0, resolve, reject });
         wake();
       });
     },

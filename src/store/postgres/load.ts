@@ -1,4 +1,4 @@
-import { gather } from "../coalesce.ts";
+import { coalesce } from "../coalesce.ts";
 import type { Link, LinkedRecord, Receipt, StreamRecord } from "../port.ts";
 import type { Connections } from "./connections.ts";
 import { steps } from "./search.ts";
@@ -31,9 +31,9 @@ export interface Loads {
  * many keys there are (SELECT $2), for else it would plan each statement anew.
  */
 export function createLoads(connections: Connections, instance: string): Loads {
-  const byClaim = gatherClaims(connections, instance);
+  const byClaim = coalesceClaims(connections, instance);
   return {
-    byId: gather(
+    byId: coalesce(
       async (keys) => {
         const rows = await connections.ask<StreamRow & { place: number }>({
           name: "load",
@@ -43,12 +43,12 @@ export function createLoads(connections: Connections, instance: string): Loads {
             ) AS s`,
           values: [instance, keys.map(({ kind }) => kind), keys.map(({ id }) => id)],
         });
-        return new Map(rows.map((row) => [row.place, toRecord(row)]));
+        return inPlaces(rows.map((row) => [row.place, toRecord(row)]));
       },
       ({ kind, id }) => `${kind}\0${id}`,
     ),
     byClaim: (claim, link) => byClaim({ claim, kind: link?.kind ?? null, path: link ? pathOf(link.field) : null }),
-    receipt: gather(
+    receipt: coalesce(
       async (keys) => {
         const rows = await connections.ask<Receipt & { place: number }>({
           name: "receipts",
@@ -57,16 +57,16 @@ export function createLoads(connections: Connections, instance: string): Loads {
             ) AS r`,
           values: [instance, keys],
         });
-        return new Map(rows.map(({ place, ...receipt }) => [place, receipt]));
+        return inPlaces(rows.map(({ place, ...receipt }) => [place, receipt]));
       },
       (key: string) => key,
     ),
   };
 }
 
-function gatherClaims(connections: Connections, instance: string) {
-  return gather(
-    async (keys: { claim: string; kind: string | null; path: string | null }[]) => {
+function coalesceClaims(connections: Connections, instance: string) {
+  return coalesce(
+    async (keys: readonly { claim: string; kind: string | null; path: string | null }[]) => {
       const rows = await connections.ask<StreamRow & { place: number; is_other: boolean }>({
         name: "load by claim",
         text: `SELECT key.place, found.*
@@ -94,10 +94,17 @@ function gatherClaims(connections: Connections, instance: string) {
         if (first) first.other = record;
         else found.set(row.place, { record });
       }
-      return found;
+      return inPlaces(found);
     },
     ({ claim, kind, path }) => [claim, kind, path].join("\0"),
   );
+}
+
+/** What was found, each in the place of its key, which PostgreSQL counts from 1. */
+function inPlaces<Found>(found: Iterable<[place: number, Found]>): Found[] {
+  const inOrder: Found[] = [];
+  for (const [place, one] of found) inOrder[place - 1] = one;
+  return inOrder;
 }
 
 /** The steps of a path into a state, with points between them. */

@@ -134,7 +134,7 @@ BEGIN
   ) AS locked;
 
   WITH judged AS MATERIALIZED (
-    SELECT r, r.place, coalesce(s.created, r.time) AS created, taken.name AS claim,
+    SELECT r, r.place, taken.name AS claim,
       CASE
         -- An earlier try of this very append was committed, and its answer was lost.
         WHEN coalesce(s.version, 0) > r.expected AND r.append = (
@@ -159,7 +159,7 @@ BEGIN
       END AS outcome
     FROM unnest((SELECT asked)) AS r
     LEFT JOIN LATERAL (
-      SELECT o.version, o.created FROM streams o
+      SELECT o.version FROM streams o
       WHERE o.instance = of_instance AND o.kind = r.kind AND o.id = r.id
       OFFSET 0
     ) AS s ON true
@@ -174,8 +174,7 @@ BEGIN
   )
   SELECT
     json_agg(CASE outcome
-      WHEN 'done' THEN json_build_object('outcome', 'appended', 'created', created)
-      WHEN 'appended' THEN json_build_object('outcome', outcome, 'created', created)
+      WHEN 'done' THEN json_build_object('outcome', 'appended')
       WHEN 'claimed' THEN json_build_object('outcome', outcome, 'claim', claim)
       ELSE json_build_object('outcome', outcome)
     END ORDER BY place),

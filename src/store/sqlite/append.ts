@@ -1,39 +1,56 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Receipt } from "../port.ts";
-import type { KeyedRow, RowAnswer } from "./batch.ts";
+import { type Row, toRow } from "../append-row.ts";
+import { INDEXED_FIELDS, type Keys, keysOf } from "../indexed-fields.ts";
+import type { Append, AppendResult, Receipt } from "../port.ts";
+import { prepareReading } from "./connections.ts";
+
+/** An append with the values of the columns that its stream and its events are found by. */
+export interface KeyedRow extends Row {
+  keys: Keys;
+  /** Of the actor. */
+  subject: string;
+}
+
+/** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
+export function toKeyedRow(append: Append): KeyedRow {
+  return Object.assign(toRow(append), { keys: keysOf(append.state), subject: append.actor.subject });
+}
+
+/** About how much is written for it, UTF-16 code units. */
+export function lengthOf({ state, actor, events, receipt }: KeyedRow): number {
+  const ofEvents = events.reduce((sum, { data }) => sum + actor.length + data.length, 0);
+  return state.length + ofEvents + (receipt?.answer.length ?? 0);
+}
 
 /** Writes rows and receipts. Its functions must run within a transaction that nobody else can write in. */
 export interface Appender {
-  append(row: KeyedRow): RowAnswer;
+  append(row: KeyedRow): AppendResult;
   /** Whether there was no receipt under its key yet. */
   keep(receipt: Receipt, time: number): boolean;
 }
 
-/** What a stream's next change needs of it, as the statement `streamRow` below finds it. */
-type StreamRow = [row: number, version: number, created: number, lastEvent: number, hasKeys: 0 | 1];
+const FIELDS = INDEXED_FIELDS.map(({ column }) => column);
 
 /**
  * Prepares three statements a change: where is the stream, its event, its new state. None of them has a RETURNING,
  * for which SQLite makes and drops a table each time.
  */
 export function prepareAppends(connection: DatabaseSync, instance: string): Appender {
-  const streamRow = connection.prepare(`
-    SELECT rowid, version, created, last_event,
-      email IS ? AND lock_until IS ? AND subject IS ? AND user_id IS ?
-    FROM streams WHERE instance = ? AND kind = ? AND id = ?`);
-  streamRow.setReturnArrays(true);
+  const streamRow = prepareReading<[rowid: number, version: number, hasKeys: 0 | 1]>(
+    connection,
+    `SELECT rowid, version, ${FIELDS.map((column) => `${column} IS ?`).join(" AND ")}
+    FROM streams WHERE instance = ? AND kind = ? AND id = ?`,
+  );
   const insertEvent = connection.prepare(`
-    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, subject, data,
-      previous)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    INSERT INTO events (instance, kind, id, version, type, owner_type, owner_id, user_id, time, actor, subject, data)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const insertStream = connection.prepare(`
-    INSERT INTO streams (instance, kind, id, created, version, owner_type, owner_id, changed, state, last_event,
-      email, lock_until, subject, user_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const SET = "UPDATE streams SET version = ?, owner_type = ?, owner_id = ?, changed = ?, state = ?, last_event = ?";
+    INSERT INTO streams (instance, kind, id, created, version, owner_type, owner_id, changed, state, ${FIELDS})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ${FIELDS.map(() => "?")})`);
+  const SET = "UPDATE streams SET version = ?, owner_type = ?, owner_id = ?, changed = ?, state = ?";
   const updateStream = connection.prepare(`${SET} WHERE rowid = ?`);
   const updateWithKeys = connection.prepare(
-    `${SET}, email = ?, lock_until = ?, subject = ?, user_id = ? WHERE rowid = ?`,
+    `${SET}, ${FIELDS.map((column) => `${column} = ?`).join(", ")} WHERE rowid = ?`,
   );
   const version = connection.prepare("SELECT version FROM streams WHERE instance = ? AND kind = ? AND id = ?");
   const withSubject = connection.prepare(
@@ -60,58 +77,36 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     saveReceipt.run(instance, key, fingerprint, answer, expires);
   }
 
-  /** Returns its position, which is the next event's `previous`. */
-  function addEvent(row: KeyedRow, version: number, type: string, data: string, previous: number | null): number {
-    const { kind, id, ownerType, ownerId, userId = null, time, actor, subject } = row;
-    return insertEvent.run(
-      instance,
-      kind,
-      id,
-      version,
-      type,
-      ownerType,
-      ownerId,
-      userId,
-      time,
-      actor,
-      subject,
-      data,
-      previous,
-    ).lastInsertRowid as number;
-  }
-
-  function append(row: KeyedRow): RowAnswer {
-    const { kind, id, expectedVersion, ownerType, ownerId, time, state, keys, absent, receipt } = row;
-    if (receipt && receiptAt.get(instance, receipt.key, receipt.now)) return { outcome: "repeated" };
-    const found = streamRow.get(...keys, instance, kind, id) as unknown as StreamRow | undefined;
-    const isThere = (other: (typeof row.requires)[0]) =>
+  function isAsRequired({ requires, absent }: KeyedRow): boolean {
+    const isThere = (other: KeyedRow["requires"][number]) =>
       (version.get(instance, other.kind, other.id)?.version ?? 0) === other.version;
-    if ((found?.[1] ?? 0) !== expectedVersion || !row.requires.every(isThere)) return { outcome: "conflict" };
-    if (absent && withSubject.get(instance, absent.kind, absent.subject)) return { outcome: "conflict" };
-    const claim = row.claims.add.find((name) => otherHolder.get(instance, name, kind, id) !== undefined);
-    if (claim !== undefined) return { outcome: "claimed", claim };
-    for (const name of row.claims.remove) removeClaim.run(instance, name, kind, id);
-    for (const name of row.claims.add) addClaim.run(instance, name, kind, id);
-
-    let next = expectedVersion;
-    let last = found ? found[3] : null;
-    for (const { type, data } of row.events) {
-      next++;
-      last = addEvent(row, next, type, data, last);
-    }
-    if (receipt) addReceipt(receipt, receipt.now);
-    if (!found) {
-      insertStream.run(instance, kind, id, time, next, ownerType, ownerId, time, state, last, ...keys);
-      return time;
-    }
-    const [rowid, , created, , hasKeys] = found;
-    if (hasKeys) updateStream.run(next, ownerType, ownerId, time, state, last, rowid);
-    else updateWithKeys.run(next, ownerType, ownerId, time, state, last, ...keys, rowid);
-    return created;
+    return requires.every(isThere) && !(absent && withSubject.get(instance, absent.kind, absent.subject));
   }
 
   return {
-    append,
+    append(row) {
+      const { kind, id, expectedVersion, ownerType, ownerId, userId = null, time, actor, subject, state, keys } = row;
+      const { claims, receipt } = row;
+      if (receipt && receiptAt.get(instance, receipt.key, receipt.now)) return { outcome: "repeated" };
+      const [rowid, found = 0, hasKeys] = streamRow.get(...keys, instance, kind, id) ?? [];
+      if (found !== expectedVersion || !isAsRequired(row)) return { outcome: "conflict" };
+      const claim = claims.add.find((name) => otherHolder.get(instance, name, kind, id) !== undefined);
+      if (claim !== undefined) return { outcome: "claimed", claim };
+      for (const name of claims.remove) removeClaim.run(instance, name, kind, id);
+      for (const name of claims.add) addClaim.run(instance, name, kind, id);
+
+      let next = expectedVersion;
+      for (const { type, data } of row.events) {
+        next++;
+        insertEvent.run(instance, kind, id, next, type, ownerType, ownerId, userId, time, actor, subject, data);
+      }
+      if (receipt) addReceipt(receipt, receipt.now);
+      if (rowid === undefined)
+        insertStream.run(instance, kind, id, time, next, ownerType, ownerId, time, state, ...keys);
+      else if (hasKeys) updateStream.run(next, ownerType, ownerId, time, state, rowid);
+      else updateWithKeys.run(next, ownerType, ownerId, time, state, ...keys, rowid);
+      return { outcome: "appended" };
+    },
     keep(receipt, time) {
       if (receiptAt.get(instance, receipt.key, time)) return false;
       addReceipt(receipt, time);

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { codeOf, messageOf } from "./connections.ts";
 
 /** The files that make a database in use. While a connection is open, SQLite removes none of them. */
 const FILES = ["", "-wal", "-shm"];
@@ -45,9 +46,9 @@ export function createPlaceCheck(file: string, place: Place): () => void {
 
 /** Says that pages of the file are damaged, if that is what the error of node:sqlite means. */
 export function toDamage(error: unknown, file: string): Error | undefined {
-  const { errcode, message } = error as { errcode?: number; message: string };
   const [SQLITE_CORRUPT, SQLITE_NOTADB] = [11, 26];
-  const code = errcode === undefined ? undefined : errcode & 0xff;
+  const code = codeOf(error);
   if (code !== SQLITE_CORRUPT && code !== SQLITE_NOTADB) return undefined;
-  return new Error(`The file ${file} is damaged (${message}): stop the server and restore the file from a backup.`);
+  const what = `The file ${file} is damaged (${messageOf(error)})`;
+  return new Error(`${what}: stop the server and restore the file from a backup.`);
 }

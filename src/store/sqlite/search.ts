@@ -1,5 +1,5 @@
 import { fold } from "../../domain/fold.ts";
-import { KEY_COLUMNS } from "../indexed-fields.ts";
+import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
 
 type Value = string | number;
@@ -95,14 +95,15 @@ function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number)
 
 /** Joins by halves, for SQLite takes no expression that is nested 1,000 deep, and `a OR b OR c` is nested. */
 function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
-  if (parts.length === 1) return (parts[0] as Fragment).sql;
+  if (parts.length <= 1) return parts[0]?.sql ?? "";
   const half = parts.length >> 1;
   return `(${balanced(parts.slice(0, half), operator)} ${operator} ${balanced(parts.slice(half), operator)})`;
 }
 
 function column(field: string, depth: number): string {
   if (field.startsWith("element.")) return `json_extract(e${depth}.value, '${path(field)}')`;
-  if (Object.hasOwn(KEY_COLUMNS, field)) return KEY_COLUMNS[field] as string;
+  const indexed = INDEXED_FIELDS.find((one) => one.field === field);
+  if (indexed) return indexed.column;
   if (field.startsWith("state.")) return `json_extract(state, '${path(field)}')`;
   return path(field).slice("$.".length).replace(".", "_");
 }

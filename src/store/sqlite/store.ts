@@ -1,17 +1,16 @@
 import { existsSync } from "node:fs";
-import { toResult } from "../append-row.ts";
+import { coalesce } from "../coalesce.ts";
 import { fromCursor } from "../cursor.ts";
 import { LOCK_END } from "../indexed-fields.ts";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
 import { noStoreAt } from "../migrate.ts";
-import { type Append, type AppendResult, type EventStore, type Query, StoreUnavailable } from "../port.ts";
+import { type AppendResult, type EventStore, type Link, type Query, StoreUnavailable } from "../port.ts";
 import { IN_MEMORY } from "../settings.ts";
-import { type KeyedRow, lengthOf, type RowAnswer, toBatch, toKeyedRow } from "./batch.ts";
-import { createCheckpoints } from "./checkpoints.ts";
-import { type Database, openDatabase, prepareFile } from "./database.ts";
+import { type KeyedRow, lengthOf, toKeyedRow } from "./append.ts";
+import { prepareFile } from "./connections.ts";
+import { type Database, openDatabase } from "./database.ts";
 import { createPlaceCheck, placeOf, toDamage } from "./place.ts";
-import { type Ask, createReads } from "./reads.ts";
-import { createDatabaseThread, createThreads, type DatabaseThread } from "./thread.ts";
+import { createCheckpoints, createDatabaseThread, createThreads, type DatabaseThread } from "./thread.ts";
 
 /** How long a commit waits at most while more and more come, milliseconds. */
 const MAX_GATHER_MS = 2;
@@ -21,7 +20,6 @@ const POLL_MS = 25;
 const LOOK_UP_ROWS = 200;
 
 interface Waiting {
-  append: Append;
   row: KeyedRow;
   resolve(result: AppendResult): void;
   reject(error: unknown): void;
@@ -43,7 +41,7 @@ export async function openSqliteStore(
     return createStore(
       database,
       {
-        appendAll: async (batch) => database.appendAll(batch),
+        appendAll: async (rows) => database.appendAll(rows),
         lookUp: async (query) => database.search(query),
         search: async (query) => database.search(query),
         read: async (query) => database.read(query),
@@ -69,10 +67,10 @@ export async function openSqliteStore(
   return createStore(
     database,
     {
-      async appendAll(batch) {
-        const answers = await writer.appendAll(batch);
-        hasCommitted(answers.length);
-        return answers;
+      async appendAll(rows) {
+        const results = await writer.appendAll(rows);
+        hasCommitted(results.length);
+        return results;
       },
       lookUp: looker.search,
       search: searchers.search,
@@ -99,7 +97,15 @@ function createStore(
   { file, checkPlace, commitRows }: { file: string; checkPlace: () => void; commitRows: number },
 ): EventStore {
   const listeners = new Set<() => void>();
-  const together = createReads({ inOneTransaction: database.inOneTransaction, toError: unavailable });
+  const byId = together(
+    ({ kind, id }: { kind: string; id: string }) => database.load(kind, id),
+    ({ kind, id }) => `${kind}\0${id}`,
+  );
+  const byClaim = together(database.loadByClaim, (claim) => claim);
+  const byClaimWith = together(
+    ({ claim, link }: { claim: string; link: Link }) => database.loadByClaimWith(claim, link),
+    ({ claim, link }) => [link.kind, link.field, claim].join("\0"),
+  );
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
@@ -120,11 +126,8 @@ function createStore(
       const batch = nextBatch();
       try {
         checkPlace();
-        const answers = await slow.appendAll(toBatch(batch.map(({ row }) => row)));
-        for (const [index, { append, resolve }] of batch.entries()) {
-          const answer = answers[index] as RowAnswer;
-          resolve(toResult(append, typeof answer === "number" ? { outcome: "appended", created: answer } : answer));
-        }
+        const results = await slow.appendAll(batch.map(({ row }) => row));
+        for (const [place, result] of results.entries()) batch[place]?.resolve(result);
         notify();
       } catch (error) {
         for (const { reject } of batch) reject(unavailable(error));
@@ -144,9 +147,11 @@ function createStore(
 
   function nextBatch(): Waiting[] {
     let count = 0;
-    for (let length = 0; count < Math.min(waiting.length, commitRows); count++) {
-      length += lengthOf((waiting[count] as Waiting).row);
+    let length = 0;
+    for (const { row } of waiting.slice(0, commitRows)) {
+      length += lengthOf(row);
       if (count > 0 && length > MAX_BATCH_LENGTH) break;
+      count++;
     }
     const batch = waiting.slice(0, count);
     waiting = waiting.slice(count);
@@ -186,14 +191,11 @@ function createStore(
     }
   }
 
-  /** A look-up, unless the store is closed. */
-  const look: Ask = (text, find) => {
-    if (closing) return Promise.reject(isClosed());
-    return together(text, () => {
-      checkPlace();
-      return find();
-    });
-  };
+  /** A look-up, which shares one transaction with those that come together with it. */
+  function together<Key, Found>(find: (key: Key) => Found | undefined, textOf: (key: Key) => string) {
+    const findAll = (keys: readonly Key[]) => ask(() => database.inOneTransaction(() => keys.map(find)));
+    return coalesce(findAll, textOf);
+  }
 
   async function close(): Promise<void> {
     clearInterval(poll);
@@ -208,14 +210,13 @@ function createStore(
       if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
       const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
-        waiting.push({ append, row, resolve, reject });
+        waiting.push({ row, resolve, reject });
         committing ??= commitWaiting();
       });
     },
-    load: (kind, id) => look(`id\0${kind}\0${id}`, () => database.load(kind, id)),
-    loadByClaim: (claim) => look(`claim\0${claim}`, () => database.loadByClaim(claim)),
-    loadByClaimWith: (claim, link) =>
-      look(`link\0${link.kind}\0${link.field}\0${claim}`, () => database.loadByClaimWith(claim, link)),
+    load: (kind, id) => byId({ kind, id }),
+    loadByClaim: byClaim,
+    loadByClaimWith: (claim, link) => byClaimWith({ claim, link }),
     async read(query, signal) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // What is filtered may have to look at much of the log.

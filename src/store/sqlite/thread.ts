@@ -1,9 +1,15 @@
 import { Worker } from "node:worker_threads";
-import { type EventStore, type Query, type SearchResult, StoreUnavailable } from "../port.ts";
-import type { Batch, RowAnswer } from "./batch.ts";
+import { type AppendResult, type EventStore, type Query, type SearchResult, StoreUnavailable } from "../port.ts";
+import type { KeyedRow } from "./append.ts";
 import type { Place } from "./place.ts";
 
 type Method = "appendAll" | "search" | "read" | "keep" | "prove" | "checkpoint" | "close";
+
+export interface WorkerData {
+  file: string;
+  instance: string;
+  place: Place;
+}
 
 export interface WorkerCall {
   number: number;
@@ -20,12 +26,23 @@ export type WorkerAnswer =
 /** Heap of a thread. One that needs more ends, its calls are UNAVAILABLE, and the next call starts it anew. */
 const MAX_HEAP_MIB = 256;
 
+/** After how many changes the size of the WAL is looked at. */
+const LOOK_EVERY = 1_000;
+/**
+ * From how many pages on the WAL is emptied: 32 MB. The more pages, the more often one that changed again is moved
+ * once.
+ */
+const FULL = 8_000;
+/** How many pages the writer moves between two commits without being missed. */
+const FEW = 500;
+const MAX_ROUNDS = 4;
+
 /**
  * A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. The thread is
  * started by the first call, for it takes some 20 MiB of memory; and anew by the next one after it has failed.
  */
 export interface DatabaseThread {
-  appendAll(batch: Batch): Promise<RowAnswer[]>;
+  appendAll(rows: readonly KeyedRow[]): Promise<AppendResult[]>;
   search(query: Query, signal?: AbortSignal): Promise<SearchResult>;
   read: EventStore["read"];
   keep: EventStore["keep"];
@@ -40,7 +57,7 @@ export interface DatabaseThread {
 }
 
 export function createDatabaseThread(file: string, instance: string, place: Place): DatabaseThread {
-  const waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
+  const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   let worker: Worker | undefined;
   let isClosed = false;
   let calls = 0;
@@ -48,7 +65,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
   function started(): Worker {
     if (worker) return worker;
     const mine = new Worker(new URL("./worker.ts", import.meta.url), {
-      workerData: { file, instance, place },
+      workerData: { file, instance, place } satisfies WorkerData,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     });
     const end = (cause: unknown) => {
@@ -63,7 +80,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
       waiting.delete(answer.number);
       if ("error" in answer)
         call?.reject(new StoreUnavailable(Object.assign(new Error(answer.error), { errcode: answer.errcode })));
-      else call?.resolve(answer.result as never);
+      else call?.resolve(answer.result);
     });
     mine.on("error", end);
     mine.on("exit", () => end("the thread has ended"));
@@ -99,7 +116,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
   }
 
   return {
-    appendAll: (batch) => call("appendAll", batch),
+    appendAll: (rows) => call("appendAll", rows),
     search: (query, signal) => callUntil(signal, "search", query),
     read: (query, signal) => callUntil(signal, "read", query),
     keep: (receipt, time) => call("keep", receipt, time),
@@ -128,5 +145,43 @@ export function createThreads(
     close: async () => {
       await Promise.all(threads.map((thread) => thread.close()));
     },
+  };
+}
+
+/** Moves pages from the WAL into the file if it has so many, and resolves with how many are still to be moved. */
+type Checkpoint = (fromPages: number) => Promise<number>;
+
+/**
+ * Empties the WAL while commits go on: `aside` moves what is there, in a thread for which no commit waits, and the
+ * writer, `between` two commits, only what came meanwhile. It then starts the WAL anew, if no reader still needs it.
+ * Call what is returned after each commit, with how many changes it took.
+ */
+export function createCheckpoints({
+  aside,
+  between,
+}: {
+  aside: Checkpoint;
+  between: Checkpoint;
+}): (rows: number) => void {
+  let rows = 0;
+  let isRunning = false;
+
+  async function run(): Promise<void> {
+    let left = await aside(FULL);
+    for (let round = 1; left > FEW && round < MAX_ROUNDS; round++) left = await aside(0);
+    if (left > 0) await between(0);
+  }
+
+  return (more) => {
+    rows += more;
+    if (isRunning || rows < LOOK_EVERY) return;
+    rows = 0;
+    isRunning = true;
+    // What fails is tried again after more changes, and at last by the writer itself.
+    run()
+      .catch(() => {})
+      .finally(() => {
+        isRunning = false;
+      });
   };
 }

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { codeOf, messageOf } from "./connections.ts";
 import { openDatabase } from "./database.ts";
-import type { Place } from "./place.ts";
-import type { WorkerAnswer, WorkerCall } from "./thread.ts";
+import type { WorkerAnswer, WorkerCall, WorkerData } from "./thread.ts";
 
-const { file, instance, place } = workerData as { file: string; instance: string; place: Place };
+const { file, instance, place }: WorkerData = workerData;
 let current: WorkerCall | undefined;
 const isUnwanted = () => current?.unwanted !== undefined && Atomics.load(current.unwanted, 0) === 1;
 const database = openDatabase(file, instance, { place, isUnwanted });
@@ -13,13 +13,9 @@ parentPort?.on("message", (call: WorkerCall) => {
   current = call;
   let answer: WorkerAnswer;
   try {
-    answer = {
-      number,
-      result: method === "close" ? database.close() : (database[method] as (...args: unknown[]) => unknown)(...args),
-    };
+    answer = { number, result: Reflect.apply(database[method], database, args) };
   } catch (error) {
-    const { message, errcode } = error as Error & { errcode?: number };
-    answer = { number, error: message, errcode };
+    answer = { number, error: messageOf(error), errcode: codeOf(error) };
   }
   parentPort?.postMessage(answer);
   if (method === "close") parentPort?.close();

@@ -1,0 +1,62 @@
+-- The store of userlock in an SQLite file, version 1. Several instances may share a file: every key begins with the
+-- instance. Times are microseconds since the Unix epoch. Actors, data and states are JSON.
+--
+-- The variables (:field_definitions, :field_indexes) are the fields of indexed-fields.ts, put in by schema.ts.
+
+-- The log. Positions count commits of the whole file, and none is given twice.
+CREATE TABLE events (
+  position   INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance   TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  version    INTEGER NOT NULL, -- of the stream after this event
+  type       TEXT NOT NULL,
+  time       INTEGER NOT NULL,
+  owner_type TEXT NOT NULL,
+  owner_id   TEXT NOT NULL,
+  user_id    TEXT,             -- the user whom the event is about
+  actor      TEXT NOT NULL,
+  subject    TEXT NOT NULL,    -- of the actor
+  data       TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHERE owner_type = 'org';
+CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL;
+CREATE INDEX events_by_actor ON events (instance, subject, position);
+
+-- One row an object: its state after its last event. What searches look for has columns of its own, each with an
+-- index. A change that leaves these columns alone writes none of these indexes.
+CREATE TABLE streams (
+  instance   TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  version    INTEGER NOT NULL,
+  owner_type TEXT NOT NULL,
+  owner_id   TEXT NOT NULL,
+  created    INTEGER NOT NULL,
+  changed    INTEGER NOT NULL,
+  state      TEXT NOT NULL,
+  :field_definitions,
+  PRIMARY KEY (instance, kind, id)
+) STRICT;
+CREATE INDEX streams_by_created ON streams (instance, kind, created, id);
+:field_indexes
+
+-- Names of which only one stream may hold each.
+CREATE TABLE claims (
+  instance TEXT NOT NULL,
+  name     TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  id       TEXT NOT NULL,
+  PRIMARY KEY (instance, name)
+) STRICT, WITHOUT ROWID;
+
+-- Answers to calls with an idempotency key.
+CREATE TABLE receipts (
+  instance    TEXT NOT NULL,
+  key         TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  answer      BLOB NOT NULL,
+  expires     INTEGER NOT NULL,
+  PRIMARY KEY (instance, key)
+) STRICT;
+CREATE INDEX receipts_by_expiry ON receipts (instance, expires);
