@@ -110,6 +110,12 @@ export function fromOrganization(organization: Organization | undefined): string
   return organization?.property.value;
 }
 
+/** Who owns what is made or set in the organization that a request names, or in the instance if it names none. */
+export function ownerFor(organization: Organization | undefined, instanceId: string): Owner {
+  const id = fromOrganization(organization);
+  return id === undefined ? { type: "instance", id: instanceId } : { type: "org", id };
+}
+
 export function notServed(what: string): DomainError {
   return new DomainError("NOT_SERVED", what);
 }

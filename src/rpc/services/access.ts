@@ -19,6 +19,7 @@ import {
   toTimestamp,
 } from "../convert/messages.ts";
 import type { Implementation } from "../handler.ts";
+import { answerChange } from "./change.ts";
 
 /** AccessService. */
 export function accessMethods(parts: {
@@ -44,14 +45,8 @@ export function accessMethods(parts: {
         ...(expires && { expires: fromTimestamp(expires) }),
       };
       const toAnswer = (stored: Stored<AccessToken>) => ({ details: toDetails(stored), token: secret });
-      const change = {
-        id,
-        command: { type: "create", token } as const,
-        permission: caller.permission,
-        newOwner: owner,
-        receipt: caller.receiptFor?.(toAnswer),
-      };
-      return toAnswer(await execute(accessToken, change, caller));
+      const change = { id, command: { type: "create", token } as const, newOwner: owner };
+      return answerChange(execute, accessToken, change, caller, toAnswer);
     },
     async listTokens({ query, subject }, caller) {
       const page = fromPage(query);
@@ -67,14 +62,9 @@ export function accessMethods(parts: {
       };
     },
     async revokeToken({ tokenId }, caller) {
-      const change = {
-        id: tokenId,
-        command: { type: "revoke" } as const,
-        permission: caller.permission,
-        guard: { ask: () => otherOwnerToken(tokenId) },
-        receipt: caller.receiptFor?.(toDetailsAnswer),
-      };
-      return toDetailsAnswer(await execute(accessToken, change, caller));
+      const guard = { ask: () => otherOwnerToken(tokenId) };
+      const change = { id: tokenId, command: { type: "revoke" } as const, guard };
+      return answerChange(execute, accessToken, change, caller, toDetailsAnswer);
     },
   };
 }

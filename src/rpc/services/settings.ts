@@ -6,11 +6,12 @@ import type {
 } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import type { Execute } from "../../app/execute.ts";
 import type { EffectivePolicy } from "../../app/lockout-policies.ts";
-import { may, missing, type Owner } from "../../domain/access.ts";
+import { may, missing } from "../../domain/access.ts";
 import type { LockoutPolicy } from "../../domain/lockout.ts";
 import { lockoutSettings, settingsId } from "../../domain/settings.ts";
-import { fromDuration, fromOrganization, toDetailsAnswer, toDuration } from "../convert/messages.ts";
+import { fromDuration, ownerFor, toDetailsAnswer, toDuration } from "../convert/messages.ts";
 import type { Implementation } from "../handler.ts";
+import { answerChange } from "./change.ts";
 
 /** SettingsService. */
 export function settingsMethods(parts: {
@@ -20,40 +21,23 @@ export function settingsMethods(parts: {
 }): Implementation<typeof SettingsService> {
   const { execute, policies, instanceId } = parts;
 
-  const ownerOf = (organization: Parameters<typeof fromOrganization>[0]): Owner => {
-    const id = fromOrganization(organization);
-    return id === undefined ? { type: "instance", id: instanceId } : { type: "org", id };
-  };
-
   return {
     async getLockoutPolicy({ organization }, { principal, permission }) {
-      const owner = ownerOf(organization);
+      const owner = ownerFor(organization, instanceId);
       if (!may(principal, permission, owner)) throw missing(permission);
       const { policy, isInherited } = await policies(owner);
       return { policy: toPolicy(policy), isInherited };
     },
     async setLockoutPolicy({ organization, policy }, caller) {
-      const owner = ownerOf(organization);
+      const owner = ownerFor(organization, instanceId);
       const command = { type: "set", owner, policy: fromPolicy(policy as LockoutPolicyMessage) } as const;
-      const change = {
-        id: settingsId(owner),
-        command,
-        permission: caller.permission,
-        newOwner: owner,
-        receipt: caller.receiptFor?.(toDetailsAnswer),
-      };
-      return toDetailsAnswer(await execute(lockoutSettings, change, caller));
+      const change = { id: settingsId(owner), command, newOwner: owner };
+      return answerChange(execute, lockoutSettings, change, caller, toDetailsAnswer);
     },
     async resetLockoutPolicy({ organization }, caller) {
-      const owner = ownerOf(organization);
-      const change = {
-        id: settingsId(owner),
-        command: { type: "reset" } as const,
-        permission: caller.permission,
-        newOwner: owner,
-        receipt: caller.receiptFor?.(toDetailsAnswer),
-      };
-      return toDetailsAnswer(await execute(lockoutSettings, change, caller));
+      const owner = ownerFor(organization, instanceId);
+      const change = { id: settingsId(owner), command: { type: "reset" } as const, newOwner: owner };
+      return answerChange(execute, lockoutSettings, change, caller, toDetailsAnswer);
     },
   };
 }

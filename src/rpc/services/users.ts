@@ -24,6 +24,7 @@ import {
   fromOrganization,
   fromPage,
   notServed,
+  ownerFor,
   toDetails,
   toDetailsAnswer,
   toListDetails,
@@ -33,6 +34,7 @@ import {
 import type { RpcError } from "../errors.ts";
 import type { Handler, Implementation } from "../handler.ts";
 import { batchMethods, fromLock } from "./batch.ts";
+import { answerChange } from "./change.ts";
 
 /**
  * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
@@ -71,24 +73,18 @@ export function userMethods(parts: {
       const change = {
         id: request.id,
         command: toCommand(request),
-        permission: caller.permission,
         organization: fromOrganization(request.organization),
         ...(isGuarded && { guard: { unless: tokenOf(request.id), ask: () => otherOwner(request.id) } }),
-        receipt: caller.receiptFor?.(toDetailsAnswer),
       };
-      return toDetailsAnswer(await execute(user, change, caller));
+      return answerChange(execute, user, change, caller, toDetailsAnswer);
     };
   }
 
   return {
     async createUser(request, caller) {
       const wanted = request.user as CreateUser;
-      const organization = fromOrganization(request.organization);
       const id = wanted.userId ?? newId();
-      const newOwner =
-        organization === undefined
-          ? ({ type: "instance", id: instanceId } as const)
-          : ({ type: "org", id: organization } as const);
+      const newOwner = ownerFor(request.organization, instanceId);
       const usernames = (wanted.authenticators?.usernames ?? []).map((username) => ({
         id: newId(),
         name: username.username,
@@ -106,10 +102,7 @@ export function userMethods(parts: {
         usernames,
         ...(password && { password }),
       };
-      const receipt = caller.receiptFor?.(toDetailsAnswer);
-      return toDetailsAnswer(
-        await execute(user, { id, command, permission: caller.permission, newOwner, receipt }, caller),
-      );
+      return answerChange(execute, user, { id, command, newOwner }, caller, toDetailsAnswer);
     },
     async getUser(request, { principal }) {
       return { user: toUser(await search.user(principal, request.id), clock()) };
@@ -138,11 +131,9 @@ export function userMethods(parts: {
           type: "add_username",
           username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
         } as const,
-        permission: caller.permission,
         organization: fromOrganization(request.organization),
-        receipt: caller.receiptFor?.(withId),
       };
-      return withId(await execute(user, change, caller));
+      return answerChange(execute, user, change, caller, withId);
     },
     removeUsername: changing(({ usernameId }) => ({ type: "remove_username", usernameId })),
     async setPassword(request, caller) {
@@ -162,11 +153,9 @@ export function userMethods(parts: {
           changeRequired: wanted.changeRequired,
           ...(self && { provenBy: self.state, ...ownSession(caller.principal) }),
         } as const,
-        permission: caller.permission,
         ...(self && { isAuthorised: true as const }),
-        receipt: caller.receiptFor?.(toDetailsAnswer),
       };
-      return toDetailsAnswer(await execute(user, change, caller));
+      return answerChange(execute, user, change, caller, toDetailsAnswer);
     },
   };
 }
