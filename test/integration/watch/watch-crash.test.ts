@@ -14,5 +14,5 @@ test.concurrent.each(STORES)(
       await place.remove();
     }
   },
-  300_000,
+  600_000,
 );
