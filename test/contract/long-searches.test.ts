@@ -1,3 +1,4 @@
+// Proves that long searches hold up nothing else, and end when nobody waits for them.
 import type { EventStore, Query } from "../../src/store/port.ts";
 import { change } from "../support/stores/appends.ts";
 import { openStoreAt, STORES } from "../support/stores/stores.ts";

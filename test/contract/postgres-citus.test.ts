@@ -1,3 +1,4 @@
+// Proves that every statement keeps the rules of a distributed database.
 /*
  * Proves what Citus needs of the store in PostgreSQL, on a server without Citus: every statement reaches one instance,
  * and the schema distributes itself by instance.

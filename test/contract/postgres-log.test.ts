@@ -1,3 +1,4 @@
+// Proves that the log in PostgreSQL has one order, and hints reach every server.
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { Client } from "pg";

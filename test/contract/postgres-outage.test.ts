@@ -1,3 +1,4 @@
+// Proves that the store outlives the end of its PostgreSQL server and of connections to it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { type Append, type EventStore, StoreUnavailable } from "../../src/store/port.ts";

@@ -1,3 +1,4 @@
+// Proves that a PostgreSQL database is set up once, is used by its indexes, and is refused where it is no store.
 import { type Append, type EventStore, StoreRefused } from "../../src/store/port.ts";
 import { searchStatement } from "../../src/store/postgres/search.ts";
 import { openPostgresStore } from "../../src/store/postgres/store.ts";

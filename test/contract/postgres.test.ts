@@ -1,3 +1,4 @@
+// Proves that PostgreSQL keeps the contract of stores.
 /*
  * Proves that the store in PostgreSQL does what every store promises. All tests share one database, that of
  * TEST_DATABASE_URL if it is set, and each has an instance of its own; so it runs on any cluster, one of Citus, too.

@@ -1,3 +1,4 @@
+// Proves that an SQLite file is durable, private, shared by processes, and refused where it is no store.
 import {
   chmodSync,
   mkdirSync,

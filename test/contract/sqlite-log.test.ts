@@ -1,3 +1,4 @@
+// Proves that reads of the log in SQLite cost what they show.
 import { DatabaseSync } from "node:sqlite";
 import type { EventFilter, EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { conditionsOf, MAX_SCANNED } from "../../src/store/sqlite/log.ts";

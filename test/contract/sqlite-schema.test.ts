@@ -1,3 +1,4 @@
+// Proves that an SQLite file is set up once, and is used by its indexes.
 import { DatabaseSync } from "node:sqlite";
 import type { Query } from "../../src/store/port.ts";
 import { searchClauses } from "../../src/store/sqlite/search.ts";

@@ -1,3 +1,4 @@
+// Proves that clients in a browser can call a server.
 import type { Browser, Page } from "playwright-core";
 import { State } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { bundle, launchChromium, servePage } from "../support/servers/chromium.ts";

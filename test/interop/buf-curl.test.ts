@@ -1,3 +1,4 @@
+// Proves that buf curl can call a server.
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 import { reasonOfConnectError } from "../support/clients/error-info.ts";

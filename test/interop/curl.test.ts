@@ -1,3 +1,4 @@
+// Proves that curl can call a server.
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that channels of grpc-js stay open, and are closed, as that library expects.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, compressionAlgorithms, credentials } from "@grpc/grpc-js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";

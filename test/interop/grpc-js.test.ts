@@ -1,3 +1,4 @@
+// Proves that clients of grpc-js can call a server.
 import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user/v3alpha/user_service_pb.js";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";

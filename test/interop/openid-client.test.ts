@@ -1,3 +1,4 @@
+// Proves that openid-client can introspect tokens.
 import {
   allowInsecureRequests,
   type ClientAuth,

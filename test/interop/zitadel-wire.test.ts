@@ -1,3 +1,4 @@
+// Proves that requests and answers are the bytes of the published API.
 import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user/v3alpha/user_service_pb.js";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";

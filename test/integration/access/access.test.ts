@@ -1,3 +1,4 @@
+// Proves that tokens let in, expire, can be revoked, and reach no further than their grants.
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type { DescMethodUnary } from "@bufbuild/protobuf";

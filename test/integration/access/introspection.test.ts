@@ -1,3 +1,4 @@
+// Proves that gateways learn from RFC 7662 introspection whether a token is good.
 import { gzipSync } from "node:zlib";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";

@@ -1,3 +1,4 @@
+// Proves that the keys of an issuer of JWTs are fetched, kept and used as RFC 7517 and RFC 7519 say.
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";

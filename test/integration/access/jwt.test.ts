@@ -1,3 +1,4 @@
+// Proves that JWTs of an issuer are taken as tokens by a server.
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

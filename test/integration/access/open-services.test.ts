@@ -1,3 +1,4 @@
+// Proves that health and reflection answer without a token, and nothing else does.
 import { once } from "node:events";
 import { create, createFileRegistry, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";

@@ -1,3 +1,4 @@
+// Proves that a server does not start where others can read its files.
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { readConfig } from "../../../src/config.ts";

@@ -1,3 +1,4 @@
+// Proves that no secret of a request gets into the log.
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { type SetPassword, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

@@ -1,3 +1,4 @@
+// Proves that the offline commands change a store without a server.
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { DatabaseSync } from "node:sqlite";

@@ -1,3 +1,4 @@
+// Proves that batches have bounds, and hold up nobody else.
 import { gunzipSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BatchLockUsersRequestSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that batches lock and unlock many users, by ids and by filters.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that the calls of a bulk command are made again until their patience ends.
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,3 +1,4 @@
+// Proves that userlock lock and unlock work through long lists, and outlive a server's restart.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";

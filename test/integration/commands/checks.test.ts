@@ -1,3 +1,4 @@
+// Proves that types, format, lint, contract and generated code are in order.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Proves that the command line reads its arguments, says what is wrong, and ends with the right code.
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runUserlock as userlock } from "../../support/servers/run-userlock.ts";

@@ -1,3 +1,4 @@
+// Proves that the generator of load for benchmarks measures what it says.
 import { once } from "node:events";
 import { createServer as createHttp1Server, type RequestListener, type Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from "node:http2";

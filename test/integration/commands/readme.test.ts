@@ -1,3 +1,4 @@
+// Proves that what README.md shows works as it stands there.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";

@@ -1,3 +1,4 @@
+// Proves that broken and hostile input neither ends a server nor fills its memory.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect, constants } from "node:http2";

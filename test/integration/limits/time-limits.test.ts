@@ -1,3 +1,4 @@
+// Proves that connections, requests and answers end when their time is up.
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
 import { connect as tcpConnect } from "node:net";

@@ -1,3 +1,4 @@
+// Proves that unfinished bodies in tiny pieces take no more memory than their bytes.
 import { setTimeout as sleep } from "node:timers/promises";
 import { openRaw } from "../../support/clients/http.ts";
 import { END_HEADERS, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../../support/clients/http2-frames.ts";

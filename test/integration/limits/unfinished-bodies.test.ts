@@ -1,3 +1,4 @@
+// Proves that unfinished bodies of some callers leave room for those of others.
 import { setTimeout as sleep } from "node:timers/promises";
 import { tokenMaker } from "../../support/access.ts";
 import { exchange, openRaw, type RawConnection } from "../../support/clients/http.ts";

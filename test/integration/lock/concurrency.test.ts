@@ -1,3 +1,4 @@
+// Proves that of many locks of one user at once exactly one succeeds.
 import { DatabaseSync } from "node:sqlite";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

@@ -1,3 +1,4 @@
+// Proves that the last owner of an instance cannot be locked out.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";

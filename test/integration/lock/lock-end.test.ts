@@ -1,3 +1,4 @@
+// Proves that locks with an end are over on time, and the log shows each end once.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

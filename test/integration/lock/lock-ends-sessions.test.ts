@@ -1,3 +1,4 @@
+// Proves that a lock ends the sessions and tokens of its user at once.
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that users are locked and unlocked over every protocol, with the same answers.
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampDate } from "@bufbuild/protobuf/wkt";

@@ -1,3 +1,4 @@
+// Proves that as many passwords are hashed at once as the setting says.
 import { readdirSync, readFileSync } from "node:fs";
 import { hashesAtOnce } from "../../../src/app/hash-queue.ts";
 import { openDoors } from "../../support/clients/doors.ts";

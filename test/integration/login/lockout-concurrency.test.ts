@@ -1,3 +1,4 @@
+// Proves that wrong passwords that come at once are counted once each, and a flood of them is bounded.
 import { setTimeout as sleep } from "node:timers/promises";
 import { LockCause, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Answer, type Door, openDoors } from "../../support/clients/doors.ts";

@@ -1,3 +1,4 @@
+// Proves that policies of lockout are set, read and inherited.
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { LockoutPolicySchema, SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { OwnerType } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

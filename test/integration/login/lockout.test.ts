@@ -1,3 +1,4 @@
+// Proves that wrong passwords lock a user as the policy says.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";

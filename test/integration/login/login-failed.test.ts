@@ -1,3 +1,4 @@
+// Proves that failed logins cannot be told apart, neither by answer nor by time.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { SETTINGS } from "../../../src/config.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

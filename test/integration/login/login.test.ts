@@ -1,3 +1,4 @@
+// Proves that logins open sessions, which end as they must.
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";

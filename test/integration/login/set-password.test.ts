@@ -1,3 +1,4 @@
+// Proves that passwords are set, imported and replaced.
 import { setTimeout as sleep } from "node:timers/promises";
 import { hash as argon2Hash } from "@node-rs/argon2";
 import { hash as bcryptHash } from "@node-rs/bcrypt";

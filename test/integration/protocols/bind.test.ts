@@ -1,3 +1,4 @@
+// Proves that parts of a REST request become the fields that its route names.
 import { execFileSync } from "node:child_process";
 import {
   createFileRegistry,

@@ -1,3 +1,4 @@
+// Proves that calls end at their deadlines, and when their caller leaves.
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { DatabaseSync } from "node:sqlite";

@@ -1,3 +1,4 @@
+// Proves that compressed requests and answers are read and written.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";

@@ -1,3 +1,4 @@
+// Proves that Expect: 100-continue is answered as RFC 9110 says.
 import { exchange, type HttpRequest } from "../../support/clients/http.ts";
 import { WIRES } from "../../support/clients/wires.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";

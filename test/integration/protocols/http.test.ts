@@ -1,3 +1,4 @@
+// Proves that answers are correct HTTP, with the right status, headers and CORS.
 import { reasonOfConnectError } from "../../support/clients/error-info.ts";
 import { exchange, type HttpAnswer, type HttpRequest } from "../../support/clients/http.ts";
 import { WIRES } from "../../support/clients/wires.ts";

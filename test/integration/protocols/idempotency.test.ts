@@ -1,3 +1,4 @@
+// Proves that a repeated call with its key changes nothing and gets the first answer.
 import { type DescMethodUnary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AccessService, Role } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that odd but possible requests get the answer that they should.
 import {
   create,
   type DescField,

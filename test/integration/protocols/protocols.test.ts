@@ -1,3 +1,4 @@
+// Proves that one port serves all protocols, also over TLS.
 import { connect as connectTls } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { create, fromBinary, fromJsonString, toBinary } from "@bufbuild/protobuf";

@@ -1,3 +1,4 @@
+// Proves that every route of the contract is served over REST.
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 let server: ServerProcess;

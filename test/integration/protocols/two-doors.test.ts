@@ -1,3 +1,4 @@
+// Proves that both ways of serving unary calls give the same answers.
 import { gzipSync } from "node:zlib";
 import { type DescMethod, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";

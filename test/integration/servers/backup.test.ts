@@ -1,3 +1,4 @@
+// Proves that a backup that is taken from a running store can be restored.
 import { execFile } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { DatabaseSync, backup as sqliteBackup } from "node:sqlite";

@@ -1,3 +1,4 @@
+// Proves that a stopping server answers what it has begun, and waits for nothing else.
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";

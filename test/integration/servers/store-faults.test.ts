@@ -1,3 +1,4 @@
+// Proves that a server is not ready while its store cannot be used, and is ready again by itself.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,3 +1,4 @@
+// Proves that the store of a server works in threads of its own.
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { openDoors } from "../../support/clients/doors.ts";

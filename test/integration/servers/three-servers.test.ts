@@ -1,3 +1,4 @@
+// Proves that three servers of one store act as one.
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";

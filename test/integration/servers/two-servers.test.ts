@@ -1,3 +1,4 @@
+// Proves that servers of one store share its key and its first token.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";

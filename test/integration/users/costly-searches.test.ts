@@ -1,3 +1,4 @@
+// Proves that costly searches hold up nobody else.
 import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";

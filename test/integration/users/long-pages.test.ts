@@ -1,3 +1,4 @@
+// Proves that pages of long users are short enough for any client.
 import { toBinary } from "@bufbuild/protobuf";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { FieldName, TextFilterMethod, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that deeply nested requests are bounded.
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { type SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

@@ -1,3 +1,4 @@
+// Proves that users are found by filters, in order, page by page.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   FieldName,

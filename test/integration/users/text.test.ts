@@ -1,3 +1,4 @@
+// Proves that text is compared as people read it.
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { TextFilterMethod, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

@@ -1,3 +1,4 @@
+// Proves that user names are unique where they must be.
 import { create } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import {

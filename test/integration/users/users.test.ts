@@ -1,3 +1,4 @@
+// Proves that users are created, changed and deleted.
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { GetUserSchema, State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";

@@ -1,3 +1,4 @@
+// Proves that values come back as they were sent.
 import { AccessService, Role } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { CreateUserSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

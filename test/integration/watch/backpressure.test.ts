@@ -1,3 +1,4 @@
+// Proves that a stream is written no faster than its client reads.
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

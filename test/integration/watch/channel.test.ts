@@ -1,3 +1,4 @@
+// Proves that messages of a stream are framed and paced for every protocol.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,3 +1,4 @@
+// Proves that events can be watched by a browser's EventSource.
 import { connect } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";

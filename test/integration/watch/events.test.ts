@@ -1,3 +1,4 @@
+// Proves that the log of events can be read page by page.
 import { DatabaseSync } from "node:sqlite";
 import { type MessageInitShape, toJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";

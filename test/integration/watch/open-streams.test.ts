@@ -1,3 +1,4 @@
+// Proves that streams that need no token are bounded.
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,3 +1,4 @@
+// Proves that those who read all of a long log hold up nobody else.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { asOwner, ok } from "../../support/logins.ts";

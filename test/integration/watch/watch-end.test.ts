@@ -1,3 +1,4 @@
+// Proves that a watch ends when its caller's right to it ends.
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";

@@ -1,3 +1,4 @@
+// Proves that a thousand watchers all get every event.
 import { fromBinary } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";

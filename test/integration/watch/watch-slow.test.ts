@@ -1,3 +1,4 @@
+// Proves that watchers who do not read are cut, and can resume without a gap.
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,3 +1,4 @@
+// Proves that events can be watched as they happen, over every protocol.
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { EventService, UnlockCause } from "../../../gen/userlock/v3alpha/event_service_pb.ts";

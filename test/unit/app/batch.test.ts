@@ -1,3 +1,4 @@
+// Proves that a batch decides about each of its users alone.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type BatchChange, createBatch, type Outcome } from "../../../src/app/batch.ts";
 import { createExecute } from "../../../src/app/execute.ts";

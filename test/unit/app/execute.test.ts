@@ -1,3 +1,4 @@
+// Proves that commands are decided on what is stored, and again after a conflict.
 /** The one way to change anything is held to its rules here: what it answers, and what it leaves in the store. */
 import { type Change, createExecute } from "../../../src/app/execute.ts";
 import type { Principal } from "../../../src/domain/access.ts";

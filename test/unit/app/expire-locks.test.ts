@@ -1,3 +1,4 @@
+// Proves that the end of a lock gets into the log once, on time.
 import { setTimeout as sleep } from "node:timers/promises";
 import { expireLocks } from "../../../src/app/startup/expire-locks.ts";
 import { type EventStore, StoreUnavailable } from "../../../src/store/port.ts";

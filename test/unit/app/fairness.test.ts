@@ -1,3 +1,4 @@
+// Proves that jobs run in turns, whoever has many of them.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createBreather, createFairQueue, createQuota } from "../../../src/app/fairness.ts";
 import type { DomainError } from "../../../src/domain/errors.ts";

@@ -1,3 +1,4 @@
+// Proves that passwords are hashed in turns.
 import { createHashQueue, hashesAtOnce, type PasswordHasher, type Turn } from "../../../src/app/hash-queue.ts";
 
 const COSTLY = "costly";

@@ -1,3 +1,4 @@
+// Proves that all servers of a store have one key.
 import { createExecute } from "../../../src/app/execute.ts";
 import { ensureSameKey, resetKey } from "../../../src/app/startup/instance-key.ts";
 import { systemCaller } from "../../../src/app/startup/system-caller.ts";

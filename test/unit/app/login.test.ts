@@ -1,3 +1,4 @@
+// Proves that a login is decided and answered as its user's state says.
 import type { HashQueue, Turn } from "../../../src/app/hash-queue.ts";
 import { createPolicies } from "../../../src/app/lockout-policies.ts";
 import { createLogin, type Login, type LoginAttempt } from "../../../src/app/login.ts";

@@ -1,3 +1,4 @@
+// Proves that an answer is kept for the caller of its key alone.
 import { createReceipts } from "../../../src/app/receipts.ts";
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { type EventStore, LOG_START } from "../../../src/store/port.ts";

@@ -1,3 +1,4 @@
+// Proves that what fails for a moment is tried again, for a while.
 import { setTimeout as sleep } from "node:timers/promises";
 import { retry } from "../../../src/retry.ts";
 

@@ -1,3 +1,4 @@
+// Proves that any watcher gets what passes its filter once, in order.
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import type { WatchQuestion } from "../../../src/app/follow/watch.ts";

@@ -1,3 +1,4 @@
+// Proves that watchers get events, signs of life and a reason for the end.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WatchQuestion } from "../../../src/app/follow/watch.ts";
 import type { Grant, Principal } from "../../../src/domain/access.ts";

@@ -1,3 +1,4 @@
+// Proves that a token gives a principal, or the reason why not.
 import { createExecute } from "../../../src/app/execute.ts";
 import { createFindSession } from "../../../src/app/sessions.ts";
 import { createAuthenticate, hashSecret, newSecret, newSessionSecret } from "../../../src/auth/authenticate.ts";

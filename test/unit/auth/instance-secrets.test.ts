@@ -1,3 +1,4 @@
+// Proves that secrets of an instance depend on its key.
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 
 const key = (byte: number) => new Uint8Array(32).fill(byte);

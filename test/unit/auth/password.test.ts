@@ -1,3 +1,4 @@
+// Proves that passwords are hashed and checked, all at the same cost.
 import { hash as argon2Hash } from "@node-rs/argon2";
 import { hash as bcryptHash } from "@node-rs/bcrypt";
 import { createPasswordHasher, isSupportedHash } from "../../../src/auth/password.ts";

@@ -1,3 +1,4 @@
+// Proves that options of the bulk commands are read, or refused with a sentence.
 import { TextFilterMethod } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { UsageError } from "../../../src/cli/arguments.ts";
 import { idsIn } from "../../../src/cli/bulk/id-list.ts";

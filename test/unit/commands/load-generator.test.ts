@@ -1,3 +1,4 @@
+// Proves that the generator of load counts and times its calls correctly.
 import fc from "fast-check";
 import { checkGrpcWeb, http1Reader } from "../../../bench/support/http1-wire.ts";
 import { frame, frameReader } from "../../../bench/support/http2-frames.ts";

@@ -1,3 +1,4 @@
+// Proves that progress of a bulk command is shown in few lines.
 import { createProgress, timeOf } from "../../../src/cli/bulk/progress.ts";
 
 /** A screen that keeps what is written, and a clock that is set by hand, milliseconds. */

@@ -1,3 +1,4 @@
+// Proves that roles give permissions in their place, and nowhere else.
 import {
   authorise,
   type Grant,

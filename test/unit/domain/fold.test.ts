@@ -1,3 +1,4 @@
+// Proves that texts that people see as the same are folded to the same.
 import fc from "fast-check";
 import { fold } from "../../../src/domain/fold.ts";
 

@@ -1,3 +1,4 @@
+// Proves that identifiers are what every protocol can carry.
 import { create } from "@bufbuild/protobuf";
 import { GetUserRequestSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import {

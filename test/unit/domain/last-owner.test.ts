@@ -1,3 +1,4 @@
+// Proves that an instance keeps an owner who can log in.
 import { createOtherOwner, createOtherOwnerToken, tokenOf } from "../../../src/app/last-owner.ts";
 import type { Grant } from "../../../src/domain/access.ts";
 import { accessToken } from "../../../src/domain/token.ts";

@@ -1,3 +1,4 @@
+// Proves that a lock with an end is over then.
 import { invalidField } from "../../../src/domain/errors.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
 import { lockOf } from "../../../src/domain/user-state.ts";

@@ -1,3 +1,4 @@
+// Proves that tokens expire and are revoked.
 import type { Role } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";
 import { DomainError } from "../../../src/domain/errors.ts";

@@ -1,3 +1,4 @@
+// Proves that the state of a user is the fold of its events.
 import fc from "fast-check";
 import type { Owner } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";

@@ -1,3 +1,4 @@
+// Proves that commands about a user give the right events, or the right refusal.
 import type { Owner } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";
 import { MAX_USERNAMES, type UserCommand, user } from "../../../src/domain/user.ts";

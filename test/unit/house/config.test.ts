@@ -1,3 +1,4 @@
+// Proves that settings are read, and wrong ones are named.
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { ConfigError, readConfig, SETTINGS } from "../../../src/config.ts";

@@ -1,3 +1,4 @@
+// Proves that files import only what their place allows.
 import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join, normalize, relative } from "node:path";

@@ -1,3 +1,4 @@
+// Proves that generated ids are unique and in order.
 import fc from "fast-check";
 import { systemClock } from "../../../src/clock.ts";
 import { idGenerator } from "../../../src/ids.ts";

@@ -1,3 +1,4 @@
+// Proves that the columns of indexes hold what is in the state.
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { INDEXED_FIELDS, keysOf } from "../../../src/store/indexed-fields.ts";

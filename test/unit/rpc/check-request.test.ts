@@ -1,3 +1,4 @@
+// Proves that requests are checked as the contract says.
 import {
   create,
   type DescField,

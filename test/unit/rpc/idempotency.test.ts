@@ -1,3 +1,4 @@
+// Proves that keys of idempotency are checked, and requests told apart.
 import { create } from "@bufbuild/protobuf";
 import { PatchUserResponseSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { createExecute, type Stored } from "../../../src/app/execute.ts";

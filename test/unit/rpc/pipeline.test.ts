@@ -1,3 +1,4 @@
+// Proves that errors of calls are reported once, with what is known of them.
 import { getEventListeners } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";

@@ -1,3 +1,4 @@
+// Proves that callers share what is bounded.
 import { Writable } from "node:stream";
 import { create } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";

@@ -1,3 +1,4 @@
+// Proves that patterns mean the same as in the library's own engine.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, createRegistry, type DescMessage } from "@bufbuild/protobuf";

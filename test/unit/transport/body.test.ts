@@ -1,3 +1,4 @@
+// Proves that bodies are read within their limits.
 import { PassThrough } from "node:stream";
 import { DomainError } from "../../../src/domain/errors.ts";
 import { createShares } from "../../../src/rpc/shares.ts";

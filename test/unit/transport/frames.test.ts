@@ -1,3 +1,4 @@
+// Proves that framed messages are read and written.
 import { PassThrough } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { fromText } from "../../../src/transport/grpc/grpc-web-text.ts";

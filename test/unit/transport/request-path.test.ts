@@ -1,3 +1,4 @@
+// Proves that paths are split and decoded once.
 import fc from "fast-check";
 import { createPathOf } from "../../../src/transport/http/request-path.ts";
 

@@ -1,3 +1,4 @@
+// Proves that REST routes come from the contract.
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
   EventService,

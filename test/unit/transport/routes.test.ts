@@ -1,3 +1,4 @@
+// Proves that routes of the contract are read correctly.
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";

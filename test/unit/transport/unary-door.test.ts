@@ -1,3 +1,4 @@
+// Proves that a door tells by the headers which calls are its own.
 import { PassThrough } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { create, type Message } from "@bufbuild/protobuf";

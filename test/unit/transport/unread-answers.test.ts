@@ -1,3 +1,4 @@
+// Proves that answers that nobody reads are bounded.
 import { jest } from "@jest/globals";
 import type { Exchange } from "../../../src/transport/http/exchange.ts";
 import { createUnread } from "../../../src/transport/http/unread-answers.ts";

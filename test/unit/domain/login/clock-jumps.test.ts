@@ -1,3 +1,4 @@
+// Proves that a clock that jumps locks nobody out, and lets nobody in.
 import fc from "fast-check";
 import type { Change } from "../../../../src/app/execute.ts";
 import { createReceipts } from "../../../../src/app/receipts.ts";

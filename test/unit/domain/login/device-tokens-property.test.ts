@@ -1,3 +1,4 @@
+// Proves that tokens of devices cannot be forged, renewed for ever, or used by others.
 import fc from "fast-check";
 import type { LockoutPolicy } from "../../../../src/domain/lockout.ts";
 import { type CheckedLogin, user } from "../../../../src/domain/user.ts";

@@ -1,3 +1,4 @@
+// Proves that devices that a user has logged in from are told from strangers.
 import { DEFAULT_POLICY, type LockoutPolicy } from "../../../../src/domain/lockout.ts";
 import { user } from "../../../../src/domain/user.ts";
 import {

@@ -1,3 +1,4 @@
+// Proves that wrong passwords are counted, and lock, as the policy says.
 import type { LockoutPolicy } from "../../../../src/domain/lockout.ts";
 import {
   command,

@@ -1,3 +1,4 @@
+// Proves that any sequence of logins and changes comes to what a simple model says.
 import fc from "fast-check";
 import { createSessions } from "../../../../src/app/sessions.ts";
 import { DEFAULT_POLICY, type LockoutPolicy } from "../../../../src/domain/lockout.ts";

@@ -1,3 +1,4 @@
+// Proves that a session is open until its end, or that of its user.
 import { isOpen, type Session, type SessionCommand, session, sessionClaim } from "../../../../src/domain/session.ts";
 import { lockOf } from "../../../../src/domain/user-state.ts";
 import {
