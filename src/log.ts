@@ -5,7 +5,7 @@ export type { Logger };
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-export type LogLevel = (typeof LOG_LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** One JSON object a line, on stderr: stdout is for people. What could be a secret is not written. */
 export function createLogger(level: LogLevel): Logger {

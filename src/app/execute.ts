@@ -50,7 +50,7 @@ export interface Guard {
 }
 
 /** A stored object after a change, and the types of the events that the change led to. */
-export interface Changed<State> extends Stored<State> {
+interface Changed<State> extends Stored<State> {
   events: readonly string[];
 }
 

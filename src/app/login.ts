@@ -18,7 +18,7 @@ const MAX_WAITING_EACH = 300;
 const MAX_WAITING = 4_000;
 
 /** What needs a key that is not in the store. */
-export interface LoginSecrets {
+interface LoginSecrets {
   /** The same for the same password of the same user. */
   mac(userId: string, password: string): string;
   /** Id of a new device. */

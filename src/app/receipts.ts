@@ -6,7 +6,7 @@ import type { EventStore, Receipt } from "../store/port.ts";
 const LIFETIME = 24 * 3_600 * 1_000_000;
 
 /** Secrets with a key that is not in the store, for a request may have a password and an answer a token. */
-export interface Sealer {
+interface Sealer {
   /** The same for the same parts. */
   digest(...parts: readonly (string | Uint8Array)[]): string;
   seal(plain: Uint8Array, context: string): Uint8Array;
@@ -15,7 +15,7 @@ export interface Sealer {
 }
 
 /** A call that may come again, under the key that its caller gave it. */
-export interface RepeatableCall {
+interface RepeatableCall {
   principal: Principal;
   idempotencyKey: string;
   method: string;

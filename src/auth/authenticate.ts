@@ -37,7 +37,7 @@ export function hashSecret(secret: string): string {
 }
 
 /** The session that a token belongs to, and whose it is, as long as the session is open. */
-export type FindOpenSession = (
+type FindOpenSession = (
   tokenHash: string,
 ) => Promise<{ session: { state: Session }; user: { id: string } } | undefined>;
 

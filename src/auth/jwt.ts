@@ -13,7 +13,7 @@ import { isIdentifier, isSystemSubject } from "../domain/identifier.ts";
 import { createKeySet } from "./key-set.ts";
 
 /** How JWTs are verified (RFC 7519, RFC 8725). */
-export interface JwtSettings {
+interface JwtSettings {
   issuer: string;
   audience: string;
   /** Address (http, https) or file of the issuer's JSON Web Key Set (RFC 7517). */

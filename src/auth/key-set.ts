@@ -20,7 +20,7 @@ const MAX_BYTES = 1024 * 1024;
 const MAX_KEYS = 100;
 
 /** The keys by which an issuer signs (RFC 7517). */
-export interface KeySet {
+interface KeySet {
   /** Those that may have signed a token with this header. Rejects with KEYS_UNAVAILABLE if the set cannot be had. */
   find(header: ProtectedHeaderParameters): Promise<CryptoKey[]>;
   /** Resolves once the set is as new as it shall be, or cannot be had. */

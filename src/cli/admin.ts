@@ -15,7 +15,7 @@ export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
 `;
 
 /** What `userlock admin` does with the store. Times are microseconds. All reject with a DomainError. */
-export interface AdminOperations {
+interface AdminOperations {
   unlock(userId: string): Promise<void>;
   /**
    * A new token of an INSTANCE_OWNER. Resolves with its secret. The token of a break-glass account belongs to the

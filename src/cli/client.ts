@@ -15,7 +15,7 @@ const TIMEOUT_MS = 15_000;
 export const EX_OK = 0;
 export const EX_USAGE = 64;
 export const EX_UNAVAILABLE = 69;
-export const EX_NOPERM = 77;
+const EX_NOPERM = 77;
 export const EX_REFUSED = 1;
 
 /** Where the command line finds its server. */

@@ -72,7 +72,7 @@ export function isSelf({ subject, session }: Principal, userId: string | undefin
 }
 
 /** Where a permission is held: on the whole instance, or on some organizations. */
-export interface Reach {
+interface Reach {
   instance: boolean;
   organizations: readonly string[];
 }

@@ -135,7 +135,7 @@ export function addProbe(attempts: Attempts, isRight: boolean): Attempts {
 }
 
 /** A lock that wrong passwords make. */
-export interface FailureLock {
+interface FailureLock {
   /** Undefined: until somebody unlocks. */
   until: number | undefined;
   stopsDevices: boolean;

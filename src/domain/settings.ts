@@ -4,13 +4,13 @@ import { DomainError } from "./errors.ts";
 import type { LockoutPolicy } from "./lockout.ts";
 
 /** What an instance or an organization sets of its lockout policy; the rest is inherited. */
-export interface LockoutSettings {
+interface LockoutSettings {
   owner: Owner;
   /** Absent after a reset. */
   policy?: Partial<LockoutPolicy>;
 }
 
-export type LockoutSettingsCommand = { type: "set"; owner: Owner; policy: Partial<LockoutPolicy> } | { type: "reset" };
+type LockoutSettingsCommand = { type: "set"; owner: Owner; policy: Partial<LockoutPolicy> } | { type: "reset" };
 
 export type LockoutSettingsEvent =
   | { type: "lockout_policy.set"; data: { owner: Owner; policy: Partial<LockoutPolicy> } }
@@ -41,13 +41,13 @@ export function settingsId({ type, id }: Owner): string {
 }
 
 /** The key that all servers of an instance have, as far as the store knows it. */
-export interface InstanceKey {
+interface InstanceKey {
   owner: Owner;
   /** Tells keys apart, and says nothing else of them. Absent after a reset. */
   fingerprint?: string;
 }
 
-export type InstanceKeyCommand =
+type InstanceKeyCommand =
   /** Changes nothing where a key is recorded already. */
   { type: "record"; owner: Owner; fingerprint: string } | { type: "reset" };
 

@@ -11,12 +11,12 @@ export interface Username {
   organizationSpecific: boolean;
 }
 
-export interface Email {
+interface Email {
   address: string;
   verified: boolean;
 }
 
-export interface Phone {
+interface Phone {
   number: string;
   verified: boolean;
 }

@@ -6,7 +6,7 @@ import type { Asker } from "../search.ts";
 export type { RecordedEvent } from "../../store/port.ts";
 
 /** What somebody needs to see events. */
-export const TO_SEE: Permission = "event.read";
+const TO_SEE: Permission = "event.read";
 
 /** What callers' pages may take of the store, which reads two at once. */
 const PAGES = { atOnce: 2, atOnceEach: 1, waiting: 1_000, waitingEach: 200, full: "Too many pages are waiting." };
@@ -20,7 +20,7 @@ export interface EventQuestion {
 }
 
 /** A page of the log. Times are microseconds since the Unix epoch. */
-export interface PageQuestion extends EventQuestion {
+interface PageQuestion extends EventQuestion {
   /** The page begins behind it, in its own direction. */
   cursor?: Cursor | undefined;
   limit: number;
@@ -30,7 +30,7 @@ export interface PageQuestion extends EventQuestion {
   before?: number | undefined;
 }
 
-export interface EventPage {
+interface EventPage {
   events: RecordedEvent[];
   /** Where the next page begins; undefined if there is none. */
   next: Cursor | undefined;

@@ -21,7 +21,7 @@ export interface WatchQuestion extends EventQuestion {
 }
 
 /** Whoever watches. */
-export interface Watcher {
+interface Watcher {
   principal: Principal;
   /** Finds out anew who he is and whether he may watch. Rejects as a call of his would be refused. */
   readmit(): Promise<Principal>;

@@ -15,7 +15,7 @@ const TIMEOUT_MS = 40_000;
 const EX_INTERRUPTED = 130;
 
 /** What the command line has around it. */
-export interface Surroundings {
+interface Surroundings {
   stdin(): AsyncIterable<string>;
   stdout: Pick<Screen, "write">;
   stderr: Screen;

@@ -21,7 +21,7 @@ const LAST_WAIT_MS = 8_000;
 /** What a page asks for beside what the job does. */
 export type PageRequest = { ids: string[] } | { filters: SearchFilter[]; cursor: string; limit: number };
 
-export interface PageAnswer {
+interface PageAnswer {
   results: BatchResult[];
   nextCursor: string;
 }

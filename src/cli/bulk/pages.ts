@@ -11,7 +11,7 @@ import { count } from "./progress.ts";
 const PAGE = 1_000;
 
 /** A page of users. */
-export interface UsersPage {
+interface UsersPage {
   /** Undefined if no user of the page can be asked for. */
   request: PageRequest | undefined;
   /** Users of the list whom no request can name. */
@@ -21,7 +21,7 @@ export interface UsersPage {
 }
 
 /** The pages after a place. Each goes on from the cursor that the page before was answered with. */
-export type UsersPages = AsyncGenerator<UsersPage, void, string>;
+type UsersPages = AsyncGenerator<UsersPage, void, string>;
 
 /** Those who pass the filters. */
 export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): UsersPages {

@@ -11,7 +11,7 @@ export interface Screen {
 }
 
 /** How far it is. */
-export interface Standing {
+interface Standing {
   done: number;
   /** How many there are; undefined if nobody knows. */
   total: number | undefined;
