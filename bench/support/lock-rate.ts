@@ -1,20 +1,19 @@
-import { type Load, load, type Outcome } from "./load.ts";
-import type { LockDoor } from "./lock-calls.ts";
-import { type Program, pinGenerator, startPeer } from "./program.ts";
-import { type Figure, measure, show } from "./rounds.ts";
+import { type Load, load, type Outcome } from "../load/load.ts";
+import type { LockDoor } from "../load/lock-calls.ts";
+import type { OpenWire } from "../load/wire.ts";
+import type { Side } from "./compare.ts";
+import { type Program, startPeer } from "./program.ts";
 import { type BenchServer, type ServerOptions, startBenchServer, TOKEN } from "./server.ts";
-import { idOf, seedUsers, USERS, type Users } from "./users.ts";
-import type { OpenWire } from "./wire.ts";
-
-/** Calls of a measurement. */
-export const CALLS = Number(process.env.BENCH_CALLS ?? 20_000);
+import { CALLS, USERS } from "./sizes.ts";
+import { show } from "./statistics.ts";
+import { idOf, seedUsers, type Users } from "./users.ts";
 
 /** A program in `bench/peers`, and its arguments. */
-type Peer = [name: string, ...args: string[]];
+export type Peer = [name: string, ...args: string[]];
 
 /** A server under load. */
 export interface Contender {
-  /** Makes calls, every one of which is OK. */
+  /** Makes calls, every one of which is OK. What a call costs the server is in microseconds of CPU. */
   run(how: Omit<Load, "from" | "count"> & { count?: number }): Promise<Outcome & { serverCpu: number }>;
   /** What it holds in memory, bytes. */
   memory(): number;
@@ -23,18 +22,16 @@ export interface Contender {
 }
 
 /** userlock with users, of whom each call locks another one. */
-export async function startLocking(door: LockDoor, options: ServerOptions = {}): Promise<Contender> {
+export async function startLocking(door: LockDoor, options: ServerOptions = {}, count = USERS): Promise<Contender> {
   const server = await startBenchServer(options);
-  return lockingOf(door, server, await seedUsers(server));
+  return lockingOf(door, server, await seedUsers(server, count));
 }
 
 /** The same of a server that has its users already. */
 export async function lockingOf(door: LockDoor, server: BenchServer, users: Users): Promise<Contender> {
   const open = await door(server, users.user, () => users.take(1));
   return {
-    async run({ count = CALLS, ...how }) {
-      return loadOf(server, open, { ...how, count, from: await users.take(count) });
-    },
+    run: async ({ count = CALLS, ...how }) => loadOf(server, open, { ...how, count, from: await users.take(count) }),
     memory: server.memory,
     async stop() {
       await users.check();
@@ -46,55 +43,33 @@ export async function lockingOf(door: LockDoor, server: BenchServer, users: User
 /** A peer, which answers the same calls and does nothing. */
 export async function startNothing(door: LockDoor, [name, ...args]: Peer): Promise<Contender> {
   const peer = await startPeer(name, ...args);
-  const target = { url: peer.url, token: TOKEN };
-  const open = await door(
-    target,
-    (call) => idOf(call % USERS),
-    async () => 0,
-  );
+  const user = (call: number) => idOf(call % USERS);
+  return callingOf(peer, await door({ url: peer.url, token: TOKEN }, user, async () => 0));
+}
+
+/** A server whose calls may be repeated. */
+export function callingOf(program: Program, open: OpenWire): Contender {
   return {
-    run: (how) => loadOf(peer, open, { count: CALLS, ...how, from: 0 }),
-    memory: peer.memory,
-    stop: peer.stop,
+    run: (how) => loadOf(program, open, { count: CALLS, ...how, from: 0 }),
+    memory: program.memory,
+    stop: program.stop,
   };
 }
 
-/** What a call costs the server is in microseconds of CPU. */
-export async function loadOf(server: Program, open: OpenWire, how: Load): Promise<Outcome & { serverCpu: number }> {
+async function loadOf(server: Program, open: OpenWire, how: Load): Promise<Outcome & { serverCpu: number }> {
   const before = server.cpu();
   const outcome = await load(open, how);
   return { ...outcome, serverCpu: (1_000 * (server.cpu() - before)) / how.count };
 }
 
-/** Calls a second of ours as a ratio to theirs, both warm. */
-export async function compareRates(
-  figure: Figure,
-  [ours, theirs]: [Contender, Contender],
-  how: { connections: number; inFlight: number },
-): Promise<void> {
-  await ours.run(how);
-  await theirs.run(how);
-  await measure(figure, async () => {
-    const [a, b] = [await ours.run(how), await theirs.run(how)];
-    return { value: a.rate / b.rate, byCpu: b.serverCpu / a.serverCpu, line: `ours ${tell(a)}; theirs ${tell(b)}` };
-  });
-  await ours.stop();
-  await theirs.stop();
-}
-
-function tell({ rate, serverCpu, ownCpu }: Outcome & { serverCpu: number }): string {
-  return `${show(rate)}/s at ${show(serverCpu)} µs of CPU a call (the generator's ${show(ownCpu)} µs)`;
-}
-
-/** Locks a second through a door, as a ratio to the calls a second that a peer answers. */
-export async function compareLockRate({
-  door,
-  peer,
-  connections,
-  inFlight,
-  ...figure
-}: Figure & { door: LockDoor; peer: Peer; connections: number; inFlight: number }): Promise<void> {
-  pinGenerator();
-  const contenders = [await startLocking(door), await startNothing(door, peer)] as [Contender, Contender];
-  await compareRates(figure, contenders, { connections, inFlight });
+/** A side whose value is the rate, in calls a second. */
+export function rateOf({ run, stop }: Contender, how: { connections: number; inFlight: number }): Side {
+  return {
+    async sample() {
+      const { rate, serverCpu, ownCpu } = await run(how);
+      const line = `${show(rate)}/s at ${show(serverCpu)} µs of CPU a call (the generator's ${show(ownCpu)} µs)`;
+      return { values: [rate], cpu: serverCpu, line };
+    },
+    stop,
+  };
 }

@@ -33,18 +33,24 @@ export interface Start {
   env?: NodeJS.ProcessEnv;
   /** A file descriptor for what it logs. */
   stderr?: number;
-  /** On the core for servers; else wherever there is time. */
+  /** On the core for servers, unless it is false. */
   isPinned?: boolean;
+  /** The folder of the code, if it is another checkout. */
+  checkout?: string;
 }
 
 /** Runs a program of ours that prints where it listens. Rejects if it ends before. */
 export async function startProgram(
   args: readonly string[],
-  { env = process.env, stderr = 2, isPinned = true }: Start = {},
+  { env = process.env, stderr = 2, isPinned = true, checkout = "." }: Start = {},
 ): Promise<Program> {
   const command = [process.execPath, ...PROFILE, ...args];
   if (isPinned) command.unshift("taskset", "-c", String(SERVER_CORE));
-  const child = spawn(command[0] as string, command.slice(1), { env, stdio: ["ignore", "pipe", stderr] });
+  const child = spawn(command[0] as string, command.slice(1), {
+    cwd: checkout,
+    env,
+    stdio: ["ignore", "pipe", stderr],
+  });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   let stdout = "";

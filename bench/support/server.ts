@@ -1,26 +1,19 @@
 import { openSync, readFileSync } from "node:fs";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { temporaryFolder } from "./files.ts";
 import { type Program, type Start, startProgram } from "./program.ts";
 
 export const TOKEN = "token-of-the-benchmark";
+export const headers = { authorization: `Bearer ${TOKEN}` };
 
 /** userlock in a process of its own, in a folder that goes with it. It logs as it does in production, to a file. */
 export interface BenchServer extends Program {
   token: string;
-  headers: { authorization: string };
   /** Where it keeps everything, as in USERLOCK_STORE. */
   store: string;
-  /** A file in the folder. */
-  file(name: string): string;
 }
-
-/** The settings of a server on a store. */
-export const settingsOf = (store: string) => ({
-  USERLOCK_LISTEN: "127.0.0.1:0",
-  USERLOCK_STORE: store,
-  USERLOCK_ADMIN_TOKEN: TOKEN,
-  USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
-});
 
 export interface ServerOptions extends Start {
   /** As in USERLOCK_STORE; left out, an SQLite file in the folder. */
@@ -32,7 +25,13 @@ export interface ServerOptions extends Start {
 export async function startBenchServer({ store: given, limits, ...start }: ServerOptions = {}): Promise<BenchServer> {
   const { file, remove } = temporaryFolder();
   const store = given ?? `sqlite:${file("bench.db")}`;
-  const env = { ...process.env, ...start.env, ...settingsOf(store) };
+  const settings = {
+    USERLOCK_LISTEN: "127.0.0.1:0",
+    USERLOCK_STORE: store,
+    USERLOCK_ADMIN_TOKEN: TOKEN,
+    USERLOCK_SECRET_KEY: Buffer.alloc(32).toString("base64"),
+  };
+  const env = { ...process.env, ...start.env, ...settings };
   const args = limits ? ["test/support/servers/limited-server.ts", JSON.stringify(limits)] : ["src/main.ts", "serve"];
   const log = file("log");
   const program = await startProgram(args, { ...start, env, stderr: openSync(log, "a") }).catch((cause) => {
@@ -41,12 +40,15 @@ export async function startBenchServer({ store: given, limits, ...start }: Serve
   return {
     ...program,
     token: TOKEN,
-    headers: { authorization: `Bearer ${TOKEN}` },
     store,
-    file,
     async stop() {
       await program.stop();
       remove();
     },
   };
+}
+
+/** A client for what is not measured. */
+export function usersOn({ url: baseUrl }: Pick<Program, "url">) {
+  return createClient(UserService, createConnectTransport({ baseUrl, httpVersion: "1.1", acceptCompression: [] }));
 }

@@ -6,7 +6,11 @@ export function median(values: Float64Array | readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Times in milliseconds, for people. */
-export function show(times: readonly number[]): string {
-  return `p50 ${median(times).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`;
+export function spread(values: readonly number[]): string {
+  return `${show(Math.min(...values))} to ${show(Math.max(...values))}`;
+}
+
+/** Three significant digits. */
+export function show(value: number): string {
+  return value >= 1_000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 }

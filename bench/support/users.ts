@@ -1,15 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
-import { createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
-import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { openPostgresStore } from "../../src/store/postgres/store.ts";
-import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { query } from "../../test/support/stores/postgres.ts";
-import { appendAll, toCreate } from "./appends.ts";
-import type { BenchServer } from "./server.ts";
+import { grpcWires } from "../load/http2-wire.ts";
+import { load } from "../load/load.ts";
+import { createCallsByGrpc } from "../load/lock-calls.ts";
+import { type BenchServer, headers, usersOn } from "./server.ts";
+import { USERS } from "./sizes.ts";
 
-/** How many a store has, if nobody says otherwise. */
-export const USERS = Number(process.env.BENCH_USERS ?? 100_000);
 /** Ids of a call that unlocks. */
 const IDS_A_CALL = 10_000;
 /** Events are counted here without a store's own bounds on a page. */
@@ -29,32 +25,24 @@ export interface Users {
   check(): Promise<void>;
 }
 
-/** Adds them to the store of a server that runs, for it makes the first token of an empty store alone. */
+/** Creates them, by gRPC. */
 export async function seedUsers(server: BenchServer, count = USERS): Promise<Users> {
-  const file = sqliteFile(server.store);
-  const store = await (file ? openSqliteStore(file, "default") : openPostgresStore(server.store, "default"));
-  await appendAll(
-    store,
-    Array.from({ length: count }, (_, number) => toCreate(idOf(number))),
-  );
-  await store.close();
+  const open = await grpcWires(createCallsByGrpc(server, idOf), 0);
+  if (count > 1) await load(open, { from: 1, count: count - 1, connections: 4, inFlight: 256 });
   return usersOf(server, count);
 }
 
 /** Those that are in its store already, none of them locked. */
 export async function usersOf(server: BenchServer, count: number): Promise<Users> {
   const order = shuffled(count).map(idOf);
-  const client = createClient(
-    UserService,
-    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", acceptCompression: [] }),
-  );
+  const client = usersOn(server);
   let next = 0;
   let taken = 0;
 
   async function unlock(ids: readonly string[]): Promise<void> {
     for (let at = 0; at < ids.length; at += IDS_A_CALL) {
       const some = ids.slice(at, at + IDS_A_CALL);
-      const { results } = await client.batchUnlockUsers({ ids: some }, { headers: server.headers });
+      const { results } = await client.batchUnlockUsers({ ids: some }, { headers });
       const done = results.filter(({ outcome }) => outcome.case === "details").length;
       if (done !== some.length) throw new Error(`${done} of ${some.length} users were unlocked`);
     }
@@ -80,15 +68,10 @@ export async function usersOf(server: BenchServer, count: number): Promise<Users
   };
 }
 
-function sqliteFile(store: string): string | undefined {
-  return store.startsWith("sqlite:") ? store.slice("sqlite:".length) : undefined;
-}
-
 /** How many locks a store has in its log. */
 export async function countLocks(store: string): Promise<number> {
-  const file = sqliteFile(store);
-  if (!file) return Number((await query<{ count: string }>(store, COUNT))[0]?.count);
-  const database = new DatabaseSync(file, { readOnly: true });
+  if (!store.startsWith("sqlite:")) return Number((await query<{ count: string }>(store, COUNT))[0]?.count);
+  const database = new DatabaseSync(store.slice("sqlite:".length), { readOnly: true });
   try {
     return database.prepare(COUNT).get()?.count as number;
   } finally {

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { createServer as createHttp1Server, type RequestListener, type Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { http1Wires } from "../../../bench/support/http1-wire.ts";
-import { grpcWires } from "../../../bench/support/http2-wire.ts";
-import { load } from "../../../bench/support/load.ts";
+import { http1Wires } from "../../../bench/load/http1-wire.ts";
+import { grpcWires } from "../../../bench/load/http2-wire.ts";
+import { load } from "../../../bench/load/load.ts";
 
 /*
  * A benchmark must not count calls that failed. Here a server answers all calls but one well, over gRPC and over HTTP/1.1.

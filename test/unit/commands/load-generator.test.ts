@@ -1,7 +1,7 @@
 // Proves that the generator of load counts and times its calls correctly.
 import fc from "fast-check";
-import { checkGrpcWeb, http1Reader } from "../../../bench/support/http1-wire.ts";
-import { frame, frameReader } from "../../../bench/support/http2-frames.ts";
+import { checkGrpcWeb, http1Reader } from "../../../bench/load/http1-wire.ts";
+import { frame, frameReader } from "../../../bench/load/http2-frames.ts";
 
 /** Bytes, and lengths of the pieces in which they arrive. */
 const pieces = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 20 });

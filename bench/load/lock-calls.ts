@@ -1,5 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { LockUserRequestSchema, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
+import {
+  CreateUserRequestSchema,
+  LockUserRequestSchema,
+  UserService,
+} from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { checkGrpcWeb, http1Wires } from "./http1-wire.ts";
 import { grpcWires } from "./http2-wire.ts";
 import type { Calls, OpenWire } from "./wire.ts";
@@ -18,20 +22,21 @@ export type LockDoor = (target: Target, user: UserOf, first: () => Promise<numbe
 const REASON = "fraud";
 const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
 
-/** The request as gRPC and gRPC-Web frame it, for ids that are all as long as the first. */
-function framesOf(user: UserOf): Calls["body"] {
-  const id = user(0);
-  const message = toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id, reason: REASON }));
+/** A message as gRPC and gRPC-Web frame it, for ids that are all as long as the first, which it is made with. */
+function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
   frame.set(message, 5);
-  const idAt = frame.indexOf(id);
+  const idAt = frame.indexOf(user(0));
   return (call) => {
     const copy = Buffer.from(frame);
     copy.write(user(call), idAt, "latin1");
     return copy;
   };
 }
+
+const lockFrames = (user: UserOf) =>
+  framesOf(user, toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id: user(0), reason: REASON })));
 
 /** The call with the headers that @grpc/grpc-js's client sends. */
 export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
@@ -46,9 +51,16 @@ export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
       "accept-encoding": "identity",
       authorization: `Bearer ${token}`,
     },
-    body: framesOf(user),
+    body: lockFrames(user),
     expected: user,
   };
+}
+
+/** CreateUser in the same way. */
+export function createCallsByGrpc(target: Target, user: UserOf): Calls {
+  const message = create(CreateUserRequestSchema, { user: { userId: user(0) } });
+  const path = `/${UserService.typeName}/${UserService.method.createUser.name}`;
+  return { ...lockCallsByGrpc(target, user), path, body: framesOf(user, toBinary(CreateUserRequestSchema, message)) };
 }
 
 /** LockUser by gRPC. */
@@ -71,7 +83,7 @@ export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
         "x-user-agent": "connect-es/2.2.0",
         authorization: `Bearer ${token}`,
       },
-      body: framesOf(user),
+      body: lockFrames(user),
       expected: user,
     },
     checkGrpcWeb,

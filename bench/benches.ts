@@ -1,0 +1,47 @@
+import { bulk } from "./calls/bulk.ts";
+import { introspection } from "./calls/introspection.ts";
+import {
+  bareGrpc,
+  bareRest,
+  connectNode,
+  groupCommit,
+  grpcJs,
+  grpcJs256,
+  grpcWeb,
+  lockPostgres,
+  rest,
+} from "./calls/lock-rates.ts";
+import { hashQueue, logins } from "./calls/logins.ts";
+import { loneCall } from "./calls/lone-call.ts";
+import { tailLatency } from "./calls/tail-latency.ts";
+import { generator } from "./load/generator.ts";
+import { bigStore } from "./server/big-store.ts";
+import { idleMemory } from "./server/idle-memory.ts";
+import { start } from "./server/start.ts";
+import { standby } from "./stores/standby.ts";
+import { watch, watchers } from "./streams/watchers.ts";
+import type { Bench } from "./support/compare.ts";
+
+/** Those of the README's table, in its order. */
+export const FIGURES: Record<string, Bench> = {
+  "connect-node": connectNode,
+  "grpc-js": grpcJs,
+  "grpc-js-256": grpcJs256,
+  rest,
+  "grpc-web": grpcWeb,
+  "lock-postgres": lockPostgres,
+  introspection,
+  "group-commit": groupCommit,
+  "tail-latency": tailLatency,
+  "lone-call": loneCall,
+  watchers,
+  bulk,
+  "idle-memory": idleMemory,
+  start,
+  "big-store": bigStore,
+  "bare-grpc": bareGrpc,
+  "bare-rest": bareRest,
+  generator,
+};
+
+export const BENCHES: Record<string, Bench> = { ...FIGURES, "hash-queue": hashQueue, logins, watch, standby };

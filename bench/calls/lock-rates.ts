@@ -1,0 +1,88 @@
+import { installedPostgres, startCluster } from "../../test/support/stores/postgres.ts";
+import { type LockDoor, lockByGrpc, lockByGrpcWeb, lockByRest } from "../load/lock-calls.ts";
+import type { Bench } from "../support/compare.ts";
+import { type Peer, rateOf, startLocking, startNothing } from "../support/lock-rate.ts";
+
+const GRPC = { connections: 4, inFlight: 64 };
+const HTTP1 = { connections: 64, inFlight: 64 };
+
+/** Locks a second through a door, as a ratio to the calls a second that a peer answers, which does nothing. */
+function lockRate(
+  { door, peer, how }: { door: LockDoor; peer: Peer; how: { connections: number; inFlight: number } },
+  figure: Pick<Bench, "name" | "bound" | "aim">,
+): Bench {
+  return {
+    ...figure,
+    isOfCheckout: true,
+    ours: async (checkout) => rateOf(await startLocking(door, { checkout }), how),
+    theirs: async () => rateOf(await startNothing(door, peer), how),
+  };
+}
+
+export const connectNode = lockRate(
+  { door: lockByGrpc, peer: ["connect-node"], how: GRPC },
+  { name: "LockUser by gRPC ÷ connect-node's no-op", bound: 4, aim: 7 },
+);
+
+export const grpcJs = lockRate(
+  { door: lockByGrpc, peer: ["grpc-js"], how: GRPC },
+  { name: "LockUser by gRPC, 64 in flight ÷ @grpc/grpc-js's no-op", bound: 0.6, aim: 1 },
+);
+
+export const grpcJs256 = lockRate(
+  { door: lockByGrpc, peer: ["grpc-js"], how: { ...GRPC, inFlight: 256 } },
+  { name: "LockUser by gRPC, 256 in flight ÷ @grpc/grpc-js's no-op", bound: 0.7, aim: 1.1 },
+);
+
+export const rest = lockRate(
+  { door: lockByRest, peer: ["fastify"], how: HTTP1 },
+  { name: "LockUser by JSON over HTTP/1.1 ÷ Fastify's no-op", bound: 0.5, aim: 0.8 },
+);
+
+export const grpcWeb = lockRate(
+  { door: lockByGrpcWeb, peer: ["connect-node", "http1"], how: HTTP1 },
+  { name: "LockUser by gRPC-Web over HTTP/1.1 ÷ connect-node's gRPC-Web no-op", bound: 5, aim: 8 },
+);
+
+/** What a server in Node can do at the least: bare node:http2, which does nothing. */
+export const bareGrpc = lockRate(
+  { door: lockByGrpc, peer: ["http2"], how: GRPC },
+  { name: "LockUser by gRPC ÷ bare node:http2's no-op" },
+);
+
+export const bareRest = lockRate(
+  { door: lockByRest, peer: ["http"], how: HTTP1 },
+  { name: "LockUser by JSON over HTTP/1.1 ÷ bare node:http's no-op" },
+);
+
+/**
+ * On a PostgreSQL of this machine, which fsyncs each commit. It has the generator's core, as it would have another
+ * machine.
+ */
+export const lockPostgres: Bench = {
+  name: "LockUser by gRPC on PostgreSQL ÷ @grpc/grpc-js's no-op",
+  bound: 0.6,
+  aim: 1,
+  isOfCheckout: true,
+  async ours(checkout) {
+    const cluster = await startCluster(installedPostgres(), { fsync: "on" });
+    const side = rateOf(await startLocking(lockByGrpc, { checkout, store: cluster.url }), GRPC);
+    return {
+      ...side,
+      async stop() {
+        await side.stop();
+        await cluster.remove();
+      },
+    };
+  },
+  theirs: async () => rateOf(await startNothing(lockByGrpc, ["grpc-js"]), GRPC),
+};
+
+export const groupCommit: Bench = {
+  name: "LockUser with group commit ÷ with one commit a call",
+  bound: 3.5,
+  aim: 5,
+  isOfCheckout: true,
+  ours: async (checkout) => rateOf(await startLocking(lockByGrpc, { checkout }), GRPC),
+  theirs: async () => rateOf(await startLocking(lockByGrpc, { limits: { commitRows: 1 } }), GRPC),
+};

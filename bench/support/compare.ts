@@ -1,0 +1,94 @@
+import { pinGenerator } from "./program.ts";
+import { ROUNDS } from "./sizes.ts";
+import { median, show, spread } from "./statistics.ts";
+
+/** One of the two that are compared, started and ready. */
+export interface Side {
+  sample(): Promise<Sample>;
+  stop(): Promise<void>;
+}
+
+/** What one side gives in a round. */
+export interface Sample {
+  /** One value, or one for each part of the figure. */
+  values: number[];
+  /** CPU time of the server for each call, microseconds. It is steadier than a rate where other programs run. */
+  cpu?: number;
+  /** What is printed about it. */
+  line: string;
+}
+
+/** A benchmark: a ratio of ours to theirs, measured in turn. */
+export interface Bench {
+  /** What is measured, as "ours ÷ theirs". */
+  name: string;
+  /** What the ratio should be at least, and what we aim at; at most, where less is better. */
+  bound?: number;
+  aim?: number;
+  isLessBetter?: boolean;
+  /** Each part has a ratio of its own. Without names the worst part counts. */
+  parts?: string[];
+  /** Servers and generator may use all cores; else each has one. */
+  isUnpinned?: boolean;
+  /** Rounds that are not counted, 1 if left out. */
+  warmUps?: number;
+  /** Left out where `ours` does not run a server of a checkout, so that two checkouts cannot be compared. */
+  isOfCheckout?: true;
+  /** Starts our side, with the code in that folder. */
+  ours(checkout: string): Promise<Side>;
+  theirs(): Promise<Side>;
+}
+
+/** Rows of the README's table. */
+export interface Row {
+  name: string;
+  bound: string;
+  aim: string;
+}
+
+export function rowsOf({ name, bound, aim, isLessBetter, parts = [""] }: Bench): Row[] {
+  const limit = (value?: number) => (value === undefined ? "" : `${isLessBetter ? "≤ " : ""}${value}`);
+  return parts.map((part) => ({ name: part ? `${name}, ${part}` : name, bound: limit(bound), aim: limit(aim) }));
+}
+
+/**
+ * Runs the rounds and prints each, then the rows of the table. With another checkout, `theirs` is our side with the code
+ * of that one, and the medians of both are printed.
+ */
+export async function compare(bench: Bench, other?: string): Promise<void> {
+  if (other !== undefined && !bench.isOfCheckout) throw new Error("this benchmark cannot compare two checkouts");
+  if (!bench.isUnpinned) pinGenerator();
+  console.log(other === undefined ? bench.name : `${bench.name}: ours here ÷ ours in ${other}`);
+  const ours = await bench.ours(".");
+  const theirs = await (other === undefined ? bench.theirs() : bench.ours(other));
+  const rounds: [Sample, Sample][] = [];
+  const warmUps = bench.warmUps ?? 1;
+  for (let number = 1 - warmUps; number <= ROUNDS; number++) {
+    // The order changes, so that neither is always the one that comes after the other.
+    const isOursFirst = number % 2 !== 0;
+    const first = await (isOursFirst ? ours : theirs).sample();
+    const second = await (isOursFirst ? theirs : ours).sample();
+    if (number < 1) continue;
+    const round: [Sample, Sample] = isOursFirst ? [first, second] : [second, first];
+    rounds.push(round);
+    console.log(
+      `round ${number}: ${ratiosOf(bench, round).map(show).join(", ")}; ours ${round[0].line}; theirs ${round[1].line}`,
+    );
+  }
+  await ours.stop();
+  await theirs.stop();
+
+  const byCpu = rounds.flatMap(([a, b]) => (a.cpu && b.cpu ? b.cpu / a.cpu : []));
+  if (byCpu.length > 0) console.log(`by the CPU time of the servers: ${show(median(byCpu))} (${spread(byCpu)})`);
+  for (const [part, { name, bound, aim }] of rowsOf(bench).entries()) {
+    const ratios = rounds.map((round) => ratiosOf(bench, round)[part] as number);
+    const medians = [0, 1].map((side) => show(median(rounds.map((round) => round[side]?.values[part] as number))));
+    if (bench.parts || other !== undefined) console.log(`medians: ours ${medians[0]}, theirs ${medians[1]}`);
+    console.log(`| ${name} | ${show(median(ratios))} | ${spread(ratios)} | ${bound} | ${aim} |`);
+  }
+}
+
+function ratiosOf({ parts, isLessBetter }: Bench, [ours, theirs]: [Sample, Sample]): number[] {
+  const ratios = ours.values.map((value, part) => value / (theirs.values[part] as number));
+  return parts ? ratios : [isLessBetter ? Math.max(...ratios) : Math.min(...ratios)];
+}
