@@ -1,7 +1,10 @@
 // Proves that what README.md shows works as it stands there.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
+import { BENCHES, FIGURES } from "../../../bench/benches.ts";
+import { rowsOf } from "../../../bench/support/compare.ts";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
@@ -26,10 +29,10 @@ import {
 } from "../../support/servers/server-process.ts";
 import { type Cluster, installedPostgres, query, startCluster } from "../../support/stores/postgres.ts";
 
-/** How long a command is followed that has no end, milliseconds. */
-const FOLLOW_MS = 4_000;
-
 import { openStoreAt } from "../../support/stores/stores.ts";
+
+/** What a stream of events begins with. */
+const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -82,14 +85,8 @@ describe("the commands", () => {
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
       // npm would give its own settings on to the npm in the block.
       npm_config_loglevel: "error",
-      // A benchmark only has to run here.
-      BENCH_ROUNDS: "1",
-      BENCH_CALLS: "10",
-      BENCH_USERS: "1000",
-      BENCH_WATCHERS: "100",
-      BENCH_EVENTS: "10000",
     };
-  });
+  }, 60_000);
 
   afterAll(async () => {
     await server?.stop();
@@ -102,11 +99,24 @@ describe("the commands", () => {
   const here = (code: string) =>
     code.replaceAll("http://127.0.0.1:8080", server.url).replaceAll("data/", `${folder.file("data")}/`);
 
-  /** Runs a command to its end, or, if it has none, for a while. */
-  function run(command: string, args: string[], isEndless: boolean) {
-    const options = { env: environment, encoding: "utf8", ...(isEndless && { timeout: FOLLOW_MS }) } as const;
-    const { status, signal, stdout, stderr } = spawnSync(command, args, options);
-    return { status: isEndless && signal === "SIGTERM" ? 0 : status, stdout, stderr };
+  /** Runs a command to its end. */
+  function run(command: string, args: string[]) {
+    const { status, stdout, stderr } = spawnSync(command, args, { env: environment, encoding: "utf8" });
+    return { status, output: stdout + stderr, stdout, stderr };
+  }
+
+  /** Runs a command that has no end until it has printed what it should. */
+  async function follow(command: string, args: string[], awaited: RegExp) {
+    const child = spawn(command, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    const printed = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (text) => {
+        printed[name] += text;
+        if (awaited.test(printed.stdout)) child.kill();
+      });
+    }
+    await once(child, "close", { signal: AbortSignal.timeout(60_000) }).finally(() => child.kill("SIGKILL"));
+    return { status: child.signalCode === "SIGTERM" ? 0 : child.exitCode, output: printed.stdout, ...printed };
   }
 
   const [twoCommands, ...others] = blocks("sh");
@@ -119,39 +129,71 @@ describe("the commands", () => {
     expect(scripts.start).toBe("node src/main.ts serve");
   });
 
-  test("each block runs, and its output shows no error but the one that is announced", () => {
-    const outputs = others.map((code) => {
-      const { status, stdout, stderr } = run("bash", ["-euo", "pipefail", "-c", here(code)], code.includes("curl -N"));
-      return { code, status, output: stdout + stderr };
-    });
+  test("each block runs, and its output shows no error but the one that is announced", async () => {
+    const outputs: { code: string; status: number | null; output: string }[] = [];
+    for (const code of others.filter((block) => !block.startsWith("npm run bench"))) {
+      const args = ["-euo", "pipefail", "-c", code.includes("curl -N") ? `exec ${here(code)}` : here(code)];
+      const done = code.includes("curl -N") ? await follow("bash", args, WATCHED) : run("bash", args);
+      outputs.push({ code, status: done.status, output: done.output });
+    }
     expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);
     expect((statSync(folder.file("data/copy.db")).mode & 0o777).toString(8)).toBe("600");
     const reasons = outputs.flatMap(({ output }) => output.match(/"reason":"[A-Z_]+"/g) ?? []);
     expect(reasons).toEqual(['"reason":"USER_ALREADY_LOCKED"']);
     expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
     expect(outputs.find(({ code }) => code.includes("token create"))?.output).toMatch(/^userlock_[\w-]{43}\n/);
-    expect(outputs.find(({ code }) => code.includes("_watch"))?.output).toMatch(
-      /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m,
-    );
-    // The table of figures is what the benchmarks print, but for the numbers, which are those of full runs.
-    const printed = outputs.find(({ code }) => code === "npm run bench\n")?.output ?? "";
-    const figures = (text: string) => [...text.matchAll(/^\| (.*?) \| -?\d/gm)].map(([, name]) => name);
-    const ofTable = figures(readme.slice(readme.indexOf("<!-- figures -->"), readme.indexOf("<!-- /figures -->")));
-    expect(ofTable.length).toBeGreaterThan(15);
-    const small = (name: string) => name.replaceAll(/\d[\d,]*(?= (?:events|users|watchers|of them|÷)|$)/g, "N");
-    expect(figures(printed.slice(printed.lastIndexOf("| figure |"))).map((name) => small(name!))).toEqual(
-      ofTable.map((name) => small(name!)),
-    );
+    expect(outputs.find(({ code }) => code.includes("_watch"))?.output).toMatch(WATCHED);
     expect(existsSync(folder.file("data/copy.db"))).toBe(true);
     expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
   }, 400_000);
 
-  test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", (code) => {
-    writeFileSync(snippet, here(code));
-    const { status, stdout, stderr } = run(process.execPath, [snippet], code.includes("for (;;)"));
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toMatch(/^(un)?locked at \{/);
+  test.each(blocks("ts").map((code) => [code]))(
+    "the program runs:\n%s",
+    async (code) => {
+      writeFileSync(snippet, here(code));
+      const printed = /^(un)?locked at \{/;
+      const isEndless = code.includes("for (;;)");
+      const { status, stdout, stderr } = isEndless
+        ? await follow(process.execPath, [snippet], printed)
+        : run(process.execPath, [snippet]);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(stdout).toMatch(printed);
+    },
+    60_000,
+  );
+});
+
+describe("the benchmarks", () => {
+  test("the commands name benchmarks that are there", () => {
+    const named = [...readme.matchAll(/^npm run bench -- ([\w-]+)/gm)].map(([, name]) => name as string);
+    expect(named.length).toBeGreaterThan(3);
+    expect(named.filter((name) => name !== "all" && !BENCHES[name])).toEqual([]);
   });
+
+  test("the table has the rows that `npm run bench -- all` prints", () => {
+    const table = readme.slice(readme.indexOf("<!-- figures -->"), readme.indexOf("<!-- /figures -->"));
+    const written = [...table.matchAll(/^\| (.*?) \| \d.*? \| .*? \| (.*?) \| (.*?) \|$/gm)];
+    const expected = Object.values(FIGURES).flatMap(rowsOf);
+    expect(written.map(([, name, bound, aim]) => ({ name, bound: bound?.trim(), aim: aim?.trim() }))).toEqual(expected);
+  });
+
+  test("`npm run bench` lists them, with what each compares", () => {
+    const { status, stdout } = spawnSync("npm", ["run", "-s", "bench"], { encoding: "utf8" });
+    expect(status).toBe(0);
+    const expected = Object.entries(BENCHES).map(([name, bench]) => [name, bench.name]);
+    const listed = stdout.trimEnd().split("\n");
+    expect(listed.map((line) => [line.split(" ")[0], line.replace(/^\S+ +/, "")])).toEqual(expected);
+  });
+
+  test("the smallest one runs, and prints its row", () => {
+    const sizes = { BENCH_ROUNDS: "1", BENCH_CALLS: "10", BENCH_USERS: "30" };
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["bench/run.ts", "bare-rest"], {
+      env: { ...withoutSettings(process.env), ...sizes },
+      encoding: "utf8",
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/^\| LockUser by JSON over HTTP\/1.1 ÷ bare node:http's no-op \| [\d.]+ \|/m);
+  }, 60_000);
 });
 
 describe("the tables say what the code does", () => {
