@@ -3,6 +3,7 @@ import type { Admin } from "./admin.ts";
 import { ADMIN_USAGE, runAdmin } from "./cli/admin.ts";
 import { runBulk } from "./cli/bulk/bulk.ts";
 import { BULK_USAGE } from "./cli/bulk/options.ts";
+import type { Screen } from "./cli/bulk/progress.ts";
 import { EX_OK, EX_UNAVAILABLE, EX_USAGE, explain } from "./cli/client.ts";
 import { runToken, TOKEN_USAGE } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
@@ -27,70 +28,80 @@ class NotStarted extends Error {}
 // Loaded by the commands that need it alone: without it, whoever locks somebody from a shell waits a third less.
 const loadServer = () => import("./server.ts");
 
-const print = (line: string) => process.stdout.write(`${line}\n`);
+/** What the command line has around it: a process, or a test. */
+export interface Surroundings {
+  env: NodeJS.ProcessEnv;
+  stdin(): AsyncIterable<string>;
+  stdout: Screen;
+  stderr: Screen;
+}
 
-const [command = "serve", ...args] = process.argv.slice(2);
-process.exitCode = await run(command, args);
-
-async function run(command: string, args: string[]): Promise<number> {
+/** Runs the command line. Resolves with the exit code. */
+export async function run([command = "serve", ...args]: string[], around: Surroundings): Promise<number> {
+  const print = (line: string) => void around.stdout.write(`${line}\n`);
   switch (command) {
     case "serve":
-      return args.length === 0 ? serve() : misused(`serve takes no arguments: ${args.join(" ")}`);
+      return args.length === 0 ? serve(around, print) : misused(`serve takes no arguments: ${args.join(" ")}`, around);
     case "demo":
-      return demo();
+      return demo(print);
     case "lock":
     case "unlock":
-      return bulk(command);
+      return bulk(command, args, around);
     case "token":
-      return client(() => runToken(args, process.env, print));
+      return client(() => runToken(args, around.env, print), around);
     case "admin":
-      return client(() => runAdmin(args, withStore, print));
+      return client(() => runAdmin(args, (work) => withStore(around.env, work), print), around);
     case "help":
     case "--help":
-      process.stdout.write(USAGE);
+      around.stdout.write(USAGE);
       return EX_OK;
     default:
-      return misused(`there is no command ${command}`);
+      return misused(`there is no command ${command}`, around);
   }
 }
 
-function misused(why: string): number {
-  process.stderr.write(`userlock: ${why}\n\n${USAGE}`);
+function misused(why: string, { stderr }: Surroundings): number {
+  stderr.write(`userlock: ${why}\n\n${USAGE}`);
   return EX_USAGE;
 }
 
-async function bulk(action: "lock" | "unlock"): Promise<number> {
+const ignoreError = () => {};
+
+async function bulk(action: "lock" | "unlock", args: string[], around: Surroundings): Promise<number> {
   const stop = new AbortController();
+  // A second signal, also the other one, ends the process at once.
+  const ignore = () => process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   const onSignal = () => {
     stop.abort();
-    // A second signal, be it the other one, ends it at once.
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    ignore();
   };
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  // Whoever does not want to hear who failed any more does not stop the rest.
-  process.stdout.on("error", () => {});
-  const { stdout, stderr } = process;
-  const stdin = () => process.stdin.setEncoding("utf8");
-  return client(() => runBulk(action, args, process.env, { stdin, stdout, stderr, stop: stop.signal }));
+  // A reader that no longer wants the failures does not stop the rest.
+  process.stdout.off("error", ignoreError).on("error", ignoreError);
+  try {
+    return await client(() => runBulk(action, args, around.env, { ...around, stop: stop.signal }), around);
+  } finally {
+    ignore();
+  }
 }
 
 /** The exit code that the work resolves with, or that of the error that it rejects with, after a line about it. */
-async function client(work: () => Promise<number>): Promise<number> {
+async function client(work: () => Promise<number>, around: Surroundings): Promise<number> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof NotStarted) return refuseToStart(error.cause);
+    if (error instanceof NotStarted) return refuseToStart(error.cause, around);
     const { message, exitCode } = explain(error);
-    process.stderr.write(`userlock: ${message}\n`);
+    around.stderr.write(`userlock: ${message}\n`);
     return exitCode;
   }
 }
 
-async function withStore(work: (admin: Admin) => Promise<void>): Promise<void> {
+async function withStore(env: NodeJS.ProcessEnv, work: (admin: Admin) => Promise<void>): Promise<void> {
   let admin: Admin;
   try {
     const { openAdmin } = await import("./admin.ts");
-    admin = await openAdmin(readConfig(process.env));
+    admin = await openAdmin(readConfig(env));
   } catch (cause) {
     throw new NotStarted("", { cause });
   }
@@ -101,20 +112,20 @@ async function withStore(work: (admin: Admin) => Promise<void>): Promise<void> {
   }
 }
 
-async function serve(): Promise<number> {
+async function serve(around: Surroundings, print: (line: string) => void): Promise<number> {
   let server: Server;
   try {
-    const config = readConfig(process.env);
+    const config = readConfig(around.env);
     const { start, poolSize } = await loadServer();
     // Node reads it when its pool of threads is first used, which is later.
     process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config.hashThreads));
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
-    return refuseToStart(error);
+    return refuseToStart(error, around);
   }
 
   print(`userlock listening on ${server.url}`);
-  if (process.stdout.isTTY) print(firstSteps(server));
+  if (around.stdout.isTTY) print(firstSteps(server, around.env));
   await new Promise<void>((resolve) => {
     const stop = () => {
       resolve();
@@ -127,17 +138,17 @@ async function serve(): Promise<number> {
   return EX_OK;
 }
 
-function refuseToStart(error: unknown): number {
+function refuseToStart(error: unknown, { stderr }: Surroundings): number {
   if (!(error instanceof ConfigError)) {
-    process.stderr.write(`userlock does not start: ${(error as Error).message}\n`);
+    stderr.write(`userlock does not start: ${(error as Error).message}\n`);
     return EX_UNAVAILABLE;
   }
   const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
-  process.stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
+  stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
   return EX_CONFIG;
 }
 
-async function demo(): Promise<number> {
+async function demo(print: (line: string) => void): Promise<number> {
   const [{ start }, { runDemo }, { runLoginDemo }] = await Promise.all([
     loadServer(),
     import("./cli/demo/protocols.ts"),
@@ -164,8 +175,8 @@ async function demo(): Promise<number> {
 /**
  * Lines to paste, with the address and the token as they are; where the token is not known here, how to come by one.
  */
-function firstSteps({ url, tokenFile }: Server): string {
-  const given = process.env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
+function firstSteps({ url, tokenFile }: Server, env: NodeJS.ProcessEnv): string {
+  const given = env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
   const token = tokenFile === undefined ? (given ?? "$USERLOCK_TOKEN") : `$(cat ${tokenFile})`;
   const isMissing = tokenFile === undefined && given === undefined;
   const making = "export USERLOCK_TOKEN=$(npm run -s userlock -- admin token)";
@@ -177,4 +188,9 @@ Create a user, lock him, lock him again:
   ${curl} --json '{"reason":"suspicious-login"}' ${users}/mallory/_lock
   ${curl} --json '{}' ${users}/mallory/_lock
 `;
+}
+
+if (import.meta.main) {
+  const { env, stdin, stdout, stderr } = process;
+  process.exitCode = await run(process.argv.slice(2), { env, stdin: () => stdin.setEncoding("utf8"), stdout, stderr });
 }

@@ -9,6 +9,9 @@ import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.t
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { runAdmin } from "../../../src/cli/admin.ts";
+import { readConfig } from "../../../src/config.ts";
+import { createLogger } from "../../../src/log.ts";
+import { start } from "../../../src/server.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import {
   addUser,
@@ -24,7 +27,7 @@ import {
   seconds,
 } from "../../support/logins.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
-import { startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const { createUser, searchUsers, lockUser, batchLockUsers, batchUnlockUsers } = UserService.method;
 
@@ -38,13 +41,14 @@ const ADMIN = `admin@${hostname()}`;
 
 /** A server on a store, for as long as the work takes; the door is one of its. */
 async function withServer<Result>(name: string, work: (door: Door) => Promise<Result>): Promise<Result> {
-  const server = await startServer(settingsOf(name));
+  const settings = { ...settingsOf(name), USERLOCK_LISTEN: "127.0.0.1:0", USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN };
+  const server = await start(readConfig(settings), createLogger("silent"));
   const doors = openDoors(server.url);
   try {
     return await work(doors.find((each) => each.name === "Connect proto, UserService") as Door);
   } finally {
     for (const door of doors) door.close();
-    await server.stop();
+    await server.close();
   }
 }
 

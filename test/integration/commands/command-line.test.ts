@@ -1,7 +1,7 @@
 // Proves that the command line reads its arguments, says what is wrong, and ends with the right code.
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { runUserlock as userlock } from "../../support/servers/run-userlock.ts";
+import { runUserlockProcess, runUserlock as userlock } from "../../support/servers/run-userlock.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
@@ -193,4 +193,18 @@ test("the demonstration shows each protocol, the second lock's error too, and en
   for (const protocol of ["REST", "Connect, JSON", "gRPC, with @grpc/grpc-js", "gRPC-Web"])
     expect(stdout).toContain(protocol);
   expect(stdout.match(/USER_ALREADY_LOCKED/g)?.length).toBeGreaterThanOrEqual(4);
+});
+
+describe("a process prints to the streams that it has, and its exit code is the one of the command:", () => {
+  test.each<[args: string[], settings: Record<string, string>, code: number, stdout: RegExp, stderr: RegExp]>([
+    [["help"], {}, 0, /^Usage:/, /^$/],
+    [["freeze"], {}, 64, /^$/, /there is no command freeze/],
+    [["serve"], { USERLOCK_STORE: "nowhere" }, 78, /^$/, /USERLOCK_STORE/],
+  ])("%j with %j ends with %i", async (args, settings, code, stdout, stderr) => {
+    expect(await runUserlockProcess(args, settings)).toEqual({
+      code,
+      stdout: expect.stringMatching(stdout),
+      stderr: expect.stringMatching(stderr),
+    });
+  });
 });

@@ -1,20 +1,48 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { Readable } from "node:stream";
+import { run } from "../../../src/main.ts";
+import type { Outcome } from "./command.ts";
 import { withoutSettings } from "./server-process.ts";
 
-/** Runs userlock's command line to its end, with these settings and no others. */
-export async function runUserlock(args: readonly string[], settings: Record<string, string> = {}) {
+/** Runs userlock's command line in this process, with these settings and no others. */
+export async function runUserlock(
+  args: readonly string[],
+  settings: Record<string, string> = {},
+  { stdin = [], terminal = {} }: { stdin?: string[]; terminal?: { isTTY?: boolean; columns?: number } } = {},
+): Promise<Outcome> {
+  const printed = { stdout: "", stderr: "" };
+  const screen = (name: keyof typeof printed) => ({
+    ...terminal,
+    write(text: string) {
+      printed[name] += text;
+      return true;
+    },
+  });
+  const around = {
+    env: settings,
+    stdin: () => Readable.from(stdin),
+    stdout: screen("stdout"),
+    stderr: screen("stderr"),
+  };
+  return { code: await run([...args], around), ...printed };
+}
+
+/** The same in a process of its own, for exit codes and signals. */
+export async function runUserlockProcess(
+  args: readonly string[],
+  settings: Record<string, string> = {},
+): Promise<Outcome> {
   const child = spawn(process.execPath, ["src/main.ts", ...args], {
     env: { ...withoutSettings(process.env), ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    stderr += chunk;
-  });
+  const printed = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (chunk) => {
+      printed[name] += chunk;
+    });
+  }
   const [code] = await once(child, "close");
-  return { code: code as number, stdout, stderr };
+  return { code, ...printed };
 }
