@@ -76,9 +76,14 @@ const listOf = (ids: string[], name = `ids-${++batches}.txt`) => {
 function locks(ids: string[]): Set<number> {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
-    const count = "SELECT count(*) AS locks FROM events WHERE kind = 'user' AND type = 'user.locked' AND id = ?";
-    const statement = database.prepare(count);
-    return new Set(ids.map((id) => statement.get(id)?.locks as number));
+    const counts = "SELECT id, count(*) AS locks FROM events WHERE kind = 'user' AND type = 'user.locked' GROUP BY id";
+    const found = new Map(
+      database
+        .prepare(counts)
+        .all()
+        .map(({ id, locks: number }) => [id, number as number]),
+    );
+    return new Set(ids.map((id) => found.get(id) ?? 0));
   } finally {
     database.close();
   }
