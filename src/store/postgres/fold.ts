@@ -1,14 +1,20 @@
 import { fold } from "../../domain/fold.ts";
 import { ICU } from "./schema.ts";
 
-/** Code points among which letters got their case after Unicode 10, which is what the oldest servers' ICU knows. */
+/**
+ * Code points among which letters got their case after Unicode 10, which is what the oldest servers' ICU knows, or
+ * another letter that they are compatible with after Unicode 13, which is what PostgreSQL 14 knows.
+ */
 const NEWER: [from: number, to: number][] = [
   [0x1c89, 0x1cbf],
   [0x2c2f, 0x2c2f],
   [0xa7b8, 0xa7ff],
   [0x1_0570, 0x1_05ff],
+  [0x1_0780, 0x1_07bf],
   [0x1_0d50, 0x1_0d8f],
   [0x1_6e40, 0x1_6eff],
+  [0x1_ccd6, 0x1_ccf9],
+  [0x1_e030, 0x1_e06d],
 ];
 
 const newer = NEWER.flatMap(([from, to]) =>
