@@ -10,16 +10,13 @@ export interface IndexedField {
   isSortKey: boolean;
 }
 
-/** When a lock ends, microseconds since the Unix epoch. */
-export const LOCK_END = "state.lock.until";
-
 /**
  * The only place that names them: the schemas, the appends and the searches of both stores are made from it. A change
  * that leaves these fields alone leaves their indexes alone; an index on an expression is written anew with each state.
  */
 export const INDEXED_FIELDS = [
   { field: "state.email.address", column: "email", type: "text", order: ["id"], isSortKey: true },
-  { field: LOCK_END, column: "lock_until", type: "number", order: ["id"], isSortKey: false },
+  { field: "state.lock.until", column: "lock_until", type: "number", order: ["id"], isSortKey: false },
   { field: "state.subject", column: "subject", type: "text", order: ["id"], isSortKey: false },
   { field: "state.userId", column: "user_id", type: "text", order: ["created", "id"], isSortKey: false },
 ] as const satisfies IndexedField[];

@@ -68,19 +68,17 @@ export function createWriter(parts: {
   function leave(one: Waiting): void {
     waiting--;
     for (const key of one.keys) {
-      const queue = queues.get(key) as Queue;
-      queue.waiting.shift();
-      const next = queue.waiting[0];
+      const waiting = queues.get(key)?.waiting ?? [];
+      waiting.shift();
+      const [next] = waiting;
       if (!next) queues.delete(key);
       else if (--next.missing === 0) ready.push(next);
     }
   }
 
   function settle(one: Waiting, result: AppendResult): void {
-    if (result.outcome === "appended") {
-      const queue = queues.get(streamKey(one.row)) as Queue;
-      queue.version = one.row.expectedVersion + one.row.events.length;
-    }
+    const queue = queues.get(streamKey(one.row));
+    if (queue && result.outcome === "appended") queue.version = one.row.expectedVersion + one.row.events.length;
     one.resolve(result);
     leave(one);
   }
@@ -114,18 +112,18 @@ export function createWriter(parts: {
   function nextBatch(): Waiting[] {
     const batch: Waiting[] = [];
     let length = 0;
-    let next = 0;
-    for (; next < ready.length && batch.length < commitRows; next++) {
-      const one = ready[next] as Waiting;
-      if (isPassed(one)) {
-        settle(one, { outcome: "conflict" });
-        continue;
+    let taken = 0;
+    for (const one of ready) {
+      if (batch.length === commitRows) break;
+      if (isPassed(one)) settle(one, { outcome: "conflict" });
+      else {
+        if (batch.length > 0 && length + one.json.length > MAX_BATCH_LENGTH) break;
+        length += one.json.length;
+        batch.push(one);
       }
-      if (batch.length > 0 && length + one.json.length > MAX_BATCH_LENGTH) break;
-      length += one.json.length;
-      batch.push(one);
+      taken++;
     }
-    ready = ready.slice(next);
+    ready = ready.slice(taken);
     return batch;
   }
 
@@ -164,8 +162,8 @@ export function createWriter(parts: {
     let isUnanswered = false;
     for (let attempt = 0; ; attempt++) {
       try {
-        const [answer] = await connections.run<{ results: AppendResult[] }>(statement);
-        return (answer as { results: AppendResult[] }).results;
+        const rows = await connections.run<{ results: AppendResult[] }>(statement);
+        return rows.flatMap(({ results }) => results);
       } catch (error) {
         const trouble = troubleOf(error);
         isUnanswered ||= trouble === "connection";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { coalesce } from "../coalesce.ts";
 import { fromCursor } from "../cursor.ts";
-import { LOCK_END } from "../indexed-fields.ts";
+import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
 import { noStoreAt } from "../migrate.ts";
 import { type AppendResult, type EventStore, type Link, type Query, StoreUnavailable } from "../port.ts";
@@ -227,7 +227,7 @@ function createStore(
     keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
     search: (query, { signal, isLookUp } = {}) =>
       ask(() => {
-        if (isByLockEnd(query)) return database.search(query);
+        if (isByIndexedNumber(query)) return database.search(query);
         return isLookUp ? slow.lookUp(query, signal) : slow.search(query, signal);
       }, signal),
     check: () =>
@@ -253,14 +253,15 @@ function createStore(
 }
 
 /**
- * Whether it asks for the first few in the order of the end of their locks, up to a time. An index has them in this
- * order, so nothing else is looked at.
+ * Whether it asks for the first few in the order of an indexed number, up to a value, such as the end of locks. An index
+ * has them in this order, so nothing else is looked at.
  */
-function isByLockEnd({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
+function isByIndexedNumber({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
   const isPart = total === false && offset === 0 && limit <= LOOK_UP_ROWS;
   const [key, ...others] = keys;
-  const isInOrder = !descending && others.length === 0 && key !== undefined && "field" in key && key.field === LOCK_END;
-  return isPart && isInOrder && "atMost" in where && where.field === LOCK_END;
+  if (!isPart || descending || others.length > 0 || !("atMost" in where)) return false;
+  const isInOrder = key !== undefined && "field" in key && key.field === where.field;
+  return isInOrder && INDEXED_FIELDS.some(({ field, type }) => type === "number" && field === where.field);
 }
 
 const isClosed = () => new StoreUnavailable("the store is closed");
