@@ -84,7 +84,10 @@ export async function compare(bench: Bench, other?: string): Promise<void> {
     const ratios = rounds.map((round) => ratiosOf(bench, round)[part] as number);
     const medians = [0, 1].map((side) => show(median(rounds.map((round) => round[side]?.values[part] as number))));
     if (bench.parts || other !== undefined) console.log(`medians: ours ${medians[0]}, theirs ${medians[1]}`);
-    console.log(`| ${name} | ${show(median(ratios))} | ${spread(ratios)} | ${bound} | ${aim} |`);
+    const ratio = `${show(median(ratios))} | ${spread(ratios)}`;
+    console.log(
+      other === undefined ? `| ${name} | ${ratio} | ${bound} | ${aim} |` : `ours here ÷ ours there: ${ratio}`,
+    );
   }
 }
 
