@@ -1,4 +1,4 @@
-// Proves that npm run dev serves sample users, prints what to paste, and restarts on a change.
+// Proves that the lines which npm run dev prints work when they are pasted.
 // `npm run dev` serves sample users, and what it prints can be pasted.
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
