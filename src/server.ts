@@ -5,7 +5,7 @@ import { createListEvents } from "./app/follow/events.ts";
 import { createTail } from "./app/follow/tail.ts";
 import { createWatch } from "./app/follow/watch.ts";
 import { createHashQueue } from "./app/hash-queue.ts";
-import { createHoldsOwner, createOtherOwner, createOtherOwnerToken } from "./app/last-owner.ts";
+import { createOwners } from "./app/last-owner.ts";
 import { createPolicies } from "./app/lockout-policies.ts";
 import { createLogin } from "./app/login.ts";
 import { createReceipts } from "./app/receipts.ts";
@@ -107,9 +107,8 @@ export async function start(
     const login = createLogin({ store, execute, policies, hasher, secrets, clock, slotMs: loginSlotMs });
     const findSession = createFindSession({ store, clock });
     const sessions = createSessions({ store, execute, clock, lists });
-    const otherOwner = createOtherOwner({ store, clock });
-    const holdsOwner = createHoldsOwner({ store, clock });
-    const batch = createBatch({ execute, search, otherOwner, holdsOwner, clock });
+    const owners = createOwners({ store, clock });
+    const batch = createBatch({ execute, search, ...owners, clock });
     const onLogFault = fault("the log of events could not be read");
     const tail = createTail({ store, onError: onLogFault });
     const shares = createShares(limits);
@@ -125,15 +124,15 @@ export async function start(
       stopping: stop.signal,
       onError: callError,
     });
-    const app = { execute, search, login, hasher, otherOwner, batch, policies, sessions, findSession, secrets, watch };
+    const app = { execute, search, login, hasher, batch, policies, sessions, findSession, secrets, watch };
     serveAll(pipeline, {
       ...app,
+      ...owners,
       newId,
       clock,
       instanceId,
       lifetime: config.sessionLifetime,
       deviceLifetime: config.deviceLifetime,
-      otherOwnerToken: createOtherOwnerToken({ store, clock }),
       listEvents: createListEvents({ store }),
       onUserError: (error, requestId) => callError(error, "a user of a batch", requestId),
     });

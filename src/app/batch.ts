@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { authoriseOrganization, type Permission } from "../domain/access.ts";
-import { DomainError } from "../domain/errors.ts";
+import { hasReason, isUnavailable } from "../domain/errors.ts";
 import { endOf, type UserCommand, user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import type { Caller, Execute, Guard, Stored } from "./execute.ts";
@@ -95,7 +95,7 @@ export function createBatch(parts: {
     await Promise.all([half(), sleep(HEAD_START_MS).then(half)]);
     // Users who stood in one another's way, such as owners who each relied on the other: now each has the way to himself.
     for (const { id, ...outcome } of outcomes.values()) {
-      if ("error" in outcome && isConflict(outcome.error)) await changeOne(id);
+      if ("error" in outcome && hasReason(outcome.error, "CONCURRENT_CHANGE")) await changeOne(id);
     }
     const all = [...outcomes.values()];
     if (all.length > 0 && all.every((one) => "error" in one && isUnavailable(one.error))) throw unavailable;
@@ -153,18 +153,6 @@ async function outcomeOf(id: string, error: unknown, receipts: CallReceipts | un
     const answer = await receipts?.find();
     return answer ? { id, answer } : { id, error };
   } catch (cause) {
-    return { id, error: isReused(cause) ? cause : error };
+    return { id, error: hasReason(cause, "IDEMPOTENCY_KEY_REUSED") ? cause : error };
   }
-}
-
-function isReused(error: unknown): boolean {
-  return error instanceof DomainError && error.reason === "IDEMPOTENCY_KEY_REUSED";
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof DomainError && error.kind === "unavailable";
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof DomainError && error.reason === "CONCURRENT_CHANGE";
 }

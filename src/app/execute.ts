@@ -105,8 +105,8 @@ async function decide<State, Command, Event extends DomainEvent>(
   if (newOwner) {
     if (!may(principal, permission, newOwner)) throw missing(permission);
   } else if (!isAuthorised) {
-    const owner = record && !aggregate.isGone(record.state) ? record.owner : undefined;
-    authorise(principal, { permission, toSee, organization, notFound }, owner);
+    const found = record && !aggregate.isGone(record.state) ? record : undefined;
+    authorise(principal, { permission, toSee, organization, notFound }, found);
   }
 
   const now = clock();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { may, missing } from "../domain/access.ts";
+import { isIn, may, missing } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { admit, type CheckedLogin, user } from "../domain/user.ts";
 import { knownDevice, lockOf, loginNameClaim, type User } from "../domain/user-state.ts";
@@ -64,7 +64,7 @@ export function createLogin(parts: {
       throw missing(permission);
     }
     const record = await userOf(named, organization);
-    return record && isIn(record, organization) && may(principal, permission, record.owner) ? record : undefined;
+    return record && isIn(record.owner, organization) && may(principal, permission, record.owner) ? record : undefined;
   }
 
   /**
@@ -187,7 +187,7 @@ export function createLogin(parts: {
         throw failed();
       }
       const record = await userOf({ id }, organization);
-      const isThere = record && isIn(record, organization);
+      const isThere = record && isIn(record.owner, organization);
       const named = nameIn({ user: { id }, organization });
       const { session } = caller.principal;
       return compare(named, isThere ? record : undefined, { password, device: session?.device }, caller);
@@ -207,11 +207,6 @@ interface Checked {
   isIn: boolean;
   isRevealed: boolean;
   record: Stored<User>;
-}
-
-/** Whether the user is where he is expected, which is anywhere if no organization is named. */
-function isIn({ owner }: Stored<User>, organization: string | undefined): boolean {
-  return organization === undefined || (owner.type === "org" && owner.id === organization);
 }
 
 function locked(until: number | undefined, now: number): DomainError {

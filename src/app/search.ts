@@ -140,8 +140,7 @@ export function createSearch({
       const record = await load(store, user, id);
       const found = record && !user.isGone(record.state) ? record : undefined;
       const { toSee, notFound } = user;
-      authorise(principal, { permission: toSee, toSee, notFound }, found?.owner);
-      return found as Stored<User>;
+      return authorise(principal, { permission: toSee, toSee, notFound }, found);
     },
     async users(
       asker: Asker,

@@ -41,13 +41,10 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
     const record = await load(store, session, id);
     const owner = record && (await load(store, user, record.state.userId));
     const found = record && ifOpen(record, owner, clock());
-    const isProven = tokenHash !== undefined && found?.session.state.hash === tokenHash;
-    if (!isProven) {
-      if (!holds(principal, permission)) throw missing(permission);
-      const { toSee, notFound } = session;
-      authorise(principal, { permission, toSee, notFound }, found?.session.owner);
-    }
-    return found as OpenSession;
+    if (found && found.session.state.hash === tokenHash) return found;
+    if (!holds(principal, permission)) throw missing(permission);
+    const { toSee, notFound } = session;
+    return authorise(principal, { permission, toSee, notFound }, found && { ...found, owner: found.session.owner });
   }
 
   return {
@@ -77,13 +74,10 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
       permission: Permission,
       { principal, signal }: Caller,
     ): Promise<List<Session>> {
-      const owner = await load(store, user, userId);
-      const isThere = owner && !user.isGone(owner.state);
-      if (!isThere || !isSelf(principal, userId)) {
-        const wanted = { permission, toSee: permission, notFound: user.notFound };
-        authorise(principal, wanted, isThere ? owner.owner : undefined);
-      }
-      const { state } = owner as Stored<User>;
+      const record = await load(store, user, userId);
+      const found = record && !user.isGone(record.state) ? record : undefined;
+      const wanted = { permission, toSee: permission, notFound: user.notFound };
+      const { state } = found && isSelf(principal, userId) ? found : authorise(principal, wanted, found);
       const kept = state.keptSession === undefined ? [] : [{ field: "id", is: state.keptSession }];
       const current = [{ field: "state.epoch", is: state.epoch ?? 0 }, ...kept];
       const query = {

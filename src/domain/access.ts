@@ -62,7 +62,7 @@ export interface Principal {
   tokenId?: string;
   session?: OwnSession;
   grants: readonly Grant[];
-  /** userlock itself, or an operator with the store in his hands: may do everything, to everybody. */
+  /** userlock itself, or an operator with access to the store: may do everything, to everybody. */
   isSystem?: true;
 }
 
@@ -112,21 +112,27 @@ export function may(principal: Principal, permission: Permission, owner: Owner):
   return instance || (owner.type === "org" && organizations.includes(owner.id));
 }
 
+/** Whether the owner is the organization, where one is named. */
+export function isIn({ type, id }: Owner, organization: string | undefined): boolean {
+  return organization === undefined || (type === "org" && id === organization);
+}
+
 /**
- * Steps 4 and 5 of the order of answers, for an object and the organization in which the caller expects it. Throws
- * PERMISSION_MISSING for an organization that no grant of his reaches; `notFound` for an object that is not there,
- * not in that organization, or not his to see; PERMISSION_MISSING for one that he may see and not treat so.
+ * Steps 4 and 5 of the order of answers, for an object and the organization in which the caller expects it. Returns the
+ * object. Throws PERMISSION_MISSING for an organization out of the caller's reach; `notFound` for an object that is not
+ * there, not in that organization, or not visible; PERMISSION_MISSING for one that is visible only.
  */
-export function authorise(
+export function authorise<Found extends { owner: Owner }>(
   principal: Principal,
   wanted: { permission: Permission; toSee: Permission; organization?: string | undefined; notFound: Reason },
-  owner: Owner | undefined,
-): asserts owner is Owner {
+  found: Found | undefined,
+): Found {
   const { permission, toSee, organization } = wanted;
   authoriseOrganization(principal, wanted);
-  const isThere = owner && (organization === undefined || (owner.type === "org" && owner.id === organization));
-  if (isThere && may(principal, permission, owner)) return;
-  if (isThere && may(principal, toSee, owner)) throw missing(permission);
+  if (found && isIn(found.owner, organization)) {
+    if (may(principal, permission, found.owner)) return found;
+    if (may(principal, toSee, found.owner)) throw missing(permission);
+  }
   const kind = wanted.notFound.replace("_NOT_FOUND", "").toLowerCase();
   throw new DomainError(wanted.notFound, `There is no such ${kind}, or none that you may see.`);
 }

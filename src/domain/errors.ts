@@ -1,20 +1,4 @@
-/** What went wrong, in the words of the gRPC status codes (https://grpc.io/docs/guides/status-codes/). */
-export type ErrorKind =
-  | "aborted"
-  | "already_exists"
-  | "cancelled"
-  | "deadline_exceeded"
-  | "failed_precondition"
-  | "internal"
-  | "invalid_argument"
-  | "not_found"
-  | "permission_denied"
-  | "resource_exhausted"
-  | "unauthenticated"
-  | "unavailable"
-  | "unimplemented";
-
-/** Every reason that a caller can be given, with the kind of error that it is. */
+/** Every reason that a caller can be given, with its kind (https://grpc.io/docs/guides/status-codes/). */
 export const REASONS = {
   INVALID_REQUEST: "invalid_argument",
   IDEMPOTENCY_KEY_REUSED: "invalid_argument",
@@ -54,9 +38,10 @@ export const REASONS = {
   KEYS_UNAVAILABLE: "unavailable",
   NOT_SERVED: "unimplemented",
   ENCODING_MISSING: "internal",
-} as const satisfies Record<string, ErrorKind>;
+} as const;
 
 export type Reason = keyof typeof REASONS;
+export type ErrorKind = (typeof REASONS)[Reason];
 
 /** A field of the request and what is wrong with it. */
 export interface FieldViolation {
@@ -74,7 +59,7 @@ export class DomainError extends Error {
   readonly kind: ErrorKind;
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly FieldViolation[];
-  /** How long the caller should wait before he tries again, microseconds. */
+  /** How long the caller should wait before the next try, microseconds. */
   readonly retryAfter: number | undefined;
 
   constructor(
@@ -95,6 +80,15 @@ export class DomainError extends Error {
     this.violations = more.violations ?? [];
     this.retryAfter = more.retryAfter;
   }
+}
+
+export function hasReason(error: unknown, reason: Reason): boolean {
+  return error instanceof DomainError && error.reason === reason;
+}
+
+/** Whether the error may pass by itself, and says nothing about the request. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof DomainError && error.kind === "unavailable";
 }
 
 /** An INVALID_REQUEST about one field. */

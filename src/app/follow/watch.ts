@@ -1,5 +1,5 @@
 import type { Principal } from "../../domain/access.ts";
-import { DomainError, invalidField } from "../../domain/errors.ts";
+import { DomainError, hasReason, invalidField, isUnavailable } from "../../domain/errors.ts";
 import { accessToken } from "../../domain/token.ts";
 import { user } from "../../domain/user.ts";
 import { retry } from "../../retry.ts";
@@ -81,8 +81,7 @@ async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
   try {
     await store.read({ from: after, limit: 1 });
   } catch (error) {
-    const isCursors = error instanceof DomainError && error.reason === "INVALID_REQUEST";
-    throw isCursors ? invalidField("after", "is no cursor of this log") : error;
+    throw hasReason(error, "INVALID_REQUEST") ? invalidField("after", "is no cursor of this log") : error;
   }
   if (after > (await store.head())) throw invalidField("after", "lies beyond the end of this log");
 }
@@ -171,7 +170,7 @@ async function stream(
   }
 
   const persist = <Result>(work: () => Promise<Result>) =>
-    retry(work, { signal: end.signal, mayPass: isFault, onFailure: onError });
+    retry(work, { signal: end.signal, mayPass: isUnavailable, onFailure: onError });
 
   const nextPage = () => read({ from: cursor, limit: PAGE, where }, principal, end.signal);
 
@@ -203,7 +202,7 @@ async function stream(
   async function checkRight(): Promise<void> {
     if (isChecking) return;
     isChecking = true;
-    await readmit().catch((error) => (isFault(error) ? onError(error) : fail(error)));
+    await readmit().catch((error) => (isUnavailable(error) ? onError(error) : fail(error)));
     isChecking = false;
   }
 
@@ -232,9 +231,4 @@ function tooSlow(): DomainError {
 /** Whether the event may have taken the principal's right away: it is about his token, or about himself. */
 function concerns({ kind, id }: RecordedEvent, { subject, tokenId }: Principal): boolean {
   return (kind === accessToken.kind && id === tokenId) || (kind === user.kind && id === subject);
-}
-
-/** Whether the error says nothing of the watcher, only that something cannot be known now. */
-function isFault(error: unknown): boolean {
-  return error instanceof DomainError && error.kind === "unavailable";
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { DomainError } from "../../domain/errors.ts";
+import { hasReason } from "../../domain/errors.ts";
 import { USERLOCK } from "../../domain/identifier.ts";
 import { user } from "../../domain/user.ts";
 import type { EventStore, Query } from "../../store/port.ts";
@@ -52,5 +52,5 @@ export async function expireLocks(parts: {
 
 /** A user who was deleted meanwhile has no lock. */
 function unlessGone(error: unknown): void {
-  if (!(error instanceof DomainError && error.reason === user.notFound)) throw error;
+  if (!hasReason(error, user.notFound)) throw error;
 }

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { DomainError } from "../../domain/errors.ts";
+import { hasReason } from "../../domain/errors.ts";
 import { accessToken } from "../../domain/token.ts";
 import { type EventStore, load } from "../../store/port.ts";
 import type { Execute } from "../execute.ts";
@@ -59,12 +59,10 @@ async function ensureToken({ store, execute, instanceId }: Parts, makeHash: () =
     const token = { id: FIRST_TOKEN_ID, owner, subject: SUBJECT, grants, hash: makeHash() };
     const command = { type: "create", token } as const;
     const change = { id: token.id, command, permission: "access.write", newOwner: owner } as const;
-    await execute(accessToken, change, systemCaller()).catch(unlessThere);
+    await execute(accessToken, change, systemCaller()).catch((error) => {
+      if (!hasReason(error, "TOKEN_ALREADY_EXISTS")) throw error;
+    });
     found = await find();
   }
   return found?.revoked ? undefined : found?.hash;
-}
-
-function unlessThere(error: unknown): void {
-  if (!(error instanceof DomainError && error.reason === "TOKEN_ALREADY_EXISTS")) throw error;
 }

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type BatchChange, createBatch, type Outcome } from "../../../src/app/batch.ts";
 import { createExecute } from "../../../src/app/execute.ts";
-import { createHoldsOwner, createOtherOwner } from "../../../src/app/last-owner.ts";
+import { createOwners } from "../../../src/app/last-owner.ts";
 import { createReceipts } from "../../../src/app/receipts.ts";
 import { createSearch } from "../../../src/app/search.ts";
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
@@ -30,8 +30,7 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
   const batch = createBatch({
     execute,
     search: createSearch(parts),
-    otherOwner: createOtherOwner(parts),
-    holdsOwner: createHoldsOwner(parts),
+    ...createOwners(parts),
     clock,
   });
   const users = usersIn(inner, clock);

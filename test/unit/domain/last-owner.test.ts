@@ -1,5 +1,5 @@
 // Proves that an instance keeps an owner who can log in.
-import { createOtherOwner, createOtherOwnerToken, tokenOf } from "../../../src/app/last-owner.ts";
+import { createOwners, tokenOf } from "../../../src/app/last-owner.ts";
 import type { Grant } from "../../../src/domain/access.ts";
 import { accessToken } from "../../../src/domain/token.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
@@ -30,8 +30,7 @@ async function open(file = ":memory:") {
 /** Users, their tokens, and changes of users that ask for another owner. */
 function ownersIn(store: EventStore) {
   const users = usersIn(store, clock);
-  const otherOwner = createOtherOwner({ store, clock });
-  const otherOwnerToken = createOtherOwnerToken({ store, clock });
+  const { otherOwner, otherOwnerToken } = createOwners({ store, clock });
   let tokens = 0;
   return {
     ...users,
