@@ -9,7 +9,7 @@ test("the dev server's lines lock a user and log one in", async () => {
   expect(dev).toBe("node --watch dev/serve.ts");
   const child = spawn(process.execPath, ["dev/serve.ts"], {
     env: { ...withoutSettings(process.env), USERLOCK_LISTEN: "127.0.0.1:0" },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "ignore"],
   });
   try {
     let printed = "";
