@@ -1,8 +1,7 @@
 import { hostname } from "node:os";
-import { createExecute } from "./app/execute.ts";
+import { createExecute, systemCaller } from "./app/execute.ts";
 import { createSearch } from "./app/search.ts";
 import { resetKey } from "./app/startup/instance-key.ts";
-import { systemCaller } from "./app/startup/system-caller.ts";
 import { hashSecret, newSecret } from "./auth/authenticate.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
@@ -51,9 +50,9 @@ export async function openAdmin({ store: settings, instance }: Config) {
     },
     async revokeTokens(subject: string): Promise<number> {
       for (let revoked = 0; ; ) {
-        const { result } = await search.tokens(caller, { subject, limit: PAGE, offset: 0, descending: false });
-        if (result.length === 0) return revoked;
-        for (const { id } of result) {
+        const { records } = await search.tokens(caller, { subject, limit: PAGE, offset: 0, descending: false });
+        if (records.length === 0) return revoked;
+        for (const { id } of records) {
           await execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, caller);
           revoked++;
         }
@@ -67,10 +66,10 @@ export async function openAdmin({ store: settings, instance }: Config) {
     async *locked(): AsyncGenerator<{ id: string; lock: Lock }> {
       const page = { limit: PAGE, descending: false, filters: [{ state: "locked" as const }], column: "id" as const };
       for (let offset = 0; ; ) {
-        const { result, total } = await search.users(caller, { ...page, offset });
-        for (const { id, state } of result) yield { id, lock: state.lock as Lock };
-        offset += result.length;
-        if (result.length === 0 || offset >= total) return;
+        const { records, total } = await search.users(caller, { ...page, offset });
+        for (const { id, state } of records) yield { id, lock: state.lock as Lock };
+        offset += records.length;
+        if (records.length === 0 || offset >= total) return;
       }
     },
     resetKey: () => resetKey(execute, caller),

@@ -19,11 +19,11 @@ export class ConfigError extends Error {
 }
 
 interface Setting {
-  /** Used where the variable is not set; undefined if there is none. */
-  default: string | undefined;
+  /** Used where the variable is not set. */
+  default?: string;
   /** One line for people. */
   description: string;
-  /** Never shown, for it may hold a secret. */
+  /** Never shown, because it may hold a secret. */
   secret?: true;
   /** The value of a text. Throws an Error that says what is wrong with it. */
   parse(text: string): unknown;
@@ -32,11 +32,8 @@ interface Setting {
 const asIs = (text: string) => text;
 const matching = (pattern: RegExp, rule: string) => (text: string) => must(rule, pattern.test(text) ? text : undefined);
 const oneOf = <Word extends string>(words: readonly Word[], rule = words.join(" or ")) => {
-  return (text: string) =>
-    must(
-      rule,
-      words.find((word) => word === text),
-    );
+  const find = (text: string) => words.find((word) => word === text);
+  return (text: string) => must(rule, find(text));
 };
 const duration = (text: string) => must(DURATION_RULE, durationOf(text));
 
@@ -55,19 +52,16 @@ export const SETTINGS = {
     parse: (text) => must("sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE", storeOf(text)),
   },
   USERLOCK_ADMIN_TOKEN: {
-    default: undefined,
     description: "first token (INSTANCE_OWNER) of an empty store; left out, one is made and written to `admin.token`",
     secret: true,
     parse: matching(/^[A-Za-z0-9._~+/-]{16,200}=*$/, "16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -"),
   },
   USERLOCK_TLS_CERT: {
-    default: undefined,
     description: "PEM file with the certificate chain; with it and the key the port speaks TLS",
     parse: textIn,
   },
-  USERLOCK_TLS_KEY: { default: undefined, description: "PEM file with the private key", parse: textIn },
+  USERLOCK_TLS_KEY: { description: "PEM file with the private key", parse: textIn },
   USERLOCK_CORS_ORIGINS: {
-    default: undefined,
     description: "origins whose pages may call, separated by commas, such as `https://console.example.com`",
     parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
   },
@@ -77,18 +71,15 @@ export const SETTINGS = {
     parse: (text) => must(IDENTIFIER_RULE, isIdentifier(text) ? text : undefined),
   },
   USERLOCK_INSTANCE_DOMAINS: {
-    default: undefined,
     description: "domains of the instance, separated by commas",
     parse: (text) => listOf(text.toLowerCase(), "a domain", (domain) => /^[a-z0-9.-]{1,253}$/.test(domain)),
   },
   USERLOCK_JWT_ISSUER: {
-    default: undefined,
     description: "issuer (`iss`) whose JWTs are taken as tokens",
     parse: asIs,
   },
-  USERLOCK_JWT_AUDIENCE: { default: undefined, description: "audience (`aud`) that a JWT must have", parse: asIs },
+  USERLOCK_JWT_AUDIENCE: { description: "audience (`aud`) that a JWT must have", parse: asIs },
   USERLOCK_JWKS: {
-    default: undefined,
     description: "address or file of the issuer's JSON Web Key Set",
     parse(text) {
       if (!/^https?:/.test(text)) textIn(text);
@@ -107,7 +98,6 @@ export const SETTINGS = {
     parse: asIs,
   },
   USERLOCK_SECRET_KEY: {
-    default: undefined,
     description:
       "key of the instance, 32 bytes in base64, the same for all its servers; left out, one is made and written to `instance.key`",
     secret: true,
@@ -130,7 +120,6 @@ export const SETTINGS = {
     parse: (text) => must("m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes", argon2Of(text)),
   },
   USERLOCK_HASH_THREADS: {
-    default: undefined,
     description: "how many passwords are hashed at once; left out, as many as the machine has cores",
     parse: (text) => Number(matching(/^([1-9]|[1-5]\d|6[0-4])$/, "1 to 64")(text)),
   },
@@ -155,7 +144,7 @@ type Settings = typeof SETTINGS;
 type Name = keyof Settings;
 type Value<One extends Name> =
   | ReturnType<Settings[One]["parse"]>
-  | (Settings[One]["default"] extends string ? never : undefined);
+  | (Settings[One] extends { default: string } ? never : undefined);
 
 /**
  * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError that
@@ -169,7 +158,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
     .filter((name) => name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name))
     .map((name) => `${name}: there is no such setting`);
 
-  const textOf = (name: Name) => environment[name] || SETTINGS[name].default;
+  const textOf = (name: Name) => environment[name] || (SETTINGS[name] as Setting).default;
   const values = new Map<Name, unknown>();
   for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
     const text = textOf(name);

@@ -25,7 +25,7 @@ USERLOCK_TOKEN; admin works on the store in USERLOCK_STORE itself, with the serv
 /** Settings or a store, its cause, with which there is nothing to be done. */
 class NotStarted extends Error {}
 
-// Loaded by the commands that need it alone: without it, whoever locks somebody from a shell waits a third less.
+// Loaded only by the commands that need it: the others start a third faster without it.
 const loadServer = () => import("./server.ts");
 
 /** What the command line has around it: a process, or a test. */
@@ -144,7 +144,7 @@ function refuseToStart(error: unknown, { stderr }: Surroundings): number {
     return EX_UNAVAILABLE;
   }
   const problems = error.problems.map((problem) => `  ${problem}\n`).join("");
-  stderr.write(`userlock does not start, for its settings are wrong:\n${problems}`);
+  stderr.write(`userlock does not start, because its settings are wrong:\n${problems}`);
   return EX_CONFIG;
 }
 
@@ -172,9 +172,7 @@ async function demo(print: (line: string) => void): Promise<number> {
   return EX_OK;
 }
 
-/**
- * Lines to paste, with the address and the token as they are; where the token is not known here, how to come by one.
- */
+/** Lines to paste, with the address and the token; if the token is not known here, how to make one. */
 function firstSteps({ url, tokenFile }: Server, env: NodeJS.ProcessEnv): string {
   const given = env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
   const token = tokenFile === undefined ? (given ?? "$USERLOCK_TOKEN") : `$(cat ${tokenFile})`;
@@ -183,7 +181,7 @@ function firstSteps({ url, tokenFile }: Server, env: NodeJS.ProcessEnv): string 
   const curl = `curl -H "Authorization: Bearer ${token}"`;
   const users = `${url}/resources/v3alpha/users`;
   return `${isMissing ? `\nThe first token is not in a file here. Use one that you have, or make one:\n  ${making}\n` : ""}
-Create a user, lock him, lock him again:
+Create a user, lock the user, try it again:
   ${curl} --json '{"userId":"mallory"}' ${users}
   ${curl} --json '{"reason":"suspicious-login"}' ${users}/mallory/_lock
   ${curl} --json '{}' ${users}/mallory/_lock

@@ -1,6 +1,7 @@
 import { authorise, may, missing, type Owner, type Permission, type Principal } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
+import { USERLOCK } from "../domain/identifier.ts";
 import { type Append, type EventStore, load, type Receipt, type StreamRecord } from "../store/port.ts";
 
 /** How often a change is decided anew because another one came in between. */
@@ -15,6 +16,11 @@ export interface Caller {
   actor: Actor;
   /** Ends the work before it is handed to the store; an append that was handed over goes on. */
   signal: AbortSignal;
+}
+
+/** userlock itself, or an operator with access to the store: may do everything, to everybody. */
+export function systemCaller(subject = USERLOCK, signal = AbortSignal.any([])): Caller {
+  return { principal: { subject, grants: [], isSystem: true }, actor: { subject }, signal };
 }
 
 export interface Change<Command, State = never> {

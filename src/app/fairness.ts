@@ -1,8 +1,9 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
 
 /**
- * What one holder may have while so many places are free. It shrinks as they fill, so that a few holders never take all
- * (dynamic thresholds: Choudhury and Hahne, 1998): each may have half of what the others leave.
+ * What one holder may have while so many places are free: half of what the others leave, so that a few holders never
+ * take all (dynamic thresholds: Choudhury and Hahne, 1998).
  */
 const shareOf = (each: number, free: number) => Math.min(each, free);
 
@@ -137,13 +138,9 @@ export function createFairQueue(limits: {
  * everybody else is served between any two of them.
  */
 export function createBreather(): () => Promise<void> {
-  const waiting: (() => void)[] = [];
-  function next(): void {
-    waiting.shift()?.();
-    if (waiting.length > 0) setImmediate(next);
-  }
-  return () =>
-    new Promise((resolve) => {
-      if (waiting.push(resolve) === 1) setImmediate(next);
-    });
+  let last: Promise<void> = Promise.resolve();
+  return () => {
+    last = last.then(() => nextTurn());
+    return last;
+  };
 }

@@ -19,9 +19,8 @@ export interface PasswordHasher {
 
 /** For whom a password is hashed. */
 export interface Turn {
-  /** Subject of who calls. */
   caller: string;
-  /** The user, as the caller names them: who is not there waits like anybody else. */
+  /** The user, as the caller names them, whether or not there is such a user. */
   user: string;
   /** It comes from a device that the user has logged in from. */
   isKnownDevice?: boolean;
@@ -29,33 +28,30 @@ export interface Turn {
   signal?: AbortSignal;
 }
 
-/** The same, in turn. All reject at once with TOO_MANY_REQUESTS when too many wait. */
-export interface HashQueue {
-  hash(password: string, turn: Turn): Promise<string>;
-  verify(password: string, hash: string, turn: Turn): ReturnType<PasswordHasher["verify"]>;
-  pretend(password: string, turn: Turn, like?: string): Promise<void>;
-}
+export type HashQueue = ReturnType<typeof createHashQueue>;
 
 /**
  * Hashes as many passwords at once as `threads` says. Callers take turns, and so do the users of one caller. Known
  * devices and costly hashes have lanes of their own beside it, half as wide: a flood of strangers does not stop the
- * first, and the second do not hold up anybody else.
+ * first, and the second do not hold up anybody else. Rejects at once with TOO_MANY_REQUESTS when too many wait.
  */
-export function createHashQueue({ hasher, threads }: { hasher: PasswordHasher; threads: number }): HashQueue {
+export function createHashQueue({ hasher, threads }: { hasher: PasswordHasher; threads: number }) {
   const width = widths(threads);
   const strangers = createLane(width.strangers);
   const knownDevices = createLane(width.knownDevices);
   const costly = createLane(width.costly);
 
-  function laneOf({ isKnownDevice }: Turn, hash: string | undefined): Lane {
+  function laneOf({ isKnownDevice }: Turn, hash?: string): Lane {
     if (hash !== undefined && hasher.isCostly(hash)) return costly;
     return isKnownDevice ? knownDevices : strangers;
   }
 
   return {
-    hash: (password, turn) => laneOf(turn, undefined)(turn, () => hasher.hash(password)),
-    verify: (password, hash, turn) => laneOf(turn, hash)(turn, () => hasher.verify(password, hash)),
-    pretend: (password, turn, like) => laneOf(turn, like)(turn, () => hasher.pretend(password, like)),
+    hash: (password: string, turn: Turn) => laneOf(turn)(turn, () => hasher.hash(password)),
+    verify: (password: string, hash: string, turn: Turn) =>
+      laneOf(turn, hash)(turn, () => hasher.verify(password, hash)),
+    pretend: (password: string, turn: Turn, like?: string) =>
+      laneOf(turn, like)(turn, () => hasher.pretend(password, like)),
   };
 }
 

@@ -35,13 +35,13 @@ export interface CallReceipts {
   part(name: string): CallReceipts;
 }
 
-export type ReceiptsOf = (call: RepeatableCall) => CallReceipts;
+export type ReceiptsOf = ReturnType<typeof createReceipts>;
 
 /**
  * Answers are kept for 24 hours, sealed, under a key of the caller's own: of two callers with the same Idempotency-Key
- * neither sees the other's answers. Errors change nothing and are not kept: who asks again is answered anew.
+ * neither sees the other's answers. Errors change nothing and are not kept: a repeated call is tried again.
  */
-export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock: () => number }): ReceiptsOf {
+export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock: () => number }) {
   const { store, sealer, clock } = parts;
 
   function receiptsUnder(key: string, fingerprint: string): CallReceipts {
@@ -69,14 +69,14 @@ export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock
     };
   }
 
-  return ({ principal, idempotencyKey, method, request }) =>
+  return ({ principal, idempotencyKey, method, request }: RepeatableCall) =>
     receiptsUnder(
       sealer.digest("call", ...callerOf(principal), idempotencyKey),
       sealer.digest("request", method, request),
     );
 }
 
-/** What makes two callers different ones: their token. All JWTs of a subject are one caller's, for each lives briefly. */
+/** Callers differ by their token. All JWTs of a subject are one caller's, because each lives briefly. */
 function callerOf({ subject, tokenId, session }: Principal): [subject: string, means: string, id: string] {
   if (session) return [subject, "session", session.id];
   return tokenId === undefined ? [subject, "JWT", ""] : [subject, "token", tokenId];

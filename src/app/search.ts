@@ -61,13 +61,8 @@ export interface Paging {
   descending: boolean;
 }
 
-export interface List<State> {
-  result: Stored<State>[];
-  /** Whether there are fewer than were asked for because they are long, and more on the next page. */
-  isCut: boolean;
-  /** How many there are on all pages. */
-  total: number;
-}
+/** `total` counts the objects of all pages. */
+export type List<State> = SearchResult<State>;
 
 /** Whose question it is; it ends when its signal is aborted. */
 export type Asker = Pick<Caller, "principal" | "signal">;
@@ -131,8 +126,11 @@ export function createSearch({
 }) {
   const searches = createFairQueue(SEARCHES);
 
-  const usersInTurn = ({ principal, signal }: Asker, query: Omit<Query, "kind">) =>
-    searches(principal.subject, () => search(store, user, query, { signal }), signal);
+  /** A page of the users that pass all conditions and that the asker may see. */
+  function usersInTurn({ principal, signal }: Asker, conditions: Filter[], page: Omit<Query, "kind" | "where">) {
+    const where = { all: [...conditions, visible(principal), { not: DELETED }] };
+    return searches(principal.subject, () => search(store, user, { where, ...page }, { signal }), signal);
+  }
 
   return {
     /** Rejects with USER_NOT_FOUND. */
@@ -148,13 +146,7 @@ export function createSearch({
     ): Promise<List<User>> {
       const now = clock();
       const where = filters.map((filter) => toFilter(filter, now));
-      return toList(
-        await usersInTurn(asker, {
-          where: { all: [visible(asker.principal), { not: DELETED }, ...where] },
-          order: { keys: COLUMNS[column](now), descending },
-          ...page,
-        }),
-      );
+      return usersInTurn(asker, where, { order: { keys: COLUMNS[column](now), descending }, ...page });
     },
     /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
     async usersAfter(
@@ -163,17 +155,12 @@ export function createSearch({
     ): Promise<{ ids: string[]; hasMore: boolean }> {
       const { filters, organization, after, limit } = question;
       const now = clock();
-      const where = filters.map((filter) => toFilter(filter, now));
+      const where: Filter[] = [{ field: "id", after }, ...filters.map((filter) => toFilter(filter, now))];
       if (organization !== undefined) {
         where.push(toFilter({ organization: { method: "equals", value: organization } }, now));
       }
-      const { records, isCut } = await usersInTurn(asker, {
-        where: { all: [{ field: "id", after }, visible(asker.principal), { not: DELETED }, ...where] },
-        order: { keys: [], descending: false },
-        offset: 0,
-        limit: limit + 1,
-        total: false,
-      });
+      const page = { order: { keys: [], descending: false }, offset: 0, limit: limit + 1, total: false as const };
+      const { records, isCut } = await usersInTurn(asker, where, page);
       return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: isCut || records.length > limit };
     },
     /** Tokens that are not revoked, in the order of their ids. */
@@ -184,13 +171,9 @@ export function createSearch({
       const where: Filter[] = [visible(asker.principal, accessToken.toSee), { field: "state.revoked", is: false }];
       if (subject !== undefined) where.push({ field: "state.subject", is: subject });
       const query = { where: { all: where }, order: { keys: [], descending }, ...page };
-      return toList(await lists(asker, accessToken, query));
+      return lists(asker, accessToken, query);
     },
   };
-}
-
-export function toList<State>({ records, ...page }: SearchResult<State>): List<State> {
-  return { result: records, ...page };
 }
 
 /** What `may` says of one owner, said of all of them. */

@@ -4,7 +4,7 @@ import { user } from "../domain/user.ts";
 import type { User } from "../domain/user-state.ts";
 import { type EventStore, load, loadByClaimWith } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
-import { createLists, type List, type Lists, type Paging, toList } from "./search.ts";
+import { createLists, type List, type Lists, type Paging } from "./search.ts";
 
 /** A session that is open, and whose it is. */
 export interface OpenSession {
@@ -93,7 +93,7 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         offset,
         limit,
       };
-      return toList(await lists({ principal, signal }, session, query));
+      return lists({ principal, signal }, session, query);
     },
     async end(
       id: string,

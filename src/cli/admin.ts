@@ -52,15 +52,11 @@ export async function runAdmin(
 ): Promise<number> {
   const [action, ...rest] = args;
   switch (action) {
-    case "unlock": {
-      const id = onlyId(rest);
-      await withStore((operations) => operations.unlock(id));
-      return EX_OK;
-    }
+    case "unlock":
     case "create-user": {
       const id = onlyId(rest);
-      await withStore((operations) => operations.createUser(id));
-      return EX_OK;
+      await withStore(({ unlock, createUser }) => (action === "unlock" ? unlock(id) : createUser(id)));
+      break;
     }
     case "token": {
       const { subject = "admin", expires } = parse(rest, {
@@ -70,12 +66,12 @@ export async function runAdmin(
       if (!isIdentifier(subject)) throw new UsageError(`--subject must be ${IDENTIFIER_RULE}`);
       const lifetime = expires === undefined ? undefined : duration(expires);
       await withStore(async (operations) => print(await operations.createToken(subject, lifetime)));
-      return EX_OK;
+      break;
     }
     case "revoke": {
       const subject = onlyId(rest);
       await withStore(async (operations) => print(`${await operations.revokeTokens(subject)} revoked`));
-      return EX_OK;
+      break;
     }
     case "list": {
       if (!parse(rest, { locked: { type: "boolean" } }).values.locked) throw new UsageError("list needs --locked");
@@ -87,19 +83,20 @@ export async function runAdmin(
           );
         }
       });
-      return EX_OK;
+      break;
     }
     case "reset-key": {
       if (parse(rest, {}, true).positionals.length > 0) throw new UsageError("reset-key takes no arguments");
       await withStore((operations) => operations.resetKey());
       print(KEY_RESET);
-      return EX_OK;
+      break;
     }
     default:
       throw new UsageError(
         `admin must be followed by unlock, token, revoke, list, create-user or reset-key:\n${ADMIN_USAGE}`,
       );
   }
+  return EX_OK;
 }
 
 function onlyId(args: string[]): string {

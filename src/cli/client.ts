@@ -2,14 +2,10 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { AccessService } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UsageError } from "./arguments.ts";
 
 /** Where the server is, if the environment does not say. */
 export const DEFAULT_URL = "http://127.0.0.1:8080";
-
-/** How long the command line waits for an answer, milliseconds. */
-const TIMEOUT_MS = 15_000;
 
 /** Exit codes of sysexits.h. */
 export const EX_OK = 0;
@@ -24,16 +20,11 @@ export interface Environment {
   USERLOCK_TOKEN?: string | undefined;
 }
 
-/** A client of AccessService. Throws UsageError if the environment does not say which server, as whom. */
-export function accessClient(environment: Environment) {
-  return clientOf(AccessService, environment, TIMEOUT_MS);
-}
-
-/** A client that waits so many milliseconds for an answer. Throws UsageError as accessClient does. */
+/** A client that waits so many milliseconds for an answer. Throws UsageError without a valid address and a token. */
 export function clientOf<Service extends DescService>(
   service: Service,
   { USERLOCK_URL = DEFAULT_URL, USERLOCK_TOKEN }: Environment,
-  timeoutMs: number,
+  defaultTimeoutMs = 15_000,
 ): Client<Service> {
   if (!URL.canParse(USERLOCK_URL)) throw new UsageError(`USERLOCK_URL is not a URL: ${USERLOCK_URL}`);
   if (!USERLOCK_TOKEN) {
@@ -44,7 +35,7 @@ export function clientOf<Service extends DescService>(
   const transport = createConnectTransport({
     baseUrl: USERLOCK_URL,
     httpVersion: "1.1",
-    defaultTimeoutMs: timeoutMs,
+    defaultTimeoutMs,
     interceptors: [
       (next) => (request) => {
         request.header.set("authorization", `Bearer ${USERLOCK_TOKEN}`);

@@ -1,7 +1,7 @@
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Role, RoleSchema } from "../../gen/userlock/v3alpha/access_service_pb.ts";
+import { AccessService, Role, RoleSchema } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { duration, parse, UsageError } from "./arguments.ts";
-import { accessClient, type Environment, EX_OK } from "./client.ts";
+import { clientOf, type Environment, EX_OK } from "./client.ts";
 
 export const TOKEN_USAGE = `  userlock token create --subject S --role ROLE [--organization ID] [--expires 30d]
                             make a token and print its secret, this once
@@ -25,16 +25,17 @@ export async function runToken(
   switch (action) {
     case "create":
       await create(rest, environment, print);
-      return EX_OK;
+      break;
     case "list":
       await list(rest, environment, print);
-      return EX_OK;
+      break;
     case "revoke":
       await revoke(rest, environment);
-      return EX_OK;
+      break;
     default:
       throw new UsageError(`token must be followed by create, list or revoke:\n${TOKEN_USAGE}`);
   }
+  return EX_OK;
 }
 
 async function create(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
@@ -44,10 +45,10 @@ async function create(args: string[], environment: Environment, print: (line: st
     organization: { type: "string" },
     expires: { type: "string" },
   }).values;
-  if (!subject) throw new UsageError("--subject is missing: who shall carry the token?");
+  if (!subject) throw new UsageError("--subject is missing: it names the holder of the token");
   const names = Object.keys(Role).filter((name) => name !== "UNSPECIFIED");
   if (!role || !names.includes(role)) throw new UsageError(`--role must be one of ${names.join(", ")}`);
-  const { token } = await accessClient(environment).createToken({
+  const { token } = await clientOf(AccessService, environment).createToken({
     subject,
     grants: [
       { role: Role[role as keyof typeof Role], ...(organization !== undefined && { organizationId: organization }) },
@@ -59,7 +60,7 @@ async function create(args: string[], environment: Environment, print: (line: st
 
 async function list(args: string[], environment: Environment, print: (line: string) => void): Promise<void> {
   parse(args, {});
-  const client = accessClient(environment);
+  const client = clientOf(AccessService, environment);
   for (let offset = 0n; ; ) {
     const { result, details } = await client.listTokens({ query: { offset, limit: PAGE } });
     for (const { details: token, subject, grants, expires } of result) {
@@ -78,5 +79,5 @@ async function list(args: string[], environment: Environment, print: (line: stri
 async function revoke(args: string[], environment: Environment): Promise<void> {
   const [tokenId, ...more] = parse(args, {}, true).positionals;
   if (tokenId === undefined || more.length > 0) throw new UsageError("token revoke takes the id of one token");
-  await accessClient(environment).revokeToken({ tokenId });
+  await clientOf(AccessService, environment).revokeToken({ tokenId });
 }

@@ -1,5 +1,5 @@
 import type { Owner } from "./access.ts";
-import type { Aggregate, Occasion } from "./aggregate.ts";
+import type { Aggregate } from "./aggregate.ts";
 import { DomainError } from "./errors.ts";
 import { isKept, type User } from "./user-state.ts";
 
@@ -44,8 +44,8 @@ export function sessionClaim(hash: string): string {
 }
 
 /**
- * Whether the session is open. That it was not ended itself is not enough: a lock, a deactivation, a deletion and a new
- * password end all sessions of the user by moving his epoch on, with one event.
+ * Whether the session is open. A lock, a deactivation, a deletion and a new password end all sessions of the user with
+ * one event, by moving the user's epoch on.
  */
 export function isOpen(state: Session, user: User | undefined, time: number): boolean {
   if (state.ended || time >= state.expires) return false;
@@ -61,7 +61,7 @@ function decide(state: Session | undefined, command: SessionCommand): SessionEve
   return [{ type: "session.ended", data: {} }];
 }
 
-function evolve(state: Session | undefined, event: SessionEvent, _occasion: Occasion): Session {
+function evolve(state: Session | undefined, event: SessionEvent): Session {
   if (event.type === "session.opened") return { ...event.data, ended: false };
   return { ...(state as Session), ended: true };
 }

@@ -30,21 +30,16 @@ interface PageQuestion extends EventQuestion {
   before?: number | undefined;
 }
 
-interface EventPage {
-  events: RecordedEvent[];
-  /** Where the next page begins; undefined if there is none. */
-  next: Cursor | undefined;
-}
+export type ListEvents = ReturnType<typeof createListEvents>;
 
 /**
- * The audit log, as far as the principal may see it. Rejects with INVALID_REQUEST for a cursor that is none, and with
- * PERMISSION_MISSING for an organization that none of their grants reaches. Callers take turns, as for searches.
+ * The audit log, as far as the principal may see it; `next` is where the next page begins. Rejects with INVALID_REQUEST
+ * for an invalid cursor, and with PERMISSION_MISSING for an organization out of reach. Callers take turns, as for searches.
  */
-export type ListEvents = (asker: Asker, question: PageQuestion) => Promise<EventPage>;
-
-export function createListEvents({ store }: { store: EventStore }): ListEvents {
+export function createListEvents({ store }: { store: EventStore }) {
   const pages = createFairQueue(PAGES);
-  return async ({ principal, signal }, { cursor: from, limit, descending, actor, since, before, ...question }) => {
+  return async ({ principal, signal }: Asker, page: PageQuestion) => {
+    const { cursor: from, limit, descending, actor, since, before, ...question } = page;
     const where = {
       ...filterOf(principal, question),
       ...(actor !== undefined && { actor }),
@@ -62,7 +57,7 @@ export function createListEvents({ store }: { store: EventStore }): ListEvents {
 
 /**
  * What is asked for and what the principal may see, together: what `may` says of one owner, said of all. Throws
- * PERMISSION_MISSING for an organization that no grant of his reaches.
+ * PERMISSION_MISSING for an organization out of reach.
  */
 export function filterOf(principal: Principal, { organization, userIds, types }: EventQuestion): EventFilter {
   return {

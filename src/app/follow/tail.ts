@@ -14,7 +14,7 @@ const PER_TURN = 500;
 /** Takes some events. It must not throw, and must not wait. */
 export type Listener = (events: readonly RecordedEvent[]) => void;
 
-/** The end of the log as somebody sees it who follows it. */
+/** The end of the log, as a follower sees it. */
 export interface Following {
   /** All events up to here have been given to those who were attached. It never goes back. */
   readonly cursor: Cursor;
@@ -27,11 +27,7 @@ export interface Following {
   leave(): void;
 }
 
-/** One reader of the log for as many as want to follow it. */
-export interface Tail {
-  /** Rejects with STORE_UNAVAILABLE if the end of the log cannot be found. */
-  follow(): Promise<Following>;
-}
+export type Tail = ReturnType<typeof createTail>;
 
 /** A stretch in which somebody followed. */
 interface Run {
@@ -42,8 +38,8 @@ interface Run {
 }
 
 /**
- * The log is read while somebody follows, by one read at a time however many they are. Faults of the store are told to
- * `onError` and tried again, and end nothing.
+ * One reader of the log for all followers: it reads while somebody follows. Faults of the store go to `onError`, are
+ * tried again, and end nothing.
  */
 export function createTail({
   store,
@@ -53,7 +49,7 @@ export function createTail({
   store: EventStore;
   onError(error: unknown): void;
   pollMs?: number;
-}): Tail {
+}) {
   let current: Promise<Run> | undefined;
 
   async function start(): Promise<Run> {
@@ -93,6 +89,7 @@ export function createTail({
     while (!signal.aborted) await retry(step, { signal, onFailure: onError }).catch(() => {});
   }
 
+  /** Rejects with STORE_UNAVAILABLE if the end of the log cannot be found. */
   async function follow(): Promise<Following> {
     current ??= start();
     const starting = current;
@@ -129,9 +126,9 @@ async function deliver(run: Run, events: readonly RecordedEvent[]): Promise<void
   let given = 0;
   for (let start = 0; start < events.length; start += BATCH) {
     const batch = events.slice(start, start + BATCH);
-    // Who is attached meanwhile is met at the end, and who is detached no more.
+    // Listeners attached during the loop are visited last; detached ones are skipped.
     for (const listener of run.listeners) {
-      // First of all, too: the answer to who made the event goes before it.
+      // Before the first one too: the answer to the call that made the event is sent first.
       if (given % PER_TURN < batch.length) {
         await nextTurn();
         if (run.stop.signal.aborted) return;

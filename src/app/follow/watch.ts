@@ -14,6 +14,7 @@ const PAGE = 200;
 const SLICE = 50;
 /** How many catch up at the same time, so that a thousand who come back at once leave the store to others, too. */
 const MAX_READS = 4;
+const TOO_SLOW = "Too much is unread: read faster, and resume behind your last cursor.";
 
 export interface WatchQuestion extends EventQuestion {
   /** The stream goes on behind it; left out, it begins now. */
@@ -134,7 +135,7 @@ async function stream(
       if (index % SLICE === 0) await breathe();
       do {
         const ready = watcher.ready();
-        if (ready && !(await ready)) throw tooSlow();
+        if (ready && !(await ready)) throw new DomainError("WATCHER_TOO_SLOW", TOO_SLOW);
         end.signal.throwIfAborted();
       } while (!deliver(event));
     }
@@ -222,10 +223,6 @@ async function stream(
     watcher.signal.removeEventListener("abort", onSignal);
     fail("the stream has ended");
   }
-}
-
-function tooSlow(): DomainError {
-  return new DomainError("WATCHER_TOO_SLOW", "Too much is unread: read faster, and resume behind your last cursor.");
 }
 
 /** Whether the event may have taken the principal's right away: it is about his token, or about himself. */

@@ -3,8 +3,7 @@ import { hasReason } from "../../domain/errors.ts";
 import { USERLOCK } from "../../domain/identifier.ts";
 import { user } from "../../domain/user.ts";
 import type { EventStore, Query } from "../../store/port.ts";
-import type { Execute } from "../execute.ts";
-import { systemCaller } from "./system-caller.ts";
+import { type Execute, systemCaller } from "../execute.ts";
 
 /** How often locks are looked for whose end has come, milliseconds. */
 const SWEEP_MS = 250;

@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { hasReason } from "../../domain/errors.ts";
 import { accessToken } from "../../domain/token.ts";
 import { type EventStore, load } from "../../store/port.ts";
-import type { Execute } from "../execute.ts";
+import { type Execute, systemCaller } from "../execute.ts";
 import { readSecret, secretInFile, TOKEN_FILE } from "./secret-file.ts";
-import { systemCaller } from "./system-caller.ts";
 
 /** Id of the first token. It is fixed, so that of servers which start together on an empty store one makes it. */
 const FIRST_TOKEN_ID = "admin";

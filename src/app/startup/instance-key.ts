@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { instanceKey } from "../../domain/settings.ts";
 import { StoreRefused } from "../../store/port.ts";
-import type { Caller, Execute } from "../execute.ts";
+import { type Caller, type Execute, systemCaller } from "../execute.ts";
 import { KEY_FILE, secretInFile } from "./secret-file.ts";
-import { systemCaller } from "./system-caller.ts";
 
 /** Id of the one stream of its kind. */
 const ID = "key";

@@ -98,7 +98,7 @@ export function toListDetails(
   list: List<unknown>,
   now: number,
 ): MessageInitShape<typeof ListDetailsSchema> {
-  const appliedLimit = list.isCut ? list.result.length : page.limit;
+  const appliedLimit = list.isCut ? list.records.length : page.limit;
   return { appliedLimit: BigInt(appliedLimit), totalResult: BigInt(list.total), timestamp: toTimestamp(now) };
 }
 

@@ -53,7 +53,7 @@ export function accessMethods(parts: {
       const list = await search.tokens(caller, { ...page, subject });
       return {
         details: toListDetails(page, list, clock()),
-        result: list.result.map((stored) => ({
+        result: list.records.map((stored) => ({
           details: toDetails(stored),
           subject: stored.state.subject,
           grants: stored.state.grants.map(toGrant),

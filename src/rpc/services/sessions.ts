@@ -65,7 +65,7 @@ export function sessionMethods(parts: {
     async listSessions({ id, query }, caller) {
       const page = fromPage(query);
       const list = await sessions.list(id, page, caller.permission, caller);
-      return { details: toListDetails(page, list, clock()), result: list.result.map(toSession) };
+      return { details: toListDetails(page, list, clock()), result: list.records.map(toSession) };
     },
     async deleteSession({ sessionId, sessionToken }, caller) {
       const ending = { permission: caller.permission, receipt: caller.receiptFor?.(toDetailsAnswer) };

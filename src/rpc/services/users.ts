@@ -112,7 +112,7 @@ export function userMethods(parts: {
       const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
       const list = await search.users(caller, question);
       const now = clock();
-      return { details: toListDetails(page, list, now), result: list.result.map((stored) => toUser(stored, now)) };
+      return { details: toListDetails(page, list, now), result: list.records.map((stored) => toUser(stored, now)) };
     },
     patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
     lockUser: changing((request) => fromLock(request), true),

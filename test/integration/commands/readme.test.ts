@@ -200,7 +200,7 @@ describe("the tables say what the code does", () => {
   test("settings", () => {
     const expected = Object.entries(SETTINGS).map(([name, setting]) => [
       `\`${name}\``,
-      setting.default === undefined ? "" : `\`${setting.default}\``,
+      "default" in setting ? `\`${setting.default}\`` : "",
       setting.description,
     ]);
     expect(rows("Settings").slice(1)).toEqual(expected);

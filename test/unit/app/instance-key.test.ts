@@ -1,7 +1,6 @@
 // Proves that all servers of a store have one key.
-import { createExecute } from "../../../src/app/execute.ts";
+import { createExecute, systemCaller } from "../../../src/app/execute.ts";
 import { ensureSameKey, resetKey } from "../../../src/app/startup/instance-key.ts";
-import { systemCaller } from "../../../src/app/startup/system-caller.ts";
 import { operatorOn } from "../../../src/domain/identifier.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
