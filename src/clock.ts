@@ -1,11 +1,8 @@
-/** Microseconds since the Unix epoch. */
-export type Clock = () => number;
-
 /**
- * The wall clock with microseconds, which Node's Date lacks: a monotonic clock laid on the wall clock, and laid anew
+ * Microseconds since the Unix epoch (Date has milliseconds): a monotonic clock laid on the wall clock, and laid anew
  * whenever the two part by more than 2 ms (after a correction of the system's time, say).
  */
-export function systemClock(): Clock {
+export function systemClock(): () => number {
   let offsetMs = performance.timeOrigin;
   return () => {
     const wallMs = Date.now();

@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import type { Clock } from "./clock.ts";
 
 const PER_MILLISECOND = 10_000;
 const PROCESSES = 10_000_000;
@@ -10,7 +9,7 @@ const PROCESSES = 10_000_000;
  * would have to draw the same 7 digits and count alike in the same millisecond, and the store still refuses the
  * second user of an id.
  */
-export function idGenerator(clock: Clock): () => string {
+export function idGenerator(clock: () => number): () => string {
   const suffix = String(randomInt(PROCESSES)).padStart(7, "0");
   // Two numbers, for the 17 digits of both together are more than a number holds exactly.
   let millisecond = 0;

@@ -8,9 +8,9 @@ import { type HoldsOwner, type OtherOwner, tokenOf } from "./last-owner.ts";
 import type { CallReceipts } from "./receipts.ts";
 import type { Search, UserFilter } from "./search.ts";
 
-/** How many users are under way at once: so many that the store has full commits, and no more, for others call too. */
+/** How many users are under way at once: enough for full commits, and no more, because others call too. */
 const AT_ONCE = 500;
-/** How much later the second half of them begins, milliseconds: one half is decided while the other is written. */
+/** How much later the second half begins, milliseconds: one half is decided while the other is written. */
 const HEAD_START_MS = 5;
 
 /** What is to be done with each of many users. */
@@ -21,7 +21,7 @@ export interface BatchChange {
   organization: string | undefined;
   /** Decides the same and changes nothing: the users are answered as they are. */
   isDryRun: boolean;
-  /** Of a call that may come again: what was done for a user by then is not done again, but answered alike. */
+  /** Of a call that may be repeated: what was done for a user is not done again, but answered alike. */
   repeatable?: { receipts: CallReceipts; toAnswer(stored: Stored<User>): Uint8Array } | undefined;
 }
 
@@ -51,8 +51,8 @@ export function createBatch(parts: {
   }
 
   /**
-   * Leaves under the call's key, before anybody is changed, that it has begun: another request under the key is refused
-   * then, though this one may be cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this one is the other.
+   * Records under the call's key that it has begun, so that another request under the key is refused even if this one is
+   * cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this request is the other one.
    */
   async function begin({ repeatable, isDryRun }: BatchChange): Promise<void> {
     if (!repeatable || isDryRun) return;
@@ -93,7 +93,7 @@ export function createBatch(parts: {
     }
     const half = () => Promise.all(Array.from({ length: AT_ONCE / 2 }, changeNext));
     await Promise.all([half(), sleep(HEAD_START_MS).then(half)]);
-    // Users who stood in one another's way, such as owners who each relied on the other: now each has the way to himself.
+    // Users whose changes collided, such as owners who each relied on the other: now one after the other.
     for (const { id, ...outcome } of outcomes.values()) {
       if ("error" in outcome && hasReason(outcome.error, "CONCURRENT_CHANGE")) await changeOne(id);
     }
@@ -102,14 +102,14 @@ export function createBatch(parts: {
     return outcomes;
   }
 
-  /** The rule of the last owner, asked only for the few who hold the role. */
+  /** The rule of the last owner, for the few that hold the role. */
   function ownerGuard(isDryRun: boolean): (id: string) => Guard {
     if (!isDryRun) return (id) => ({ unless: tokenOf(id), ask: () => otherOwner(id) });
     const gone = new Set<string>();
     let turn: Promise<unknown> = Promise.resolve();
     const ask = async (id: string) => {
       if (!(await holdsOwner(id))) return [];
-      // Nothing will show that an owner before him in this batch would be gone, so it is kept in mind.
+      // A dry run stores nothing, so owners that this batch would have taken away are remembered.
       const mine = turn.then(() => otherOwner(id, gone));
       turn = mine.then(
         () => gone.add(id),

@@ -29,9 +29,9 @@ export interface Change<Command, State = never> {
   permission: Permission;
   /** The organization in which the caller expects the object. */
   organization?: string | undefined;
-  /** Who owns the object, where that is known beforehand, as of a new one; absent if the object shall be there. */
+  /** Owner of a new object; absent if the object must exist. */
   newOwner?: Owner;
-  /** The caller has proven otherwise that he may, such as by a password. */
+  /** The caller is authorised by other means, such as a password. */
   isAuthorised?: true;
   /** Everything but the change itself: what comes back is the object as it is. */
   isDryRun?: boolean;
@@ -39,17 +39,17 @@ export interface Change<Command, State = never> {
   /** The answer to the call, to be stored with the change. */
   receipt?:
     | {
-        /** It is asked for with the object as it will be, each time that the change is tried. */
+        /** Called at each attempt, with the object as it will be. */
         of(stored: Stored<State>): Receipt;
-        /** Told once it is stored. */
+        /** Called once it is stored. */
         onKept?(): void;
       }
     | undefined;
 }
 
-/** A rule about other objects, which is minded once the object's own rules allow the change. */
+/** A rule about other objects, checked once the object's own rules allow the change. */
 export interface Guard {
-  /** Where no object of this kind has this subject, the rule has nothing to say: then it is not asked. */
+  /** The rule is skipped if no object of this kind has this subject. */
   unless?: { kind: string; subject: string };
   /** Rejects, or names the objects that must be as it saw them when the change is made. */
   ask(): Promise<readonly { kind: string; id: string; version: number }[]>;
@@ -75,7 +75,7 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
   return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
     const { id, isDryRun, receipt } = change;
-    /** The guard is asked only where it may have something to say, which the store knows when it takes the change. */
+    /** Whether the guard is asked. The store tells, by a conflict, where `unless` does not hold. */
     let isAsked = isDryRun === true || !change.guard?.unless;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const record = await load<State>(store, aggregate, id);

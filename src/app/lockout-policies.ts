@@ -3,7 +3,7 @@ import { DEFAULT_POLICY, type LockoutPolicy } from "../domain/lockout.ts";
 import { lockoutSettings, settingsId } from "../domain/settings.ts";
 import { type EventStore, load } from "../store/port.ts";
 
-/** The lockout policy that is in force for what the owner owns, and whether the owner sets none of it himself. */
+/** The lockout policy in force for what the owner owns, and whether all of it is inherited. */
 export type EffectivePolicy = (owner: Owner) => Promise<{ policy: LockoutPolicy; isInherited: boolean }>;
 
 /** An organization's own settings go before the instance's, and those before the defaults. Nothing is cached. */

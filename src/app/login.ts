@@ -9,11 +9,11 @@ import { createFairQueue } from "./fairness.ts";
 import type { HashQueue, Turn } from "./hash-queue.ts";
 import type { EffectivePolicy } from "./lockout-policies.ts";
 
-/** Failed logins are answered when the next multiple of this has passed, which hides what took less time. */
+/** Failed logins are answered at the next multiple of this, which hides how long they took. */
 const SLOT_MS = 100;
 /** What a login can come to. */
 const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed"];
-/** Logins that may wait for a turn of one user, and of all; one more is refused, or an attack would fill the memory. */
+/** Logins that may wait, of one user and in all; one more is refused, so that an attack does not fill the memory. */
 const MAX_WAITING_EACH = 300;
 const MAX_WAITING = 4_000;
 
@@ -82,8 +82,7 @@ export function createLogin(parts: {
     const device = found ? knownDevice(found.state, tried.device ?? "") : "";
     const isKnownDevice = device !== "";
     const { principal, signal } = caller;
-    // Known devices of a user share a line, and do not wait behind strangers. Those wait by the name that they give: a
-    // name that nobody has gets a line like any other.
+    // Known devices of a user share a line. Strangers wait in a line for the name that they give, even of no user.
     const line = found && isKnownDevice ? `known ${found.id}` : named;
     const turn = { caller: principal.subject, user: line, isKnownDevice, signal };
     const work = async () => {
@@ -131,14 +130,13 @@ export function createLogin(parts: {
     // A password that was compared is counted, whether or not the caller still waits.
     const counting = { ...caller, signal: new AbortController().signal };
     const after = await execute(user, { ...change, command: { type: "record_login", login } }, counting);
-    // Meanwhile he has got another password, or another hash of the same one: the comparison says nothing.
+    // Another password, or another hash, was set meanwhile: the comparison says nothing.
     const isDecided = after.events.some((type) => OUTCOMES.includes(type));
     const { password } = after.state;
     if (!isDecided && password && password.hash !== comparedWith) return check(id, device, tried, caller, turn);
-    // That it was decided so, and not otherwise because of what happened meanwhile, shows in the events.
     const isIn = isRight && after.events.includes("user.login_succeeded");
     if (isIn && isOutdated) {
-      // He is in all the same if it cannot be done now.
+      // A failure does not undo the login.
       await hasher
         .hash(tried.password, { ...turn, signal: counting.signal })
         .then((hash) =>
@@ -170,10 +168,7 @@ export function createLogin(parts: {
       await attemptLogin(attempt, caller, true);
       throw failed();
     },
-    /**
-     * Does the same for a user whom the caller names as themselves, such as to set another password. Rejects like
-     * `logIn`.
-     */
+    /** The same for callers who prove that they are this user, such as to set a password. Rejects like `logIn`. */
     async prove(
       { id, organization }: { id: string; organization: string | undefined },
       password: string,
@@ -216,7 +211,10 @@ function locked(until: number | undefined, now: number): DomainError {
 }
 
 function failed(): DomainError {
-  return new DomainError("LOGIN_FAILED", "The login failed: the user or the password is wrong, or he may not log in.");
+  return new DomainError(
+    "LOGIN_FAILED",
+    "The login failed: the user or the password is wrong, or the user may not log in.",
+  );
 }
 
 /** The user as they are named. Spellings of one login name are the same, whether or not there is such a user. */

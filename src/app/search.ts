@@ -71,7 +71,7 @@ export type Search = ReturnType<typeof createSearch>;
 
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };
 
-/** Locked at this time: a lock whose end has come is none. */
+/** Locked at this time: a lock whose end has passed does not count. */
 const locked = (now: number): Filter => ({
   all: [{ field: "state.lock", exists: true }, { not: { field: "state.lock.until", atMost: now } }],
 });
@@ -98,16 +98,13 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
   schemaType: () => [{ field: "state.schemaType" }],
 };
 
-/** A page of sessions or tokens, when it is the asker's turn. */
-export type Lists = <State>(
-  asker: Asker,
-  rules: Parameters<typeof search<State>>[1],
-  query: Omit<Query, "kind">,
-) => Promise<SearchResult<State>>;
+export type Lists = ReturnType<typeof createLists>;
 
-export function createLists(store: EventStore): Lists {
+/** Pages of sessions or tokens, when it is the asker's turn. */
+export function createLists(store: EventStore) {
   const lists = createFairQueue(LISTS);
-  return ({ principal, signal }, rules, query) =>
+  type Rules<State> = Parameters<typeof search<State>>[1];
+  return <State>({ principal, signal }: Asker, rules: Rules<State>, query: Omit<Query, "kind">) =>
     lists(principal.subject, () => search(store, rules, query, { signal, isLookUp: true }), signal);
 }
 

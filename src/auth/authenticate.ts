@@ -44,7 +44,7 @@ type FindOpenSession = (
 /**
  * Userlock's own tokens are looked up in the store at every call, each with the user who holds it, so a revoked one is
  * refused at once, everywhere. A token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open
- * session stands for its user, who has no grants and may only what a user may do with himself.
+ * session stands for its user, without grants: it permits only what users may do with themselves.
  */
 export function createAuthenticate(parts: {
   store: EventStore;
@@ -52,7 +52,7 @@ export function createAuthenticate(parts: {
   verifyJwt?: VerifyJwt | undefined;
   findSession: FindOpenSession;
 }): Authenticate {
-  /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects are no users. */
+  /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects pass. */
   function admit(principal: Principal, holder: StreamRecord<User> | undefined): Principal {
     if (!holder || mayAct(holder.state, parts.clock())) return principal;
     throw new DomainError("TOKEN_INVALID", "The user who holds the token is locked, inactive or deleted.");

@@ -43,8 +43,8 @@ const CLOCK_TOLERANCE_S = 5;
 
 /**
  * Prepares verification. A token that was verified is remembered until it ends, or the keys of its issuer are others;
- * when too many are, the one that was used least recently is forgotten. What is refused is not remembered. `onError` is
- * told when the keys cannot be fetched, once a minute at most. Rejects if a key set in a file cannot be read.
+ * when too many are, the least recently used one is forgotten. Refusals are not remembered. `onError` is called when the
+ * keys cannot be fetched, once a minute at most. Rejects if a key set in a file cannot be read.
  */
 export async function createJwtVerifier(
   settings: JwtSettings,
@@ -90,7 +90,7 @@ export async function createJwtVerifier(
       verified.set(key, known);
       return known.principal;
     }
-    // Those who come with it meanwhile wait for the same.
+    // Calls with the same token share one verification.
     const running = verifying.get(key) ?? verifyAnew(token);
     verifying.set(key, running);
     try {

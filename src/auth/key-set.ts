@@ -12,7 +12,7 @@ const COOLDOWN = 30 * SECOND;
 /** No fetch follows sooner on one that failed; the pause doubles with each further one. */
 const FIRST_PAUSE = SECOND;
 const LONGEST_PAUSE = 60 * SECOND;
-/** Failures are told once in this time. */
+/** Failures are logged once in this time. */
 const TOLD_EACH = 60 * SECOND;
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 1024 * 1024;
@@ -23,22 +23,18 @@ const MAX_KEYS = 100;
 interface KeySet {
   /** Those that may have signed a token with this header. Rejects with KEYS_UNAVAILABLE if the set cannot be had. */
   find(header: ProtectedHeaderParameters): Promise<CryptoKey[]>;
-  /** Resolves once the set is as new as it shall be, or cannot be had. */
+  /** Resolves once the set is fresh, or cannot be fetched. */
   refresh(): Promise<void>;
   /** Another value whenever the keys are others; undefined while no set is good. */
   edition(): string | undefined;
 }
 
-/** A set that was read. */
-interface Keys {
-  fitting(header: ProtectedHeaderParameters): Promise<CryptoKey[]>;
-  text: string;
-}
+type Keys = ReturnType<typeof keysIn>;
 
 /**
  * The key set in a file, which is read now, or at an address (http, https): fetched when it is first needed and then
- * once a minute, so that a key that its issuer withdraws is taken no longer. `onError` is told of failed fetches, once
- * a minute at most. Rejects if the file cannot be read.
+ * once a minute, so that a withdrawn key is refused soon. `onError` gets failed fetches, once a minute at most. Rejects
+ * if the file cannot be read.
  */
 export async function createKeySet(
   place: string,
@@ -108,7 +104,7 @@ function fetchedKeySet(address: string, clock: () => number, onError: (error: un
       return (await good()?.fitting(header)) ?? [];
     },
     async refresh() {
-      // Who needs a key while no set is good fetches one.
+      // While no set is good, `find` fetches one.
       if (!good() || isPaused() || isWithin(REFRESH, Math.max(tried, current?.at ?? 0))) return;
       // One caller waits for it. If it fails, what is there is good for a while.
       if (!fetching) await fetchAnew();
@@ -135,7 +131,7 @@ async function textAt(address: string): Promise<string> {
 }
 
 /** Throws if the text is not a key set. Of its keys, those that cannot be used are passed over. */
-function keysIn(text: string): Keys {
+function keysIn(text: string) {
   const { keys: all } = (JSON.parse(text) ?? {}) as { keys?: unknown };
   if (!Array.isArray(all)) throw new Error("the key set has no array of keys");
   if (all.length > MAX_KEYS) throw new Error(`the key set has more than ${MAX_KEYS} keys`);

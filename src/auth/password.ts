@@ -12,7 +12,7 @@ const NUMBER = "([1-9]\\d{0,6})";
 const ARGON2 = new RegExp(`^\\$argon2id?\\$v=19\\$m=${NUMBER},t=${NUMBER},p=${NUMBER}\\$([^$]{11,})\\$([^$]{16,})$`);
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 
-/** What an imported hash may cost, so that nobody brings one that takes the server's memory or minutes of its time. */
+/** Bounds of an imported hash, so that checking it takes neither the server's memory nor minutes. */
 const MOST = { memoryKib: 256 * 1024, passes: 20, lanes: 16, bcryptCost: 15 };
 
 /** A hash is costly if it takes so many times as long as one of the settings. */
@@ -81,7 +81,7 @@ function compare(password: string, hash: string): Promise<boolean> {
   return BCRYPT.test(hash) ? bcryptVerify(password, hash) : argon2Verify(hash, password);
 }
 
-/** bcrypt looks at 72 bytes: who types so many, or more, may have typed another password, which must not become it. */
+/** bcrypt reads 72 bytes only: a longer password may be another one, and must not replace the first. */
 function isCutShort(password: string, hash: string): boolean {
   return BCRYPT.test(hash) && Buffer.byteLength(password) >= 72;
 }

@@ -19,12 +19,7 @@ export const PERMISSIONS = [
 
 export type Permission = (typeof PERMISSIONS)[number];
 
-interface RoleDefinition {
-  /** Where the role can be granted. */
-  scope: "instance" | "organization" | "either";
-  permissions: readonly Permission[];
-}
-
+/** Where each role can be granted, and what it permits. */
 export const ROLES = {
   INSTANCE_OWNER: { scope: "instance", permissions: PERMISSIONS },
   INSTANCE_VIEWER: { scope: "instance", permissions: ["user.read", "event.read"] },
@@ -36,7 +31,10 @@ export const ROLES = {
   ORG_VIEWER: { scope: "organization", permissions: ["user.read"] },
   LOGIN_CLIENT: { scope: "either", permissions: ["session.read", "session.write"] },
   GATEWAY: { scope: "either", permissions: ["session.read", "event.read"] },
-} as const satisfies Record<string, RoleDefinition>;
+} as const satisfies Record<
+  string,
+  { scope: "instance" | "organization" | "either"; permissions: readonly Permission[] }
+>;
 
 export type Role = keyof typeof ROLES;
 
@@ -71,12 +69,6 @@ export function isSelf({ subject, session }: Principal, userId: string | undefin
   return session !== undefined && subject === userId;
 }
 
-/** Where a permission is held: on the whole instance, or on some organizations. */
-interface Reach {
-  instance: boolean;
-  organizations: readonly string[];
-}
-
 export function isRole(name: string): name is Role {
   return Object.hasOwn(ROLES, name);
 }
@@ -87,8 +79,8 @@ export function isGrantable(grant: Grant): boolean {
   return scope === "either" || (scope === "organization") === (grant.organization !== undefined);
 }
 
-/** Where the principal holds the permission. */
-export function reach(principal: Principal, permission: Permission): Reach {
+/** Where the principal holds the permission: on the whole instance, or on some organizations. */
+export function reach(principal: Principal, permission: Permission) {
   const held = principal.grants.filter(
     (grant) => isGrantable(grant) && (ROLES[grant.role].permissions as readonly Permission[]).includes(permission),
   );
@@ -137,7 +129,7 @@ export function authorise<Found extends { owner: Owner }>(
   throw new DomainError(wanted.notFound, `There is no such ${kind}, or none that you may see.`);
 }
 
-/** Step 4 alone. Throws PERMISSION_MISSING for an organization that no grant of the principal reaches. */
+/** Step 4 alone. Throws PERMISSION_MISSING for an organization out of the caller's reach. */
 export function authoriseOrganization(
   principal: Principal,
   { permission, toSee, organization }: { permission: Permission; toSee: Permission; organization?: string | undefined },

@@ -29,15 +29,14 @@ export interface DomainEvent {
 }
 
 /**
- * The rules of one kind of object, as plain functions. The state and the events are JSON, for they are stored as
- * such.
+ * The rules of one kind of object, as plain functions. State and events are stored as JSON.
  */
 export interface Aggregate<State, Command, Event extends DomainEvent> {
   /** Kind of stream, such as `user`. */
   readonly kind: string;
-  /** What a caller is told who asks for an object that is not there. */
+  /** The reason for an object that is not there. */
   readonly notFound: Reason;
-  /** What a caller needs to know that an object is there. */
+  /** The permission without which an object is not visible. */
   readonly toSee: Permission;
   /** The events that the command leads to; none if it changes nothing. Throws a DomainError where a rule forbids it. */
   decide(state: State | undefined, command: Command, occasion: Occasion): Event[];
@@ -46,7 +45,7 @@ export interface Aggregate<State, Command, Event extends DomainEvent> {
   owner(state: State): Owner;
   /** The names that the object holds and nobody else may hold at the same time. */
   claims(state: State): string[];
-  /** Whether the object has ended: it is then shown to nobody, and its id stays used. */
+  /** Whether the object has ended: it is not visible any more, and its id stays used. */
   isGone(state: State): boolean;
   /** Whom the object is about, if it is a user. */
   userId?(state: State): string;

@@ -9,7 +9,7 @@ export interface LockoutPolicy {
   maxLockDuration: number;
   /** A lock that tries from unknown devices caused does not stop a device that the user has logged in from. */
   knownDevicesPass: boolean;
-  /** Who has the right password is told that the user is locked. */
+  /** A caller with the right password learns that the user is locked. */
   revealLock: boolean;
 }
 
@@ -48,7 +48,7 @@ export interface Attempts {
   locks: number;
   /** The last wrong passwords, as keyed hashes. */
   remembered: { mac: string; time: number }[];
-  /** Right or wrong passwords that were looked at while the user was locked, since he was locked. */
+  /** Right or wrong passwords that were compared during the present lock. */
   probes: number;
 }
 
@@ -91,7 +91,7 @@ export function addFailure(attempts: Attempts, { device, mac, window, at }: Fail
   };
 }
 
-/** After a lock the count of those whom it stops begins anew; what makes the next lock longer stays. */
+/** After a lock the count of those that it stops begins anew; what makes the next lock longer stays. */
 export function addLock(attempts: Attempts, stopsDevices: boolean): Attempts {
   const failures = stopsDevices ? NO_FAILURES : { ...attempts.failures, strangers: [] };
   return { ...attempts, failures, locks: attempts.locks + 1, probes: 0 };

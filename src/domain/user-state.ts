@@ -46,7 +46,7 @@ export interface Password {
   changeRequired: boolean;
 }
 
-/** What a caller can set about a user beside his names. */
+/** What a caller can set about a user beside the user names. */
 export interface Profile {
   schemaId?: string;
   schemaType?: string;
@@ -107,14 +107,13 @@ export type UserEvent =
   | { type: "user.sessions_ended"; data: object };
 
 /**
- * Whether the user may act by a token that he holds. A lock that wrong passwords made does not take his tokens: a
- * stranger can cause it.
+ * Whether the user may act by a token. A lock by wrong passwords does not matter: a stranger can cause it.
  */
 export function mayAct(user: User, time: number): boolean {
   return user.lifecycle === "active" && lockOf(user, time)?.cause !== "manual";
 }
 
-/** The lock as it is at this time: one whose end has come is none, whether or not the log says so already. */
+/** The lock at this time: undefined once its end has passed, whether or not the log says so already. */
 export function lockOf({ lock }: User, time: number): Lock | undefined {
   return lock?.until !== undefined && lock.until <= time ? undefined : lock;
 }
@@ -134,10 +133,10 @@ export function knownDevice({ devices }: User, device: string): string {
   return devices?.includes(device) ? device : "";
 }
 
-/** What a log without a beginning is about. It is the system's, so that nobody is shown it. */
+/** Placeholder for a log without its first event. It is the system's, so no grant reaches it. */
 const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
 
-/** The user after the event. Never throws; a log without a beginning gives a user who is nobody's. */
+/** The user after the event. Never throws. */
 export function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occasion): User {
   if (event.type === "user.created") {
     const { id, owner, profile, usernames, password } = event.data;

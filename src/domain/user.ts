@@ -1,6 +1,6 @@
 import type { Owner, OwnSession } from "./access.ts";
 import type { Aggregate, Occasion } from "./aggregate.ts";
-import { DomainError, invalidField } from "./errors.ts";
+import { DomainError, invalidField, type Reason } from "./errors.ts";
 import { isSystemSubject } from "./identifier.ts";
 import {
   addFailure,
@@ -57,7 +57,7 @@ export type UserCommand =
       changeRequired: boolean;
       /** The user's own, by which the password is set: it does not end with the others. */
       session?: OwnSession;
-      /** What the user was like when he proved that he is he; absent where nobody had to. */
+      /** The user at the time of the proof of the old password; absent if none was needed. */
       provenBy?: Pick<User, "epoch" | "password">;
     }
   /** The same password under a new hash. */
@@ -103,13 +103,13 @@ function decide(state: User | undefined, command: UserCommand, occasion: Occasio
     return [{ type: "user.created", data }];
   }
   if (state === undefined || user.isGone(state)) {
-    // Who was deleted while his password was compared is told no more than that the login failed.
+    // The user was deleted while the password was compared: the login fails, and says no more.
     if (state && (command.type === "record_login" || command.type === "rehash_password")) return [];
     throw new DomainError("USER_NOT_FOUND", "There is no such user.");
   }
 
   if (!state.lock || lockOf(state, occasion.time)) return decideOn(state, command, occasion);
-  // The lock has ended by the clock; the log is told before anything else is.
+  // The lock has ended by the clock: the log has it before anything else.
   const expired: UserEvent = { type: "user.unlocked", data: { cause: "expired" } };
   return [expired, ...decideOn(evolve(state, expired, occasion), command, occasion)];
 }
@@ -122,10 +122,10 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
     }
     case "lock": {
       if (occasion.actor.subject === state.id) {
-        refuse("SELF_LOCK", state.id, "Nobody can lock himself: let another one do it.");
+        refuse("SELF_LOCK", state.id, "Nobody can lock themselves: let somebody else do it.");
       }
       if (state.lock?.cause === "manual") {
-        refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock him first.");
+        refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock the user first.");
       }
       const { reason, note } = command;
       const until = laterEnd({ until: endOf(command, occasion.time) }, state.lock);
@@ -159,7 +159,7 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       return [{ type: "user.username_removed", data: { usernameId: command.usernameId } }];
     case "set_password": {
       const { type: _set, provenBy, session, ...data } = command;
-      // Meanwhile he was locked, or has got another password: what he proved is worth nothing any more.
+      // The user was locked, or got another password, since the proof.
       const isSame = provenBy?.epoch === state.epoch && provenBy?.password?.changed === state.password?.changed;
       if (provenBy && !isSame) {
         throw new DomainError("LOGIN_FAILED", "The user was locked, or got another password, in the meantime.");
@@ -232,7 +232,7 @@ function trierOf({ devices }: User, device: string): Trier {
 
 /**
  * What may be done with a login before its password is compared with the hash: "check" it; "refuse" it unseen; or
- * "probe" it, which lets nobody in and only tells who has the right password that the user is locked.
+ * "probe" it, which only reveals the lock to a caller with the right password.
  */
 export function admit(
   state: User,
@@ -283,6 +283,6 @@ function changes(state: User, wanted: Profile): Profile {
   return Object.fromEntries(Object.entries(wanted).filter(differs));
 }
 
-function refuse(reason: ConstructorParameters<typeof DomainError>[0], userId: string, message: string): never {
+function refuse(reason: Reason, userId: string, message: string): never {
   throw new DomainError(reason, message, { metadata: { user_id: userId } });
 }

@@ -8,11 +8,11 @@ import { createBreather, createFairQueue, type Quota } from "../fairness.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
 import type { Following, Tail } from "./tail.ts";
 
-/** Events of one read by which a watcher catches up: they are held until he has read them. */
+/** Events of one read by which a watcher catches up: they are held until the watcher has read them. */
 const PAGE = 200;
-/** Events that he is given in one turn of the event loop. */
+/** Events sent in one turn of the event loop. */
 const SLICE = 50;
-/** How many catch up at the same time, so that a thousand who come back at once leave the store to others, too. */
+/** Watchers that catch up at the same time: a thousand that reconnect at once leave the store to others, too. */
 const MAX_READS = 4;
 const TOO_SLOW = "Too much is unread: read faster, and resume behind your last cursor.";
 
@@ -21,16 +21,15 @@ export interface WatchQuestion extends EventQuestion {
   after?: Cursor | undefined;
 }
 
-/** Whoever watches. */
 interface Watcher {
   principal: Principal;
-  /** Finds out anew who he is and whether he may watch. Rejects as a call of his would be refused. */
+  /** Authenticates and authorises again. Rejects as a call would be refused. */
   readmit(): Promise<Principal>;
-  /** Hands him an event, or only the place up to which he has seen all. False if he has too much unread to take it. */
+  /** Sends an event, or only the place up to which all was sent. False if too much is unread. */
   send(cursor: Cursor, event?: RecordedEvent): boolean;
   /**
-   * Undefined if he has little unread, which is never so after he could not be sent something. Otherwise whether he
-   * will have: false once he has read nothing for a while.
+   * Undefined if little is unread, which is never so after `send` was false. Otherwise resolves with true once little is,
+   * or with false once nothing was read for a while.
    */
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
@@ -50,7 +49,7 @@ export function createWatch(parts: {
   tail: Tail;
   /** How many may watch at once, in all and of one caller. */
   places: Quota;
-  /** Until a watcher is sent a sign of life, and until his right is looked at again, milliseconds. */
+  /** Time between signs of life, and between checks of the watcher's right, milliseconds. */
   heartbeatMs: number;
   onError(error: unknown): void;
 }): Watch {
@@ -87,7 +86,7 @@ async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
   if (after > (await store.head())) throw invalidField("after", "lies beyond the end of this log");
 }
 
-/** What those who catch up have in common. */
+/** Shared by all watchers that catch up. */
 interface CatchingUp {
   read: (query: LogQuery, reader: Principal, signal: AbortSignal) => Promise<LogPage>;
   breathe: () => Promise<void>;
@@ -101,10 +100,11 @@ async function stream(
 ): Promise<never> {
   const end = new AbortController();
   const fail = (error: unknown) => end.abort(error);
+  const signal = AbortSignal.any([watcher.signal, end.signal]);
   let { principal } = watcher;
   let where = filterOf(principal, question);
   let passes = matcher(where);
-  /** He has been given everything that passes up to here. */
+  /** Everything that passes was sent up to here. */
   let cursor: Cursor = question.after ?? (await store.head());
   let isLive = false;
   let heartbeat: NodeJS.Timeout | undefined;
@@ -122,36 +122,36 @@ async function stream(
     return isSent;
   }
 
-  /** Whether he has it, or does not need it. */
+  /** Whether the event was sent, or does not pass. */
   function deliver(event: RecordedEvent): boolean {
     if (passes(event) && !send(event.cursor, event)) return false;
     cursor = event.cursor;
     return true;
   }
 
-  /** Waits for him, if need be. */
+  /** Waits for a slow watcher. */
   async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
     for (const [index, event] of events.entries()) {
       if (index % SLICE === 0) await breathe();
       do {
         const ready = watcher.ready();
         if (ready && !(await ready)) throw new DomainError("WATCHER_TOO_SLOW", TOO_SLOW);
-        end.signal.throwIfAborted();
+        signal.throwIfAborted();
       } while (!deliver(event));
     }
   }
 
   /**
-   * Hands on what the tail brings, until an event comes after which he may no longer be let in, or which he cannot
-   * take: nobody is waited for here. From then on he is one who catches up.
+   * Sends what the tail brings, until an event may have ended the watcher's right, or does not fit: the tail does not
+   * wait. From then on the watcher catches up.
    */
   function live(): Promise<void> {
     return new Promise((resolve) => {
-      if (end.signal.aborted) return resolve();
+      if (signal.aborted) return resolve();
       const stop = () => {
         detach();
         isLive = false;
-        end.signal.removeEventListener("abort", stop);
+        signal.removeEventListener("abort", stop);
         resolve();
       };
       const detach = following.attach((events) => {
@@ -161,32 +161,30 @@ async function stream(
             if (concerns(event, principal) || !deliver(event)) return stop();
           }
         } catch (error) {
-          // What one cannot be given is nobody else's trouble.
+          // An event that cannot be sent ends this stream only.
           fail(error);
         }
       });
-      end.signal.addEventListener("abort", stop);
+      signal.addEventListener("abort", stop);
       isLive = true;
     });
   }
 
   const persist = <Result>(work: () => Promise<Result>) =>
-    retry(work, { signal: end.signal, mayPass: isUnavailable, onFailure: onError });
-
-  const nextPage = () => read({ from: cursor, limit: PAGE, where }, principal, end.signal);
+    retry(work, { signal, mayPass: isUnavailable, onFailure: onError });
 
   async function run(): Promise<never> {
-    // Now that it is settled where he begins. He is given nothing that was not read before he was last let in, so nothing
-    // reaches him that came after the event which took his right away, wherever in the log that is.
+    // After the start is known. Only events that were read before the last readmission are sent, so nothing is sent that
+    // came after the event that ended the right.
     await readmit();
-    end.signal.throwIfAborted();
+    signal.throwIfAborted();
     send(cursor);
     heartbeat = setTimeout(beat, heartbeatMs);
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
       // In one turn: between the look at the tail and being attached to it nothing can come.
       if (cursor >= following.cursor) await live();
-      const page = await persist(nextPage);
+      const page = await persist(() => read({ from: cursor, limit: PAGE, where }, principal, signal));
       await persist(readmit);
       await deliverInTime(page.events);
       cursor = page.cursor;
@@ -194,7 +192,7 @@ async function stream(
   }
 
   function beat(): void {
-    // Who has so much unread that it does not fit needs none.
+    // A watcher with so much unread that it does not fit needs no sign of life.
     send(isLive && following.cursor > cursor ? following.cursor : cursor);
     heartbeat?.refresh();
   }
@@ -207,25 +205,23 @@ async function stream(
     isChecking = false;
   }
 
-  const onSignal = () => fail(watcher.signal.reason);
-  watcher.signal.addEventListener("abort", onSignal);
   try {
     return await Promise.race([
       run(),
       new Promise<never>((_, reject) => {
-        end.signal.addEventListener("abort", () => reject(end.signal.reason));
-        if (watcher.signal.aborted) onSignal();
+        const onEnd = () => reject(signal.reason);
+        signal.addEventListener("abort", onEnd);
+        if (signal.aborted) onEnd();
       }),
     ]);
   } finally {
     clearTimeout(heartbeat);
     clearInterval(check);
-    watcher.signal.removeEventListener("abort", onSignal);
     fail("the stream has ended");
   }
 }
 
-/** Whether the event may have taken the principal's right away: it is about his token, or about himself. */
+/** Whether the event may have ended the principal's right: it is about the token, or about the user. */
 function concerns({ kind, id }: RecordedEvent, { subject, tokenId }: Principal): boolean {
   return (kind === accessToken.kind && id === tokenId) || (kind === user.kind && id === subject);
 }

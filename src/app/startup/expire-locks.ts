@@ -38,7 +38,10 @@ export async function expireLocks(parts: {
       const { records, isCut } = await store.search(query, { isLookUp: true });
       await Promise.all(
         records.map(({ id }) =>
-          execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch(unlessGone),
+          execute(user, { id, command: { type: "expire_lock" }, permission: "user.write" }, caller).catch((error) => {
+            // A user that was deleted meanwhile has no lock.
+            if (!hasReason(error, user.notFound)) throw error;
+          }),
         ),
       );
       if (isCut || records.length === BATCH) continue;
@@ -47,9 +50,4 @@ export async function expireLocks(parts: {
     }
     await sleep(sweepMs, undefined, { signal }).catch(() => {});
   }
-}
-
-/** A user who was deleted meanwhile has no lock. */
-function unlessGone(error: unknown): void {
-  if (!hasReason(error, user.notFound)) throw error;
 }

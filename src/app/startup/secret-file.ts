@@ -8,7 +8,7 @@ export const TOKEN_FILE = "admin.token";
 
 /**
  * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the secret is
- * used, and processes that start together agree on one, so that no crash leaves something whose secret nobody has.
+ * used, and processes that start together agree on one, so that no crash loses the secret of something stored.
  */
 export function secretInFile(file: string, make: () => string): { secret: string; isNew: boolean } {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -26,7 +26,7 @@ export function secretInFile(file: string, make: () => string): { secret: string
   return { secret: readFileSync(file, "utf8").trim(), isNew };
 }
 
-/** The secret in the file; undefined if there is none that can be read. */
+/** The secret in the file; undefined if the file cannot be read. */
 export function readSecret(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8").trim();

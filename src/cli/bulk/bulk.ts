@@ -19,7 +19,7 @@ interface Surroundings {
   stdin(): AsyncIterable<string>;
   stdout: Pick<Screen, "write">;
   stderr: Screen;
-  /** Aborted when it shall stop after the page that it is at. */
+  /** Stops it after the present page. */
   stop: AbortSignal;
 }
 
@@ -123,6 +123,6 @@ async function countOf(
 
 function checkExpected({ expect }: Job, total: number | undefined): void {
   if (expect === undefined || expect === total) return;
-  if (total === undefined) throw new UsageError("--expect needs users who can be counted first: a file, or filters");
+  if (total === undefined) throw new UsageError("--expect needs users that can be counted first: a file, or filters");
   throw new UsageError(`there are ${count(total)} users, not ${count(expect)}: nothing was changed`);
 }

@@ -37,7 +37,7 @@ export interface Patience {
   milliseconds: number;
 }
 
-/** Users of a page were still left when the patience was at an end: they are as they were, or nobody knows. */
+/** Users of a page had no final answer when the patience ended: they are unchanged, or in an unknown state. */
 export class UsersLeft extends Error {
   /** Of one of them. */
   readonly reason: string;
@@ -49,9 +49,9 @@ export class UsersLeft extends Error {
 }
 
 /**
- * One page, until each of its users has an answer that is his: what passes by itself, such as a server that restarts or
- * a store that is gone for a moment, is waited for. Each call has a key of its own, so that a server that has done it
- * already can say so. Rejects with what the call was refused with, or with UsersLeft.
+ * One page, until each of its users has a final answer: a server that restarts, or a store that is gone for a moment, is
+ * waited for. Each call has a key of its own, so that a server does not do it twice. Rejects with the refusal of the call,
+ * or with UsersLeft.
  */
 export async function callPage(
   client: Client<typeof UserService>,

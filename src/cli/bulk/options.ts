@@ -32,7 +32,6 @@ export interface Job {
   source: { ids: string[] } | { file: string } | { filters: SearchFilter[] };
   /** What all requests have in common. */
   request: Pick<BatchLockUsersRequest, "reason" | "note" | "end" | "dryRun"> & { organization?: Organization };
-  isDryRun: boolean;
   expect: number | undefined;
   resume: string | undefined;
   /** Two command lines that ask for the same have the same, whatever the ids in their lists. */
@@ -58,7 +57,7 @@ type Filter = MessageInitShape<typeof SearchFilterSchema>["filter"];
 
 const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
 
-/** Options that are filters for people in a hurry. */
+/** Options that stand for a filter. */
 const FILTERS: Record<string, (value: string) => Filter> = {
   organization: (id) => ({ case: "organizationIdFilter", value: { id, method: EQUALS } }),
   "username-starts-with": (username) => ({
@@ -79,11 +78,12 @@ export function readJob(action: Job["action"], args: string[], url: string): Job
     if (value === "" && name !== "note") throw new UsageError(`--${name} is empty`);
   }
   const option = (name: string) => given[name] as string | undefined;
-  const isDryRun = given["dry-run"] === true;
   const list = option("ids");
   const named = Object.keys(FILTERS).filter((name) => option(name) !== undefined);
-  const byFilters = hasFilters(named, list, positionals) || given.filter !== undefined;
-  const ways = [positionals.length > 0, list !== undefined, byFilters];
+  const byIds = [positionals.length > 0, list !== undefined];
+  // With ids, an organization is not a filter: it says where the users are expected.
+  const narrowing = byIds.includes(true) ? named.filter((name) => name !== "organization") : named;
+  const ways = [...byIds, narrowing.length > 0 || given.filter !== undefined];
   if (ways.filter(Boolean).length !== 1) {
     throw new UsageError(`name users by ids, by --ids or by filters, and by one of these only:\n${BULK_USAGE}`);
   }
@@ -102,7 +102,7 @@ export function readJob(action: Job["action"], args: string[], url: string): Job
     reason: option("reason") ?? "",
     note: option("note") ?? "",
     end: endOf(option("duration"), option("until")),
-    dryRun: isDryRun,
+    dryRun: given["dry-run"] === true,
   };
   const filters = "filters" in source ? source.filters.map((filter) => toJson(SearchFilterSchema, filter)) : "ids";
   const { resume, expect: _expect, ids: _ids, filter: _filter, ...same } = given;
@@ -113,17 +113,10 @@ export function readJob(action: Job["action"], args: string[], url: string): Job
     action,
     source,
     request,
-    isDryRun,
     expect: expected(option("expect")),
     resume: option("resume"),
     fingerprint,
   };
-}
-
-/** With ids, an organization is not a filter: it says where the users are expected. */
-function hasFilters(named: string[], list: string | undefined, ids: string[]): boolean {
-  const isByIds = list !== undefined || ids.length > 0;
-  return named.some((name) => !(isByIds && name === "organization"));
 }
 
 const sorted = (values: object) => Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -14,7 +14,7 @@ const PAGE = 1_000;
 interface UsersPage {
   /** Undefined if no user of the page can be asked for. */
   request: PageRequest | undefined;
-  /** Users of the list whom no request can name. */
+  /** Ids of the list that no request can name. */
   refused: Listed[];
   /** How many users of the list are done with this page, and their hash. */
   behind?: Pick<Place, "done" | "hash">;
@@ -23,14 +23,14 @@ interface UsersPage {
 /** The pages after a place. Each goes on from the cursor that the page before was answered with. */
 type UsersPages = AsyncGenerator<UsersPage, void, string>;
 
-/** Those who pass the filters. */
+/** Users that pass the filters. */
 export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): UsersPages {
   let cursor = first;
   do cursor = yield { request: { filters, cursor, limit: PAGE }, refused: [] };
   while (cursor !== "");
 }
 
-/** Those of a list, but for the first, who are done. Throws UsageError if these are not those who were done. */
+/** Users of a list, without the first, which are done. Throws UsageError if the list begins otherwise than before. */
 export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, hash: before }: Place): UsersPages {
   const hash = createHash("sha256");
   const digest = () => hash.copy().digest("hex");

@@ -5,10 +5,10 @@ import type { Job } from "./options.ts";
 import type { Place } from "./place.ts";
 import { count } from "./progress.ts";
 
-/** Reasons for which there was nothing left to do: the user is what he is meant to be. */
+/** Reasons for which there was nothing left to do. */
 const DONE_BEFORE = { lock: "USER_ALREADY_LOCKED", unlock: "USER_NOT_LOCKED" };
 
-/** Counts what became of a page's users; a line for each who failed: id, reason, message. */
+/** Counts what became of a page's users. Returns a line for each failure: id, reason, message. */
 export function takeUp(place: Place, { action }: Job, refused: Listed[], results: BatchResult[]): string[] {
   const failure = (id: string, reason: string, message: string) => {
     place.failed[reason] = (place.failed[reason] ?? 0) + 1;
@@ -27,13 +27,13 @@ export function takeUp(place: Place, { action }: Job, refused: Listed[], results
 export const failedOf = (place: Place) => Object.values(place.failed).reduce((sum, number) => sum + number, 0);
 
 /** Such as `locked 97; locked before 2; failed 1 (USER_NOT_FOUND 1)`. */
-export function summaryOf({ action, isDryRun }: Job, place: Place): string {
+export function summaryOf({ action, request }: Job, place: Place): string {
   const reasons = Object.entries(place.failed)
     .sort(([, a], [, b]) => b - a)
     .map(([reason, number]) => `${reason} ${count(number)}`);
   const [done, before] = action === "lock" ? ["locked", "locked before"] : ["unlocked", "not locked before"];
   return [
-    `${isDryRun ? "dry run, nothing was changed: " : ""}${done} ${count(place.changed)}`,
+    `${request.dryRun ? "dry run, nothing was changed: " : ""}${done} ${count(place.changed)}`,
     `${before} ${count(place.unchanged)}`,
     `failed ${count(failedOf(place))}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`,
   ].join("; ");
@@ -44,7 +44,7 @@ export function howToGoOn({ resume, action }: Job, { done, total }: Place): stri
   const at = total === undefined ? count(done) : `${count(done)} of ${count(total)}`;
   const how =
     resume === undefined
-      ? `it passes over who is ${action}ed already`
+      ? `it skips users who are ${action}ed already`
       : "with its place in the file, it goes on from there";
   return `stopped after ${at} users; run the same command again: ${how}`;
 }

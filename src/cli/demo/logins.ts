@@ -34,7 +34,7 @@ export async function runLoginDemo(url: string, token: string, print: (line: str
   expectOutcome((await show.call("POST", USERS, user)).ok, true, "creating the user");
   const first = await logIn(PASSWORD, true);
 
-  show.heading("A stranger tries five passwords: the user is locked, and his session is gone");
+  show.heading("A stranger tries five passwords: the user is locked, and the session is gone");
   for (const guess of ["123456", "password", "qwerty", "letmein", "dragon"]) await logIn(guess, false);
   await show.call("GET", `${USERS}/${USER}`);
   await look(first.sessionId, false);

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-/** Shows requests and answers to somebody who learns the API from them. */
+/** Shows requests and answers, to learn the API from them. */
 export function createShow(url: string, token: string, print: (line: string) => void) {
   const show = {
     heading: (text: string) => print(`\n${styleText("bold", text)}`),
