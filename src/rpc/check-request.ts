@@ -13,7 +13,7 @@ const MAX_FILTER_DEPTH = 10;
 /** Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z: google/protobuf/timestamp.proto. */
 const TIMESTAMP_SECONDS = { min: -62_135_596_800n, max: 253_402_300_799n };
 /** google/protobuf/duration.proto: about 10,000 years. */
-const MAX_DURATION_SECONDS = 315_576_000_000n;
+export const MAX_DURATION_SECONDS = 315_576_000_000n;
 const MAX_NANOS = 999_999_999;
 
 /**

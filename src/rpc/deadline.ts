@@ -35,16 +35,7 @@ export function withDeadline<Result>(
     if (ended) return end(ended[1]());
     // Not all handlers are async, and what one throws must not leave the timer behind.
     const started = async () => work(controller.signal);
-    started().then(
-      (result) => {
-        forget();
-        resolve(result);
-      },
-      (error) => {
-        forget();
-        reject(error);
-      },
-    );
+    started().finally(forget).then(resolve, reject);
   });
 }
 

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import {
@@ -42,9 +42,9 @@ const CODES: Record<ErrorKind, Code> = {
 };
 
 /** One detail of an error: a message of google/rpc/error_details.proto. */
-export interface ErrorDetail<Desc extends DescMessage = DescMessage> {
-  desc: Desc;
-  value: MessageShape<Desc>;
+interface ErrorDetail {
+  desc: DescMessage;
+  value: Message;
 }
 
 /** An error as a caller is told it, in every protocol: code, sentence and details (google.rpc.Status). */

@@ -1,51 +1,33 @@
-import { createFairQueue, createQuota, type FairQueue, type Quota } from "../app/fairness.ts";
+import { createFairQueue, createQuota } from "../app/fairness.ts";
 
 export type { Quota } from "../app/fairness.ts";
 
 /** What callers share. Callers without a token have shares of their own. */
-export interface Shares {
-  /** Connections, by address. */
-  connections: Quota;
-  /** Bytes of requests of callers with a token that are not there whole yet. */
-  bodies: Quota;
-  /** The same for services that need no token. */
-  openBodies: Quota;
-  /** The reading of large messages. */
-  decoding: FairQueue;
-  /** Streams of events, and what is unread of them. */
-  watchers: Quota;
-  backlog: Backlog;
-  /** Streams of the services that need no token: health and reflection. */
-  openStreams: Quota;
-}
+export type Shares = ReturnType<typeof createShares>;
+
+export type Backlog = ReturnType<typeof createBacklog>;
 
 /** Bytes that were sent and not taken yet, of all streams. */
-export interface Backlog {
-  change(holder: string, bytes: number): void;
-  /**
-   * Bytes that one stream of the holder may have unread now. The more is unread of all, and of the holder, the fewer:
-   * so the streams with most of the holder with most are the first to wait, and those with little are the last.
-   */
-  limit(holder: string): number;
-}
-
-export function createBacklog(total: number): Backlog {
+export function createBacklog(total: number) {
   const held = new Map<string, number>();
   let all = 0;
   return {
-    change(holder, bytes) {
+    change(holder: string, bytes: number): void {
       all += bytes;
       const own = (held.get(holder) ?? 0) + bytes;
       if (own === 0) held.delete(holder);
       else held.set(holder, own);
     },
-    limit: (holder) => total - all - (held.get(holder) ?? 0),
+    /**
+     * Bytes that one stream of the holder may have unread now. The more is unread of all, and of the holder, the fewer:
+     * so the streams with most of the holder with most are the first to wait, and those with little are the last.
+     */
+    limit: (holder: string): number => total - all - (held.get(holder) ?? 0),
   };
 }
 
 /** Where `connectionsPerAddress` is 0, addresses are not told apart. */
 export function createShares(limits: {
-  connections: number;
   connectionsPerAddress: number;
   bodyBytes: number;
   bodyBytesPerCaller: number;
@@ -56,28 +38,34 @@ export function createShares(limits: {
   watchersBytes: number;
   openStreams: number;
   openStreamsPerAddress: number;
-}): Shares {
+}) {
   const onTheirWay = "Too many requests are on their way at once: send fewer at a time, or try again in a moment.";
   const perAddress = (limit: number) => (limits.connectionsPerAddress === 0 ? Infinity : limit);
   return {
+    /** Connections, by address. */
     connections: createQuota({
       total: Infinity,
       each: perAddress(limits.connectionsPerAddress),
       full: "Too many connections are open from the address.",
     }),
+    /** Bytes of requests of callers with a token that are not there whole yet. */
     bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: onTheirWay }),
+    /** The same for services that need no token. */
     openBodies: createQuota({
       total: limits.openBodyBytes,
       each: perAddress(limits.openBodyBytesPerAddress),
       full: onTheirWay,
     }),
+    /** The reading of large messages. */
     decoding: createFairQueue({ atOnce: 1, waiting: 64, waitingEach: 16, full: onTheirWay }),
+    /** Streams of events, and what is unread of them. */
     watchers: createQuota({
       total: limits.watchers,
       each: limits.watchersPerCaller,
       full: "Too many watch already: close some of your own, try another server, or later.",
     }),
     backlog: createBacklog(limits.watchersBytes),
+    /** Streams of the services that need no token: health and reflection. */
     openStreams: createQuota({
       total: limits.openStreams,
       each: perAddress(limits.openStreamsPerAddress),

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { refuse_unknown_fields } from "../../gen/userlock/v3alpha/options_pb.ts";
-import { mustBeOneOf } from "../rpc/check-request.ts";
+import { MAX_DURATION_SECONDS, mustBeOneOf } from "../rpc/check-request.ts";
 import { refusal } from "../rpc/errors.ts";
 import { decodeText } from "./text.ts";
 import { checkJsonValues } from "./values.ts";
@@ -17,7 +17,6 @@ import { checkJsonValues } from "./values.ts";
 const MAX_DEPTH = 100;
 /** Characters of a field's name that an error repeats. */
 const MAX_NAME = 200;
-const MAX_DURATION_SECONDS = 315_576_000_000;
 
 /** The JSON of a body. Throws INVALID_REQUEST for too many values, for bytes that are not UTF-8, and for a key that comes twice. */
 export function parseJson(bytes: Uint8Array): JsonValue {
@@ -145,5 +144,5 @@ function isTime(value: JsonValue): boolean {
 
 function isDuration(value: JsonValue): boolean {
   const match = typeof value === "string" && /^-?(\d{1,12})(?:\.\d{1,9})?s$/.exec(value);
-  return match !== false && match !== null && Number(match[1]) <= MAX_DURATION_SECONDS;
+  return match !== false && match !== null && BigInt(match[1] as string) <= MAX_DURATION_SECONDS;
 }

@@ -38,8 +38,7 @@ export function createReflection(services: readonly DescService[], more: readonl
   const symbols = new Map(types.flatMap((type) => symbolsOf(type).map((symbol) => [symbol, type.file])));
   const extensions = types.filter((type) => type.kind === "extension");
 
-  function find({ messageRequest }: Parameters<Reflection>[0]): Found {
-    const { value } = messageRequest;
+  function find(messageRequest: ServerReflectionRequest["messageRequest"]): Found {
     switch (messageRequest.case) {
       case "listServices":
         return {
@@ -47,9 +46,9 @@ export function createReflection(services: readonly DescService[], more: readonl
           value: { service: services.map(({ typeName }) => ({ name: typeName })) },
         };
       case "fileByFilename":
-        return fileResponse(files.get(messageRequest.value), String(value));
+        return fileResponse(files.get(messageRequest.value), messageRequest.value);
       case "fileContainingSymbol":
-        return fileResponse(symbols.get(messageRequest.value), String(value));
+        return fileResponse(symbols.get(messageRequest.value), messageRequest.value);
       case "fileContainingExtension": {
         const { containingType, extensionNumber } = messageRequest.value;
         const found = extensions.find(
@@ -74,7 +73,7 @@ export function createReflection(services: readonly DescService[], more: readonl
   return ({ host, messageRequest }) => ({
     validHost: host,
     originalRequest: { host, messageRequest },
-    messageResponse: find({ host, messageRequest }),
+    messageResponse: find(messageRequest),
   });
 }
 

@@ -5,6 +5,7 @@ import {
   type Organization,
   type PatchUser,
   type SetPassword,
+  type SetUsername,
   State,
   type UserService,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -64,6 +65,10 @@ export function userMethods(parts: {
     throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, of a bearable cost");
   }
 
+  function withNewId({ username, isOrganizationSpecific }: SetUsername) {
+    return { id: newId(), name: username, organizationSpecific: isOrganizationSpecific };
+  }
+
   /** A handler that changes a user who is there. */
   function changing<Request extends { id: string; organization?: Organization | undefined }>(
     toCommand: (request: Request) => UserCommand,
@@ -85,11 +90,7 @@ export function userMethods(parts: {
       const wanted = request.user as CreateUser;
       const id = wanted.userId ?? newId();
       const newOwner = ownerFor(request.organization, instanceId);
-      const usernames = (wanted.authenticators?.usernames ?? []).map((username) => ({
-        id: newId(),
-        name: username.username,
-        organizationSpecific: username.isOrganizationSpecific,
-      }));
+      const usernames = (wanted.authenticators?.usernames ?? []).map(withNewId);
       const profile = fromProfile(wanted);
       const { password: given } = wanted.authenticators ?? {};
       const turn = turnOf(id, caller);
@@ -122,15 +123,11 @@ export function userMethods(parts: {
     deactivateUser: changing(() => ({ type: "deactivate" }), true),
     deleteUser: changing(() => ({ type: "delete" }), true),
     async addUsername(request, caller) {
-      const usernameId = newId();
-      const { username = "", isOrganizationSpecific = false } = request.username ?? {};
-      const withId = (stored: Stored<User>) => ({ ...toDetailsAnswer(stored), usernameId });
+      const username = withNewId(request.username as SetUsername);
+      const withId = (stored: Stored<User>) => ({ ...toDetailsAnswer(stored), usernameId: username.id });
       const change = {
         id: request.id,
-        command: {
-          type: "add_username",
-          username: { id: usernameId, name: username, organizationSpecific: isOrganizationSpecific },
-        } as const,
+        command: { type: "add_username", username } as const,
         organization: fromOrganization(request.organization),
       };
       return answerChange(execute, user, change, caller, withId);
@@ -231,9 +228,7 @@ function toUser(stored: Stored<User>, now: number): MessageInitShape<typeof GetU
       ...(password && { password: { lastChanged: toTimestamp(password.changed) } }),
     },
     state: toState(stored.state, lock),
-    ...(lock && {
-      lock: toLock(lock),
-    }),
+    ...(lock && { lock: toLock(lock) }),
   } as MessageInitShape<typeof GetUserSchema>;
 }
 

@@ -1,18 +1,10 @@
 import type { Exchange } from "./exchange.ts";
 
-/** The answers that are written and that their clients have not taken. */
-export interface Unread {
-  /** An answer is written; it is cut if the exchange is not over `limitMs`, or a tenth more, from now. */
-  add(exchange: Exchange): void;
-  /** The exchange is over. */
-  delete(exchange: Exchange): void;
-}
-
 /**
  * Cuts the answers of clients who do not read. All share one clock, which runs only while there are any: nearly all
  * answers are taken at once, and a timer for each would be a good part of what they cost.
  */
-export function createUnread(limitMs: number): Unread {
+export function createUnread(limitMs: number) {
   /** By which tick each was written, the oldest first. */
   const written = new Map<Exchange, number>();
   const TICKS = 10;
@@ -34,11 +26,13 @@ export function createUnread(limitMs: number): Unread {
   }
 
   return {
-    add(exchange) {
+    /** An answer is written; it is cut if the exchange is not over `limitMs`, or a tenth more, from now. */
+    add(exchange: Exchange): void {
       written.set(exchange, tick);
       clock ??= setInterval(onTick, limitMs / TICKS).unref();
     },
-    delete(exchange) {
+    /** The exchange is over. */
+    delete(exchange: Exchange): void {
       written.delete(exchange);
     },
   };

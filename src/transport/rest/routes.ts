@@ -68,18 +68,16 @@ export function resolveField(message: DescMessage, path: readonly string[]): Des
   return field.fieldKind === "message" ? resolveField(field.message, rest) : undefined;
 }
 
-/** Finds the route for a request. */
-export interface Router<Method extends DescMethod> {
-  /** The match, or the verbs that the path has; none if there is no such path. */
-  match(verb: string, path: string): Match<Method> | { allowed: string[] };
-}
-
-/** A literal goes before a variable, whatever the verb: `/users/_search` is not `/users/{id}`. */
-export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]): Router<Method> {
+/**
+ * Finds the route for a request. A literal goes before a variable, whatever the verb: `/users/_search` is not
+ * `/users/{id}`.
+ */
+export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]) {
   const rank = ({ segments }: Route) => segments.map((segment) => ("literal" in segment ? "0" : "1")).join("");
   const ordered = routes.map((route) => ({ route, rank: rank(route) })).sort((a, b) => a.rank.localeCompare(b.rank));
   return {
-    match(verb, path) {
+    /** The match, or the verbs that the path has; none if there is no such path. */
+    match(verb: string, path: string): Match<Method> | { allowed: string[] } {
       const pieces = path.slice(1).split("/");
       const all = ordered.flatMap(({ route, rank }) => {
         const variables = bind(route.segments, pieces);
