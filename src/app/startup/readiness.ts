@@ -10,7 +10,10 @@ const READY_MS = 900;
  * Whether the store can be written. One look serves all who ask during it and for a while after. `onChange` is called
  * with the error when the store can no longer be written, and with undefined when it can again.
  */
-export function createReadiness(store: EventStore, onChange: (error: unknown) => void): () => Promise<boolean> {
+export function createReadiness(
+  store: Pick<EventStore, "check">,
+  onChange: (error: unknown) => void,
+): () => Promise<boolean> {
   let wasGood = true;
   let latest: { isGood: Promise<boolean>; until: number } | undefined;
 
