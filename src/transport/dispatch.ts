@@ -1,12 +1,11 @@
-import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { refusal, rpcErrorOf } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
 import type { ConnectDoor } from "./grpc/connect-door.ts";
 import type { UnaryDoor } from "./grpc/unary-door.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
 import { type Answer, type Exchange, headerOf } from "./http/exchange.ts";
-import { createPathOf, type RequestPath } from "./http/request-path.ts";
-import { allowOf, plainAnswer, statusAnswer } from "./http/status.ts";
+import { createPathOf } from "./http/request-path.ts";
+import { statusAnswer } from "./http/status.ts";
 import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
 import type { RestDoor } from "./rest/door.ts";
@@ -14,7 +13,7 @@ import type { IntrospectionDoor } from "./rest/introspection.ts";
 import type { ProbesDoor } from "./rest/probes.ts";
 import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
-export interface Doors {
+interface Doors {
   pipeline: Pipeline;
   /** Undefined: Connect's router serves unary calls, too. */
   unary: UnaryDoor | undefined;
@@ -78,7 +77,14 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
       timeoutMs: undefined,
       signal,
     };
-    const response = isPreflight(exchange) ? { status: 204, headers: {} } : await enter(exchange, requestPath, call);
+    const { path } = requestPath;
+    const response: Answer | Streamed = isPreflight(exchange)
+      ? { status: 204, headers: {} }
+      : await (doors.unary?.(exchange, path, call) ??
+          doors.connect(exchange, requestPath, call) ??
+          doors.probes(exchange.verb, path) ??
+          doors.introspection(exchange, path, call) ??
+          doors.rest(exchange, requestPath, call));
     const cors = corsHeaders(exchange, doors.corsOrigins);
     const vary = [response.headers.vary, cors.vary].filter((value) => value !== undefined).join(", ");
     return {
@@ -92,58 +98,10 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
       },
     };
   }
-
-  function enter(
-    exchange: Exchange,
-    requestPath: RequestPath,
-    call: Call,
-  ): Promise<Answer | Streamed> | Answer | Streamed {
-    return doors.unary?.(exchange, requestPath.path, call) ?? enterOther(exchange, requestPath, call);
-  }
-
-  async function enterOther(exchange: Exchange, requestPath: RequestPath, call: Call): Promise<Answer | Streamed> {
-    const { verb } = exchange;
-    const { path, href } = requestPath;
-    const handler = doors.connect.find(path);
-    if (!handler) {
-      return (
-        doors.connect.refuse(exchange, requestPath, call) ??
-        doors.probes(verb, path) ??
-        doors.introspection(exchange, path, call) ??
-        doors.rest(exchange, requestPath, call)
-      );
-    }
-    // Without a body, because RPC clients would look for an error of their protocol in it.
-    if (!handler.allowedMethods.includes(verb)) return plainAnswer(405, { allow: allowOf(handler.allowedMethods) }, "");
-    const request = toUniversal(exchange, href, call.signal);
-    const response = await doors.connect.serve(handler, request, exchange, call);
-    if (response.status !== 415) return response;
-    const accepted = [...RPC_TYPES.filter((type) => handler.supportedContentType(type)), ...TEXT_TYPES];
-    return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");
-  }
 }
 
 function isStreamed(response: Answer | Streamed): response is Streamed {
   return typeof response.body === "object" && Symbol.asyncIterator in response.body;
-}
-
-/** Content types of RPCs, of which each method takes some. */
-const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
-  ["json", "proto"].map((format) => `application/${protocol}${format}`),
-);
-const TEXT_TYPES = ["application/grpc-web-text+proto"];
-
-/** The request as Connect's handlers take it. */
-function toUniversal(
-  { httpVersion, verb, headers }: Exchange,
-  url: string,
-  signal: AbortSignal,
-): Omit<UniversalServerRequest, "body"> {
-  const header = new Headers();
-  for (const [name, value] of Object.entries(headers)) {
-    if (!name.startsWith(":")) for (const each of [value ?? []].flat()) header.append(name, each);
-  }
-  return { httpVersion, method: verb, url, header, signal };
 }
 
 function requestIdOf({ headers }: Exchange, newId: () => string): string {

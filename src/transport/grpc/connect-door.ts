@@ -9,8 +9,7 @@ import {
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { refusal } from "../../rpc/errors.ts";
 import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
@@ -18,30 +17,26 @@ import { holderOf, type Shares } from "../../rpc/shares.ts";
 import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
 import { dropFarDeadlines } from "../http/deadline.ts";
 import { COMPRESS_FROM_BYTES, codingOf, normalizeCodings, rpcCodingOf } from "../http/encoding.ts";
-import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import type { Answer, Exchange, Fields } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
-import { errorDetails, plainAnswer } from "../http/status.ts";
+import { allowOf, errorDetails, plainAnswer } from "../http/status.ts";
 import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
 import { type Channel, type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
 import { ENVELOPE_BYTES, framesOf, onlyMessage, wholeFrames } from "../streams/frames.ts";
 import { decodeText, parseForm } from "../text.ts";
-import { grpcStatusOf, ownErrorOf, toConnectError, unescapeMessage } from "./errors.ts";
+import { inProtocolOf, ownErrorOf, toConnectError, unescapeMessage } from "./errors.ts";
 import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 
-/** The doors of Connect, gRPC and gRPC-Web for what the unary door leaves: streams, GET, health and reflection. */
-export interface ConnectDoor {
-  /** The handler of a path such as `/userlock.v3alpha.UserService/LockUser`, if there is one. */
-  find(path: string): UniversalHandler | undefined;
-  serve(
-    handler: UniversalHandler,
-    request: Omit<UniversalServerRequest, "body">,
-    exchange: Exchange,
-    call: Call,
-  ): Promise<Streamed>;
-  /** The error for a path without a handler, if the request is of one of the three protocols. */
-  refuse(exchange: Exchange, requestPath: RequestPath, call: Call): Answer | undefined;
-}
+/**
+ * The door of Connect, gRPC and gRPC-Web for what the unary door leaves: streams, GET, health and reflection. Undefined
+ * for a path without a method, unless the request is of one of the three protocols: then it answers with their error.
+ */
+export type ConnectDoor = (
+  exchange: Exchange,
+  requestPath: RequestPath,
+  call: Call,
+) => Promise<Answer | Streamed> | Answer | undefined;
 
 /** One call on its way through Connect's handler. */
 interface Visit {
@@ -73,6 +68,12 @@ const OPTIONS = {
   compressMinBytes: COMPRESS_FROM_BYTES,
   readMaxBytes: MAX_MESSAGE_BYTES,
 };
+
+/** Content types of RPCs, of which each method takes some, and of base64, which all take. */
+const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
+  ["json", "proto"].map((format) => `application/${protocol}${format}`),
+);
+const TEXT_TYPE = "application/grpc-web-text+proto";
 
 /** Connect reads JSON by itself, and lets its text be decoded: that is where it is checked as on the other doors. */
 const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
@@ -146,66 +147,65 @@ export function createConnectDoor(
   }
 
   const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
-  return {
-    find: (path) => handlers.get(path),
-    async serve(handler, request, exchange, call) {
-      const { header } = request;
-      const isText = isGrpcWebText(header.get("content-type") ?? undefined);
-      const frames = streams.get(handler.method);
-      const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
-      const holder = holderOf(call.address);
-      const visit: Visit = {
-        call,
-        method: handler.method,
-        admitted: undefined,
-        channel,
-        holder,
-        room: rooms.open(holder),
-        bodyMs: limits.bodyMs,
-        isRead: false,
-      };
-      const contextValues = createContextValues().set(VISIT, visit);
-      if (isText) toBinaryHeader(header);
-      dropFarDeadlines(header);
-      normalizeCodings(header);
-      // The coding of a Connect GET.
-      const url = request.url.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
-      const { coding, known } = rpcCodingOf(header);
-      const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
-      const form = { isText, isFramed: isFramed(header), isCoded: coding !== "identity" };
-      const body = bodyOf(exchange, form, visit);
-      const response = toStreamed(await handler({ ...request, url, contextValues, body }), known);
-      const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
-      const streamed = live ? { ...response, live } : response;
-      return isText ? toTextResponse(streamed) : streamed;
-    },
-    refuse({ headers }, { path, query }, call) {
-      return inProtocolOf(headers, query, () => {
+  async function serve(handler: UniversalHandler, exchange: Exchange, href: string, call: Call): Promise<Streamed> {
+    const header = headersOf(exchange);
+    const isText = isGrpcWebText(header.get("content-type") ?? undefined);
+    const frames = streams.get(handler.method);
+    const channel = frames && createChannel(limits, shares.backlog, () => visit.holder);
+    const holder = holderOf(call.address);
+    const visit: Visit = {
+      call,
+      method: handler.method,
+      admitted: undefined,
+      channel,
+      holder,
+      room: rooms.open(holder),
+      bodyMs: limits.bodyMs,
+      isRead: false,
+    };
+    const contextValues = createContextValues().set(VISIT, visit);
+    if (isText) toBinaryHeader(header);
+    dropFarDeadlines(header);
+    normalizeCodings(header);
+    // The coding of a Connect GET.
+    const url = href.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
+    const { coding, known } = rpcCodingOf(header);
+    const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
+    const form = { isText, isFramed: isFramed(header), isCoded: coding !== "identity" };
+    const body = bodyOf(exchange, form, visit);
+    const { httpVersion, verb: method } = exchange;
+    const request = { httpVersion, method, url, header, signal: call.signal, contextValues, body };
+    const response = toStreamed(await handler(request), known);
+    const live = channel && { channel, encode: isJson ? frames.json : frames.proto };
+    const streamed = live ? { ...response, live } : response;
+    return isText ? toTextResponse(streamed) : streamed;
+  }
+
+  return (exchange, { path, query, href }, call) => {
+    const handler = handlers.get(path);
+    if (!handler) {
+      return inProtocolOf(exchange.headers, query, () => {
         const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
         return toConnectError(pipeline.explain(error, call));
       });
-    },
+    }
+    // Without a body, because RPC clients would look for an error of their protocol in it.
+    const { allowedMethods } = handler;
+    if (!allowedMethods.includes(exchange.verb)) return plainAnswer(405, { allow: allowOf(allowedMethods) }, "");
+    return serve(handler, exchange, href, call).then((response) => {
+      if (response.status !== 415) return response;
+      const accepted = RPC_TYPES.filter((type) => handler.supportedContentType(type)).concat(TEXT_TYPE);
+      return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");
+    });
   };
 }
 
-/**
- * An error in the protocol of a request, undefined for another protocol. Without it clients make up a code from
- * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
- */
-function inProtocolOf(headers: Exchange["headers"], query: string, error: () => ConnectError): Answer | undefined {
-  const type = headers["content-type"] ?? "";
-  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/i.exec(type) ?? [];
-  if (protocol !== undefined) {
-    const status: Fields = Object.fromEntries(grpcStatusOf(error()));
-    if (protocol.toLowerCase() === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
-    return { status: 200, headers: { "content-type": type, ...status } };
+function headersOf({ headers }: Exchange): Headers {
+  const header = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.startsWith(":")) for (const each of [value ?? []].flat()) header.append(name, each);
   }
-  const isConnect =
-    headerOf(headers, "connect-protocol-version") !== undefined ||
-    new URLSearchParams(query).get("connect") === "v1" ||
-    /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
-  if (!isConnect) return undefined;
-  return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
+  return header;
 }
 
 async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {

@@ -1,8 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isForeseen, RpcError, refusal } from "../../rpc/errors.ts";
 import { MAX_MESSAGE_BYTES, tooLarge } from "../http/body.ts";
-import { challengeOf } from "../http/status.ts";
+import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import { challengeOf, plainAnswer } from "../http/status.ts";
 
 /** An error as Connect has it, whose writers of all three protocols are used for errors. */
 export function toConnectError(error: unknown): ConnectError {
@@ -45,4 +47,28 @@ export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: bo
     default:
       return undefined;
   }
+}
+
+/**
+ * An error in the protocol of a request, undefined for another protocol. Without it clients make up a code from
+ * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
+ */
+export function inProtocolOf(
+  headers: Exchange["headers"],
+  query: string,
+  error: () => ConnectError,
+): Answer | undefined {
+  const type = headers["content-type"] ?? "";
+  const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/i.exec(type) ?? [];
+  if (protocol !== undefined) {
+    const status: Fields = Object.fromEntries(grpcStatusOf(error()));
+    if (protocol.toLowerCase() === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
+    return { status: 200, headers: { "content-type": type, ...status } };
+  }
+  const isConnect =
+    headerOf(headers, "connect-protocol-version") !== undefined ||
+    new URLSearchParams(query).get("connect") === "v1" ||
+    /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
+  if (!isConnect) return undefined;
+  return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
 }
