@@ -9,11 +9,11 @@ export type Config = ReturnType<typeof readConfig>;
 
 /** What is wrong with the settings, all of it. */
 export class ConfigError extends Error {
+  override readonly name = "ConfigError";
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
-    this.name = "ConfigError";
     this.problems = problems;
   }
 }

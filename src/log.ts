@@ -5,10 +5,8 @@ export type { Logger };
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-type LogLevel = (typeof LOG_LEVELS)[number];
-
 /** One JSON object a line, on stderr: stdout is for people. What could be a secret is not written. */
-export function createLogger(level: LogLevel): Logger {
+export function createLogger(level: (typeof LOG_LEVELS)[number]): Logger {
   return pino(
     {
       level,

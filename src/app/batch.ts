@@ -44,17 +44,15 @@ export function createBatch(parts: {
 }) {
   const { execute, search, otherOwner, holdsOwner, clock } = parts;
 
-  /** What is wrong for every user is wrong with the call. */
-  function check({ command, permission, organization }: BatchChange, { principal }: Caller): void {
+  /**
+   * Rejects with what is wrong for every user. Then records under the call's key that it has begun, so that another
+   * request under the key is refused even if this one is cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this request is
+   * the other one.
+   */
+  async function begin(batch: BatchChange, { principal }: Caller): Promise<void> {
+    const { command, permission, organization, repeatable, isDryRun } = batch;
     if (command.type === "lock") endOf(command, clock());
     authoriseOrganization(principal, { permission, toSee: user.toSee, organization });
-  }
-
-  /**
-   * Records under the call's key that it has begun, so that another request under the key is refused even if this one is
-   * cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this request is the other one.
-   */
-  async function begin({ repeatable, isDryRun }: BatchChange): Promise<void> {
     if (!repeatable || isDryRun) return;
     // No user has this id.
     const begun = repeatable.receipts.part("");
@@ -62,7 +60,8 @@ export function createBatch(parts: {
     await begun.find();
   }
 
-  async function change(batch: BatchChange, ids: Iterable<string>, caller: Caller): Promise<Map<string, Outcome>> {
+  /** In the order of the ids; an id that is given twice has one outcome, in both places. */
+  async function change(batch: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]> {
     const { repeatable, ...shared } = batch;
     const guard = batch.command.type === "lock" ? ownerGuard(batch.isDryRun) : undefined;
     const outcomes = new Map<string, Outcome>();
@@ -99,7 +98,7 @@ export function createBatch(parts: {
     }
     const all = [...outcomes.values()];
     if (all.length > 0 && all.every((one) => "error" in one && isUnavailable(one.error))) throw unavailable;
-    return outcomes;
+    return ids.map((id) => outcomes.get(id) as Outcome);
   }
 
   /** The rule of the last owner, for the few that hold the role. */
@@ -121,12 +120,9 @@ export function createBatch(parts: {
   }
 
   return {
-    /** In the order of the ids; an id that is given twice has one outcome, in both places. */
     async ids(batch: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]> {
-      check(batch, caller);
-      await begin(batch);
-      const outcomes = await change(batch, ids, caller);
-      return ids.map((id) => outcomes.get(id) as Outcome);
+      await begin(batch, caller);
+      return change(batch, ids, caller);
     },
     /**
      * Those users of a page, in the order of their ids, that the caller may see: the first `limit` after the id `after`
@@ -137,12 +133,11 @@ export function createBatch(parts: {
       { filters, after, limit }: { filters: UserFilter[]; after: string; limit: number },
       caller: Caller,
     ): Promise<{ outcomes: Outcome[]; next: string | undefined }> {
-      check(batch, caller);
-      await begin(batch);
+      await begin(batch, caller);
       const { organization } = batch;
       const { ids, hasMore } = await search.usersAfter(caller, { filters, organization, after, limit });
       const outcomes = await change(batch, ids, caller);
-      return { outcomes: ids.map((id) => outcomes.get(id) as Outcome), next: hasMore ? ids.at(-1) : undefined };
+      return { outcomes, next: hasMore ? ids.at(-1) : undefined };
     },
   };
 }

@@ -1,19 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
 
-/**
- * What one holder may have while so many places are free: half of what the others leave, so that a few holders never
- * take all (dynamic thresholds: Choudhury and Hahne, 1998).
- */
-const shareOf = (each: number, free: number) => Math.min(each, free);
-
 /** Takes places for a holder, one if not said otherwise. Returns how to give them back; calling that twice is harmless. */
 export type Quota = (holder: string, places?: number) => () => void;
 
 /**
  * A number of places that are held for a while, such as open streams: `total` in all, and at most `each` for one holder.
  * A holder is a caller's subject, or the address of a caller without a token. Where `each` is Infinity, holders are not
- * told apart. Taking a place throws TOO_MANY_REQUESTS with the text `full` if the holder would have too many.
+ * told apart. Otherwise a holder has at most half of what the others leave, so that a few never take all (dynamic
+ * thresholds: Choudhury and Hahne, 1998). One place too many throws TOO_MANY_REQUESTS with the text `full`.
  */
 export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
   const held = new Map<string, number>();
@@ -21,7 +16,7 @@ export function createQuota({ total, each, full }: { total: number; each: number
   return (holder, places = 1) => {
     const own = held.get(holder) ?? 0;
     const free = total - all;
-    const isTooMany = each === Number.POSITIVE_INFINITY ? places > free : own + places > shareOf(each, free);
+    const isTooMany = each === Number.POSITIVE_INFINITY ? places > free : own + places > Math.min(each, free);
     if (isTooMany) throw new DomainError("TOO_MANY_REQUESTS", full);
     all += places;
     held.set(holder, own + places);
@@ -61,8 +56,8 @@ export function createFairQueue(limits: {
   /** Jobs that wait, by holder; the holder whose turn it is next comes first. */
   const queues = new Map<string, Set<() => void>>();
   const running = new Map<string, number>();
+  const places = createQuota({ total: waiting, each: waitingEach, full });
   let allRunning = 0;
-  let allWaiting = 0;
 
   function isFree(holder: string): boolean {
     return allRunning < atOnce && (running.get(holder) ?? 0) < atOnceEach;
@@ -81,13 +76,6 @@ export function createFairQueue(limits: {
     startNext();
   }
 
-  function remove(holder: string, job: () => void): void {
-    const queue = queues.get(holder);
-    if (!queue?.delete(job)) return;
-    allWaiting--;
-    if (queue.size === 0) queues.delete(holder);
-  }
-
   function startNext(): void {
     for (const [holder, queue] of queues) {
       if (allRunning >= atOnce) return;
@@ -101,23 +89,27 @@ export function createFairQueue(limits: {
   }
 
   function turn(holder: string, signal: AbortSignal | undefined): Promise<void> {
+    const release = places(holder);
     const queue = queues.get(holder) ?? new Set();
-    if (queue.size + 1 > shareOf(waitingEach, waiting - allWaiting)) throw new DomainError("TOO_MANY_REQUESTS", full);
     queues.set(holder, queue);
-    allWaiting++;
     return new Promise((resolve, reject) => {
+      const leave = () => {
+        signal?.removeEventListener("abort", onAbort);
+        queue.delete(job);
+        if (queue.size === 0) queues.delete(holder);
+        release();
+      };
       const job = () => {
-        remove(holder, job);
-        signal?.removeEventListener("abort", leave);
+        leave();
         start(holder);
         resolve();
       };
-      const leave = () => {
-        remove(holder, job);
+      const onAbort = () => {
+        leave();
         reject(signal?.reason);
       };
       queue.add(job);
-      signal?.addEventListener("abort", leave, { once: true });
+      signal?.addEventListener("abort", onAbort);
     });
   }
 

@@ -55,6 +55,7 @@ export interface FieldViolation {
  * one, is for the log.
  */
 export class DomainError extends Error {
+  override readonly name: string = "DomainError";
   readonly reason: Reason;
   readonly kind: ErrorKind;
   readonly metadata: Readonly<Record<string, string>>;
@@ -73,7 +74,6 @@ export class DomainError extends Error {
     } = {},
   ) {
     super(message, { cause: more.cause });
-    this.name = "DomainError";
     this.reason = reason;
     this.kind = REASONS[reason];
     this.metadata = more.metadata ?? {};
