@@ -17,7 +17,6 @@ export interface PasswordHasher {
   isCostly(hash: string): boolean;
 }
 
-/** For whom a password is hashed. */
 export interface Turn {
   caller: string;
   /** The user, as the caller names them, whether or not there is such a user. */

@@ -19,10 +19,9 @@ export function keyOf(text: string): Uint8Array | undefined {
 export type InstanceSecrets = ReturnType<typeof createInstanceSecrets>;
 
 /**
- * What needs a key that is not in the store. Hashes of wrong passwords could be guessed otherwise, and device tokens
- * forged (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"); of calls that are made again, the names and
- * requests could be guessed and the answers read. Each has a key of its own, derived from that of the instance, and so
- * has the fingerprint by which servers see that they have the same one.
+ * What needs a key that is not in the store: without it, anyone with the store could guess wrong passwords and repeated
+ * requests, read kept answers, and forge device tokens (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+ * Each purpose has a key of its own, derived from that of the instance.
  */
 export function createInstanceSecrets(key: Uint8Array) {
   const derive = (purpose: string) => Buffer.from(hkdfSync("sha256", key, "", `userlock ${purpose}`, KEY_BYTES));

@@ -14,17 +14,17 @@ export const ADMIN_USAGE = `  userlock admin unlock ID  unlock a user
   userlock admin reset-key  let the next server bring another key, after the key was lost
 `;
 
-/** What `userlock admin` does with the store. Times are microseconds. All reject with a DomainError. */
+/**
+ * What `userlock admin` does with the store. Times are microseconds. All reject with a DomainError. No grant reaches a
+ * break-glass account or its tokens: they belong to the system.
+ */
 interface AdminOperations {
   unlock(userId: string): Promise<void>;
-  /**
-   * A new token of an INSTANCE_OWNER. Resolves with its secret. The token of a break-glass account belongs to the
-   * system, too: no grant reaches it.
-   */
+  /** Makes a token of an INSTANCE_OWNER. Resolves with its secret. */
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
   /** Revokes all tokens of the subject. Resolves with their number. */
   revokeTokens(subject: string): Promise<number>;
-  /** Creates a break-glass account: a user of the system's own, whom no grant reaches. */
+  /** Creates a break-glass account. */
   createUser(userId: string): Promise<void>;
   /** Forgets which key the servers have. */
   resetKey(): Promise<void>;

@@ -90,7 +90,7 @@ export function reach(principal: Principal, permission: Permission) {
   };
 }
 
-/** Whether the principal holds the permission anywhere at all. */
+/** Whether the principal holds the permission anywhere. */
 export function holds(principal: Principal, permission: Permission): boolean {
   const { instance, organizations } = reach(principal, permission);
   return instance || organizations.length > 0;

@@ -38,8 +38,8 @@ const MAX_DEVICES = 20;
 /** What is known of wrong passwords since the last good login. */
 export interface Attempts {
   /**
-   * Times of the wrong passwords, by the clock, since the last lock that stopped those who gave them: strangers, and all
-   * known devices together, so that it does not matter how many devices there are.
+   * Clock times of the wrong passwords since the last lock that stopped their source: strangers, or known devices, which
+   * count together.
    */
   failures: { strangers: number[]; devices: number[] };
   /** How many since the last good login, from wherever. */

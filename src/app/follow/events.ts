@@ -5,7 +5,6 @@ import type { Asker } from "../search.ts";
 
 export type { RecordedEvent } from "../../store/port.ts";
 
-/** What somebody needs to see events. */
 const TO_SEE: Permission = "event.read";
 
 /** What callers' pages may take of the store, which reads two at once. */

@@ -29,7 +29,7 @@ export interface Following {
 
 export type Tail = ReturnType<typeof createTail>;
 
-/** A stretch in which somebody followed. */
+/** From the first follower to the last. */
 interface Run {
   followers: number;
   listeners: Set<Listener>;
