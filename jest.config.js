@@ -18,7 +18,7 @@ const common = {
 
 export default {
   // Room for a slow machine with other work to do.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   // Most tests wait most of the time, so more files than cores run at once.
   maxWorkers: 2 * availableParallelism(),
   globalSetup: "<rootDir>/test/support/before-all.js",

@@ -52,7 +52,7 @@ describe("a start", () => {
     } finally {
       for (const one of processes) await one.stop();
     }
-  }, 60_000);
+  });
 
   test("needs no right to make tables once they are there", async () => {
     await (await open()).append(change("u1"));

@@ -74,7 +74,7 @@ describe("what is asked about users costs what is shown of it, however many even
     const outcomes = await outcomesOf(order.flatMap(([, own, other]) => [store.append(own), store.append(other)]));
     expect(new Set(outcomes)).toEqual(new Set(["appended"]));
     all = await readAll(store);
-  }, 60_000);
+  });
   afterAll(() => store.close());
 
   async function pages(where: EventFilter, descending: boolean, limit: number) {

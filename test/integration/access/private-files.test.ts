@@ -43,7 +43,7 @@ test("a file that others can use is refused at the start, with how to mend it, u
   await (await startHere({ USERLOCK_INSECURE_FILES: "allow" })).close();
   chmodSync(folder.file("admin.token"), 0o600);
   await (await startHere()).close();
-}, 60_000);
+});
 
 test("all files of a database in use are its owner's alone", async () => {
   const server = await startHere();
@@ -104,4 +104,4 @@ test("DeleteUser leaves no hash, address or number in the files, once the WAL is
   expect(found()).toEqual([]);
   database.close();
   await server.close();
-}, 60_000);
+});

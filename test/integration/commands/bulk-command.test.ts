@@ -199,32 +199,28 @@ async function stopAfterFirstPage(args: string[], place: string): Promise<void> 
 }
 
 describe("--resume", () => {
-  test.each(["file", "stdin", "filter"])(
-    "goes on after a SIGKILL: %s",
-    async (way) => {
-      const ids = await addMany(5_000);
-      const list = listOf(ids);
-      const place = folder.file(`place-${way}`);
-      const how = way === "filter" ? ["--filter", filterOf(ids[0]!.split("-")[0]!)] : ["--ids", list];
-      const child = await startBulk(["lock", ...how], place);
-      child.kill("SIGKILL");
-      await once(child, "exit");
-      const { done } = JSON.parse(readFileSync(place, "utf8")) as { done: number };
-      expect(done).toBeGreaterThan(0);
-      expect(done).toBeLessThan(5_000);
+  test.each(["file", "stdin", "filter"])("goes on after a SIGKILL: %s", async (way) => {
+    const ids = await addMany(5_000);
+    const list = listOf(ids);
+    const place = folder.file(`place-${way}`);
+    const how = way === "filter" ? ["--filter", filterOf(ids[0]!.split("-")[0]!)] : ["--ids", list];
+    const child = await startBulk(["lock", ...how], place);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const { done } = JSON.parse(readFileSync(place, "utf8")) as { done: number };
+    expect(done).toBeGreaterThan(0);
+    expect(done).toBeLessThan(5_000);
 
-      const again = way === "stdin" ? ["--ids", "-"] : how;
-      const { code, stderr } = await userlock(
-        ["lock", ...again, "--resume", place],
-        way === "stdin" ? ids.map((id) => `${id}\n`) : [],
-      );
-      expect(stderr).toContain(`going on after ${done.toLocaleString("en")} users`);
-      expect(code).toBe(0);
-      expect(locks(ids)).toEqual(new Set([1]));
-      expect(existsSync(place)).toBe(false);
-    },
-    60_000,
-  );
+    const again = way === "stdin" ? ["--ids", "-"] : how;
+    const { code, stderr } = await userlock(
+      ["lock", ...again, "--resume", place],
+      way === "stdin" ? ids.map((id) => `${id}\n`) : [],
+    );
+    expect(stderr).toContain(`going on after ${done.toLocaleString("en")} users`);
+    expect(code).toBe(0);
+    expect(locks(ids)).toEqual(new Set([1]));
+    expect(existsSync(place)).toBe(false);
+  });
 
   test("a place of another command, another list or of nothing is refused with a sentence", async () => {
     const ids = await addMany(5_000);
@@ -248,7 +244,7 @@ describe("--resume", () => {
       code: 64,
       stderr: expect.stringContaining("no place to go on from"),
     });
-  }, 60_000);
+  });
 
   test("Ctrl-C stops after the page, says how to go on, and ends with 130", async () => {
     const ids = await addMany(5_000);
@@ -266,7 +262,7 @@ describe("--resume", () => {
     expect(stderr).toMatch(/^locked [\d,]+; .*\nstopped after [\d,]+ of 5,000 users; run the same command again/);
     expect(await userlock(["lock", "--ids", args[3] as string, "--resume", place])).toMatchObject({ code: 0 });
     expect(locks(ids)).toEqual(new Set([1]));
-  }, 60_000);
+  });
 });
 
 test("a server that is killed and started again in the middle is waited for", async () => {
@@ -279,7 +275,7 @@ test("a server that is killed and started again in the middle is waited for", as
   const [code] = await once(child, "exit");
   expect(code).toBe(0);
   expect(locks(ids)).toEqual(new Set([1]));
-}, 60_000);
+});
 
 test.each([
   ["SIGINT", "SIGTERM"],

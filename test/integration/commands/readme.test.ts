@@ -86,7 +86,7 @@ describe("the commands", () => {
       // npm would give its own settings on to the npm in the block.
       npm_config_loglevel: "error",
     };
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server?.stop();
@@ -147,20 +147,16 @@ describe("the commands", () => {
     expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
   }, 400_000);
 
-  test.each(blocks("ts").map((code) => [code]))(
-    "the program runs:\n%s",
-    async (code) => {
-      writeFileSync(snippet, here(code));
-      const printed = /^(un)?locked at \{/;
-      const isEndless = code.includes("for (;;)");
-      const { status, stdout, stderr } = isEndless
-        ? await follow(process.execPath, [snippet], printed)
-        : run(process.execPath, [snippet]);
-      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-      expect(stdout).toMatch(printed);
-    },
-    60_000,
-  );
+  test.each(blocks("ts").map((code) => [code]))("the program runs:\n%s", async (code) => {
+    writeFileSync(snippet, here(code));
+    const printed = /^(un)?locked at \{/;
+    const isEndless = code.includes("for (;;)");
+    const { status, stdout, stderr } = isEndless
+      ? await follow(process.execPath, [snippet], printed)
+      : run(process.execPath, [snippet]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(printed);
+  });
 });
 
 describe("the benchmarks", () => {
@@ -193,7 +189,7 @@ describe("the benchmarks", () => {
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toMatch(/^\| bulk lock of 30 ÷ bare batch insert of the same events \| [\d.]+ \|/m);
-  }, 60_000);
+  });
 });
 
 describe("the tables say what the code does", () => {

@@ -175,4 +175,4 @@ test("each of them costs a hash, unknown users too", async () => {
     for (const each of through) each.close();
     await costly.stop();
   }
-}, 60_000);
+});

@@ -291,7 +291,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       } finally {
         await reader.close();
       }
-    }, 60_000);
+    });
 
     test("of a page of filters: the page is the same, though its users would not pass any more", async () => {
       const schemaId = `schema-${users}`;

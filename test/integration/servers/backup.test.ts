@@ -92,69 +92,65 @@ async function answersOf(door: Door, sessionToken: string): Promise<unknown> {
 test.each([
   ["SQLite", sqliteOriginal],
   ["PostgreSQL", postgresOriginal],
-])(
-  "%s: a backup that is made under load is restored, gives the same answers, and its log goes on",
-  async (_, make) => {
-    const original = await make();
-    const start = (url: string) => startServer({ ...SHARED_KEY, USERLOCK_STORE: url }, QUICK);
-    const server = await start(original.url);
-    const doors = openDoors(server.url);
-    const grpc = doors.find(({ name }) => name === "gRPC, UserService") as Door;
-    await addUser(grpc, { id: "alice", names: [["alice@example.com"]] });
-    const { sessionToken } = await openSession(grpc, "alice");
-    await addUser(grpc, { id: "mallory" });
-    const options = { token: ADMIN_TOKEN, headers: { "idempotency-key": "the first lock" } };
-    ok(await grpc.call(lockUser, { id: "mallory" }, options));
+])("%s: a backup that is made under load is restored, gives the same answers, and its log goes on", async (_, make) => {
+  const original = await make();
+  const start = (url: string) => startServer({ ...SHARED_KEY, USERLOCK_STORE: url }, QUICK);
+  const server = await start(original.url);
+  const doors = openDoors(server.url);
+  const grpc = doors.find(({ name }) => name === "gRPC, UserService") as Door;
+  await addUser(grpc, { id: "alice", names: [["alice@example.com"]] });
+  const { sessionToken } = await openSession(grpc, "alice");
+  await addUser(grpc, { id: "mallory" });
+  const options = { token: ADMIN_TOKEN, headers: { "idempotency-key": "the first lock" } };
+  ok(await grpc.call(lockUser, { id: "mallory" }, options));
 
-    let restored = "";
-    await shutUnderLoad(doors, { name: "load", workers: 16, afterAnswers: 300 }, async () => {
-      restored = await original.backUpAndRestore();
-      await server.stop("SIGKILL");
-    });
-    for (const door of doors) door.close();
+  let restored = "";
+  await shutUnderLoad(doors, { name: "load", workers: 16, afterAnswers: 300 }, async () => {
+    restored = await original.backUpAndRestore();
+    await server.stop("SIGKILL");
+  });
+  for (const door of doors) door.close();
 
-    const before = await openStoreAt(original.url);
-    const after = await openStoreAt(restored);
-    const [log, copy] = [await readAll(before), await readAll(after)];
-    // The load went on while the backup was made, so the original may have more, and all of it at its end.
-    expect(copy.length).toBeGreaterThan(300);
-    expect(copy).toEqual(log.slice(0, copy.length));
-    const head = await after.head();
-    const beyond = log.at(-1)?.cursor ?? "";
-    expect(beyond > head).toBe(true);
+  const before = await openStoreAt(original.url);
+  const after = await openStoreAt(restored);
+  const [log, copy] = [await readAll(before), await readAll(after)];
+  // The load went on while the backup was made, so the original may have more, and all of it at its end.
+  expect(copy.length).toBeGreaterThan(300);
+  expect(copy).toEqual(log.slice(0, copy.length));
+  const head = await after.head();
+  const beyond = log.at(-1)?.cursor ?? "";
+  expect(beyond > head).toBe(true);
 
-    // The original as it was at that moment is no more to be had: what the copy answers must follow from its own log.
-    const second = await start(restored);
-    const others = openDoors(second.url);
-    const door = others.find(({ name }) => name === "gRPC, UserService") as Door;
-    const answers = (await answersOf(door, sessionToken)) as { users: { details: { id: string }; state: string }[] };
-    const locked = (id: string) =>
-      copy.filter((event) => event.kind === "user" && event.id === id).at(-1)?.type === "user.locked";
-    const users = new Set(copy.filter(({ kind }) => kind === "user").map(({ id }) => id));
-    expect(new Set(answers.users.map(({ details }) => details.id))).toEqual(users);
-    for (const { details, state } of answers.users) {
-      expect(state).toBe(locked(details.id) ? "USER_STATE_LOCKED" : "USER_STATE_ACTIVE");
-    }
-    expect(answers).toMatchObject({
-      session: { active: true, sub: "alice" },
-      repeated: { details: { id: "mallory" } },
-    });
+  // The original as it was at that moment is no more to be had: what the copy answers must follow from its own log.
+  const second = await start(restored);
+  const others = openDoors(second.url);
+  const door = others.find(({ name }) => name === "gRPC, UserService") as Door;
+  const answers = (await answersOf(door, sessionToken)) as { users: { details: { id: string }; state: string }[] };
+  const locked = (id: string) =>
+    copy.filter((event) => event.kind === "user" && event.id === id).at(-1)?.type === "user.locked";
+  const users = new Set(copy.filter(({ kind }) => kind === "user").map(({ id }) => id));
+  expect(new Set(answers.users.map(({ details }) => details.id))).toEqual(users);
+  for (const { details, state } of answers.users) {
+    expect(state).toBe(locked(details.id) ? "USER_STATE_LOCKED" : "USER_STATE_ACTIVE");
+  }
+  expect(answers).toMatchObject({
+    session: { active: true, sub: "alice" },
+    repeated: { details: { id: "mallory" } },
+  });
 
-    const resumed = await fetch(`${second.url}/resources/v3alpha/events/_watch?after=${beyond}`, {
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-    });
-    expect(await resumed.text()).toContain("INVALID_REQUEST");
+  const resumed = await fetch(`${second.url}/resources/v3alpha/events/_watch?after=${beyond}`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+  });
+  expect(await resumed.text()).toContain("INVALID_REQUEST");
 
-    ok(await door.call(createUser, { user: { userId: "newcomer" } }, asOwner));
-    const { events } = await after.read({ from: head, limit: 10 });
-    expect(events.map(({ type, id }) => `${type} ${id}`)).toEqual(["user.created newcomer"]);
-    expect((await readAll(after)).map(({ id }) => id)).toEqual([...copy.map(({ id }) => id), "newcomer"]);
+  ok(await door.call(createUser, { user: { userId: "newcomer" } }, asOwner));
+  const { events } = await after.read({ from: head, limit: 10 });
+  expect(events.map(({ type, id }) => `${type} ${id}`)).toEqual(["user.created newcomer"]);
+  expect((await readAll(after)).map(({ id }) => id)).toEqual([...copy.map(({ id }) => id), "newcomer"]);
 
-    for (const one of others) one.close();
-    await second.stop();
-    await before.close();
-    await after.close();
-    await original.remove();
-  },
-  120_000,
-);
+  for (const one of others) one.close();
+  await second.stop();
+  await before.close();
+  await after.close();
+  await original.remove();
+});

@@ -91,7 +91,7 @@ test("a PostgreSQL server that takes no writes makes its servers not ready, and 
   await expectReady(true);
   await server.stop();
   await remove();
-}, 60_000);
+});
 
 test("to ask whether a server is ready adds no event, and no more than a few pages to the store", async () => {
   server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });

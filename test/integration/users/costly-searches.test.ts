@@ -26,7 +26,7 @@ beforeAll(async () => {
   // Without another owner none of those who are locked below could be.
   await call("POST", "users", { userId: "owner" });
   await tokenOf("owner", "ROLE_INSTANCE_OWNER");
-}, 60_000);
+});
 afterAll(async () => {
   await server.stop();
   folder.remove();
@@ -159,7 +159,6 @@ test.each(ATTACK)(
     expect(status).toBe(200);
     expect(milliseconds).toBeLessThan(MAX_WAIT_MS);
   },
-  60_000,
 );
 
 test("a costly search ends when its caller goes", async () => {

@@ -50,7 +50,7 @@ describe.each(STORES)("on %s", (_, make) => {
     servers = await Promise.all([startServer(settings, QUICK), startServer(settings, QUICK)]);
     doors = servers.map(({ url }) => openDoors(url));
     door = doors[0]?.find(({ name }) => name === "gRPC, UserService") as Door;
-  }, 60_000);
+  });
   afterAll(async () => {
     for (const each of doors.flat()) each.close();
     for (const server of servers) await server.stop();

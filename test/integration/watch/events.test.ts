@@ -67,7 +67,7 @@ beforeAll(async () => {
   await failLogins(door, "alice", 2);
   secrets = [fraud.secret, auditor, viewer, PASSWORD, session.sessionToken, session.deviceToken];
   log = await eventsOf(door, { oldestFirst: true });
-}, 30_000);
+});
 
 afterAll(async () => {
   for (const door of doors ?? []) door.close();

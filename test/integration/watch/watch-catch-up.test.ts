@@ -70,7 +70,7 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
     // Three calls at a time, on a machine that has more to do: what must not be is that they wait for the readers.
     expect(times.length).toBeGreaterThan(5);
     expect(Math.max(...times)).toBeLessThan(3_000);
-  }, 120_000);
+  });
 
   test("who comes after a thousand who have left again does not wait for them", async () => {
     const leaving = Array.from({ length: 1_000 }, async () => {
@@ -82,5 +82,5 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
     const { value } = await response.body!.getReader().read();
     expect(Buffer.from(value!).toString()).toContain("id: 0");
     expect(performance.now() - start).toBeLessThan(5_000);
-  }, 60_000);
+  });
 });

@@ -2,7 +2,7 @@
 import { openStoreAt, STORES } from "../../support/stores/stores.ts";
 import { killsAndResumes } from "../../support/watch/kills-and-resumes.ts";
 
-test.concurrent.each(STORES)(
+test.each(STORES)(
   "%s: a server that is killed twice, lost connections, another server: no gap, nothing twice",
   async (_name, makeStore) => {
     const place = await makeStore();
