@@ -63,12 +63,30 @@ export function headerOf(headers: IncomingHttpHeaders, name: string): string | u
 
 export class Http1Exchange implements Exchange {
   readonly httpVersion = "1.1";
+  readonly isHead: boolean;
+  readonly verb: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly scheme: "http" | "https";
+  readonly headers: IncomingHttpHeaders;
+  readonly address: string | undefined;
+  readonly out: Writable;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   /** Whether the client sends no content before it is asked for it. */
   #awaitsContinue: boolean;
 
   constructor(request: IncomingMessage, response: ServerResponse, { expectsContinue }: { expectsContinue: boolean }) {
+    const { socket, method, url, headers } = request;
+    this.isHead = method === "HEAD";
+    this.verb = this.isHead ? "GET" : (method as string);
+    this.target = url as string;
+    // Node refuses HTTP/1.1 without a Host. HTTP/1.0 needs none, and an empty one is valid: RFC 9112, sections 3.2, 3.3.
+    this.authority = headers.host || "localhost";
+    this.scheme = (socket as TLSSocket).encrypted ? "https" : "http";
+    this.headers = headers;
+    this.address = socket.remoteAddress;
+    this.out = response;
     this.#request = request;
     this.#response = response;
     this.#awaitsContinue = expectsContinue;
@@ -77,43 +95,10 @@ export class Http1Exchange implements Exchange {
     response.on("error", ignore);
   }
 
-  get verb(): string {
-    return this.isHead ? "GET" : (this.#request.method as string);
-  }
-
-  get isHead(): boolean {
-    return this.#request.method === "HEAD";
-  }
-
-  get target(): string {
-    return this.#request.url as string;
-  }
-
-  get authority(): string {
-    // Node refuses HTTP/1.1 without a Host. HTTP/1.0 needs none, and an empty one is valid: RFC 9112, sections 3.2, 3.3.
-    return this.#request.headers.host || "localhost";
-  }
-
-  get scheme(): "http" | "https" {
-    return (this.#request.socket as TLSSocket).encrypted ? "https" : "http";
-  }
-
-  get headers(): IncomingHttpHeaders {
-    return this.#request.headers;
-  }
-
-  get address(): string | undefined {
-    return this.#request.socket.remoteAddress;
-  }
-
   content(): Readable {
     if (this.#awaitsContinue && !this.#response.headersSent) this.#response.writeContinue();
     this.#awaitsContinue = false;
     return this.#request;
-  }
-
-  get out(): Writable {
-    return this.#response;
   }
 
   get isGone(): boolean {
@@ -130,8 +115,7 @@ export class Http1Exchange implements Exchange {
 
   answer({ status, headers, body, trailers }: Answer): void {
     this.begin(status, headers);
-    if (trailers) this.#response.addTrailers(trailers);
-    this.#response.end(body);
+    this.end(trailers, body);
   }
 
   begin(status: number, headers: Fields): void {
@@ -139,9 +123,9 @@ export class Http1Exchange implements Exchange {
     this.#response.writeHead(status, headers);
   }
 
-  end(trailers: Fields | undefined): void {
+  end(trailers: Fields | undefined, body?: Answer["body"]): void {
     if (trailers) this.#response.addTrailers(trailers);
-    this.#response.end();
+    this.#response.end(body);
   }
 
   cut(): void {
@@ -168,36 +152,30 @@ export class Http1Exchange implements Exchange {
 
 export class Http2Exchange implements Exchange {
   readonly httpVersion = "2.0";
+  readonly isHead: boolean;
+  readonly verb: string;
+  readonly target: string;
+  readonly authority: string | undefined;
+  readonly scheme: "http" | "https";
   readonly headers: IncomingHttpHeaders;
+  readonly out: Writable;
+  readonly isInLine = false;
   readonly #stream: ServerHttp2Stream;
   #awaitsContinue: boolean;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+    const { ":method": method, ":path": path, ":authority": authority, host } = headers;
+    this.isHead = method === "HEAD";
+    this.verb = this.isHead ? "GET" : (method as string);
+    this.target = (path as string | undefined) ?? "";
+    // RFC 9113, section 8.3.1: a request that was HTTP/1.1 once may have only the other.
+    this.authority = (authority as string | undefined) ?? host;
+    this.scheme = stream.session?.encrypted ? "https" : "http";
     this.headers = headers;
+    this.out = stream;
     this.#stream = stream;
     this.#awaitsContinue = headers.expect?.toLowerCase() === "100-continue";
     stream.on("error", ignore);
-  }
-
-  get verb(): string {
-    return this.isHead ? "GET" : (this.headers[":method"] as string);
-  }
-
-  get isHead(): boolean {
-    return this.headers[":method"] === "HEAD";
-  }
-
-  get target(): string {
-    return (this.headers[":path"] as string | undefined) ?? "";
-  }
-
-  get authority(): string | undefined {
-    // RFC 9113, section 8.3.1: a request that was HTTP/1.1 once may have only the other.
-    return (this.headers[":authority"] as string | undefined) ?? this.headers.host;
-  }
-
-  get scheme(): "http" | "https" {
-    return this.#stream.session?.encrypted ? "https" : "http";
   }
 
   get address(): string | undefined {
@@ -212,17 +190,9 @@ export class Http2Exchange implements Exchange {
     return this.#stream;
   }
 
-  get out(): Writable {
-    return this.#stream;
-  }
-
   get isGone(): boolean {
     // One that the client has reset is closed first, and takes nothing more.
     return this.#stream.destroyed || this.#stream.closed;
-  }
-
-  get isInLine(): boolean {
-    return false;
   }
 
   onClose(listener: () => void): void {
@@ -230,11 +200,9 @@ export class Http2Exchange implements Exchange {
   }
 
   answer({ status, headers, body, trailers }: Answer): void {
-    if (this.isGone) return;
-    this.begin(status, headers, trailers !== undefined, body === undefined && trailers === undefined);
-    if (body === undefined && trailers === undefined) return;
-    if (trailers) this.#stream.once("wantTrailers", () => this.#stream.sendTrailers(trailers));
-    this.#stream.end(body);
+    const isAll = body === undefined && trailers === undefined;
+    this.begin(status, headers, trailers !== undefined, isAll);
+    if (!isAll) this.end(trailers, body);
   }
 
   begin(status: number, headers: Fields, hasTrailers: boolean, isAll = false): void {
@@ -243,10 +211,10 @@ export class Http2Exchange implements Exchange {
     this.#stream.respond({ ":status": status, ...headers }, { waitForTrailers: hasTrailers, endStream: isAll });
   }
 
-  end(trailers: Fields | undefined): void {
+  end(trailers: Fields | undefined, body?: Answer["body"]): void {
     if (this.isGone) return;
     if (trailers) this.#stream.once("wantTrailers", () => this.#stream.sendTrailers(trailers));
-    this.#stream.end();
+    this.#stream.end(body);
   }
 
   cut(): void {

@@ -15,16 +15,6 @@ const KEEP_ALIVE_GRACE_MS = 1_000;
 /** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
 const LAST_WORDS_MS = 1_000;
 
-export interface Listener {
-  /** Where it listens, such as `http://127.0.0.1:8080`. */
-  url: string;
-  /**
-   * Stops accepting, lets what runs finish for at most `graceMs`, then cuts what is left. Resolves when every socket
-   * is closed.
-   */
-  close(graceMs: number): Promise<void>;
-}
-
 /**
  * Serves HTTP/1.1 and HTTP/2 on one port: with TLS the client chooses by ALPN (RFC 7301), in cleartext by how it
  * begins. Rejects if the port cannot be listened on.
@@ -39,7 +29,7 @@ export async function listen(options: {
   onExchange(exchange: Exchange): void;
   /** Told of a request that could not even be taken in. */
   onFailure(error: unknown): void;
-}): Promise<Listener> {
+}) {
   const { host, port, tls, limits } = options;
   const sockets = new Set<Socket>();
   /** Those without a request, and since when: undecided ones, and those of HTTP/1.1 between two requests. */
@@ -181,8 +171,13 @@ export async function listen(options: {
   const address = server.address() as AddressInfo;
   const name = isIPv6(address.address) ? `[${address.address}]` : address.address;
   return {
+    /** Where it listens, such as `http://127.0.0.1:8080`. */
     url: `${tls ? "https" : "http"}://${name}:${address.port}`,
-    async close(graceMs) {
+    /**
+     * Stops accepting, lets what runs finish for at most `graceMs`, then cuts what is left. Resolves when every socket
+     * is closed.
+     */
+    async close(graceMs: number): Promise<void> {
       closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
       for (const session of sessions) session.close();

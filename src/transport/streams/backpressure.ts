@@ -5,25 +5,13 @@ const PIECE_BYTES = 16 * 1024;
 /** The response is given one piece that it writes, and one that waits: what waits in it becomes one write. */
 const GIVEN_BYTES = 2 * PIECE_BYTES;
 
+export type Outflow = ReturnType<typeof createOutflow>;
+
 /**
  * The content of a response on its way out. Node tells of a write only when all of it is taken, and makes one of all
  * that waits; so it is handed on in pieces, by which can be seen that a slow client takes something.
  */
-export interface Outflow {
-  /** Bytes that are not taken yet. */
-  readonly unread: number;
-  readonly isGone: boolean;
-  /** False if much is unread by now: who can wait waits until it is drained. */
-  write(bytes: Uint8Array): boolean;
-  /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
-  drained(stallMs: number): Promise<boolean>;
-  /** Tells the listener of each piece that is taken, and of the end. */
-  onTaken(listener: () => void): void;
-  /** Hands on all that waits, so that the response can be ended. */
-  flush(): void;
-}
-
-export function createOutflow(out: Writable): Outflow {
+export function createOutflow(out: Writable) {
   const waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   /** Pieces that were handed on, and of these those that were taken. */
@@ -60,13 +48,15 @@ export function createOutflow(out: Writable): Outflow {
   }
 
   return {
-    get unread() {
+    /** Bytes that are not taken yet. */
+    get unread(): number {
       return out.writableLength + waitingBytes;
     },
-    get isGone() {
+    get isGone(): boolean {
       return out.destroyed;
     },
-    write(bytes) {
+    /** False if much is unread by now: a caller that can wait waits until it is drained. */
+    write(bytes: Uint8Array): boolean {
       const isSmall = bytes.byteLength <= PIECE_BYTES && out.writableLength < GIVEN_BYTES;
       if (isSmall && waiting.length === 0) {
         hand(bytes);
@@ -77,7 +67,8 @@ export function createOutflow(out: Writable): Outflow {
       handOn(GIVEN_BYTES);
       return waiting.length === 0;
     },
-    drained(stallMs) {
+    /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
+    drained(stallMs: number): Promise<boolean> {
       return new Promise((resolve) => {
         if (taken === handed || out.destroyed) return resolve(true);
         let seen = taken;
@@ -96,10 +87,12 @@ export function createOutflow(out: Writable): Outflow {
         whenDrained.add(onEnd);
       });
     },
-    onTaken(listener) {
+    /** Tells the listener of each piece that is taken, and of the end. */
+    onTaken(listener: () => void): void {
       tell = listener;
     },
-    flush() {
+    /** Hands on all that waits, so that the response can be ended. */
+    flush(): void {
       handOn(Number.POSITIVE_INFINITY);
     },
   };
