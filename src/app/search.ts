@@ -125,7 +125,7 @@ export function createSearch({
 
   /** A page of the users that pass all conditions and that the asker may see. */
   function usersInTurn({ principal, signal }: Asker, conditions: Filter[], page: Omit<Query, "kind" | "where">) {
-    const where = { all: [...conditions, visible(principal), { not: DELETED }] };
+    const where = { all: [visible(principal), { not: DELETED }, ...conditions] };
     return searches(principal.subject, () => search(store, user, { where, ...page }, { signal }), signal);
   }
 
