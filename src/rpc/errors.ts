@@ -139,7 +139,7 @@ function fitting(violations: readonly FieldViolation[]): BadRequest_FieldViolati
   return fit;
 }
 
-/** Half of a surrogate pair, be it the caller's or left by the cut, would fit into no header. */
+/** Cuts a text, and replaces half surrogate pairs: no header can carry them. */
 function shorten(text: string, length = MAX_TEXT): string {
   return (text.length <= length ? text : `${text.slice(0, length)}…`).toWellFormed();
 }

@@ -6,13 +6,7 @@ import { refusal } from "../rpc/errors.ts";
 /** Values that a request may have before it is read: those of its lists, what they are made of, and what is around. */
 export const MAX_VALUES = 2 * MAX_ITEMS;
 
-const [QUOTE, COMMA, BACKSLASH, OPEN_LIST, OPEN_OBJECT] = [...Buffer.from('",\\[{')] as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const [QUOTE, COMMA, BACKSLASH, OPEN_LIST, OPEN_OBJECT] = Buffer.from('",\\[{');
 
 function tooMany() {
   const why = `A request may have ${MAX_VALUES} values in all, and its lists together ${MAX_ITEMS} values.`;

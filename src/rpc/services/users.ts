@@ -16,7 +16,7 @@ import { type OtherOwner, tokenOf } from "../../app/last-owner.ts";
 import type { Login } from "../../app/login.ts";
 import type { Search } from "../../app/search.ts";
 import { isSupportedHash } from "../../auth/password.ts";
-import { holds, missing, type OwnSession, type Principal } from "../../domain/access.ts";
+import { holds, missing } from "../../domain/access.ts";
 import { invalidField } from "../../domain/errors.ts";
 import { type UserCommand, user } from "../../domain/user.ts";
 import { type Lock, lockOf, type Profile, type User } from "../../domain/user-state.ts";
@@ -138,6 +138,7 @@ export function userMethods(parts: {
       if (wanted.verification.case === "verificationCode") {
         throw notServed("new_password.verification_code: userlock sends no codes; give current_password, or nothing");
       }
+      const { session } = caller.principal;
       const isSelf = wanted.verification.case === "currentPassword";
       const named = { id: request.id, organization: fromOrganization(request.organization) };
       const self = isSelf && (await login.prove(named, wanted.verification.value as string, caller));
@@ -148,7 +149,7 @@ export function userMethods(parts: {
           type: "set_password",
           hash: await toHash(wanted, turnOf(request.id, caller)),
           changeRequired: wanted.changeRequired,
-          ...(self && { provenBy: self.state, ...ownSession(caller.principal) }),
+          ...(self && { provenBy: self.state, ...(session && { session }) }),
         } as const,
         ...(self && { isAuthorised: true as const }),
       };
@@ -159,11 +160,6 @@ export function userMethods(parts: {
 
 function turnOf(id: string, { principal, signal }: Caller): Turn {
   return { caller: principal.subject, user: id, signal };
-}
-
-/** The session that sets the password of its own user. */
-function ownSession({ session }: Principal): { session?: OwnSession } {
-  return session ? { session } : {};
 }
 
 function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | PatchUser): Profile {

@@ -18,6 +18,9 @@ export function openServices(
   stopping: AbortSignal,
 ): (router: ConnectRouter, calls: OpenCalls) => void {
   return (router, { explain, holderOf }) => {
+    const explained = (context: HandlerContext) => (error: unknown) => {
+      throw explain(error, context);
+    };
     async function* counted<Response>(context: HandlerContext, responses: () => AsyncIterable<Response>) {
       let leave = () => {};
       try {
@@ -36,14 +39,8 @@ export function openServices(
     const serverReflectionInfo = (requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) =>
       counted(context, () => reflections(requests, context));
     router.service(HealthService, {
-      check: (request, context) =>
-        health.check(request).catch((error) => {
-          throw explain(error, context);
-        }),
-      list: (_request, context) =>
-        health.list().catch((error) => {
-          throw explain(error, context);
-        }),
+      check: (request, context) => health.check(request).catch(explained(context)),
+      list: (_request, context) => health.list().catch(explained(context)),
       watch: (request, context) => counted(context, () => health.watch(request, context.signal)),
     });
     router.service(ServerReflection, { serverReflectionInfo });

@@ -4,7 +4,7 @@ import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import type { Call } from "../../rpc/pipeline.ts";
-import type { Shares } from "../../rpc/shares.ts";
+import type { Quota, Shares } from "../../rpc/shares.ts";
 import type { Limits } from "../limits.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -43,16 +43,12 @@ const OPEN_CALL_BYTES = 16 * 1024;
 
 /** The room for one request: of a caller with a token in `bodies`, of one without in `openBodies`. */
 export function roomsOf({ bodies, openBodies }: Pick<Shares, "bodies" | "openBodies">) {
-  return {
-    ofCaller:
-      (holder: string): Room =>
-      (bytes) =>
-        bodies(holder, CALL_BYTES + bytes),
-    open:
-      (holder: string): Room =>
-      (bytes) =>
-        openBodies(holder, OPEN_CALL_BYTES + bytes),
-  };
+  const roomIn =
+    (quota: Quota, more: number) =>
+    (holder: string): Room =>
+    (bytes) =>
+      quota(holder, more + bytes);
+  return { ofCaller: roomIn(bodies, CALL_BYTES), open: roomIn(openBodies, OPEN_CALL_BYTES) };
 }
 
 /**

@@ -35,10 +35,7 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** Network address of the client. */
   readonly address: string | undefined;
-  /**
-   * The request's content, for who begins to read it: a client that waits to be asked for it is asked (RFC 9110,
-   * section 10.1.1).
-   */
+  /** The request's content. Sends 100 Continue to a client that waits for it (RFC 9110, section 10.1.1). */
   content(): Readable;
   /** Where the response's content goes. */
   readonly out: Writable;
@@ -46,7 +43,7 @@ export interface Exchange {
   readonly isGone: boolean;
   /** Whether the response waits for that to an earlier request on the same connection. */
   readonly isInLine: boolean;
-  /** Calls the listener once no more can be written, be it that all of it was. */
+  /** Calls the listener once no more can be written, or all is written. */
   onClose(listener: () => void): void;
   answer(answer: Answer): void;
   begin(status: number, headers: Fields, hasTrailers: boolean): void;

@@ -6,7 +6,7 @@ import {
   SessionService,
 } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { ERROR_DOMAIN, type RpcError, refusal } from "../../rpc/errors.ts";
-import type { Admitted, Call, Pipeline } from "../../rpc/pipeline.ts";
+import type { Call, Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
 import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
 import { decompress } from "../http/encoding.ts";
@@ -26,8 +26,6 @@ const FORM = "application/x-www-form-urlencoded";
 const REALM = `realm="${ERROR_DOMAIN}"`;
 const challenge = (value: string): Fields => ({ "www-authenticate": value });
 
-type AdmittedIntrospection = Admitted<typeof SessionService.method.introspectToken>;
-
 interface Client {
   id: string;
   secret: string;
@@ -40,7 +38,7 @@ export function createIntrospectionDoor(
 ): IntrospectionDoor {
   const rooms = roomsOf(shares);
 
-  async function admit(call: Call, client: Client | undefined): Promise<AdmittedIntrospection> {
+  async function admit(call: Call, client: Client | undefined) {
     const shown = client ? { ...call, authorization: `Bearer ${client.secret}`, clientId: client.id } : call;
     return pipeline.admit(SessionService.method.introspectToken, shown).catch((error: RpcError) => {
       if (error.code !== Code.UNAUTHENTICATED) throw error;

@@ -2,7 +2,7 @@ import type { Answer } from "../http/exchange.ts";
 import { plainAnswer, wrongVerb } from "../http/status.ts";
 
 /** The probes of orchestrators and balancers, open to anybody: `/healthz` (alive) and `/readyz` (can serve). */
-export type ProbesDoor = (verb: string, path: string) => Promise<Answer> | undefined;
+export type ProbesDoor = (verb: string, path: string) => Promise<Answer> | Answer | undefined;
 
 export function createProbesDoor(isReady: () => Promise<boolean>): ProbesDoor {
   const probes = new Map([
@@ -12,7 +12,7 @@ export function createProbesDoor(isReady: () => Promise<boolean>): ProbesDoor {
   return (verb, path) => {
     const probe = probes.get(path);
     if (!probe) return undefined;
-    return verb === "GET" ? answer(probe) : Promise.resolve(wrongVerb(["GET"]));
+    return verb === "GET" ? answer(probe) : wrongVerb(["GET"]);
   };
 }
 

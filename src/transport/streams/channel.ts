@@ -37,8 +37,8 @@ export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
 /** `all` is what is unread of all channels, and `holder` says whose this one is. */
 export function createChannel(
   { watcherBytes, watcherStallMs }: ChannelLimits,
-  all?: Backlog,
-  holder = () => "",
+  all: Backlog,
+  holder: () => string,
 ): Channel {
   const held: Message[] = [];
   let isFirst = true;
@@ -51,7 +51,7 @@ export function createChannel(
   let counted = 0;
   function count(): void {
     const unread = target && !target.isGone ? target.unread : 0;
-    all?.change(holder(), unread - counted);
+    all.change(holder(), unread - counted);
     counted = unread;
   }
 
@@ -69,7 +69,7 @@ export function createChannel(
       if (target.isGone) return true;
       const frame = encodeFor(message);
       const { unread } = target;
-      const limit = Math.min(watcherBytes, all?.limit(holder()) ?? watcherBytes);
+      const limit = Math.min(watcherBytes, all.limit(holder()));
       isRefused = unread > 0 && unread + frame.byteLength > limit;
       if (!isRefused) target.write(frame);
       count();
@@ -93,8 +93,8 @@ export function createChannel(
 }
 
 /**
- * Writes the response, and between its first bytes and its last those of its channel. Who takes nothing of what has no
- * channel for `stallMs` is cut off. Rejects with what the body throws.
+ * Writes the response, and between its first bytes and its last those of its channel. Without a channel, a client that
+ * takes nothing for `stallMs` is cut off. Rejects with what the body throws.
  */
 export async function writeStreamed(
   { status, headers, body, trailers, live }: Streamed,

@@ -14,6 +14,7 @@ import { createQuota } from "../../../src/app/fairness.ts";
 import { createTail } from "../../../src/app/follow/tail.ts";
 import { createWatch } from "../../../src/app/follow/watch.ts";
 import { eventMethods } from "../../../src/rpc/services/events.ts";
+import { createBacklog } from "../../../src/rpc/shares.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { inText } from "../../../src/transport/grpc/grpc-web-text.ts";
 import { Http1Exchange } from "../../../src/transport/http/exchange.ts";
@@ -26,6 +27,7 @@ import { happen, VIEWER } from "../../support/watch/watching.ts";
 
 const LIMITS = { watcherBytes: 1_000, watcherStallMs: 50 };
 const frames = framesOf(WatchEventsResponseSchema);
+const channelOf = (limits = LIMITS) => createChannel(limits, createBacklog(Number.MAX_SAFE_INTEGER), () => "");
 const message = (cursor: string) => create(WatchEventsResponseSchema, { cursor });
 
 /** A response that keeps what is written to it, and takes it when it is told to. */
@@ -58,7 +60,7 @@ const cursors = (chunks: Buffer[]) =>
 
 describe("a channel", () => {
   test("leaves the first message to the door, and keeps what comes before there is a response", async () => {
-    const channel = createChannel(LIMITS);
+    const channel = channelOf();
     const { out, chunks } = response();
     const first = channel.first(new Promise(() => {}));
     for (const cursor of ["1", "2", "3"]) expect(channel.send(message(cursor))).toBe(true);
@@ -70,7 +72,7 @@ describe("a channel", () => {
   });
 
   test("holds little before there is a response, and loses nothing of it", async () => {
-    const channel = createChannel(LIMITS);
+    const channel = channelOf();
     const { out, chunks } = response();
     let sent = 0;
     while (channel.send(message(String(sent)))) sent++;
@@ -84,12 +86,12 @@ describe("a channel", () => {
 
   test("tells the door of a stream that ended before its first message", async () => {
     const failed = Promise.reject(new Error("refused"));
-    await expect(createChannel(LIMITS).first(failed)).rejects.toThrow("refused");
-    expect(await createChannel(LIMITS).first(Promise.resolve())).toBeUndefined();
+    await expect(channelOf().first(failed)).rejects.toThrow("refused");
+    expect(await channelOf().first(Promise.resolve())).toBeUndefined();
   });
 
   test("holds no more than its bound of what is not taken", async () => {
-    const channel = createChannel(LIMITS);
+    const channel = channelOf();
     const { out, stop, take } = response();
     channel.send(message("0"));
     channel.open(createOutflow(out), frames.proto);
@@ -109,7 +111,7 @@ describe("a channel", () => {
   });
 
   test("finds out that nothing is taken, and that little is", async () => {
-    const channel = createChannel(LIMITS);
+    const channel = channelOf();
     const { out, stop, take } = response();
     channel.send(message("0"));
     expect(channel.ready()).toBeDefined();
@@ -128,7 +130,7 @@ describe("a channel", () => {
   });
 
   test("does not wait for somebody who is gone", async () => {
-    const channel = createChannel(LIMITS);
+    const channel = channelOf();
     const { out, stop } = response();
     channel.send(message("0"));
     channel.open(createOutflow(out), frames.proto);
@@ -206,7 +208,7 @@ test("an event is encoded once for all who watch, however many they are", async 
   let writes = 0;
 
   const streams = Array.from({ length: WATCHERS }, async (_, index) => {
-    const channel = createChannel({ watcherBytes: 1_000_000, watcherStallMs: 1_000 });
+    const channel = channelOf({ watcherBytes: 1_000_000, watcherStallMs: 1_000 });
     const caller = {
       principal: VIEWER,
       actor: { subject: VIEWER.subject },
