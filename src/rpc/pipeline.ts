@@ -41,7 +41,7 @@ export interface Call {
 }
 
 /** A method that can be served. */
-export type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
+type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
 
 export function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";

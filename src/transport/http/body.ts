@@ -91,7 +91,7 @@ export function createCollector(room: Room) {
 }
 
 /** The request of a caller who has been let in. */
-export interface Arriving {
+interface Arriving {
   holder: string;
   call: Pick<Call, "timeoutMs" | "signal">;
   /** Bytes that its message may have, and its content, where that may have more. */
@@ -120,7 +120,7 @@ export function createReceive(shares: Shares, { bodyMs }: Pick<Limits, "bodyMs">
 }
 
 /** A body that is there and waits to be read. */
-export interface Waiting {
+interface Waiting {
   holder: string;
   room: Room;
   bytes: number;
