@@ -15,6 +15,8 @@ import { holdWrites } from "../../support/stores/held-file.ts";
 const DRAIN_MS = 10_000;
 /** A stop that waits for nobody is over before calls would be given up, also on a busy machine. */
 const AT_ONCE_MS = 8_000;
+/** By then a server has begun with what it was sent, also on a busy machine. */
+const UNDER_WAY_MS = 1_500;
 
 const folder = temporaryFolder();
 let server: ServerProcess;
@@ -74,7 +76,7 @@ async function callsInFlight(): Promise<{ wire: Wire; answer: ReturnType<typeof 
     answer.catch(() => {});
     return { wire, answer };
   });
-  await sleep(300);
+  await sleep(UNDER_WAY_MS);
   return calls;
 }
 
@@ -161,7 +163,7 @@ describe("calls in flight", () => {
     held = holdWrites(file);
     const connection = await raw();
     connection.write(post + post);
-    await sleep(300);
+    await sleep(UNDER_WAY_MS);
     const exit = stop();
     await isStopping();
     connection.write("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -184,7 +186,7 @@ describe("calls in flight", () => {
     const answered = once(first, "trailers");
     first.resume();
     const goaway = once(one, "goaway");
-    await sleep(300);
+    await sleep(UNDER_WAY_MS);
     const exit = stop();
     expect((await goaway)[0]).toBe(0);
     const [error] = await once(call(), "error");
@@ -202,7 +204,7 @@ describe("calls in flight", () => {
     const stream = (await session()).request({ ":method": "POST", ":path": path, ...headers });
     stream.on("error", () => {});
     stream.write(body.subarray(0, 3));
-    await sleep(100);
+    await sleep(UNDER_WAY_MS);
     const { code, milliseconds } = await stop();
     expect(code).toBe(0);
     expect(milliseconds).toBeGreaterThan(DRAIN_MS - 500);
@@ -228,7 +230,7 @@ describe("streams end with UNAVAILABLE", () => {
     await start();
     const { path: _, ...request } = wire.request(Buffer.alloc(0));
     const answer = exchange(server.url, { ...request, path: "/grpc.health.v1.Health/Watch" });
-    await sleep(300);
+    await sleep(UNDER_WAY_MS);
     const exit = stop();
     const ended = await answer;
     expect(wire.read(ended)).toMatchObject({ code: "UNAVAILABLE", reason: "SHUTTING_DOWN" });
