@@ -47,7 +47,7 @@ export async function ensureFirstToken(
   return undefined;
 }
 
-/** Resolves with the hash of the first token; undefined if it was revoked. `makeHash` is called if there is none yet. */
+/** Resolves with the hash of the first token; undefined if it was revoked. `makeHash` is called if it was never made. */
 async function ensureToken({ store, execute, instanceId }: Parts, makeHash: () => string): Promise<string | undefined> {
   // Not by the log, in which what was answered may come later.
   const find = async () => (await load(store, accessToken, FIRST_TOKEN_ID))?.state;

@@ -133,7 +133,7 @@ export function createWriter(parts: {
       for (const [index, one] of batch.entries()) settle(one, results[index] as AppendResult);
     } catch (error) {
       if (batch.length > 1 && troubleOf(error) === "value") {
-        // One of them has what the server does not take, and the others shall not suffer for it.
+        // The server refuses a value of one of them, so each is committed alone.
         for (const one of batch) await commit([one]);
         return;
       }

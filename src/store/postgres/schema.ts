@@ -97,7 +97,7 @@ async function enterSchema(client: ClientBase): Promise<string> {
   throw new StoreRefused("The database has no schema of those in the search_path: make one, or name another one.");
 }
 
-/** The version of the tables, 0 if there are none. */
+/** The version of the tables; 0 before the first start. */
 async function versionOf(client: ClientBase): Promise<number> {
   const { rows: found } = await client.query(
     "SELECT to_regclass('userlock_schema') IS NOT NULL AS ours, to_regclass('events') IS NOT NULL AS anothers",

@@ -25,7 +25,7 @@ interface Field {
   keys: { sql: string; isNullable: boolean }[];
 }
 
-/** The columns of what is indexed: of a text, NULL where it is none, and alike of a number. */
+/** The indexed columns: NULL where the value has another type than the column. */
 const columnsOf = (type: IndexedField["type"]) =>
   new Map<string, string>(
     INDEXED_FIELDS.filter((one) => one.type === type).map(({ field, column }) => [field, column]),

@@ -43,7 +43,7 @@ export async function openPostgresStore(
   const searches = openConnections(url, { ...long, connections: SEARCHES_AT_ONCE, byKey: false }, reads);
   // For rules, behind which changes wait.
   const lookUps = openConnections(url, { ...long, connections: 2, byKey: false }, reads);
-  // For auditors and watchers, behind whom no change shall wait.
+  // For auditors and watchers. No change waits behind them.
   const logs = openConnections(url, { ...long, connections: READS_AT_ONCE, byKey: true }, reads);
   const hints = createHints({ url, connections: reads, instance });
   const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });

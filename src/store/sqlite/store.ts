@@ -61,7 +61,7 @@ export async function openSqliteStore(
   // For rules, behind which changes wait.
   const looker = create();
   const searchers = createThreads(SEARCHES_AT_ONCE, create);
-  // For auditors and watchers, behind whom no change shall wait.
+  // For auditors and watchers. No change waits behind them.
   const readers = createThreads(READS_AT_ONCE, create);
   const hasCommitted = createCheckpoints({ aside: looker.checkpoint, between: writer.checkpoint });
   return createStore(
@@ -169,7 +169,7 @@ function createStore(
       try {
         now = database.dataVersion();
       } catch {
-        return; // No hint, then: whoever reads is told what is wrong.
+        return; // No hint then. Readers get the error.
       }
       if (seen !== undefined && now !== seen) notify();
       seen = now;

@@ -1,4 +1,4 @@
-// Proves that jobs run in turns, whoever has many of them.
+// Proves that callers take turns, however many jobs one of them has.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createBreather, createFairQueue, createQuota } from "../../../src/app/fairness.ts";
 import type { DomainError } from "../../../src/domain/errors.ts";
