@@ -174,6 +174,14 @@ test("what src and the generated code import is a dependency, not a development 
   expect([...packages].filter((name) => !Object.hasOwn(dependencies, name))).toEqual([]);
 });
 
+test("no folder of src, test or bench has more than twelve files", () => {
+  const counts = new Map<string, number>();
+  for (const root of ["src", "test", "bench"])
+    for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) counts.set(entry.parentPath, (counts.get(entry.parentPath) ?? 0) + 1);
+  expect([...counts].filter(([, count]) => count > 12)).toEqual([]);
+});
+
 test("no file of src has more than 350 lines", () => {
   const long = files.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 350);
   expect(long).toEqual([]);
