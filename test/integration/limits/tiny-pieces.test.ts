@@ -7,7 +7,7 @@ import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/serv
 import { residentMib } from "../../support/watch/open-streams.ts";
 
 /** Pieces of one byte that each request has, and how many requests there are at the same time. */
-const PIECES = 35_000;
+const PIECES = 50_000;
 const REQUESTS = 16;
 /** Pieces that are sent before the server has had time for others. */
 const BURST = 1_000;

@@ -7,11 +7,11 @@ import { change, NOW, readAll } from "../stores/appends.ts";
 import { SHARED_KEY } from "../stores/stores.ts";
 import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
 
-const EVENTS = 4_000;
+const EVENTS = 10_000;
 /** Appends that are made at once. */
 const AT_ONCE = 50;
 /** After how many events the server is killed. */
-const KILLS_AT = [1_200, 2_400];
+const KILLS_AT = [3_000, 6_000];
 /** Short, so that those whose filter lets little through move on, too; milliseconds. */
 const HEARTBEAT_MS = 200;
 
