@@ -373,7 +373,7 @@ export function describeSearch(current: () => EventStore): void {
         const all = (await store.search(query(kind, EVERYTHING))).records;
         expect(await store.search({ ...random, kind })).toEqual(answer({ ...random, kind }, all));
       }),
-      { numRuns: 150 },
+      { numRuns: 300 },
     );
   });
 }
