@@ -30,7 +30,7 @@ interface Queue {
   version?: number;
 }
 
-export interface Writer {
+interface Writer {
   append(append: Append): Promise<AppendResult>;
   /** Resolves when nothing waits. */
   drained(): Promise<void>;

@@ -28,7 +28,7 @@ const TYPES = new TypeOverrides();
 TYPES.setTypeParser(types.builtins.INT8, Number);
 
 /** What is wrong where a statement failed. */
-export type Trouble =
+type Trouble =
   /** The server was not reached, or has not answered: whether it was carried out is not known. */
   | "connection"
   /** It met another transaction, and may be run again. */

@@ -13,7 +13,7 @@ const PING_TIMEOUT_MS = 5_000;
 const END_MS = 1_000;
 
 /** Hints that there is more of the log to read, of this store and of others. */
-export interface Hints {
+interface Hints {
   /** Tells all who listen, here at once. */
   give(): void;
   listen(listener: () => void): () => void;

@@ -136,6 +136,6 @@ function firstStep(): SchemaStep {
 }
 
 /** The statements of a step, without comments between them. */
-export function statementsOf(step: SchemaStep): string[] {
+function statementsOf(step: SchemaStep): string[] {
   return step.match(/(?:--.*|\$function\$[\s\S]*?\$function\$|[^;])+;/g) ?? [];
 }

@@ -23,7 +23,7 @@ export function lengthOf({ state, actor, events, receipt }: KeyedRow): number {
 }
 
 /** Writes rows and receipts. Its functions must run within a transaction that nobody else can write in. */
-export interface Appender {
+interface Appender {
   append(row: KeyedRow): AppendResult;
   /** Whether there was no receipt under its key yet. */
   keep(receipt: Receipt, time: number): boolean;

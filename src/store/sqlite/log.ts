@@ -30,7 +30,7 @@ interface Condition {
 }
 
 /** Reads the log of an instance. Its functions must run within a transaction. */
-export interface LogReader {
+interface LogReader {
   read(query: LogQuery): LogPage;
   head(): Cursor;
 }
