@@ -75,28 +75,26 @@ export function resolveField(message: DescMessage, path: readonly string[]): Des
 export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]) {
   const rank = ({ segments }: Route) => segments.map((segment) => ("literal" in segment ? "0" : "1")).join("");
   const ordered = routes.map((route) => ({ route, rank: rank(route) })).sort((a, b) => a.rank.localeCompare(b.rank));
+  const byLength = Map.groupBy(ordered, ({ route }) => route.segments.length);
   return {
     /** The match, or the verbs that the path has; none if there is no such path. */
     match(verb: string, path: string): Match<Method> | { allowed: string[] } {
       const pieces = path.slice(1).split("/");
-      const all = ordered.flatMap(({ route, rank }) => {
-        const variables = bind(route.segments, pieces);
-        return variables ? [{ route, variables, rank }] : [];
-      });
-      const matching = all.filter(({ rank }) => rank === all[0]?.rank);
-      const best = matching.find(({ route }) => route.verb === verb);
-      return best ?? { allowed: [...new Set(matching.map(({ route }) => route.verb))] };
+      const fitting = (byLength.get(pieces.length) ?? []).filter(({ route }) => fits(route.segments, pieces));
+      const matching = fitting.filter(({ rank }) => rank === fitting[0]?.rank).map(({ route }) => route);
+      const best = matching.find((route) => route.verb === verb);
+      if (best) return { route: best, variables: variablesOf(best.segments, pieces) };
+      return { allowed: [...new Set(matching.map((route) => route.verb))] };
     },
   };
 }
 
-function bind(segments: readonly Segment[], pieces: readonly string[]): Match<DescMethod>["variables"] | undefined {
-  if (segments.length !== pieces.length) return undefined;
-  const variables: Match<DescMethod>["variables"] = [];
-  for (const [index, segment] of segments.entries()) {
-    const piece = pieces[index] as string;
-    if ("fieldPath" in segment) variables.push({ fieldPath: segment.fieldPath, value: piece });
-    else if (segment.literal !== piece) return undefined;
-  }
-  return variables;
+function fits(segments: readonly Segment[], pieces: readonly string[]): boolean {
+  return segments.every((segment, index) => "fieldPath" in segment || segment.literal === pieces[index]);
+}
+
+function variablesOf(segments: readonly Segment[], pieces: readonly string[]): Match<DescMethod>["variables"] {
+  return segments.flatMap((segment, index) =>
+    "fieldPath" in segment ? [{ fieldPath: segment.fieldPath, value: pieces[index] as string }] : [],
+  );
 }
