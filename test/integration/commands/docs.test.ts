@@ -1,0 +1,125 @@
+// Proves that the commands and programs in README.md and docs work as they stand there.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { blocks } from "../../support/docs.ts";
+import {
+  type ServerProcess,
+  startServer,
+  temporaryFolder,
+  withoutSettings,
+} from "../../support/servers/server-process.ts";
+import { type Cluster, installedPostgres, query, startCluster } from "../../support/stores/postgres.ts";
+import { openStoreAt } from "../../support/stores/stores.ts";
+
+/** What a stream of events begins with. */
+const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
+
+describe("the commands", () => {
+  const folder = temporaryFolder();
+  const snippet = `.readme-${process.pid}.ts`;
+  let server: ServerProcess;
+  let cluster: Cluster;
+  let environment: NodeJS.ProcessEnv;
+
+  beforeAll(async () => {
+    mkdirSync(folder.file("data"));
+    const programs = installedPostgres();
+    cluster = await startCluster(programs);
+    await query(cluster.url, "CREATE DATABASE restored TEMPLATE template0");
+    await (await openStoreAt(cluster.url)).close();
+    server = await startServer({
+      USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
+      USERLOCK_ADMIN_TOKEN: "",
+    });
+    const TOKEN = readFileSync(folder.file("data/admin.token"), "utf8").trim();
+    environment = {
+      ...withoutSettings(process.env),
+      PATH: `${programs}:${process.env.PATH}`,
+      DATABASE_URL: cluster.url,
+      NEW_DATABASE_URL: Object.assign(new URL(cluster.url), { pathname: "/restored" }).href,
+      URL: server.url,
+      TOKEN,
+      USERLOCK_URL: server.url,
+      USERLOCK_TOKEN: TOKEN,
+      USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
+      // npm would give its own settings on to the npm in the block.
+      npm_config_loglevel: "error",
+    };
+  });
+
+  afterAll(async () => {
+    await server?.stop();
+    await cluster?.remove();
+    rmSync(snippet, { force: true });
+    folder.remove();
+  });
+
+  /** The text with the address and the folder of this test. */
+  const here = (code: string) =>
+    code.replaceAll("http://127.0.0.1:8080", server.url).replaceAll("data/", `${folder.file("data")}/`);
+
+  /** Runs a command to its end. */
+  function run(command: string, args: string[]) {
+    const { status, stdout, stderr } = spawnSync(command, args, {
+      env: environment,
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    return { status, output: stdout + stderr, stdout, stderr };
+  }
+
+  /** Runs a command that has no end until it has printed what it should. */
+  async function follow(command: string, args: string[], awaited: RegExp) {
+    const child = spawn(command, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    const printed = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (text) => {
+        printed[name] += text;
+        if (awaited.test(printed.stdout)) child.kill();
+      });
+    }
+    await once(child, "close", { signal: AbortSignal.timeout(60_000) }).finally(() => child.kill("SIGKILL"));
+    return { status: child.signalCode === "SIGTERM" ? 0 : child.exitCode, output: printed.stdout, ...printed };
+  }
+
+  const [twoCommands, ...others] = blocks("sh").map(({ code }) => code);
+
+  test("the two commands are the ones that CI runs", () => {
+    expect(twoCommands).toMatch(/^npm ci && npm start\b.*\nnpm ci && npm test\b.*\n$/);
+    const ci = readFileSync(".ci/run", "utf8");
+    expect(ci).toMatch(/^npm ci\b.*\nnpm test$/m);
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
+    expect(scripts.start).toBe("node src/main.ts serve");
+  });
+
+  test("each block runs, and its output shows no error but the one that is announced", async () => {
+    const outputs: { code: string; status: number | null; output: string }[] = [];
+    // Benchmarks take minutes; a command with "…" has a part that readers fill in.
+    for (const code of others.filter((block) => !block.startsWith("npm run bench") && !block.includes("…"))) {
+      const args = ["-euo", "pipefail", "-c", code.includes("curl -N") ? `exec ${here(code)}` : here(code)];
+      const done = code.includes("curl -N") ? await follow("bash", args, WATCHED) : run("bash", args);
+      outputs.push({ code, status: done.status, output: done.output });
+    }
+    expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);
+    expect((statSync(folder.file("data/copy.db")).mode & 0o777).toString(8)).toBe("600");
+    const reasons = outputs.flatMap(({ output }) => output.match(/"reason":"[A-Z_]+"/g) ?? []);
+    expect(reasons).toEqual(['"reason":"USER_ALREADY_LOCKED"']);
+    expect(outputs.flatMap(({ output }) => output.match(/"(code|error)":/g) ?? [])).toHaveLength(1);
+    expect(outputs.find(({ code }) => code.includes("token create"))?.output).toMatch(/^userlock_[\w-]{43}\n/);
+    expect(outputs.find(({ code }) => code.includes("_watch"))?.output).toMatch(WATCHED);
+    expect(existsSync(folder.file("data/copy.db"))).toBe(true);
+    expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
+  }, 400_000);
+
+  test.each(blocks("ts").map(({ code }) => [code]))("the program runs:\n%s", async (code) => {
+    writeFileSync(snippet, here(code));
+    const printed = /^(un)?locked at \{/;
+    const isEndless = code.includes("for (;;)");
+    const { status, stdout, stderr } = isEndless
+      ? await follow(process.execPath, [snippet], printed)
+      : run(process.execPath, [snippet]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(printed);
+  });
+});

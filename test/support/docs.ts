@@ -1,0 +1,45 @@
+import { globSync, readFileSync } from "node:fs";
+
+/** A page that users read, with its path. */
+export interface Page {
+  path: string;
+  text: string;
+}
+
+/** README.md, then the pages in `docs` in the order of their paths. */
+export const PAGES: readonly Page[] = ["README.md", ...globSync("docs/**/*.md").sort()].map((path) => ({
+  path,
+  text: readFileSync(path, "utf8"),
+}));
+
+/** All pages, one after another. */
+export const DOCUMENTATION = PAGES.map(({ text }) => text).join("\n");
+
+/** The code blocks of a language, such as "sh". */
+export function blocks(language: string): { path: string; code: string }[] {
+  const block = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms");
+  return PAGES.flatMap(({ path, text }) =>
+    [...text.matchAll(block)].map(([, code]) => ({ path, code: code as string })),
+  );
+}
+
+/** The rows of the tables below a heading that one page has, as cells. The first row is the table's head. */
+export function rows(heading: string): string[][] {
+  const line = new RegExp(`^(#+) ${heading}$`, "m");
+  const found = PAGES.flatMap(({ text }) => {
+    const match = line.exec(text);
+    return match ? [{ depth: match[1]?.length, below: text.slice(match.index + match[0].length) }] : [];
+  });
+  const [section, ...others] = found;
+  if (!section || others.length > 0) throw new Error(`${found.length} pages have the heading "${heading}"`);
+  const [text] = section.below.split(new RegExp(`^#{1,${section.depth}} `, "m"));
+  return (text as string)
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && !/^\|[-|]+\|$/.test(line))
+    .map((line) =>
+      line
+        .slice(2, -2)
+        .split(" | ")
+        .map((cell) => cell.trim()),
+    );
+}
