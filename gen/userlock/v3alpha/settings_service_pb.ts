@@ -22,13 +22,13 @@ export const file_userlock_v3alpha_settings_service: GenFile = /*@__PURE__*/
   fileDesc("Cid1c2VybG9jay92M2FscGhhL3NldHRpbmdzX3NlcnZpY2UucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEisgMKDUxvY2tvdXRQb2xpY3kSIgoMbWF4X2F0dGVtcHRzGAEgASgNQge6SAQqAhhjSACIAQESQQoGd2luZG93GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiAmp4BMgIIAUgBiAEBEkgKDWxvY2tfZHVyYXRpb24YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCICangEyAggBSAKIAQESSgoRbWF4X2xvY2tfZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCICangEyAEgDiAEBEh8KEmtub3duX2RldmljZXNfcGFzcxgFIAEoCEgEiAEBEhgKC3JldmVhbF9sb2NrGAYgASgISAWIAQFCDwoNX21heF9hdHRlbXB0c0IJCgdfd2luZG93QhAKDl9sb2NrX2R1cmF0aW9uQhQKEl9tYXhfbG9ja19kdXJhdGlvbkIVChNfa25vd25fZGV2aWNlc19wYXNzQg4KDF9yZXZlYWxfbG9jayJlChdHZXRMb2Nrb3V0UG9saWN5UmVxdWVzdBI5Cgxvcmdhbml6YXRpb24YASABKAsyHi51c2VybG9jay52M2FscGhhLk9yZ2FuaXphdGlvbkgAiAEBQg8KDV9vcmdhbml6YXRpb24iYQoYR2V0TG9ja291dFBvbGljeVJlc3BvbnNlEi8KBnBvbGljeRgBIAEoCzIfLnVzZXJsb2NrLnYzYWxwaGEuTG9ja291dFBvbGljeRIUCgxpc19pbmhlcml0ZWQYAiABKAgingEKF1NldExvY2tvdXRQb2xpY3lSZXF1ZXN0EjkKDG9yZ2FuaXphdGlvbhgBIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuT3JnYW5pemF0aW9uSACIAQESNwoGcG9saWN5GAIgASgLMh8udXNlcmxvY2sudjNhbHBoYS5Mb2Nrb3V0UG9saWN5Qga6SAPIAQFCDwoNX29yZ2FuaXphdGlvbiJGChhTZXRMb2Nrb3V0UG9saWN5UmVzcG9uc2USKgoHZGV0YWlscxgBIAEoCzIZLnVzZXJsb2NrLnYzYWxwaGEuRGV0YWlscyJnChlSZXNldExvY2tvdXRQb2xpY3lSZXF1ZXN0EjkKDG9yZ2FuaXphdGlvbhgBIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuT3JnYW5pemF0aW9uSACIAQFCDwoNX29yZ2FuaXphdGlvbiJIChpSZXNldExvY2tvdXRQb2xpY3lSZXNwb25zZRIqCgdkZXRhaWxzGAEgASgLMhkudXNlcmxvY2sudjNhbHBoYS5EZXRhaWxzMqQECg9TZXR0aW5nc1NlcnZpY2USqAEKEEdldExvY2tvdXRQb2xpY3kSKS51c2VybG9jay52M2FscGhhLkdldExvY2tvdXRQb2xpY3lSZXF1ZXN0GioudXNlcmxvY2sudjNhbHBoYS5HZXRMb2Nrb3V0UG9saWN5UmVzcG9uc2UiPZACAaK7GAsKCXVzZXIucmVhZILT5JMCJRIjL3Jlc291cmNlcy92M2FscGhhL3NldHRpbmdzL2xvY2tvdXQSsgEKEFNldExvY2tvdXRQb2xpY3kSKS51c2VybG9jay52M2FscGhhLlNldExvY2tvdXRQb2xpY3lSZXF1ZXN0GioudXNlcmxvY2sudjNhbHBoYS5TZXRMb2Nrb3V0UG9saWN5UmVzcG9uc2UiR6K7GBAKDnNldHRpbmdzLndyaXRlgtPkkwItOgZwb2xpY3kaIy9yZXNvdXJjZXMvdjNhbHBoYS9zZXR0aW5ncy9sb2Nrb3V0ErABChJSZXNldExvY2tvdXRQb2xpY3kSKy51c2VybG9jay52M2FscGhhLlJlc2V0TG9ja291dFBvbGljeVJlcXVlc3QaLC51c2VybG9jay52M2FscGhhLlJlc2V0TG9ja291dFBvbGljeVJlc3BvbnNlIj+iuxgQCg5zZXR0aW5ncy53cml0ZYLT5JMCJSojL3Jlc291cmNlcy92M2FscGhhL3NldHRpbmdzL2xvY2tvdXRiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_userlock_v3alpha_options, file_userlock_v3alpha_user_service]);
 
 /**
- * LockoutPolicy says when wrong passwords lock a user, and for how long.
+ * LockoutPolicy defines when wrong passwords lock a user, and for how long.
  *
  * @generated from message userlock.v3alpha.LockoutPolicy
  */
 export type LockoutPolicy = Message<"userlock.v3alpha.LockoutPolicy"> & {
   /**
-   * Wrong passwords within the window that lock, 99 at most; 0 switches automatic locks off. Default 5.
+   * The number of wrong passwords within the window that locks, up to 99. 0 disables automatic locks. Default 5.
    *
    * @generated from field: optional uint32 max_attempts = 1;
    */
@@ -42,29 +42,29 @@ export type LockoutPolicy = Message<"userlock.v3alpha.LockoutPolicy"> & {
   window?: Duration | undefined;
 
   /**
-   * Length of the first lock, 1 second to 30 days; it doubles with each lock since the last good login. Default 1
-   * minute.
+   * The length of the first lock, 1 second to 30 days. It doubles with each lock since the last successful login.
+   * Default 1 minute.
    *
    * @generated from field: optional google.protobuf.Duration lock_duration = 3;
    */
   lockDuration?: Duration | undefined;
 
   /**
-   * Beyond this it does not double, up to 30 days; 0: a lock lasts until somebody unlocks. Default 1 hour.
+   * The maximum length of a lock, up to 30 days. 0: a lock lasts until someone unlocks the user. Default 1 hour.
    *
    * @generated from field: optional google.protobuf.Duration max_lock_duration = 4;
    */
   maxLockDuration?: Duration | undefined;
 
   /**
-   * A lock that tries from unknown devices caused does not stop a device that the user has logged in from. Default true.
+   * Whether a lock caused by unknown devices lets in a device that the user has logged in from before. Default true.
    *
    * @generated from field: optional bool known_devices_pass = 5;
    */
   knownDevicesPass?: boolean | undefined;
 
   /**
-   * Who has the right password is told that the user is locked, and until when. Default false.
+   * Whether a login with the right password learns that the user is locked, and until when. Default false.
    *
    * @generated from field: optional bool reveal_lock = 6;
    */
@@ -79,13 +79,13 @@ export const LockoutPolicySchema: GenMessage<LockoutPolicy> = /*@__PURE__*/
   messageDesc(file_userlock_v3alpha_settings_service, 0);
 
 /**
- * GetLockoutPolicyRequest asks for the policy.
+ * GetLockoutPolicyRequest is the request of GetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.GetLockoutPolicyRequest
  */
 export type GetLockoutPolicyRequest = Message<"userlock.v3alpha.GetLockoutPolicyRequest"> & {
   /**
-   * The organization; left out, the instance.
+   * The organization. Not set: the instance.
    *
    * @generated from field: optional userlock.v3alpha.Organization organization = 1;
    */
@@ -100,20 +100,20 @@ export const GetLockoutPolicyRequestSchema: GenMessage<GetLockoutPolicyRequest> 
   messageDesc(file_userlock_v3alpha_settings_service, 1);
 
 /**
- * GetLockoutPolicyResponse answers GetLockoutPolicy.
+ * GetLockoutPolicyResponse is the response of GetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.GetLockoutPolicyResponse
  */
 export type GetLockoutPolicyResponse = Message<"userlock.v3alpha.GetLockoutPolicyResponse"> & {
   /**
-   * The policy, whole.
+   * The policy, with every field set.
    *
    * @generated from field: userlock.v3alpha.LockoutPolicy policy = 1;
    */
   policy?: LockoutPolicy | undefined;
 
   /**
-   * Whether nothing of it is set in this place.
+   * Whether the instance or organization sets no policy of its own.
    *
    * @generated from field: bool is_inherited = 2;
    */
@@ -128,13 +128,13 @@ export const GetLockoutPolicyResponseSchema: GenMessage<GetLockoutPolicyResponse
   messageDesc(file_userlock_v3alpha_settings_service, 2);
 
 /**
- * SetLockoutPolicyRequest asks for another policy.
+ * SetLockoutPolicyRequest is the request of SetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.SetLockoutPolicyRequest
  */
 export type SetLockoutPolicyRequest = Message<"userlock.v3alpha.SetLockoutPolicyRequest"> & {
   /**
-   * The organization; left out, the instance.
+   * The organization. Not set: the instance.
    *
    * @generated from field: optional userlock.v3alpha.Organization organization = 1;
    */
@@ -156,7 +156,7 @@ export const SetLockoutPolicyRequestSchema: GenMessage<SetLockoutPolicyRequest> 
   messageDesc(file_userlock_v3alpha_settings_service, 3);
 
 /**
- * SetLockoutPolicyResponse answers SetLockoutPolicy.
+ * SetLockoutPolicyResponse is the response of SetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.SetLockoutPolicyResponse
  */
@@ -177,13 +177,13 @@ export const SetLockoutPolicyResponseSchema: GenMessage<SetLockoutPolicyResponse
   messageDesc(file_userlock_v3alpha_settings_service, 4);
 
 /**
- * ResetLockoutPolicyRequest asks for the end of a policy.
+ * ResetLockoutPolicyRequest is the request of ResetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.ResetLockoutPolicyRequest
  */
 export type ResetLockoutPolicyRequest = Message<"userlock.v3alpha.ResetLockoutPolicyRequest"> & {
   /**
-   * The organization; left out, the instance.
+   * The organization. Not set: the instance.
    *
    * @generated from field: optional userlock.v3alpha.Organization organization = 1;
    */
@@ -198,7 +198,7 @@ export const ResetLockoutPolicyRequestSchema: GenMessage<ResetLockoutPolicyReque
   messageDesc(file_userlock_v3alpha_settings_service, 5);
 
 /**
- * ResetLockoutPolicyResponse answers ResetLockoutPolicy.
+ * ResetLockoutPolicyResponse is the response of ResetLockoutPolicy.
  *
  * @generated from message userlock.v3alpha.ResetLockoutPolicyResponse
  */
@@ -219,13 +219,13 @@ export const ResetLockoutPolicyResponseSchema: GenMessage<ResetLockoutPolicyResp
   messageDesc(file_userlock_v3alpha_settings_service, 6);
 
 /**
- * SettingsService keeps the lockout policy, one for the instance and one for each organization that wants another.
+ * SettingsService manages the lockout policy of the instance and of organizations that differ from it.
  *
  * @generated from service userlock.v3alpha.SettingsService
  */
 export const SettingsService: GenService<{
   /**
-   * GetLockoutPolicy shows the policy that is in force.
+   * GetLockoutPolicy returns the policy in force.
    *
    * @generated from rpc userlock.v3alpha.SettingsService.GetLockoutPolicy
    */
@@ -235,7 +235,7 @@ export const SettingsService: GenService<{
     output: typeof GetLockoutPolicyResponseSchema;
   },
   /**
-   * SetLockoutPolicy replaces the policy. What is not set is inherited: by an organization from the instance, by the
+   * SetLockoutPolicy replaces the policy. An organization inherits fields that are not set from the instance, and the
    * instance from userlock's defaults.
    *
    * @generated from rpc userlock.v3alpha.SettingsService.SetLockoutPolicy
@@ -246,7 +246,7 @@ export const SettingsService: GenService<{
     output: typeof SetLockoutPolicyResponseSchema;
   },
   /**
-   * ResetLockoutPolicy takes the policy away; all of it is inherited again.
+   * ResetLockoutPolicy removes the policy, so that every field is inherited.
    *
    * @generated from rpc userlock.v3alpha.SettingsService.ResetLockoutPolicy
    */
