@@ -16,7 +16,7 @@ export interface LockoutPolicy {
 const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
 
-/** Sources: README.md, "What a lock does". */
+/** Sources: docs/concepts.md, "Automatic locks". */
 export const DEFAULT_POLICY: LockoutPolicy = {
   maxAttempts: 5,
   window: 15 * MINUTE,

@@ -63,7 +63,7 @@ describe("the tables say what the code does", () => {
     const minutes = (micros: number) =>
       micros % 3_600_000_000 === 0 ? `${micros / 3_600_000_000} h` : `${micros / 60_000_000} min`;
     const { maxAttempts, window, lockDuration, maxLockDuration, knownDevicesPass, revealLock } = DEFAULT_POLICY;
-    const written = rows("What a lock does").filter(([field]) => field !== "field");
+    const written = rows("Automatic locks").filter(([field]) => field !== "field");
     expect(written.map(([field, value]) => [field, value])).toEqual([
       ["`maxAttempts`", String(maxAttempts)],
       ["`window`", minutes(window)],
