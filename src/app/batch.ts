@@ -103,10 +103,10 @@ export function createBatch(parts: {
 
   /** The rule of the last owner, for the few that hold the role. */
   function ownerGuard(isDryRun: boolean): (id: string) => Guard {
-    if (!isDryRun) return (id) => ({ unless: tokenOf(id), ask: () => otherOwner(id) });
+    if (!isDryRun) return (id) => ({ unless: tokenOf(id), check: () => otherOwner(id) });
     const gone = new Set<string>();
     let turn: Promise<unknown> = Promise.resolve();
-    const ask = async (id: string) => {
+    const check = async (id: string) => {
       if (!(await holdsOwner(id))) return [];
       // A dry run stores nothing, so owners that this batch would have taken away are remembered.
       const mine = turn.then(() => otherOwner(id, gone));
@@ -116,7 +116,7 @@ export function createBatch(parts: {
       );
       return mine;
     };
-    return (id) => ({ ask: () => ask(id) });
+    return (id) => ({ check: () => check(id) });
   }
 
   return {

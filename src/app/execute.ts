@@ -4,21 +4,21 @@ import { DomainError } from "../domain/errors.ts";
 import { USERLOCK } from "../domain/identifier.ts";
 import { type Append, type EventStore, load, type Receipt, type StreamRecord } from "../store/port.ts";
 
-/** How often a change is decided anew because another one came in between. */
+/** How often a change is tried when other changes come first. */
 const MAX_ATTEMPTS = 20;
 
 /** A stored object with its state. */
 export type Stored<State> = StreamRecord<State>;
 
-/** What a change needs to know of the call that it comes from. */
+/** The context of the call that a change belongs to. */
 export interface Caller {
   principal: Principal;
   actor: Actor;
-  /** Ends the work before it is handed to the store; an append that was handed over goes on. */
+  /** Aborts the work until it is handed to the store. It does not abort an append. */
   signal: AbortSignal;
 }
 
-/** userlock itself, or an operator with access to the store: may do everything, to everybody. */
+/** A caller with all permissions: userlock itself, or an operator with access to the store. */
 export function systemCaller(subject = USERLOCK, signal = AbortSignal.any([])): Caller {
   return { principal: { subject, grants: [], isSystem: true }, actor: { subject }, signal };
 }
@@ -31,15 +31,15 @@ export interface Change<Command, State = never> {
   organization?: string | undefined;
   /** Owner of a new object; absent if the object must exist. */
   newOwner?: Owner;
-  /** The caller is authorised by other means, such as a password. */
+  /** The caller is authorised by other means, such as their password. */
   isAuthorised?: true;
-  /** Everything but the change itself: what comes back is the object as it is. */
+  /** Decides everything but appends nothing. Returns the object as it is. */
   isDryRun?: boolean;
   guard?: Guard;
-  /** The answer to the call, to be stored with the change. */
+  /** The answer to the call, stored with the change. */
   receipt?:
     | {
-        /** Called at each attempt, with the object as it will be. */
+        /** Called at each attempt, with the object after the change. */
         of(stored: Stored<State>): Receipt;
         /** Called once it is stored. */
         onKept?(): void;
@@ -47,15 +47,15 @@ export interface Change<Command, State = never> {
     | undefined;
 }
 
-/** A rule about other objects, checked once the object's own rules allow the change. */
+/** A rule about other objects, checked after the object's own rules. */
 export interface Guard {
-  /** The rule is skipped if no object of this kind has this subject. */
+  /** Skips the rule if no object of this kind has this subject. */
   unless?: { kind: string; subject: string };
-  /** Rejects, or names the objects that must be as it saw them when the change is made. */
-  ask(): Promise<readonly { kind: string; id: string; version: number }[]>;
+  /** Rejects, or returns the objects that must still have these versions when the change is made. */
+  check(): Promise<readonly { kind: string; id: string; version: number }[]>;
 }
 
-/** A stored object after a change, and the types of the events that the change led to. */
+/** A stored object after a change, and the types of the change's events. */
 interface Changed<State> extends Stored<State> {
   events: readonly string[];
 }
@@ -67,19 +67,19 @@ export type Execute = <State, Command, Event extends DomainEvent>(
 ) => Promise<Changed<State>>;
 
 /**
- * The one way to change anything: load the object, authorise the caller, decide, append; and again from the start
- * where another change came first, so that every answer is made from what is in the store. Rejects with a
- * DomainError: what the rules say, CONCURRENT_CHANGE when the attempts are used up, STORE_UNAVAILABLE.
+ * The only way to change an object: load it, authorise the caller, decide, append. If another change comes first, all
+ * steps run again, so every answer is made from the store. Rejects with the DomainError of a rule, with
+ * CONCURRENT_CHANGE after the last attempt, or with STORE_UNAVAILABLE.
  */
 export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
   return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
     const { id, isDryRun, receipt } = change;
-    /** Whether the guard is asked. The store tells, by a conflict, where `unless` does not hold. */
-    let isAsked = isDryRun === true || !change.guard?.unless;
+    /** Whether the guard is checked. A conflict turns this on, because `unless` may not hold. */
+    let isChecked = isDryRun === true || !change.guard?.unless;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const record = await load<State>(store, aggregate, id);
-      const { append, changed } = await decide(aggregate, change, caller, { record, clock, isAsked });
+      const { append, changed } = await decide(aggregate, change, caller, { record, clock, isChecked });
       if (!append) return changed;
       const result = await store.append(append);
       if (result.outcome === "appended") {
@@ -88,23 +88,23 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
       }
       if (result.outcome === "repeated") break;
       if (result.outcome === "claimed") {
-        throw new DomainError("USERNAME_TAKEN", "Another user has this user name: choose another one.");
+        throw new DomainError("USERNAME_TAKEN", "Another user has this user name. Choose another one.");
       }
-      isAsked = true;
+      isChecked = true;
     }
-    throw new DomainError("CONCURRENT_CHANGE", "The object is being changed by many callers at once: try again.");
+    throw new DomainError("CONCURRENT_CHANGE", "Many callers are changing the object at the same time. Try again.");
   };
 }
 
 /**
- * What the change makes of the object as it is in the record: how it is afterwards, and what is to be appended for that,
- * if anything is. Rejects with the DomainError of a rule, or with the signal's reason.
+ * Decides one attempt: the object after the change, and the append that makes it, if the change has events. Rejects
+ * with the DomainError of a rule, or with the signal's reason.
  */
 async function decide<State, Command, Event extends DomainEvent>(
   aggregate: Aggregate<State, Command, Event>,
   change: Change<Command, State>,
   { principal, actor, signal }: Caller,
-  { record, clock, isAsked }: { record: Stored<State> | undefined; clock: () => number; isAsked: boolean },
+  { record, clock, isChecked }: { record: Stored<State> | undefined; clock: () => number; isChecked: boolean },
 ): Promise<{ changed: Changed<State>; append?: Append }> {
   const { kind, notFound, toSee } = aggregate;
   const { id, command, permission, organization, newOwner, isAuthorised, isDryRun, guard, receipt } = change;
@@ -119,7 +119,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   const events = aggregate.decide(record?.state, command, { time: now, actor });
   if (record && events.length === 0) return { changed: { ...record, events: [] } };
 
-  // The events of a stream keep their order, also after a clock that was ahead.
+  // The times of a stream never decrease, even if another server's clock was ahead.
   const time = Math.max(now, record?.changed ?? 0);
   let state = record?.state;
   for (const event of events) state = aggregate.evolve(state, event, { time, actor });
@@ -127,7 +127,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   const before = record ? aggregate.claims(record.state) : [];
   const after = aggregate.claims(next);
 
-  const requires = guard && isAsked ? await guard.ask() : [];
+  const requires = guard && isChecked ? await guard.check() : [];
   signal.throwIfAborted();
   const types = events.map(({ type }) => type);
   if (isDryRun && record) return { changed: { ...record, events: types } };
@@ -158,7 +158,7 @@ async function decide<State, Command, Event extends DomainEvent>(
       remove: before.filter((claim) => !after.includes(claim)),
     },
     requires,
-    absent: isAsked ? undefined : guard?.unless,
+    absent: isChecked ? undefined : guard?.unless,
     receipt: receipt?.of(stored),
   };
   return { changed: { ...stored, events: types }, append };

@@ -23,61 +23,61 @@ import { RpcError, toRpcError } from "./errors.ts";
 import type { CheckedHandler, EnteredCaller, Handler, Implementation, Outlet, StreamHandler } from "./handler.ts";
 import { answerOnce, checkIdempotencyKey, isChanging } from "./idempotency.ts";
 
-/** A call as a door hands it over, its message still unread. */
+/** The metadata of a call. Its message is not read yet. */
 export interface Call {
   requestId: string;
   authorization: string | undefined;
-  /** Client id that the caller gave with the token: must be the id or the subject of the token. */
+  /** The client id that came with the token. It must be the token's id or subject. */
   clientId?: string;
-  /** Network address of the caller. */
+  /** The network address of the caller. */
   address: string | undefined;
   userAgent: string | undefined;
-  /** The caller's name for the call, by which it can come again without making its change again. */
+  /** Makes a repeated call safe: it changes nothing, and gets the first answer. */
   idempotencyKey: string | undefined;
-  /** How long the caller waits, milliseconds; undefined if they set no deadline. */
+  /** The caller's deadline, milliseconds from now; undefined if they set none. */
   timeoutMs: number | undefined;
-  /** Aborted when the caller is gone. */
+  /** Aborts when the caller disconnects. */
   signal: AbortSignal;
 }
 
-/** A method that can be served. */
+/** A method of a kind that the pipeline supports. */
 type ServedMethod = DescMethodUnary | DescMethodServerStreaming;
 
 export function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-/** An entrance for a method whose caller has been let in. Rejects with an RpcError. */
+/** Calls the method for an authorised caller. Rejects with an RpcError. */
 export type Admitted<Method extends DescMethodUnary = DescMethodUnary> = ((
   request: MessageShape<Method["input"]>,
 ) => Promise<MessageShape<Method["output"]>>) &
   Held;
 
-/** The same for a method that answers with a stream: it resolves or rejects when the stream has ended. */
+/** Like Admitted, for a streaming method. It settles when the stream has ended. */
 export type AdmittedStream = ((request: Message, outlet: Outlet) => Promise<void>) & Held;
 
 interface Held {
-  /** Whose share the call takes of what all callers have. */
+  /** The caller that the call counts for in quotas. */
   holder: string;
 }
 
-/** What every door calls, and the only thing. */
+/** The single entry point of every door. */
 export interface Pipeline {
-  /** The methods that are served. */
+  /** All methods that are served. */
   readonly methods: readonly ServedMethod[];
   /**
-   * Steps 1 and 2 of the order of answers, to be taken before the request is read: who calls, and do they hold
-   * the method's permission anywhere. What comes back takes the other steps. Rejects with an RpcError.
+   * Authenticates the caller and checks that they hold the permission anywhere, before the request is read (steps 1 and
+   * 2 of the order of answers). The returned function does the rest. Rejects with an RpcError.
    */
   admit<Method extends DescMethodUnary>(method: Method, call: Call): Promise<Admitted<Method>>;
   /**
-   * The same for a method that answers with a stream. It ends at the caller's deadline if
-   * there is one, when the caller leaves, and when the server stops.
+   * Like `admit`, for a streaming method. The stream ends at the caller's deadline, when the caller disconnects, or
+   * when the server stops.
    */
   admitStream(method: DescMethod, call: Call): Promise<AdmittedStream>;
   /**
-   * An error on its way out: what the caller is told of it. One that a door met itself, such as a request that it cannot
-   * decode, is reported; an RpcError was already.
+   * Converts an error for the caller. Reports an error of the door itself, such as an invalid message; an RpcError was
+   * reported before.
    */
   explain(error: unknown, call: Pick<Call, "requestId">): RpcError;
 }
@@ -86,43 +86,43 @@ export interface PipelineParts {
   authenticate: Authenticate;
   receiptsOf: ReceiptsOf;
   validator: Validator;
-  /** The instance that is served. */
+  /** The instance of this server. */
   instance: { id: string; domains: readonly string[] };
-  /** How long a call may take if its caller sets no deadline, or a later one, milliseconds. */
+  /** The maximum and default time of a unary call, milliseconds. */
   maxCallMs: number;
-  /** Told of every error that a caller is given. */
+  /** Called with every error that a caller gets. */
   onError(error: RpcError, method: string, requestId: string): void;
-  /** Aborted when the server stops; calls that come later are refused with SHUTTING_DOWN. */
+  /** Aborts when the server stops. Later calls fail with SHUTTING_DOWN. */
   stopping: AbortSignal;
 }
 
 export function createPipeline(parts: PipelineParts): Pipeline & {
-  /** Serves a service. Throws if a method names no permission: such a method would be closed to everybody. */
+  /** Adds a service. Throws if a method names no permission: nobody could call it. */
   serve<Service extends DescService>(service: Service, implementation: Implementation<Service>): void;
-  /** Validates a message of each type, so that no caller waits for the rules to be compiled. */
+  /** Compiles the validation rules of every message, so that no caller waits for it. */
   warmUp(): void;
 } {
   const served = new Map<DescMethod, Entry>();
 
   function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
     if (error instanceof RpcError) return error;
-    const told = toRpcError(error, requestId);
-    parts.onError(told, method, requestId);
-    return told;
+    const answer = toRpcError(error, requestId);
+    parts.onError(answer, method, requestId);
+    return answer;
   }
 
-  /** Who calls, if they hold the permission anywhere. */
+  /** The caller, if they hold the permission anywhere. */
   async function letIn({ permission, ...entry }: Entry, { authorization, clientId }: Call): Promise<Principal> {
     const principal = await parts.authenticate(authorization);
     if (clientId !== undefined && clientId !== principal.subject && clientId !== principal.tokenId) {
-      throw new DomainError("TOKEN_INVALID", "The client id is neither the token's id nor its subject.");
+      throw new DomainError("TOKEN_INVALID", "The client id must be the token's id or its subject.");
     }
     const isOpen = entry.isOpenToProof || (entry.isOpenToOwnSession && principal.session !== undefined);
     if (!isOpen && !holds(principal, permission)) throw missing(permission);
     return principal;
   }
 
-  /** Steps 1 and 2; what comes back takes the others, and lets `run` call the handler. */
+  /** Takes steps 1 and 2. The returned function takes the other steps and calls `run`. */
   async function enter<Method extends DescMethod, Rest extends unknown[], Result>(
     method: Method,
     call: Call,
@@ -139,7 +139,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     try {
       if (parts.stopping.aborted) throw parts.stopping.reason;
       const entry = served.get(method);
-      if (!entry) throw new DomainError("METHOD_NOT_FOUND", "There is no such method.");
+      if (!entry) throw new DomainError("METHOD_NOT_FOUND", "The method does not exist.");
       const principal = await letIn(entry, call);
       const actor = actorOf(principal, call);
       const admitted = async (request: MessageShape<Method["input"]>, ...rest: Rest) => {
@@ -148,7 +148,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           checkRequest(parts.validator, method.input, request);
           checkInstance(parts.instance, request);
           const left = deadline === undefined ? undefined : deadline - performance.now();
-          const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller is gone.")];
+          const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller disconnected.")];
           return await withDeadline(left, [gone, ...ends], (signal) =>
             run(entry, { principal, actor, signal, permission: entry.permission }, request, ...rest),
           );
@@ -205,14 +205,14 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   };
 }
 
-/** A method that is served. */
+/** A served method. */
 interface Entry {
   handler: Handler | StreamHandler;
   checkAgain: CheckedHandler["checkAgain"] | undefined;
   permission: Permission;
-  /** It lets in callers without its permission; its handler asks for the one or the other. */
+  /** Also admits callers without the permission. The handler checks their proof instead. */
   isOpenToProof: boolean;
-  /** It lets in the own session of the user whom the request names, too. */
+  /** Also admits the session of the user that the request names. */
   isOpenToOwnSession: boolean;
 }
 
@@ -235,7 +235,7 @@ function permissionOf(method: DescMethod): Permission | undefined {
   return PERMISSIONS.find((permission) => permission === named);
 }
 
-/** Step 2 for a session's token: it opens its own user's methods for that user alone. */
+/** Step 2 for a session's token, which gives access to its own user only. */
 function checkOwn({ permission, isOpenToOwnSession }: Entry, principal: Principal, request: Message): void {
   if (!isOpenToOwnSession || isSelf(principal, (request as { id?: string }).id)) return;
   if (!holds(principal, permission)) throw missing(permission);
@@ -246,5 +246,5 @@ function checkInstance(own: PipelineParts["instance"], request: Message): void {
   if (!named?.case) return;
   const isOwn =
     named.case === "id" ? named.value === own.id : own.domains.includes(named.value.toLowerCase().replace(/\.$/, ""));
-  if (!isOwn) throw new DomainError("INSTANCE_NOT_FOUND", "This server does not serve the instance that you name.");
+  if (!isOwn) throw new DomainError("INSTANCE_NOT_FOUND", "This server does not serve the named instance.");
 }

@@ -3,124 +3,119 @@ import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 
 /**
- * Where everything is kept: a log of events, and for each object (a stream) one row with its state after its last
- * event. An adapter holds what is said here; what its contract suite does not test, it does not promise.
+ * Stores a log of events, and for each object (a stream) one row with its state after its last event. Adapters promise
+ * what the contract suite tests, and no more.
  *
- * All methods reject with StoreUnavailable if the store cannot be reached or is closed. All that is stored and found
- * belongs to the one instance that the adapter was opened for. All text is Unicode without U+0000: an append with other
- * text rejects, and touches no other one. A record may be given to several who ask, so nobody changes it.
+ * All methods reject with StoreUnavailable if the store is unreachable or closed. Everything belongs to the one
+ * instance that the adapter was opened for. All text is Unicode without U+0000: an append with other text rejects,
+ * without effect on others. Concurrent callers may share a record, so treat records as immutable.
  */
 export interface EventStore {
   /**
-   * Adds events to a stream, with the state and the claims that follow from them: all of it or nothing. Resolves
-   * once it is durable. Appends that arrive together share one commit; what is refused in one does not touch the
-   * others.
+   * Adds events to a stream, with the state and the claims that follow from them, atomically. Resolves once the commit
+   * is durable. Concurrent appends share one commit; a conflict fails only its own caller.
    */
   append(append: Append): Promise<AppendResult>;
 
-  /** The stream, or undefined if it has no events. Sees every append that was answered before the call. */
+  /** Loads a stream; undefined if it has no events. Sees every append that was answered before the call. */
   load(kind: string, id: string): Promise<StreamRecord | undefined>;
 
-  /** The stream that holds the claim. Sees every append that was answered before the call. */
+  /** Loads the stream that holds the claim. Sees every append that was answered before the call. */
   loadByClaim(claim: string): Promise<StreamRecord | undefined>;
 
-  /** The same, and with it the stream that its state names: both as of one moment, in one look-up. */
+  /** Like loadByClaim, with the stream that the state links to, as of the same moment. */
   loadByClaimWith(claim: string, link: Link): Promise<LinkedRecord | undefined>;
 
   /**
-   * A page of streams by their states, and how many pass in all, both as of one moment. A page holds so many
-   * characters of states (limits.ts), or a single one. Soon after the signal is aborted the search ends, and
-   * rejects with its reason.
+   * Returns a page of streams by their states, and the total, as of one moment. The states of a page have a length
+   * limit (limits.ts), but one always fits. Aborting the signal ends the search soon, and rejects with the signal's
+   * reason.
    */
   search(query: Query, options?: SearchOptions): Promise<SearchResult>;
 
   /**
-   * A page of the log, in commit order or against it. Who goes on from the answer's cursor misses no event that passes
-   * and gets none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for an invalid cursor. Ends by the
-   * signal as a search does.
+   * Returns a page of the log, in commit order or descending. Reading on from the returned cursor misses no matching
+   * event and returns none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for an invalid cursor. The
+   * signal ends it as it ends a search.
    */
   read(query: LogQuery, signal?: AbortSignal): Promise<LogPage>;
 
-  /** The place after the last event. Every event whose append is called later comes after it. */
+  /** Returns the end of the log. Events of appends that are called later come after it. */
   head(): Promise<Cursor>;
 
-  /** The answer that is kept under the key, if there is one that has not expired at `time`. */
+  /** Loads the answer stored under the key, unless it has expired at `time`. */
   loadReceipt(key: string, time: number): Promise<Receipt | undefined>;
 
-  /** Keeps an answer with which no event goes. Resolves with false if there is one under the key already. */
+  /** Stores an answer that has no events. Resolves with false if the key has one already. */
   keep(receipt: Receipt, time: number): Promise<boolean>;
 
-  /** Resolves if the store can be written now, and was not found to be damaged. It writes a little, and no event. */
+  /** Resolves if the store accepts writes now and no damage was found. It writes a little, but no event. */
   check(): Promise<void>;
 
-  /** Calls the listener after appends. Only a hint to read: calls may be missing, merged or superfluous. */
+  /** Calls the listener after appends. It is only a hint to read: calls may be missing, merged or superfluous. */
   onAppend(listener: () => void): () => void;
 
-  /** Finishes what was accepted, then lets go of everything. */
+  /** Finishes accepted appends, then releases all resources. */
   close(): Promise<void>;
 }
 
-/**
- * A place in the log: opaque, but for its order. Of two cursors of one log the one that is less as text comes first,
- * and LOG_START before all.
- */
+/** A position in the log. It is opaque, but sorts as text: earlier positions are less, and LOG_START is the least. */
 export type Cursor = string;
 
 export const LOG_START: Cursor = "0";
 
 export interface LogQuery {
-  /** What comes after it is read, or what comes before it if descending; left out, from the one end or the other. */
+  /** Reads what comes after it, or before it if descending. The default is the start, or the end if descending. */
   from?: Cursor | undefined;
   descending?: boolean;
   limit: number;
   where?: EventFilter;
 }
 
-/** What an event must pass, all of it; what is left out every event passes. */
+/** Conditions that an event must all meet. An omitted condition matches every event. */
 export interface EventFilter {
   ownerTypes?: readonly Owner["type"][];
-  /** Ids of owners of the type org. */
+  /** Ids of organizations that own the object. */
   organizations?: readonly string[];
   userIds?: readonly string[];
   types?: readonly string[];
-  /** Subject of the actor. */
+  /** The actor's subject. */
   actor?: string;
-  /** From this time on, microseconds since the Unix epoch. */
+  /** At or after this time, microseconds since the Unix epoch. */
   since?: number;
-  /** Before this time. */
+  /** Before this time, microseconds since the Unix epoch. */
   before?: number;
 }
 
 export interface LogPage {
   /**
-   * No more than were asked for. Fewer, or none, do not mean that none follow: where hardly anything passes, no more is
-   * looked at in one go than can be in a short time; and a page holds so many characters of data and actors
-   * (limits.ts), or a single event.
+   * At most `limit` events. There may be fewer, or none, although more follow: a read examines a bounded number of
+   * events, and a page has a length limit (limits.ts), which one event may exceed.
    */
   events: RecordedEvent[];
-  /** Where to go on: everything that passes up to here was read. */
+  /** Where to continue: every matching event up to here was read. */
   cursor: Cursor;
   /**
-   * Whether there may be more. If not, and there are conditions, the cursor is the end of the log as it was then; or
-   * LOG_START if descending.
+   * Whether more may follow. If not, the cursor of a filtered read is the end of the log at that time, or LOG_START if
+   * descending.
    */
   hasMore: boolean;
 }
 
-/** An answer that is given again to who asks again with the same key. */
+/** A stored answer, which a repeated call with the same key gets again. */
 export interface Receipt {
   key: string;
-  /** What the request was. */
+  /** Identifies the request. */
   fingerprint: string;
   answer: Uint8Array;
-  /** Microseconds since the Unix epoch; it may be forgotten from then on. */
+  /** When it may be deleted, microseconds since the Unix epoch. */
   expires: number;
 }
 
 export interface StreamRecord<State = unknown> {
   kind: string;
   id: string;
-  /** How many events the stream has. */
+  /** The number of events in the stream. */
   version: number;
   owner: Owner;
   /** Time of the first event, microseconds since the Unix epoch. */
@@ -131,17 +126,17 @@ export interface StreamRecord<State = unknown> {
   state: State;
 }
 
-/** How a state names another stream. */
+/** How a state links to another stream. */
 export interface Link {
-  /** Kind of the stream that is looked for. */
+  /** The kind of the other stream. */
   kind: string;
-  /** Where the id is: a path into the state that names, such as `state.userId`. */
+  /** The path of its id in the linking state, such as `state.userId`. */
   field: string;
 }
 
 export interface LinkedRecord<State = unknown, Other = unknown> {
   record: StreamRecord<State>;
-  /** Absent if there is none of this kind with this id, or no text at the field. */
+  /** Absent if the field has no text, or names no stream of the kind. */
   other?: StreamRecord<Other> | undefined;
 }
 
@@ -152,41 +147,41 @@ export interface Append {
   expectedVersion: number;
   /** At least one. */
   events: readonly DomainEvent[];
-  /** Whom the events are about, if it is a user. */
+  /** The user that the events are about, if any. */
   userId?: string | undefined;
   /** Time of the events, microseconds since the Unix epoch; not before the stream's last event. */
   time: number;
-  /** The clock's time, by which receipts expire; `time` if left out. */
+  /** The clock's time, for the expiry of receipts. Defaults to `time`. */
   now?: number;
   actor: Actor;
   owner: Owner;
   state: unknown;
   claims: { add: readonly string[]; remove: readonly string[] };
-  /** Streams on which the decision rests: they must be there and still have these versions, else it is a conflict. */
+  /** Streams that the decision depends on. If one is missing or has another version, the append is a conflict. */
   requires: readonly { kind: string; id: string; version: number }[];
   /**
-   * What must not be there, else it is a conflict: streams of a kind that have this text as `subject` in their states.
-   * Those are seen whose appends were answered before this call.
+   * If a stream of this kind has this `subject` in its state, the append is a conflict. It sees every append that was
+   * answered before this call.
    */
   absent?: { kind: string; subject: string } | undefined;
-  /** Kept with the events, or not at all. */
+  /** Stored atomically with the events. */
   receipt?: Receipt | undefined;
 }
 
 export type AppendResult =
   | { outcome: "appended" }
-  /** The stream was not as expected, or one that was required had another version; or there was what must not be. */
+  /** A version differs from `expectedVersion` or `requires`, or the `absent` stream exists. */
   | { outcome: "conflict" }
   /** Another stream holds a claim. */
   | { outcome: "claimed"; claim: string }
-  /** There is an answer under the receipt's key already. */
+  /** The receipt's key has an answer already. */
   | { outcome: "repeated" };
 
 export interface RecordedEvent extends DomainEvent {
   cursor: Cursor;
   kind: string;
   id: string;
-  /** Version of the stream after this event. */
+  /** The version of the stream after this event. */
   version: number;
   owner: Owner;
   userId: string | undefined;
@@ -197,31 +192,31 @@ export interface RecordedEvent extends DomainEvent {
 export interface Query {
   kind: string;
   where: Filter;
-  /** Streams that are alike in all keys are ordered by id, in the same direction. */
+  /** Ties are ordered by id, in the same direction. */
   order: { keys: readonly SortKey[]; descending: boolean };
   offset: number;
   limit: number;
-  /** Nobody asks how many pass in all: to count them takes as long as to look at all of them. `total` is then 0. */
+  /** Skips counting all matches, which is as expensive as reading them. `total` is then 0. */
   total?: false;
 }
 
 export interface SearchOptions {
   signal?: AbortSignal;
-  /** Part of a rule, or a look-up of a few streams: it never waits behind what callers search for. */
+  /** For rules and small look-ups, which never wait for callers' searches. */
   isLookUp?: boolean;
 }
 
 export interface SearchResult<State = unknown> {
   records: StreamRecord<State>[];
-  /** Whether there are fewer than were asked for because their states are long, and more on the next page. */
+  /** Whether the page was cut for its length, so that more follow. */
   isCut: boolean;
   total: number;
 }
 
 /**
  * A condition on a stream. A field is `id`, `owner.type`, `owner.id`, `created`, `changed`, or a path into the state
- * such as `state.email.address`; within `some` it is a path into the element such as `element.name`. A comparison
- * with a field that is not there does not pass, and its negation does. Text is compared by code points.
+ * such as `state.email.address`; within `some` it is a path into the element, such as `element.name`. A comparison with
+ * an absent field is false, and its negation true. Text is compared by code points.
  */
 export type Filter =
   | { all: readonly Filter[] }
@@ -229,16 +224,16 @@ export type Filter =
   | { not: Filter }
   | { field: string; is: string | number | boolean }
   | { field: string; exists: true }
-  /** A number that is at most, or at least, this one. */
+  /** A number that is at most, or at least, the given one. */
   | { field: string; atMost: number }
   | { field: string; atLeast: number }
   | { field: string; text: TextMethod; value: string }
-  /** A text that comes after this one. */
+  /** A text that sorts after the given one. */
   | { field: string; after: string }
-  /** At least one element of the array at `some` passes. */
+  /** At least one element of the array at `some` matches. */
   | { some: string; where: Filter };
 
-/** Where case is ignored, both texts are compared as domain/fold.ts folds them. */
+/** Methods that ignore case compare both texts folded (domain/fold.ts). */
 export type TextMethod =
   | "equals_ignore_case"
   | "starts_with"
@@ -246,24 +241,24 @@ export type TextMethod =
   | "contains"
   | "contains_ignore_case";
 
-/** A field (absent before present), or a condition (what does not pass before what does). */
+/** Sorts by a field (absent first), or by a condition (non-matching first). */
 export type SortKey = { field: string } | { test: Filter };
 
-/** The rules of a kind of stream, which name it and the type of its states. */
+/** The rules of a kind of stream, which give the type of its states. */
 type Rules<State> = Pick<Aggregate<State, never, never>, "kind" | "owner">;
 
-/** EventStore.load, typed by the rules that made the states. */
+/** EventStore.load, typed by the stream's rules. */
 export async function load<State>(store: EventStore, { kind }: Rules<State>, id: string) {
   return (await store.load(kind, id)) as StreamRecord<State> | undefined;
 }
 
-/** EventStore.loadByClaim, typed; undefined also where a stream of another kind holds the claim. */
+/** EventStore.loadByClaim, typed. Undefined also if a stream of another kind holds the claim. */
 export async function loadByClaim<State>(store: EventStore, { kind }: Rules<State>, claim: string) {
   const record = await store.loadByClaim(claim);
   return record?.kind === kind ? (record as StreamRecord<State>) : undefined;
 }
 
-/** EventStore.loadByClaimWith, typed; undefined also where a stream of another kind holds the claim. */
+/** EventStore.loadByClaimWith, typed. Undefined also if a stream of another kind holds the claim. */
 export async function loadByClaimWith<State, Other>(
   store: EventStore,
   { kind }: Rules<State>,
@@ -284,17 +279,19 @@ export async function search<State>(
   return (await store.search({ kind, ...query }, options)) as SearchResult<State>;
 }
 
-/** The store cannot be reached, is overloaded, or is closed. Whether an append was committed is then not known. */
+/** The store is unreachable, overloaded or closed. An append may or may not have been committed. */
 export class StoreUnavailable extends DomainError {
   override name = "StoreUnavailable";
 
-  /** The cause is for the log; a caller is told only to try again. */
+  /** The cause is for the log. Callers do not see it. */
   constructor(cause: unknown) {
-    super("STORE_UNAVAILABLE", "The store cannot be reached: read what is there, then try again.", { cause });
+    super("STORE_UNAVAILABLE", "The store is unavailable. Read what was changed, then try again.", {
+      cause,
+    });
   }
 }
 
-/** The store was not opened: its schema is newer than this program, say. The message is for the operator. */
+/** The store cannot be opened, for example because its schema is too new. The message is for the operator. */
 export class StoreRefused extends Error {
   override name = "StoreRefused";
 }

@@ -62,7 +62,7 @@ export function accessMethods(parts: {
       };
     },
     async revokeToken({ tokenId }, caller) {
-      const guard = { ask: () => otherOwnerToken(tokenId) };
+      const guard = { check: () => otherOwnerToken(tokenId) };
       const change = { id: tokenId, command: { type: "revoke" } as const, guard };
       return answerChange(execute, accessToken, change, caller, toDetailsAnswer);
     },

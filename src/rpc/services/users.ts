@@ -79,7 +79,7 @@ export function userMethods(parts: {
         id: request.id,
         command: toCommand(request),
         organization: fromOrganization(request.organization),
-        ...(isGuarded && { guard: { unless: tokenOf(request.id), ask: () => otherOwner(request.id) } }),
+        ...(isGuarded && { guard: { unless: tokenOf(request.id), check: () => otherOwner(request.id) } }),
       };
       return answerChange(execute, user, change, caller, toDetailsAnswer);
     };

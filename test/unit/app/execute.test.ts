@@ -54,7 +54,7 @@ const outcomeOf = (...tried: Parameters<typeof change>) =>
 
 const refuse = (reason: "LAST_OWNER" | "STORE_UNAVAILABLE") => ({
   guard: {
-    ask: async () => {
+    check: async () => {
       throw new DomainError(reason, "No.");
     },
   },

@@ -52,7 +52,7 @@ function ownersIn(store: EventStore) {
       users
         .execute(
           accessToken,
-          { id, command: { type: "revoke" }, permission: "access.write", guard: { ask: () => otherOwnerToken(id) } },
+          { id, command: { type: "revoke" }, permission: "access.write", guard: { check: () => otherOwnerToken(id) } },
           callerOf("operator"),
         )
         .then(
