@@ -64,7 +64,7 @@ function ownersIn(store: EventStore) {
       users
         .execute(
           user,
-          { id, command, permission: "user.write", guard: { unless: tokenOf(id), ask: () => otherOwner(id) } },
+          { id, command, permission: "user.write", guard: { unless: tokenOf(id), check: () => otherOwner(id) } },
           callerOf(by),
         )
         .then(
