@@ -1,4 +1,4 @@
-// Proves that a batch decides about each of its users alone.
+// Proves that a batch decides on each of its users separately.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type BatchChange, createBatch, type Outcome } from "../../../src/app/batch.ts";
 import { createExecute } from "../../../src/app/execute.ts";
@@ -19,7 +19,7 @@ let store: EventStore;
 const clock = handClock(timeAt(0));
 afterEach(() => store?.close());
 
-/** A batch on a store that sees and changes what goes through it. */
+/** A batch on a store whose methods the test observes or replaces. */
 async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<EventStore>) = {}) {
   const inner = await openSqliteStore(":memory:", "default");
   const underWay = new Set<Promise<unknown>>();
@@ -40,8 +40,8 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
     batch,
     ...users,
     /**
-     * Resolves once nobody asks anything of the store: who goes on after an answer has done so by the second turn, for
-     * those who ask for owners wait a turn for one another.
+     * Resolves once no call to the store is in progress. Code that continues after an answer does so within two turns,
+     * because searches for owners wait one turn for each other.
      */
     async atRest() {
       do {
@@ -50,7 +50,7 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
         await nextTurn();
       } while (underWay.size > 0);
     },
-    /** The same as a call with an Idempotency-Key; `request` stands for what it asks. */
+    /** The same change as a call with an Idempotency-Key; `request` stands for its content. */
     repeatable(change: BatchChange, request: string): BatchChange {
       const { principal } = operator;
       const call = { principal, idempotencyKey: "key", method: "BatchLockUsers", request: Buffer.from(request) };
@@ -72,7 +72,7 @@ async function open(seen: Partial<EventStore> | ((inner: EventStore) => Partial<
   };
 }
 
-/** The same store; what it has not yet answered is in `underWay`. */
+/** The same store; calls in progress are in `underWay`. */
 function watched(inner: EventStore, underWay: Set<Promise<unknown>>): EventStore {
   return new Proxy(inner, {
     get(target, name) {
@@ -103,7 +103,7 @@ const inWords = (outcome: Outcome) => `${outcome.id} ${"error" in outcome ? reas
 const reasonOf = (error: unknown) => (error instanceof DomainError ? error.reason : String(error));
 const operator = callerOf("operator");
 
-test("each user has an outcome of his own, in the order of the request, a duplicate in both places", async () => {
+test("a batch gives each id its own outcome in request order, and a duplicate id gets the same outcome twice", async () => {
   const { batch, add, lock, log } = await open();
   for (const id of ["ann", "bob", "operator"]) await add(id);
   await lock("bob");
@@ -123,7 +123,7 @@ test("each user has an outcome of his own, in the order of the request, a duplic
   ]);
 });
 
-test("a dry run decides the same, answers with users as they are, and changes nothing", async () => {
+test("a dry run gives the outcomes of the real run with the users unchanged, and appends nothing", async () => {
   const { batch, add, lock, log } = await open();
   for (const id of ["ann", "bob", "operator"]) await add(id);
   await lock("bob");
@@ -135,8 +135,8 @@ test("a dry run decides the same, answers with users as they are, and changes no
   expect(dry.map(inWords)).toEqual((await batch.ids(LOCK, ids, operator)).map(inWords));
 });
 
-describe("the last owner", () => {
-  test.each([2, 30])("of %i owners in one batch, one stays", async (count) => {
+describe("the last-owner rule in a batch", () => {
+  test.each([2, 30])("keeps one owner when all %i are in one batch", async (count) => {
     const { batch, addMany, own } = await open();
     const owners = await addMany(count);
     for (const id of owners) await own(id);
@@ -147,7 +147,7 @@ describe("the last owner", () => {
     }
   });
 
-  test("is looked for once for those who are locked together, not for each of them", async () => {
+  test("takes fewer than ten searches for a batch of 1,000 users", async () => {
     const queries: Query[] = [];
     const { batch, addMany, own } = await open((inner) => ({
       search: (query) => {
@@ -163,7 +163,7 @@ describe("the last owner", () => {
     expect(queries.length).toBeLessThan(10);
   });
 
-  test("is one who became an owner after the batch had begun, too", async () => {
+  test("also protects a user who became an owner after the batch began", async () => {
     let meanwhile = async () => {};
     const { batch, addMany, own } = await open((inner) => ({
       async append(append) {
@@ -183,8 +183,8 @@ describe("the last owner", () => {
   });
 });
 
-describe("pages", () => {
-  test("go through all who pass, each once, by cursor", async () => {
+describe("a batch by filters", () => {
+  test("visits each matching user once, page by page", async () => {
     const { batch, addMany, log } = await open();
     const ids = await addMany(25);
     const filters = [{ id: { method: "starts_with" as const, value: "user-0" } }];
@@ -200,7 +200,7 @@ describe("pages", () => {
     expect((await log()).filter(({ type }) => type === "user.locked")).toHaveLength(25);
   });
 
-  test("the last one says so, even if it is full; an empty one is none", async () => {
+  test("gives no next cursor on the last page, even if that page is full or empty", async () => {
     const { batch, addMany } = await open();
     await addMany(20);
     const filters = [{ state: "active" as const }];
@@ -212,7 +212,7 @@ describe("pages", () => {
     });
   });
 
-  test("nobody counts how many pass", async () => {
+  test("never asks the store for the total number of matches", async () => {
     const totals: unknown[] = [];
     const { batch, addMany } = await open((inner) => ({
       search: (query) => {
@@ -226,8 +226,8 @@ describe("pages", () => {
   });
 });
 
-describe("what ends the whole call", () => {
-  test("the end of the call in the middle; what was done is done", async () => {
+describe("a whole batch call fails", () => {
+  test("when its deadline passes halfway, and users that are already locked stay locked", async () => {
     const call = new AbortController();
     let appends = 0;
     const { batch, addMany, log, atRest } = await open((inner) => ({
@@ -245,9 +245,9 @@ describe("what ends the whole call", () => {
   });
 
   test.each<[string, Extract<UserCommand, { type: "lock" }>]>([
-    ["in the past", { type: "lock", reason: "x", note: "", until: timeAt(-1) }],
-    ["in 11 years", { type: "lock", reason: "x", note: "", duration: 11 * 366 * 86_400_000_000 }],
-  ])("an end of the locks %s", async (_what, command) => {
+    ["is in the past", { type: "lock", reason: "x", note: "", until: timeAt(-1) }],
+    ["is 11 years away", { type: "lock", reason: "x", note: "", duration: 11 * 366 * 86_400_000_000 }],
+  ])("when the end of the locks %s", async (_what, command) => {
     const { batch, add } = await open();
     await add("ann");
     const change = { ...LOCK, command };
@@ -257,7 +257,7 @@ describe("what ends the whole call", () => {
     });
   });
 
-  test("an organization that no grant reaches", async () => {
+  test("when no grant covers its organization", async () => {
     const { batch } = await open();
     const caller = { ...operator, principal: { subject: "m", grants: [{ role: "ORG_OWNER", organization: "a" }] } };
     await expect(batch.ids({ ...LOCK, organization: "b" }, ["ann"], caller as typeof operator)).rejects.toMatchObject({
@@ -265,7 +265,7 @@ describe("what ends the whole call", () => {
     });
   });
 
-  test("a store that fails for everybody", async () => {
+  test("when the store fails for every user", async () => {
     const fail = async () => {
       throw new StoreUnavailable("no disk");
     };
@@ -275,7 +275,7 @@ describe("what ends the whole call", () => {
   });
 });
 
-test("a store that fails in the middle: who was done is told so, and the rest are not tried", async () => {
+test("when the store fails halfway, locked users are reported as done and the rest fail without an attempt", async () => {
   let appends = 0;
   const { batch, addMany } = await open((inner) => ({
     append: async (append) => {
@@ -290,7 +290,7 @@ test("a store that fails in the middle: who was done is told so, and the rest ar
   expect(appends).toBeLessThan(1_500);
 });
 
-test("an error that nobody foresaw is that of its user alone", async () => {
+test("an unexpected error affects only its own user", async () => {
   const { batch, addMany } = await open((inner) => ({
     load: (kind, id) => (id === "user-00001" ? Promise.reject(new TypeError("damaged")) : inner.load(kind, id)),
   }));
@@ -302,8 +302,8 @@ test("an error that nobody foresaw is that of its user alone", async () => {
   ]);
 });
 
-describe("a call with a key that was cut off in the middle", () => {
-  /** Such a batch of many users, and who was locked by it. */
+describe("a batch call with an idempotency key that was cut off halfway", () => {
+  /** Such a batch of many users, and the ids of the users that it locked. */
   async function cutOff() {
     const call = new AbortController();
     let appends = 0;
@@ -322,14 +322,14 @@ describe("a call with a key that was cut off in the middle", () => {
     return { ...opened, ids, locked };
   }
 
-  test("goes on when it comes again, and locks nobody twice", async () => {
+  test("resumes when it is repeated, and locks each user once", async () => {
     const { batch, ids, repeatable, locked } = await cutOff();
     const outcomes = await batch.ids(repeatable(LOCK, "all"), ids, operator);
     expect(outcomes.map(inWords)).toEqual(ids.map((id) => `${id} done`));
     expect((await locked()).sort()).toEqual(ids);
   });
 
-  test("bars its key for any other request, before anybody is changed", async () => {
+  test("blocks its key for any other request before any user changes", async () => {
     const { batch, ids, repeatable, locked } = await cutOff();
     const before = await locked();
     const other = repeatable(LOCK, "others");
@@ -341,7 +341,7 @@ describe("a call with a key that was cut off in the middle", () => {
   });
 });
 
-test("of two calls at once with one key and other requests, one is refused before anybody is changed", async () => {
+test("of two concurrent calls with the same key and different requests, one is refused before any user changes", async () => {
   const { batch, addMany, repeatable, log } = await open();
   const ids = await addMany(20);
   const calls = await Promise.allSettled([
@@ -355,7 +355,7 @@ test("of two calls at once with one key and other requests, one is refused befor
   expect((await log()).filter(({ type }) => type === "user.locked")).toHaveLength(10);
 });
 
-test("a user for whom the key stands for another request is told so", async () => {
+test("a user whose part of the key belongs to another request gets IDEMPOTENCY_KEY_REUSED", async () => {
   const { batch, addMany, repeatable, lock } = await open();
   const ids = await addMany(2);
   const [first, second] = ids as [string, string];
@@ -365,7 +365,7 @@ test("a user for whom the key stands for another request is told so", async () =
   expect(outcomes.map(inWords)).toEqual([`${first} IDEMPOTENCY_KEY_REUSED`, `${second} USER_ALREADY_LOCKED`]);
 });
 
-test("a dry run leaves nothing under its key", async () => {
+test("a dry run stores nothing under its idempotency key", async () => {
   const { batch, addMany, repeatable } = await open();
   const ids = await addMany(2);
   await batch.ids(repeatable(DRY, "dry"), ids, operator);
@@ -374,7 +374,7 @@ test("a dry run leaves nothing under its key", async () => {
   );
 });
 
-test("two batches at once over the same users lock each of them once", async () => {
+test("two concurrent batches over the same users lock each user once", async () => {
   const { batch, addMany, log } = await open();
   const ids = await addMany(1_500);
   const [one, other] = await Promise.all([

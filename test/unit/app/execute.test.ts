@@ -1,5 +1,4 @@
-// Proves that commands are decided on what is stored, and again after a conflict.
-/** The one way to change anything is held to its rules here: what it answers, and what it leaves in the store. */
+// Proves that commands are decided on the stored state, and decided again after a conflict.
 import { type Change, createExecute } from "../../../src/app/execute.ts";
 import type { Principal } from "../../../src/domain/access.ts";
 import { DomainError } from "../../../src/domain/errors.ts";
@@ -45,7 +44,7 @@ function change(id: string, command: UserCommand, more: More = {}, principal?: P
   );
 }
 
-/** The types of the events that the change led to, or the reason of the refusal. */
+/** The types of the change's events, or the reason of the refusal. */
 const outcomeOf = (...tried: Parameters<typeof change>) =>
   change(...tried).then(
     ({ events }) => events.join(),
@@ -65,22 +64,22 @@ test.each<[name: string, before: UserCommand[], tried: Parameters<typeof change>
   ["an unlock of a user who is not locked", [], ["ann", UNLOCK], "USER_NOT_LOCKED"],
   ["a second user of the same id", [], ["ann", createOf("ann")], "USER_ALREADY_EXISTS"],
   ["a lock of a deleted user", [DELETE], ["ann", LOCK], "USER_NOT_FOUND"],
-  ["a lock of a user who is not there", [], ["bob", LOCK], "USER_NOT_FOUND"],
+  ["a lock of an unknown user", [], ["bob", LOCK], "USER_NOT_FOUND"],
   ["a lock in an organization that the user is not in", [], ["ann", LOCK, { organization: "acme" }], "USER_NOT_FOUND"],
-  ["a lock by a caller who may only see the user", [], ["ann", LOCK, {}, VIEWER], "PERMISSION_MISSING"],
-  ["a lock by a caller who may not see the user", [], ["ann", LOCK, {}, STRANGER], "USER_NOT_FOUND"],
+  ["a lock by a caller who may only read the user", [], ["ann", LOCK, {}, VIEWER], "PERMISSION_MISSING"],
+  ["a lock by a caller who may not read the user", [], ["ann", LOCK, {}, STRANGER], "USER_NOT_FOUND"],
   ["a lock that the guard refuses", [], ["ann", LOCK, refuse("LAST_OWNER")], "LAST_OWNER"],
-  ["a lock of which the guard knows nothing", [], ["ann", LOCK, refuse("STORE_UNAVAILABLE")], "STORE_UNAVAILABLE"],
-  ["a name that the user has already", [ADD_NAME], ["ann", ADD_NAME], "USERNAME_TAKEN"],
+  ["a lock whose guard fails", [], ["ann", LOCK, refuse("STORE_UNAVAILABLE")], "STORE_UNAVAILABLE"],
+  ["a name that the user already has", [ADD_NAME], ["ann", ADD_NAME], "USERNAME_TAKEN"],
   ["a patch that changes nothing", [], ["ann", { type: "patch", profile: {} }], ""],
-  ["a lock that is only tried", [], ["ann", LOCK, { isDryRun: true }], "user.locked"],
+  ["a dry run of a lock", [], ["ann", LOCK, { isDryRun: true }], "user.locked"],
 ])("%s appends nothing", async (_, before, tried, outcome) => {
   for (const command of before) await change("ann", command);
   expect(await outcomeOf(...tried)).toBe(outcome);
   expect((await store.load("user", "ann"))?.version).toBe(1 + before.length);
 });
 
-test("a change is answered with the object as it is in the store", async () => {
+test("a change is answered with the object as stored", async () => {
   clock.set(timeAt(60));
   const { events, ...answer } = await change("ann", LOCK);
   expect(events).toEqual(["user.locked"]);
@@ -88,14 +87,14 @@ test("a change is answered with the object as it is in the store", async () => {
   expect(answer).toMatchObject({ version: 2, created: timeAt(0), changed: timeAt(60) });
 });
 
-test("a change is never earlier than the one before, whatever the clock says", async () => {
+test("a change is never earlier than the previous one, even if the clock goes back", async () => {
   clock.set(timeAt(60));
   await change("ann", LOCK);
   clock.set(timeAt(30));
   expect(await change("ann", UNLOCK)).toMatchObject({ changed: timeAt(60) });
 });
 
-test("a name that was given up can be taken by another user, and one that is held cannot", async () => {
+test("another user can take a released name, and cannot take a name that is in use", async () => {
   await change("bob", createOf("bob"));
   await change("ann", ADD_NAME);
   expect(await outcomeOf("bob", ADD_NAME)).toBe("USERNAME_TAKEN");
@@ -103,7 +102,7 @@ test("a name that was given up can be taken by another user, and one that is hel
   expect(await outcomeOf("bob", ADD_NAME)).toBe("user.username_added");
 });
 
-test("a receipt is stored with the change, and another change under its key is refused", async () => {
+test("a receipt is stored with its change, and another change under the same key is refused", async () => {
   let kept = 0;
   await change("ann", LOCK, { receipt: { ...RECEIPT, onKept: () => kept++ } });
   expect(kept).toBe(1);
@@ -112,14 +111,14 @@ test("a receipt is stored with the change, and another change under its key is r
   expect((await store.load("user", "ann"))?.version).toBe(2);
 });
 
-test("a caller who has left is told the reason, and nothing is appended", async () => {
+test("an aborted call rejects with its abort reason, and nothing is appended", async () => {
   const execute = createExecute({ store, clock });
   const left = callerOf("operator", AbortSignal.abort("left"));
   await expect(execute(user, { id: "ann", command: LOCK, permission: "user.write" }, left)).rejects.toBe("left");
   expect((await store.load("user", "ann"))?.version).toBe(1);
 });
 
-test("an append of which nothing is known is not made again", async () => {
+test("an append with an unknown outcome is not retried", async () => {
   let appends = 0;
   const flaky: EventStore = {
     ...store,
@@ -135,24 +134,21 @@ test("an append of which nothing is known is not made again", async () => {
 });
 
 test.each<[name: string, before: UserCommand[], between: UserCommand[], tried: UserCommand, outcome: string]>([
-  ["of a lock and an unlock a lock is taken", [], [LOCK, UNLOCK], LOCK, "user.locked"],
-  ["of a lock a second one is refused", [], [LOCK], LOCK, "USER_ALREADY_LOCKED"],
-  ["of a name an unlock is taken", [LOCK], [ADD_NAME], UNLOCK, "user.unlocked"],
-  ["of the end of the user nobody is found", [], [DELETE], LOCK, "USER_NOT_FOUND"],
-  ["of a name the same name is refused", [], [ADD_NAME], ADD_NAME, "USERNAME_TAKEN"],
-])(
-  "where another change comes in between it is decided anew: because %s",
-  async (_, before, between, tried, outcome) => {
-    for (const command of before) await change("ann", command);
-    const seen = await store.load("user", "ann");
-    for (const command of between) await change("ann", command);
-    let loads = 0;
-    const late: EventStore = { ...store, load: async (...key) => (loads++ === 0 ? seen : store.load(...key)) };
-    expect(await outcomeOf("ann", tried, {}, undefined, late)).toBe(outcome);
-  },
-);
+  ["a lock succeeds after a concurrent lock and unlock", [], [LOCK, UNLOCK], LOCK, "user.locked"],
+  ["a lock is refused after a concurrent lock", [], [LOCK], LOCK, "USER_ALREADY_LOCKED"],
+  ["an unlock succeeds after a concurrent new name", [LOCK], [ADD_NAME], UNLOCK, "user.unlocked"],
+  ["a lock finds no user after a concurrent delete", [], [DELETE], LOCK, "USER_NOT_FOUND"],
+  ["a name is refused after the same name was added concurrently", [], [ADD_NAME], ADD_NAME, "USERNAME_TAKEN"],
+])("after a conflict a command is decided again: %s", async (_, before, between, tried, outcome) => {
+  for (const command of before) await change("ann", command);
+  const seen = await store.load("user", "ann");
+  for (const command of between) await change("ann", command);
+  let loads = 0;
+  const late: EventStore = { ...store, load: async (...key) => (loads++ === 0 ? seen : store.load(...key)) };
+  expect(await outcomeOf("ann", tried, {}, undefined, late)).toBe(outcome);
+});
 
-test("a change that always meets another one is given up with CONCURRENT_CHANGE", async () => {
+test("a change that conflicts on every attempt ends with CONCURRENT_CHANGE", async () => {
   const busy: EventStore = { ...store, append: async () => ({ outcome: "conflict" }) };
   expect(await outcomeOf("ann", LOCK, {}, undefined, busy)).toBe("CONCURRENT_CHANGE");
 });

@@ -1,4 +1,4 @@
-// Proves that the end of a lock gets into the log once, on time.
+// Proves that the end of a lock is logged once, on time.
 import { setTimeout as sleep } from "node:timers/promises";
 import { expireLocks } from "../../../src/app/startup/expire-locks.ts";
 import { type EventStore, StoreUnavailable } from "../../../src/store/port.ts";
@@ -7,11 +7,11 @@ import { handClock, usersIn } from "../../support/servers/app.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 import { timeAt } from "../../support/user-story.ts";
 
-/** The time between two looks. */
+/** The time between two searches for ended locks. */
 const SWEEP_MS = 20;
-/** Longer than a few looks. */
+/** Longer than a few searches take. */
 const A_WHILE_MS = 200;
-/** Longer than a test waits. */
+/** Longer than any test waits. */
 const NEVER_MS = 600_000;
 
 let clock: ReturnType<typeof handClock>;
@@ -38,7 +38,7 @@ async function open(file = ":memory:") {
   return store;
 }
 
-/** Starts to end locks in this store, as a process does. */
+/** Starts to expire locks in this store, as a server does. */
 function start(store: EventStore, sweepMs: number | undefined = SWEEP_MS) {
   const stop = new AbortController();
   const { execute } = usersIn(store, clock);
@@ -57,15 +57,15 @@ function start(store: EventStore, sweepMs: number | undefined = SWEEP_MS) {
 const endings = async (store: EventStore) =>
   (await usersIn(store, clock).log()).filter(({ type }) => type === "user.unlocked");
 
-/** Resolves when so many locks have ended in the log, and fails after 50 seconds. */
+/** Resolves when the log has `count` ended locks, and fails after 50 seconds. */
 async function untilEnded(store: EventStore, count: number) {
   const deadline = performance.now() + 50_000;
   while ((await endings(store)).length < count && performance.now() < deadline) await sleep(5);
   expect(await endings(store)).toHaveLength(count);
 }
 
-describe("locks whose end has come", () => {
-  test("are ended in the log within a second, and not before", async () => {
+describe("a lock whose end has come", () => {
+  test("is logged as ended within seconds, and not earlier", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     for (const id of ["ann", "bob", "carl"]) await users.add(id);
@@ -97,7 +97,7 @@ describe("locks whose end has come", () => {
     expect((await endings(store)).map(({ id }) => id)).toEqual(["ann", "bob"]);
   });
 
-  test("are ended when it starts, if it did not run at that moment", async () => {
+  test("is logged as ended at the next start if no server ran at that time", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     await users.add("ann");
@@ -108,7 +108,7 @@ describe("locks whose end has come", () => {
     expect((await store.load("user", "ann"))?.changed).toBe(timeAt(1e6));
   });
 
-  test("are ended once, also where the log was told on another occasion", async () => {
+  test("is logged as ended once, even if another command logged its end", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     for (const id of ["ann", "bob", "carl", "dora"]) {
@@ -130,7 +130,7 @@ describe("locks whose end has come", () => {
     expect(errors).toEqual([]);
   });
 
-  test("are ended whoever owns the user, and whoever has locked him", async () => {
+  test("is logged as ended for an automatic lock too", async () => {
     const store = await open();
     const { execute, ...users } = usersIn(store, clock);
     await users.add("ann", "hash");
@@ -150,7 +150,7 @@ describe("locks whose end has come", () => {
     await untilEnded(store, 1);
   });
 
-  test("are ended though there are more than one look finds, without a pause", async () => {
+  test("is logged as ended without a pause when one search cannot return all ended locks", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     const ids = Array.from({ length: 450 }, (_, index) => `u${index}`);
@@ -166,7 +166,7 @@ describe("locks whose end has come", () => {
     expect(new Set((await endings(store)).map(({ id }) => id)).size).toBe(ids.length);
   });
 
-  test("are ended once by two processes on one file", async () => {
+  test("is logged as ended once by two processes on one file", async () => {
     const folder = temporaryFolder();
     try {
       const [one, other] = [await open(folder.file("userlock.db")), await open(folder.file("userlock.db"))];
@@ -194,8 +194,8 @@ describe("locks whose end has come", () => {
   });
 });
 
-describe("ending locks", () => {
-  test("goes on after an error of the store, which is told", async () => {
+describe("expiring locks", () => {
+  test("continues after a store error, and reports the error", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     await users.add("ann");
@@ -214,7 +214,7 @@ describe("ending locks", () => {
     expect(errors).toEqual([failure]);
   });
 
-  test("stops for one lock that cannot be ended at no other", async () => {
+  test("continues with other locks when one cannot be ended", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     for (const id of ["ann", "bob"]) {
@@ -235,7 +235,7 @@ describe("ending locks", () => {
     expect(errors).toContain(failure);
   });
 
-  test("is no error where the user is deleted meanwhile", async () => {
+  test("reports no error when a user is deleted at the same time", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     await users.add("ann");
@@ -255,7 +255,7 @@ describe("ending locks", () => {
     expect(errors).toEqual([]);
   });
 
-  test("ends at once when it is told to, and leaves what comes later", async () => {
+  test("stops at once when aborted, and ends no later locks", async () => {
     const store = await open();
     const users = usersIn(store, clock);
     await users.add("ann");
@@ -270,7 +270,7 @@ describe("ending locks", () => {
     expect(errors).toEqual([]);
   });
 
-  test("that is told to stop before it starts does nothing", async () => {
+  test("searches for nothing if it is aborted before it starts", async () => {
     const store = await open();
     const stop = new AbortController();
     stop.abort();

@@ -1,9 +1,9 @@
-// Proves that callers take turns, however many jobs one of them has.
+// Proves that callers get turns and places fairly, however many jobs one of them has.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createBreather, createFairQueue, createQuota } from "../../../src/app/fairness.ts";
 import type { DomainError } from "../../../src/domain/errors.ts";
 
-/** Jobs that run until the test ends them, and the names of those that were started. */
+/** Jobs that run until the test ends them, and the names of the started ones. */
 function jobs(limits: Parameters<typeof createFairQueue>[0]) {
   const started: string[] = [];
   const ends = new Map<string, PromiseWithResolvers<string>>();
@@ -35,7 +35,7 @@ function jobs(limits: Parameters<typeof createFairQueue>[0]) {
 const reasonOf = (error: unknown) => (error as DomainError).reason;
 
 describe("a fair queue", () => {
-  test("runs so many jobs at once and the rest in FIFO order, also after a job that failed", async () => {
+  test("runs at most `atOnce` jobs concurrently and the rest in FIFO order, even after a failed job", async () => {
     const { started, run, end, fail } = jobs({ atOnce: 2 });
     const results = Promise.allSettled(["a", "b", "c", "d"].map((name) => run("one", name)));
     await nextTurn();
@@ -51,7 +51,7 @@ describe("a fair queue", () => {
     expect(await later).toBe("e done");
   });
 
-  test("lets holders take turns, so that many jobs of one delay another's by one", async () => {
+  test("serves holders in turn, so a greedy holder delays another holder's job by one job", async () => {
     const { started, run, end } = jobs({ atOnce: 1 });
     const all = [..."aaaa"].map((name, n) => run("greedy", `${name}${n}`));
     all.push(run("modest", "m0"), run("modest", "m1"), run("third", "t0"));
@@ -60,7 +60,7 @@ describe("a fair queue", () => {
     expect(started).toEqual(["a0", "a1", "m0", "t0", "a2", "m1", "a3"]);
   });
 
-  test("runs at most so many of one holder, and gives the places that are left to others", async () => {
+  test("runs at most `atOnceEach` jobs of one holder, and leaves the other places to others", async () => {
     const { started, run, end } = jobs({ atOnce: 3, atOnceEach: 2 });
     const all = ["a0", "a1", "a2", "a3"].map((name) => run("greedy", name));
     expect(started).toEqual(["a0", "a1"]);
@@ -72,7 +72,7 @@ describe("a fair queue", () => {
     await Promise.all(all);
   });
 
-  test("refuses what is too much in all or of one holder with TOO_MANY_REQUESTS, and has room again later", async () => {
+  test("refuses jobs beyond the total or the holder's limit with TOO_MANY_REQUESTS, and accepts jobs again later", async () => {
     const { run, end } = jobs({ atOnce: 1, waiting: 3, waitingEach: 2 });
     const all = ["a0", "a1", "a2"].map((name) => run("greedy", name));
     await expect(run("greedy", "a3")).rejects.toMatchObject({ reason: "TOO_MANY_REQUESTS" });
@@ -85,7 +85,7 @@ describe("a fair queue", () => {
     await Promise.all(all);
   });
 
-  test("lets no few holders take all places in which jobs wait", async () => {
+  test("never lets a few holders fill all waiting places", async () => {
     const { run, end } = jobs({ atOnce: 1, waiting: 64, waitingEach: 16 });
     const running = run("first", "running");
     const all: Promise<string>[] = [];
@@ -103,7 +103,7 @@ describe("a fair queue", () => {
     await running;
   });
 
-  test("does not run the job of a caller who has left, and gives its turn to the next", async () => {
+  test("skips the jobs of an aborted caller and runs the next job", async () => {
     const { started, run, end } = jobs({ atOnce: 1 });
     const leaving = new AbortController();
     const first = run("one", "first");
@@ -128,13 +128,13 @@ describe("a quota", () => {
     }
   };
 
-  test("gives one holder all places where holders are not told apart", () => {
+  test("gives all places to one holder when there is no limit for each holder", () => {
     const quota = createQuota({ total: 3, each: Number.POSITIVE_INFINITY, full: "No place is left." });
     for (let place = 0; place < 3; place++) expect(takenFrom(quota, "proxy")).toBeInstanceOf(Function);
     expect(takenFrom(quota, "proxy")).toBe("TOO_MANY_REQUESTS");
   });
 
-  test("gives so many places in all and so many to each holder, and each place once more after it was given back", () => {
+  test("limits the places in total and for each holder, and reuses each released place once", () => {
     const quota = createQuota({ total: 3, each: 2, full: "No place is left." });
     const [first] = [quota("a"), quota("a")];
     expect(takenFrom(quota, "a")).toBe("TOO_MANY_REQUESTS");
@@ -146,7 +146,7 @@ describe("a quota", () => {
     expect(takenFrom(quota, "d")).toBe("TOO_MANY_REQUESTS");
   });
 
-  test("shrinks a holder's share as places fill, to half of what others leave", () => {
+  test("shrinks a holder's share to half of the free places as they fill up", () => {
     const quota = createQuota({ total: 64, each: 32, full: "No place is left." });
     const most = (holder: string) => {
       let taken = 0;
@@ -156,7 +156,7 @@ describe("a quota", () => {
     expect(["a", "b", "c", "d", "e", "f", "g", "h"].map(most)).toEqual([32, 16, 8, 4, 2, 1, 1, 0]);
   });
 
-  test("leaves a holder of nothing the places that are left", () => {
+  test("gives the remaining places to a holder that has none", () => {
     const quota = createQuota({ total: 10, each: 5, full: "No place is left." });
     const giveBack = quota("a", 5);
     quota("b", 3);
@@ -168,7 +168,7 @@ describe("a quota", () => {
   });
 });
 
-test("jobs that breathe continue one in each event-loop turn, so that others are served in between", async () => {
+test("jobs that yield with a breather continue one at a time, one in each event-loop turn", async () => {
   const breathe = createBreather();
   const order: string[] = [];
   const busy = (name: string) =>

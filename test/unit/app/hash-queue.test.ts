@@ -1,10 +1,10 @@
-// Proves that passwords are hashed in turns.
+// Proves that password hashing is shared fairly between callers and users.
 import { createHashQueue, hashesAtOnce, type PasswordHasher, type Turn } from "../../../src/app/hash-queue.ts";
 
 const COSTLY = "costly";
 const FULL = "TOO_MANY_REQUESTS";
 
-/** What was begun, in order; each goes on until it is let go. */
+/** The jobs that have begun, in order. Each runs until the test releases it. */
 let begun: string[];
 let running: (() => void)[];
 
@@ -26,7 +26,7 @@ beforeEach(() => {
 });
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
-/** Lets everything end that runs now. */
+/** Ends all jobs that run now. */
 async function letGo(): Promise<void> {
   for (const end of running.splice(0)) end();
   await settled();
@@ -41,7 +41,7 @@ const reasonOf = (result: Promise<unknown>) =>
     ({ reason }) => reason,
   );
 
-test.each([1, 2, 8])("of many, %i are hashed at once: as many as there are threads", async (threads) => {
+test.each([1, 2, 8])("with %i threads, as many passwords are hashed at once", async (threads) => {
   const queue = createHashQueue({ hasher, threads });
   for (let user = 0; user < 20; user++) void queue.hash(`p${user}`, turn("page", `u${user}`));
   await settled();
@@ -57,7 +57,7 @@ const ways: [name: string, ask: (queue: ReturnType<typeof createHashQueue>, name
   ["pretend", (queue, name, of) => queue.pretend(name, of)],
 ];
 
-test.each(ways)("users of one caller take turns, and so do callers: %s", async (_name, ask) => {
+test.each(ways)("%s serves callers in turn, and the users of one caller in turn", async (_name, ask) => {
   const queue = createHashQueue({ hasher, threads: 1 });
   for (const job of [1, 2, 3]) void ask(queue, `ann ${job}`, turn("page", "ann"));
   void ask(queue, "bob 1", turn("page", "bob"));
@@ -67,7 +67,7 @@ test.each(ways)("users of one caller take turns, and so do callers: %s", async (
   expect(begun).toEqual(["ann 1", "cyd 1", "ann 2", "bob 1", "ann 3"]);
 });
 
-test("a known device does not wait for strangers, however many they are", async () => {
+test("a login from a known device does not wait for 500 logins from unknown devices", async () => {
   const queue = createHashQueue({ hasher, threads: 2 });
   const strangers = Array.from({ length: 500 }, (_, user) => reasonOf(queue.pretend("x", turn("page", `u${user}`))));
   expect(await Promise.race(strangers.slice(400))).toBe(FULL);
@@ -77,7 +77,7 @@ test("a known device does not wait for strangers, however many they are", async 
   await letAllGo();
 });
 
-test.each(["verify", "pretend"])("a costly hash delays those of other users by nothing: %s", async (way) => {
+test.each(["verify", "pretend"])("%s of costly hashes does not delay the hashes of other users", async (way) => {
   const queue = createHashQueue({ hasher, threads: 1 });
   for (const user of ["v1", "v2", "v3"]) {
     const of = turn("page", user);
@@ -90,7 +90,7 @@ test.each(["verify", "pretend"])("a costly hash delays those of other users by n
   await letAllGo();
 });
 
-test("one caller takes 300 places of the 4,000 that there are: others share the rest, and beyond that are refused at once", async () => {
+test("one caller gets 300 of the 4,000 waiting places, others share the rest, and any more are refused at once", async () => {
   const queue = createHashQueue({ hasher, threads: 1 });
   const ask = (caller: string, count: number) =>
     Array.from({ length: count }, (_, user) => reasonOf(queue.hash("x", turn(caller, `u${user}`))));
@@ -112,7 +112,7 @@ async function settleOne(queue: ReturnType<typeof createHashQueue>): Promise<str
   return last;
 }
 
-test("who goes while they wait is not hashed for, and leaves their place", async () => {
+test("a caller who leaves the queue is not hashed for, and frees their place", async () => {
   const queue = createHashQueue({ hasher, threads: 1 });
   void queue.hash("first", turn("page", "ann"));
   const gone = new AbortController();
@@ -123,7 +123,7 @@ test("who goes while they wait is not hashed for, and leaves their place", async
   expect(begun).toEqual(["first"]);
 });
 
-test("a hash that fails gives its place back", async () => {
+test("a failed hash frees its place", async () => {
   const failing = { ...hasher, hash: () => Promise.reject(new Error("broken")) };
   const queue = createHashQueue({ hasher: failing, threads: 1 });
   for (let round = 0; round < 500; round++)
@@ -134,7 +134,7 @@ test("a hash that fails gives its place back", async () => {
   expect(await verified).toMatchObject({ isRight: false });
 });
 
-test("no more are hashed at once than the threads of Node's pool are counted by", async () => {
+test("all kinds of hashes together never exceed the count that sizes Node's thread pool", async () => {
   const queue = createHashQueue({ hasher, threads: 3 });
   for (let user = 0; user < 50; user++) {
     void queue.hash("x", turn("page", `u${user}`));

@@ -1,4 +1,4 @@
-// Proves that all servers of a store have one key.
+// Proves that all servers of a store must use the same key.
 import { createExecute, systemCaller } from "../../../src/app/execute.ts";
 import { ensureSameKey, resetKey } from "../../../src/app/startup/instance-key.ts";
 import { operatorOn } from "../../../src/domain/identifier.ts";
@@ -22,20 +22,20 @@ const reset = () => resetKey(execute, systemCaller(operatorOn("host")));
 const REFUSED = expect.objectContaining({ name: "StoreRefused", message: expect.stringContaining("reset-key") });
 const NOT_FOUND = expect.objectContaining({ reason: "KEY_NOT_FOUND" });
 
-test("the first server records its key, and the others must have the same one", async () => {
+test("the first server records its key, and a server with another key is refused", async () => {
   await start("one");
   await start("one");
   await expect(start("other")).rejects.toEqual(REFUSED);
   expect((await store.read({ limit: 10 })).events).toMatchObject([{ type: "instance_key.recorded" }]);
 });
 
-test("servers that start together record one key between them", async () => {
+test("of servers that start together with different keys, one records its key and the rest are refused", async () => {
   const starting = ["a", "b", "c", "d"].map(start);
   const outcomes = await Promise.allSettled(starting);
   expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
 });
 
-test("after a reset the next server brings another key, and the log names who reset it", async () => {
+test("after a reset the next server records a new key, and the log names the operator who reset it", async () => {
   await start("lost");
   await reset();
   await start("new");
@@ -44,7 +44,7 @@ test("after a reset the next server brings another key, and the log names who re
   expect(events).toMatchObject([{ actor: { subject: "admin@host" }, owner: { type: "instance", id: "default" } }]);
 });
 
-test("there is nothing to reset before a server has recorded a key, and after a reset", async () => {
+test("a reset without a recorded key fails with KEY_NOT_FOUND", async () => {
   await expect(reset()).rejects.toEqual(NOT_FOUND);
   await start("one");
   await reset();

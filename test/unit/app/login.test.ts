@@ -1,4 +1,4 @@
-// Proves that a login is decided and answered as its user's state says.
+// Proves that a login is decided and answered by the state of its user.
 import type { HashQueue, Turn } from "../../../src/app/hash-queue.ts";
 import { createPolicies } from "../../../src/app/lockout-policies.ts";
 import { createLogin, type Login, type LoginAttempt } from "../../../src/app/login.ts";
@@ -17,18 +17,18 @@ let store: EventStore;
 let clock: ReturnType<typeof handClock>;
 let users: ReturnType<typeof usersIn>;
 let login: Login;
-/** Passwords that were compared with a hash, and how many were only said to be. */
+/** Passwords that were compared with a hash, and how many comparisons were only pretended. */
 let compared: string[];
 let pretended: number;
 let lastTurn: Turn | undefined;
-/** Ends when a password may be compared. */
+/** Resolves when a password may be compared. */
 let hold: () => Promise<void>;
-/** Done once, while a password is compared. */
+/** Runs once, while a password is compared. */
 let meanwhile: (() => Promise<unknown>) | undefined;
 
 const secrets = createInstanceSecrets(Buffer.alloc(32, 7));
 
-/** A hash is the password after four characters, of which `old:` are those of an outdated one. */
+/** A hash is the password after a prefix of four characters. The prefix `old:` marks an outdated hash. */
 const hasher: HashQueue = {
   hash: async (password) => `new:${password}`,
   async verify(password, hash, turn) {
@@ -83,13 +83,13 @@ const attemptOf = (password: string, more: Partial<LoginAttempt> = {}): LoginAtt
   ...more,
 });
 
-/** A token of the device that a good login makes known; it is good for 100 s. */
+/** A token of the device that a successful login makes known. It is valid for 100 s. */
 async function newDeviceToken(): Promise<string> {
   const { state } = await login.logIn(attemptOf("right"), callerOf("login page"));
   return secrets.deviceToken("ann", state.devices?.at(-1) as string, timeAt(100));
 }
 
-/** "in", or the reason why not. */
+/** "in", or the reason of the refusal. */
 const logIn = (password: string, more: Partial<LoginAttempt> = {}) =>
   login.logIn(attemptOf(password, more), callerOf("login page")).then(
     () => IN,
@@ -98,33 +98,38 @@ const logIn = (password: string, more: Partial<LoginAttempt> = {}) =>
 
 const eventsOf = async (id: string) => (await users.log(id)).map(({ type }) => type.replace("user.", ""));
 
-/** What happens while Ann's password is compared, and what is answered. */
+/** What happens while Ann's password is compared, and the answer. */
 const RACES: [name: string, password: string, work: () => Promise<unknown>, answer: string][] = [
-  ["nothing", "right", async () => {}, IN],
-  ["nothing, and it is wrong", "wrong", async () => {}, FAILED],
-  ["he is deleted", "right", () => users.do("ann", { type: "delete" }), FAILED],
-  ["he is locked", "right", () => users.lock("ann"), FAILED],
-  ["he is deactivated", "right", () => users.do("ann", { type: "deactivate" }), FAILED],
-  ["he gets another password, and the one before is tried", "right", () => setPassword("new:other"), FAILED],
-  ["he gets another password, which is tried", "other", () => setPassword("new:other"), IN],
+  ["nothing happens", "right", async () => {}, IN],
+  ["nothing happens and the password is wrong", "wrong", async () => {}, FAILED],
+  ["the user is deleted", "right", () => users.do("ann", { type: "delete" }), FAILED],
+  ["the user is locked", "right", () => users.lock("ann"), FAILED],
+  ["the user is deactivated", "right", () => users.do("ann", { type: "deactivate" }), FAILED],
+  ["the password changes, and the old one was typed", "right", () => setPassword("new:other"), FAILED],
+  ["the password changes, and the new one was typed", "other", () => setPassword("new:other"), IN],
   [
-    "his password gets a better hash by another login",
+    "another login replaces the hash by a stronger one",
     "right",
     () => users.do("ann", { type: "rehash_password", hash: "NEW:right", replaced: "new:right" }),
     IN,
   ],
-  ["he is locked, and unlocked", "right", () => users.lock("ann").then(() => users.do("ann", { type: "unlock" })), IN],
-  ["he is patched", "right", () => users.do("ann", { type: "patch", profile: { schemaType: "robot" } }), IN],
+  [
+    "the user is locked and unlocked",
+    "right",
+    () => users.lock("ann").then(() => users.do("ann", { type: "unlock" })),
+    IN,
+  ],
+  ["the user is patched", "right", () => users.do("ann", { type: "patch", profile: { schemaType: "robot" } }), IN],
 ];
 
-describe("while a password is compared", () => {
-  test.each(RACES)("%s", async (_, password, work, answer) => {
+describe("a login whose password is being compared", () => {
+  test.each(RACES)("is decided on the current state when %s (password %j)", async (_, password, work, answer) => {
     meanwhile = work;
     expect(await logIn(password)).toBe(answer);
     expect((await eventsOf("ann")).includes("login_succeeded")).toBe(answer === IN);
   });
 
-  test("of two logins that find an outdated hash at once both are in", async () => {
+  test("succeeds when a concurrent login finds the same outdated hash", async () => {
     const phone = await newDeviceToken();
     await users.do("ann", { type: "rehash_password", hash: "old:right", replaced: "new:right" });
     meanwhile = () => logIn("right", { deviceToken: phone });
@@ -132,7 +137,7 @@ describe("while a password is compared", () => {
     expect((await eventsOf("ann")).slice(-3)).toEqual(["login_succeeded", "password_rehashed", "login_succeeded"]);
   });
 
-  test("wrong ones are counted, though the hash is replaced", async () => {
+  test("is counted as wrong even if the hash is replaced at the same time", async () => {
     await setPassword("old:right");
     meanwhile = () => users.do("ann", { type: "rehash_password", hash: "new:right", replaced: "old:right" });
     expect(await logIn("wrong")).toBe(FAILED);
@@ -140,10 +145,10 @@ describe("while a password is compared", () => {
   });
 });
 
-describe("who has the right password is told that he is locked", () => {
+describe("a right password reveals the lock", () => {
   const LOCKED = "USER_LOCKED";
 
-  test("by the policy alone", async () => {
+  test("only if the policy allows it", async () => {
     await users.lock("ann");
     expect(await logIn("right")).toBe(FAILED);
     await setPolicy({ revealLock: true });
@@ -151,7 +156,7 @@ describe("who has the right password is told that he is locked", () => {
     expect(await logIn("wrong")).toBe(FAILED);
   });
 
-  test("with the time that is left", async () => {
+  test("with the remaining time", async () => {
     await setPolicy({ revealLock: true });
     await users.lock("ann", { until: timeAt(60) });
     clock.set(timeAt(20));
@@ -160,14 +165,14 @@ describe("who has the right password is told that he is locked", () => {
     await expect(login.logIn(attempt, callerOf("login page"))).rejects.toMatchObject(refusal);
   });
 
-  test("as often as the policy allows attempts, and then nothing is compared", async () => {
+  test("for as many attempts as the policy allows, after which nothing is compared", async () => {
     await setPolicy({ revealLock: true, maxAttempts: 2 });
     await users.lock("ann");
     expect([await logIn("wrong"), await logIn("right"), await logIn("right")]).toEqual([FAILED, LOCKED, FAILED]);
     expect(compared).toEqual(["wrong", "right"]);
   });
 
-  test("not if other processes have used up the attempts meanwhile", async () => {
+  test("but not after other processes have used up the attempts", async () => {
     await setPolicy({ revealLock: true, maxAttempts: 1 });
     await users.lock("ann");
     const other = createLogin({
@@ -183,7 +188,7 @@ describe("who has the right password is told that he is locked", () => {
     expect(await logIn("right")).toBe(FAILED);
   });
 
-  test("not if he is inactive", async () => {
+  test("but not if the user is inactive", async () => {
     await setPolicy({ revealLock: true });
     await users.lock("ann");
     meanwhile = () => users.do("ann", { type: "deactivate" });
@@ -192,8 +197,8 @@ describe("who has the right password is told that he is locked", () => {
   });
 });
 
-describe("what is compared", () => {
-  test("of 200 wrong passwords at once five, and the right one after them is refused", async () => {
+describe("a login attempt", () => {
+  test("among 200 concurrent wrong ones is compared five times at most, and the right password after them is refused", async () => {
     const tries = Array.from({ length: 200 }, (_, index) => logIn(`wrong ${index}`));
     const answers = await Promise.all([...tries, logIn("right")]);
     expect(new Set(answers)).toEqual(new Set([FAILED]));
@@ -204,29 +209,29 @@ describe("what is compared", () => {
     expect(events.filter((type) => type === "locked")).toHaveLength(1);
   });
 
-  test("the right one, after four wrong ones at once", async () => {
+  test("with the right password after four concurrent wrong ones succeeds", async () => {
     const answers = await Promise.all([..."abcd"].map((password) => logIn(password)).concat(logIn("right")));
     expect(answers).toEqual([FAILED, FAILED, FAILED, FAILED, IN]);
   });
 
   const NOT_COMPARED: [name: string, given: () => Promise<unknown>, more: Partial<LoginAttempt>][] = [
-    ["a user who is not there", async () => {}, { user: { id: "nobody" } }],
-    ["a name that nobody has", async () => {}, { user: { loginName: "nobody" } }],
-    ["a user who is expected elsewhere", async () => {}, { organization: "a" }],
+    ["an unknown user", async () => {}, { user: { id: "nobody" } }],
+    ["an unknown login name", async () => {}, { user: { loginName: "nobody" } }],
+    ["a user of another organization", async () => {}, { organization: "a" }],
     ["a locked user", () => users.lock("ann"), {}],
     ["an inactive user", () => users.do("ann", { type: "deactivate" }), {}],
     ["a deleted user", () => users.do("ann", { type: "delete" }), {}],
     ["a user without a password", () => users.add("bob"), { user: { id: "bob" } }],
   ];
 
-  test.each(NOT_COMPARED)("not the password of %s, and it costs as much", async (_, given, more) => {
+  test.each(NOT_COMPARED)("for %s compares no password, and costs as much", async (_, given, more) => {
     await given();
     expect(await logIn("right", more)).toBe(FAILED);
     expect(compared).toEqual([]);
     expect(pretended).toBe(1);
   });
 
-  test("a device is known by its token for this user alone, until the token's end", async () => {
+  test("from a known device is recognised by the token of this user and device only, until the token expires", async () => {
     const own = await newDeviceToken();
     const [device] = own.split(".") as [string];
     for (const password of "abcde") await logIn(password);
@@ -238,7 +243,7 @@ describe("what is compared", () => {
     expect(await logIn("right", { deviceToken: own })).toBe(IN);
   });
 
-  test("a login that fails anyway costs as much, and is not recorded", async () => {
+  test("that must fail costs as much as another, and is not recorded", async () => {
     const before = await eventsOf("ann");
     const failing = login.fail(attemptOf("right"), callerOf("login page"));
     await expect(failing).rejects.toMatchObject({ reason: FAILED });
@@ -249,13 +254,13 @@ describe("what is compared", () => {
     });
   });
 
-  test("a proof makes no device known", async () => {
+  test("that only proves the password makes no device known", async () => {
     const self = { id: "ann", organization: undefined };
     const { state } = await login.prove(self, "right", callerOf("ann"));
     expect(state.devices).toBeUndefined();
   });
 
-  test("a proof by a session comes from the session's device, which strangers' lock does not stop", async () => {
+  test("by a session counts as the session's device, which a lock for strangers does not stop", async () => {
     const [device] = (await newDeviceToken()).split(".") as [string];
     for (const password of "abcde") await logIn(password);
     const prove = (session?: { id: string; epoch: number; device?: string }) => {
@@ -273,8 +278,8 @@ describe("what is compared", () => {
   });
 });
 
-describe("whose turn it is to be hashed", () => {
-  test("is told by the caller and by the name, known or unknown, in whichever spelling", async () => {
+describe("the turn of a password in the hash queue", () => {
+  test("is keyed by the caller and by the folded name, whether or not the name exists", async () => {
     const username = { id: "n1", name: "Ann@Example.com", organizationSpecific: false };
     await users.do("ann", { type: "add_username", username });
     for (const [name, other] of [
@@ -290,7 +295,7 @@ describe("whose turn it is to be hashed", () => {
     }
   });
 
-  test("is one for all known devices of a user, under whichever name", async () => {
+  test("is shared by all known devices of a user, under all of the user's names", async () => {
     await users.do("ann", {
       type: "add_username",
       username: { id: "n1", name: "ann@example.com", organizationSpecific: false },
@@ -303,7 +308,7 @@ describe("whose turn it is to be hashed", () => {
     expect(turns.size).toBe(1);
   });
 
-  test("tells whether the device is known", async () => {
+  test("says whether the device is known", async () => {
     const deviceToken = await newDeviceToken();
     await logIn("right", { deviceToken });
     expect(lastTurn).toMatchObject({ isKnownDevice: true });
@@ -313,14 +318,14 @@ describe("whose turn it is to be hashed", () => {
   });
 });
 
-describe("who proves to be another one", () => {
+describe("a caller who proves the password of another user", () => {
   const prove = (id: string, by: string) =>
     login.prove({ id, organization: undefined }, "right", callerOf(by)).then(
       () => IN,
       (error) => `${error.reason}: ${error.message}`,
     );
 
-  test("is refused like anybody with a wrong password, in the same time, and nothing is hashed", async () => {
+  test("is refused as for a wrong password, in the same time, and nothing is hashed", async () => {
     const failed = await login
       .prove({ id: "ann", organization: undefined }, "wrong", callerOf("ann"))
       .catch((error) => `${error.reason}: ${error.message}`);
@@ -334,29 +339,32 @@ describe("who proves to be another one", () => {
 });
 
 test.each([
-  ["one that somebody has", "ann@example.com"],
-  ["one that nobody has", "nobody@example.com"],
-])("of 400 spellings of a login name, %s, 300 wait and the rest are refused", async (_what, name) => {
-  await users.do("ann", {
-    type: "add_username",
-    username: { id: "n1", name: "ann@example.com", organizationSpecific: false },
-  });
-  await setPolicy({ maxAttempts: 0 });
-  let open = () => {};
-  const gate = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  hold = () => gate;
-  const spelled = (index: number) =>
-    [...name].map((letter, at) => ((index >> at) & 1 ? letter.toUpperCase() : letter)).join("");
-  const answers = Array.from({ length: 400 }, (_, index) => logIn("wrong", { user: { loginName: spelled(index) } }));
-  const refused = new Promise<void>((resolve) => {
-    let count = 0;
-    for (const answer of answers)
-      answer.then((reason) => reason === "TOO_MANY_REQUESTS" && ++count === 99 && resolve());
-  });
-  await refused;
-  open();
-  const counts = Object.groupBy(await Promise.all(answers), (reason) => reason);
-  expect(counts[FAILED]).toHaveLength(301);
-});
+  ["an existing one", "ann@example.com"],
+  ["an unknown one", "nobody@example.com"],
+])(
+  "of 400 concurrent spellings of one login name (%s), 301 are served and the rest are refused",
+  async (_what, name) => {
+    await users.do("ann", {
+      type: "add_username",
+      username: { id: "n1", name: "ann@example.com", organizationSpecific: false },
+    });
+    await setPolicy({ maxAttempts: 0 });
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    hold = () => gate;
+    const spelled = (index: number) =>
+      [...name].map((letter, at) => ((index >> at) & 1 ? letter.toUpperCase() : letter)).join("");
+    const answers = Array.from({ length: 400 }, (_, index) => logIn("wrong", { user: { loginName: spelled(index) } }));
+    const refused = new Promise<void>((resolve) => {
+      let count = 0;
+      for (const answer of answers)
+        answer.then((reason) => reason === "TOO_MANY_REQUESTS" && ++count === 99 && resolve());
+    });
+    await refused;
+    open();
+    const counts = Object.groupBy(await Promise.all(answers), (reason) => reason);
+    expect(counts[FAILED]).toHaveLength(301);
+  },
+);

@@ -1,4 +1,4 @@
-// Proves that an answer is kept for the caller of its key alone.
+// Proves that a stored answer is found only by the caller of its idempotency key.
 import { createReceipts } from "../../../src/app/receipts.ts";
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { type EventStore, LOG_START } from "../../../src/store/port.ts";
@@ -27,7 +27,7 @@ const callOf = (more: object = {}, sealer = secrets) =>
     ...more,
   });
 
-test("an answer that is stored with a change is found by the same call, for 24 hours", async () => {
+test("the same call finds the answer stored with its change for 24 hours", async () => {
   expect(await callOf().find()).toBeUndefined();
   await store.append(change("42", { receipt: callOf().of(Buffer.from("done")) }));
   expect(text(await callOf().find())).toBe("done");
@@ -37,7 +37,7 @@ test("an answer that is stored with a change is found by the same call, for 24 h
   expect(await callOf().find()).toBeUndefined();
 });
 
-test("an answer with which no change goes is kept once", async () => {
+test("an answer without a change is stored once", async () => {
   expect(await callOf().keep(Buffer.from("first"))).toBe(true);
   expect(await callOf().keep(Buffer.from("second"))).toBe(false);
   expect(text(await callOf().find())).toBe("first");
@@ -48,10 +48,10 @@ test.each([
   ["another method", { method: "UnlockUser" }],
   ["another request", { request: Buffer.from("lock 43") }],
   [
-    "another request, of which method and message run together alike",
+    "another request whose method and message concatenate to the same bytes",
     { method: "LockUserlock", request: Buffer.from(" 42") },
   ],
-])("the key with %s is reused", async (_, more) => {
+])("a key that is repeated with %s is refused with IDEMPOTENCY_KEY_REUSED", async (_, more) => {
   await callOf().keep(Buffer.from("done"));
   await expect(callOf(more).find()).rejects.toMatchObject({ reason: "IDEMPOTENCY_KEY_REUSED" });
 });
@@ -62,8 +62,11 @@ test.each([
   ["another token", { principal: { subject: "operator", tokenId: "t2", grants: [] } }],
   ["a JWT", { principal: { subject: "operator", grants: [] } }],
   ["a session", { principal: { subject: "operator", session: { id: "t1", epoch: 0 }, grants: [] } }],
-  ["a subject and a key that run together alike", { principal: { subject: "operatort1", tokenId: "", grants: [] } }],
-])("with %s it is another call", async (_, more) => {
+  [
+    "a subject and a token id that concatenate to the same text",
+    { principal: { subject: "operatort1", tokenId: "", grants: [] } },
+  ],
+])("a call with %s does not find the answer", async (_, more) => {
   await callOf().keep(Buffer.from("done"));
   expect(await callOf(more).find()).toBeUndefined();
 });
@@ -75,16 +78,19 @@ const OF_ONE_SUBJECT = [
   ["a token", { tokenId: "s1" }],
 ] as const;
 
-test.each(OF_ONE_SUBJECT)("of one subject %s has receipts of its own", async (means, presented) => {
-  const principal = { subject: "operator", grants: [] };
-  await callOf({ principal: { ...principal, ...presented } }).keep(Buffer.from("done"));
-  for (const [other, otherPresented] of OF_ONE_SUBJECT) {
-    const found = await callOf({ principal: { ...principal, ...otherPresented } }).find();
-    expect([other, text(found)]).toEqual([other, other === means ? "done" : undefined]);
-  }
-});
+test.each(OF_ONE_SUBJECT)(
+  "%s of a subject does not share receipts with the subject's other credentials",
+  async (means, presented) => {
+    const principal = { subject: "operator", grants: [] };
+    await callOf({ principal: { ...principal, ...presented } }).keep(Buffer.from("done"));
+    for (const [other, otherPresented] of OF_ONE_SUBJECT) {
+      const found = await callOf({ principal: { ...principal, ...otherPresented } }).find();
+      expect([other, text(found)]).toEqual([other, other === means ? "done" : undefined]);
+    }
+  },
+);
 
-test("a part of a call has answers of its own, for the same request", async () => {
+test("each part of a call has its own answer, for the same request only", async () => {
   await callOf().part("42").keep(Buffer.from("of 42"));
   expect(await callOf().find()).toBeUndefined();
   expect(await callOf().part("43").find()).toBeUndefined();
@@ -98,7 +104,7 @@ test("a part of a call has answers of its own, for the same request", async () =
   });
 });
 
-test("neither the answer nor the request nor the key can be read in the store, nor guessed from it", async () => {
+test("the answer, the request and the key can neither be read nor guessed from a stored receipt", async () => {
   const secret = "userlock_secret-of-a-token";
   const call = callOf({ idempotencyKey: secret, request: Buffer.from(secret) });
   const receipt = call.of(Buffer.from(secret));

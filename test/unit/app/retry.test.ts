@@ -1,10 +1,10 @@
-// Proves that what fails for a moment is tried again, for a while.
+// Proves that temporary failures are retried with growing pauses.
 import { setTimeout as sleep } from "node:timers/promises";
 import { retry } from "../../../src/retry.ts";
 
 const never = AbortSignal.any([]);
 
-/** Work that fails by the errors in turn, then succeeds. */
+/** Work that fails with each of the errors in turn, then succeeds. */
 function failing(...errors: unknown[]) {
   const attempts: number[] = [];
   const work = async (attempt: number) => {
@@ -15,7 +15,7 @@ function failing(...errors: unknown[]) {
   return { work, attempts };
 }
 
-test("what fails for a while is done in the end, and each failure is told", async () => {
+test("work that fails for a while succeeds in the end, and each failure is reported", async () => {
   const { work, attempts } = failing("first", "second");
   const told: unknown[] = [];
   const onFailure = (...failure: unknown[]) => told.push(failure);
@@ -27,7 +27,7 @@ test("what fails for a while is done in the end, and each failure is told", asyn
   ]);
 });
 
-test("pauses double up to the longest, and vary by half", async () => {
+test("pauses double up to the longest pause, and vary by half", async () => {
   const { work } = failing("a", "b", "c", "d");
   const times: number[] = [];
   const timed = (attempt: number) => {
@@ -40,10 +40,10 @@ test("pauses double up to the longest, and vary by half", async () => {
 });
 
 test.each([
-  ["that may not pass", { mayPass: () => false }],
-  ["when the next try would come after its patience", { patienceMs: 0 }],
-  ["when it is to stop", { signal: AbortSignal.abort() }],
-])("rejects with the error at once %s, and does not tell it as a failure to wait for", async (_, options) => {
+  ["if the error is permanent", { mayPass: () => false }],
+  ["if the next attempt would exceed its patience", { patienceMs: 0 }],
+  ["if the signal is aborted", { signal: AbortSignal.abort() }],
+])("retrying rejects at once %s, and does not report a failure", async (_, options) => {
   const { work, attempts } = failing("no");
   const onFailure = () => {
     throw new Error("not waited for");
@@ -52,7 +52,7 @@ test.each([
   expect(attempts).toEqual([1]);
 });
 
-test("a signal that is aborted in a pause ends it, and the work is not done again", async () => {
+test("aborting the signal ends a pause without another attempt", async () => {
   const { work, attempts } = failing("no", "no");
   const stop = new AbortController();
   const tried = retry(work, { signal: stop.signal, onFailure: () => {}, firstMs: 60_000, longestMs: 60_000 });

@@ -1,4 +1,4 @@
-// Proves that any watcher gets what passes its filter once, in order.
+// Proves that each watcher gets the events that match its filter once, in order.
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import type { WatchQuestion } from "../../../src/app/follow/watch.ts";
@@ -7,14 +7,14 @@ import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { readAll, until } from "../../support/stores/appends.ts";
 import { happen, orgOf, VIEWER, type Watching, watchersOf } from "../../support/watch/watching.ts";
 
-/** What happens while others happen. */
+/** One step of a random run. Steps can overlap. */
 type Act =
   | { act: "append"; count: number; organization: string | undefined; type: string }
-  /** Something about the watchers themselves, which has them looked at anew. */
+  /** A change of the watchers' own user, after which they are authenticated again. */
   | { act: "touch" }
-  /** From now, or behind the event that stands there in the log. */
+  /** Starts at the present, or after the event at this place in the log. */
   | { act: "join"; after: number | undefined; question: Partial<WatchQuestion> }
-  /** A watcher loses his connection, and resumes with what he has. */
+  /** A watcher loses the connection, and resumes with the last cursor. */
   | { act: "reconnect"; who: number }
   | { act: "turns"; count: number };
 
@@ -43,9 +43,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ act: fc.constant("turns" as const), count: fc.integer({ min: 1, max: 8 }) }) },
 );
 
-/**
- * The same store, whose answers take as many turns of the event loop as it is told, and some of whose hints get lost.
- */
+/** The same store with answers that are delayed by event-loop turns, and with some lost hints. */
 function unsteady(store: EventStore, turns: number[], hints: boolean[]): EventStore {
   let [calls, appends] = [0, 0];
   async function late<Result>(answer: Promise<Result>): Promise<Result> {
@@ -62,7 +60,7 @@ function unsteady(store: EventStore, turns: number[], hints: boolean[]): EventSt
   };
 }
 
-/** One who watches, over as many connections as it takes. */
+/** A watcher that may use several connections. */
 interface Reader {
   question: Partial<WatchQuestion>;
   from: string;
@@ -72,7 +70,7 @@ interface Reader {
 const passes = ({ organization, types }: Partial<WatchQuestion>, { owner, type }: RecordedEvent) =>
   (organization === undefined || owner.id === organization) && (!types || types.includes(type));
 
-test("everybody gets what passes behind his cursor, in order, once, whatever happens meanwhile", async () => {
+test("each watcher gets each matching event after its cursor once, in order, in 100 random runs", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(acts, { maxLength: 40 }),
@@ -120,7 +118,7 @@ test("everybody gets what passes behind his cursor, in order, once, whatever hap
           await until(() => got().length >= expected.length);
           expect(got()).toEqual(expected.map(({ cursor }) => cursor));
         }
-        // Nobody gets more if he stays.
+        // No watcher gets more later.
         const before = readers.map(({ connections }) => connections.at(-1)?.events().length);
         await sleep(5);
         expect(readers.map(({ connections }) => connections.at(-1)?.events().length)).toEqual(before);

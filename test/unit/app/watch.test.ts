@@ -1,4 +1,4 @@
-// Proves that watchers get events, signs of life and a reason for the end.
+// Proves that watchers get events, heartbeats and a reason when the stream ends.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WatchQuestion } from "../../../src/app/follow/watch.ts";
 import type { Grant, Principal } from "../../../src/domain/access.ts";
@@ -17,8 +17,8 @@ afterEach(() => store.close());
 
 const allCursors = async () => (await readAll(store)).map(({ cursor }) => cursor);
 
-describe("a stream", () => {
-  test("begins with the present cursor, and goes on with what happens", async () => {
+describe("a stream of events", () => {
+  test("begins with the present cursor and continues with new events", async () => {
     await happen(store);
     const watching = watchersOf(store)();
     await areWatching(watching);
@@ -29,7 +29,7 @@ describe("a stream", () => {
     expect(await watching.leave()).toBe("CANCELLED");
   });
 
-  test("begins with the cursor that it is given, and goes on behind it", async () => {
+  test("begins with the given cursor and continues after it", async () => {
     for (let event = 0; event < 5; event++) await happen(store);
     const [first, second, ...rest] = await allCursors();
     const watching = watchersOf(store)({ after: second! });
@@ -42,7 +42,7 @@ describe("a stream", () => {
     await Promise.all([watching.leave(), whole.leave()]);
   });
 
-  test("longer than a page is caught up with, and joined", async () => {
+  test("catches up with more events than fit on a page, then continues with new ones", async () => {
     await Promise.all(Array.from({ length: 2_500 }, () => happen(store)));
     const watching = watchersOf(store)({ after: "0" });
     await areWatching(watching);
@@ -52,7 +52,7 @@ describe("a stream", () => {
     await watching.leave();
   });
 
-  test("has a sign of life when nothing passes, which moves the place to resume on", async () => {
+  test("sends a heartbeat with a newer cursor when no event matches", async () => {
     const watching = watchersOf(store, { heartbeatMs: 50 })({ types: ["user.locked"] });
     await areWatching(watching);
     await happen(store);
@@ -62,7 +62,7 @@ describe("a stream", () => {
     await watching.leave();
   });
 
-  test("frees its place when it ends, and the tail stops with the last", async () => {
+  test("frees its place when it ends, and the last one stops the tail of the log", async () => {
     let listeners = 0;
     const counted: EventStore = {
       ...store,
@@ -92,7 +92,7 @@ describe("a stream", () => {
     await again.leave();
   });
 
-  test("outlives faults of the store, which are logged", async () => {
+  test("survives store errors, which are reported", async () => {
     let isBroken = false;
     let faults = 0;
     const guarded: EventStore = {
@@ -112,7 +112,7 @@ describe("a stream", () => {
     await watching.leave();
   });
 
-  test("that cannot be given an event ends, and no other one does", async () => {
+  test("ends if its event cannot be delivered, and other streams continue", async () => {
     const watch = watchersOf(store);
     let isBroken = false;
     const takes = () => {
@@ -128,21 +128,21 @@ describe("a stream", () => {
     await other.leave();
   });
 
-  test("cannot begin while the store is out of reach", async () => {
+  test("is refused with STORE_UNAVAILABLE while the store is unreachable", async () => {
     const broken: EventStore = { ...store, head: () => Promise.reject(new StoreUnavailable("broken by the test")) };
     expect(await watchersOf(broken)().ended).toBe("STORE_UNAVAILABLE");
   });
 });
 
 describe("a cursor", () => {
-  test.each(["x", "1", "12345", "-1", "9zzzz", "0 "])("%j is refused", async (after) => {
+  test.each(["x", "1", "12345", "-1", "9zzzz", "0 "])("is refused if it is %j, which is invalid", async (after) => {
     await happen(store);
     const watching = watchersOf(store)({ after });
     expect(await watching.ended).toBe("INVALID_REQUEST");
     expect(watching.handed).toEqual([]);
   });
 
-  test("of another log, or of one that was set back, is refused", async () => {
+  test("is refused if it is past the end of the log, as after a restore", async () => {
     const other = await openSqliteStore(":memory:", "default");
     for (let event = 0; event < 12; event++) await happen(other);
     await happen(store);
@@ -151,7 +151,7 @@ describe("a cursor", () => {
   });
 });
 
-describe("who sees what", () => {
+describe("the events that a watcher gets", () => {
   const holder = (...grants: Grant[]): Principal => ({ subject: "caller", grants });
   const A = orgOf("a");
   const EVENTS = [
@@ -174,24 +174,34 @@ describe("who sees what", () => {
     ["ORG_OWNER of a", holder({ role: "ORG_OWNER", organization: "a" }), {}, OF_A],
     ["ORG_USER_MANAGER of b", holder({ role: "ORG_USER_MANAGER", organization: "b" }), {}, ["u-b"]],
     [
-      "who has grants on both",
+      "a holder of grants on a and b",
       holder({ role: "ORG_OWNER", organization: "a" }, { role: "GATEWAY", organization: "b" }),
       {},
       ["u-a", "u-b", "a-locked", "session"],
     ],
     ["the system", { subject: "userlock", grants: [], isSystem: true }, {}, EVENTS.map(({ id }) => id)],
-    ["the instance, asking for a", holder({ role: "INSTANCE_OWNER" }), { organization: "a" }, OF_A],
-    ["a, asking for itself", holder({ role: "GATEWAY", organization: "a" }), { organization: "a" }, OF_A],
-    ["a, asking for b", holder({ role: "GATEWAY", organization: "a" }), { organization: "b" }, "PERMISSION_MISSING"],
-    ["who asks for one user", VIEWER, { userIds: ["u-a"] }, ["u-a", "session"]],
-    ["who asks for two users", VIEWER, { userIds: ["u-a", "u-b"] }, ["u-a", "u-b", "session"]],
-    ["who asks for a type", VIEWER, { types: ["user.locked"] }, ["a-locked"]],
-    ["who asks for a user and a type", VIEWER, { types: ["session.opened"], userIds: ["u-a"] }, ["session"]],
-    ["a, asking for a user of b", holder({ role: "GATEWAY", organization: "a" }), { userIds: ["u-b"] }, []],
+    ["an instance owner who asks for organization a", holder({ role: "INSTANCE_OWNER" }), { organization: "a" }, OF_A],
+    ["a GATEWAY of a that asks for a", holder({ role: "GATEWAY", organization: "a" }), { organization: "a" }, OF_A],
+    [
+      "a GATEWAY of a that asks for b",
+      holder({ role: "GATEWAY", organization: "a" }),
+      { organization: "b" },
+      "PERMISSION_MISSING",
+    ],
+    ["a viewer who asks for one user", VIEWER, { userIds: ["u-a"] }, ["u-a", "session"]],
+    ["a viewer who asks for two users", VIEWER, { userIds: ["u-a", "u-b"] }, ["u-a", "u-b", "session"]],
+    ["a viewer who asks for a type", VIEWER, { types: ["user.locked"] }, ["a-locked"]],
+    ["a viewer who asks for a user and a type", VIEWER, { types: ["session.opened"], userIds: ["u-a"] }, ["session"]],
+    [
+      "a GATEWAY of a that asks for a user of b",
+      holder({ role: "GATEWAY", organization: "a" }),
+      { userIds: ["u-b"] },
+      [],
+    ],
   ];
 
-  test.each(CASES)("%s", async (_who, principal, question, seen) => {
-    // Both ways that an event can take: those that were there, and those that come.
+  test.each(CASES)("are those that the grants and filters allow: %s", async (_who, principal, question, seen) => {
+    // Events reach a watcher in two ways: from the stored log, and as they are appended.
     const live = watchersOf(store)({ ...question, after: "0" }, { principal });
     if (typeof seen === "string") return expect(await live.ended).toBe(seen);
     await areWatching(live);
@@ -208,14 +218,14 @@ describe("who sees what", () => {
   });
 });
 
-describe("who loses his right", () => {
+describe("a watcher whose rights change", () => {
   const refuse = (reason: ConstructorParameters<typeof DomainError>[0]) => () =>
     Promise.reject(new DomainError(reason, "refused by the test"));
 
   test.each([
-    ["the revocation of his token", { kind: "token", id: "its-token", type: "token.revoked", userId: undefined }],
-    ["a change of himself", { kind: "user", id: "gateway", type: "user.locked" }],
-  ])("gets nothing from %s on", async (_what, event) => {
+    ["the revocation of its token", { kind: "token", id: "its-token", type: "token.revoked", userId: undefined }],
+    ["a change of its own user", { kind: "user", id: "gateway", type: "user.locked" }],
+  ])("gets no event from %s on", async (_what, event) => {
     let isAllowed = true;
     const readmit = () => (isAllowed ? Promise.resolve(VIEWER) : refuse("TOKEN_INVALID")());
     const watching = watchersOf(store)({}, { readmit });
@@ -228,7 +238,7 @@ describe("who loses his right", () => {
     expect(watching.handed.flatMap(({ event: seen }) => seen?.id ?? [])).toEqual(["before"]);
   });
 
-  test("goes on without a gap where he is let in again", async () => {
+  test("continues without a gap when it is authenticated again", async () => {
     let times = 0;
     const readmit = async () => {
       times++;
@@ -246,7 +256,7 @@ describe("who loses his right", () => {
     await watching.leave();
   });
 
-  test("gets nothing of the past that was read afterwards", async () => {
+  test("gets no past event that is read after the refusal", async () => {
     await Promise.all(Array.from({ length: 300 }, () => happen(store)));
     let times = 0;
     const readmit = () => (++times === 3 ? refuse("TOKEN_EXPIRED")() : Promise.resolve(VIEWER));
@@ -255,7 +265,7 @@ describe("who loses his right", () => {
     expect(watching.events()).toEqual((await allCursors()).slice(0, 200));
   });
 
-  test("is found out by the clock where no event says so", async () => {
+  test("is refused at the next heartbeat if no event reports the change", async () => {
     let isAllowed = true;
     const readmit = () => (isAllowed ? Promise.resolve(VIEWER) : refuse("TOKEN_EXPIRED")());
     const watching = watchersOf(store, { heartbeatMs: 50 })({}, { readmit });
@@ -264,7 +274,7 @@ describe("who loses his right", () => {
     expect(await watching.ended).toBe("TOKEN_EXPIRED");
   });
 
-  test("sees less where his reach has become less", async () => {
+  test("gets only the events that its reduced grants allow", async () => {
     let principal: Principal = VIEWER;
     const watching = watchersOf(store)({}, { readmit: async () => principal });
     await areWatching(watching);
@@ -277,23 +287,26 @@ describe("who loses his right", () => {
     await watching.leave();
   });
 
-  test.each(["STORE_UNAVAILABLE", "KEYS_UNAVAILABLE"] as const)("is not he of whom %s is said", async (reason) => {
-    let isKnown = true;
-    const readmit = () => (isKnown ? Promise.resolve(VIEWER) : refuse(reason)());
-    const watching = watchersOf(store, { heartbeatMs: 20 })({}, { readmit });
-    await areWatching(watching);
-    isKnown = false;
-    await happen(store, { id: "gateway" });
-    await sleep(150);
-    expect(watching.events()).toEqual([]);
-    isKnown = true;
-    await until(() => watching.events().length === 1);
-    await watching.leave();
-  });
+  test.each(["STORE_UNAVAILABLE", "KEYS_UNAVAILABLE"] as const)(
+    "keeps its stream through %s, and gets no event until it is authenticated again",
+    async (reason) => {
+      let isKnown = true;
+      const readmit = () => (isKnown ? Promise.resolve(VIEWER) : refuse(reason)());
+      const watching = watchersOf(store, { heartbeatMs: 20 })({}, { readmit });
+      await areWatching(watching);
+      isKnown = false;
+      await happen(store, { id: "gateway" });
+      await sleep(150);
+      expect(watching.events()).toEqual([]);
+      isKnown = true;
+      await until(() => watching.events().length === 1);
+      await watching.leave();
+    },
+  );
 });
 
-describe("who does not read", () => {
-  test("is not waited for by others, and gets the rest when he reads again", async () => {
+describe("a watcher that does not read", () => {
+  test("does not delay others, and gets the rest when it reads again", async () => {
     let isFull = false;
     const reads = Promise.withResolvers<boolean>();
     const watch = watchersOf(store);
@@ -313,7 +326,7 @@ describe("who does not read", () => {
     await Promise.all([slow.leave(), other.leave()]);
   });
 
-  test("is cut if he takes nothing, and resumes", async () => {
+  test("is ended with WATCHER_TOO_SLOW, and can resume", async () => {
     let isFull = false;
     const watch = watchersOf(store);
     const slow = watch({}, { takes: () => !isFull, ready: () => (isFull ? Promise.resolve(false) : undefined) });
@@ -326,7 +339,7 @@ describe("who does not read", () => {
     await resumed.leave();
   });
 
-  test("is waited for while he catches up", async () => {
+  test("is waited for while it catches up", async () => {
     for (let event = 0; event < 30; event++) await happen(store);
     const ready = () => sleep(5, true);
     const watching = watchersOf(store)({ after: "0" }, { ready });

@@ -1,4 +1,4 @@
-// Proves that a token gives a principal, or the reason why not.
+// Proves that a token gives a principal or the reason of the refusal.
 import { createExecute } from "../../../src/app/execute.ts";
 import { createFindSession } from "../../../src/app/sessions.ts";
 import { createAuthenticate, hashSecret, newSecret, newSessionSecret } from "../../../src/auth/authenticate.ts";
@@ -20,7 +20,7 @@ let store: EventStore;
 let asked: string[];
 let now: number;
 
-/** The store, which writes down what it is asked. */
+/** The store, with each call recorded in `asked`. */
 function watched(): EventStore {
   return new Proxy(store, {
     get(target, name: keyof EventStore) {
@@ -75,27 +75,27 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 test.each([
-  ["a token of a subject that is no user", OF_SCANNER, { subject: "scanner", tokenId: "token of scanner" }],
+  ["a token whose subject is not a user", OF_SCANNER, { subject: "scanner", tokenId: "token of scanner" }],
   ["a user's token", OF_ANN, { subject: "ann", tokenId: "token of ann" }],
   ["a session", SESSION, { subject: "ann", session: { id: SESSION, epoch: 0 } }],
   ["a JWT", JWT_OF_ANN, { subject: "ann" }],
-])("%s is let in by one look-up", async (_, secret, principal) => {
+])("%s gives its principal with one look-up", async (_, secret, principal) => {
   expect(await authenticate(`Bearer ${secret}`)).toEqual({ ...principal, grants: [] });
   expect(asked).toHaveLength(1);
 });
 
 test.each([
   ["no header", undefined, "TOKEN_MISSING", 0],
-  ["an empty one", "", "TOKEN_MISSING", 0],
+  ["an empty header", "", "TOKEN_MISSING", 0],
   ["another scheme", `Basic ${OF_ANN}`, "TOKEN_INVALID", 0],
   ["a scheme alone", "Bearer ", "TOKEN_INVALID", 0],
   ["two tokens", `Bearer ${OF_ANN} ${OF_ANN}`, "TOKEN_INVALID", 0],
   ["an unknown token", `Bearer ${newSecret()}`, "TOKEN_INVALID", 1],
-  ["a revoked one", `Bearer ${REVOKED}`, "TOKEN_INVALID", 1],
-  ["one that has ended", `Bearer ${EXPIRED}`, "TOKEN_EXPIRED", 1],
+  ["a revoked token", `Bearer ${REVOKED}`, "TOKEN_INVALID", 1],
+  ["an expired token", `Bearer ${EXPIRED}`, "TOKEN_EXPIRED", 1],
   ["an unknown session", `Bearer ${newSessionSecret()}`, "TOKEN_INVALID", 1],
-  ["one that was ended", `Bearer ${ENDED}`, "TOKEN_INVALID", 1],
-])("%s: refused, by no more than that", async (_, authorization, reason, lookUps) => {
+  ["an ended session", `Bearer ${ENDED}`, "TOKEN_INVALID", 1],
+])("%s is refused with no more look-ups than needed", async (_, authorization, reason, lookUps) => {
   await expect(authenticate(authorization)).rejects.toMatchObject({ reason });
   expect(asked).toHaveLength(lookUps);
 });
@@ -104,15 +104,18 @@ test.each<[name: string, end: UserCommand, takeBack: UserCommand | undefined]>([
   ["locked by hand", { type: "lock", reason: "", note: "" }, { type: "unlock" }],
   ["inactive", { type: "deactivate" }, { type: "activate" }],
   ["deleted", { type: "delete" }, undefined],
-])("a user who is %s is refused whatever he holds; his session also afterwards", async (_, end, takeBack) => {
-  await changeAnn(end);
-  for (const secret of [OF_ANN, JWT_OF_ANN, SESSION]) {
-    await expect(authenticate(`Bearer ${secret}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
-  }
-  if (!takeBack) return;
-  await changeAnn(takeBack);
-  for (const secret of [OF_ANN, JWT_OF_ANN]) {
-    expect(await authenticate(`Bearer ${secret}`)).toMatchObject({ subject: "ann" });
-  }
-  await expect(authenticate(`Bearer ${SESSION}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
-});
+])(
+  "a user who is %s is refused with any credential, and an older session stays refused afterwards",
+  async (_, end, takeBack) => {
+    await changeAnn(end);
+    for (const secret of [OF_ANN, JWT_OF_ANN, SESSION]) {
+      await expect(authenticate(`Bearer ${secret}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+    }
+    if (!takeBack) return;
+    await changeAnn(takeBack);
+    for (const secret of [OF_ANN, JWT_OF_ANN]) {
+      expect(await authenticate(`Bearer ${secret}`)).toMatchObject({ subject: "ann" });
+    }
+    await expect(authenticate(`Bearer ${SESSION}`)).rejects.toMatchObject({ reason: "TOKEN_INVALID" });
+  },
+);

@@ -1,4 +1,4 @@
-// Proves that secrets of an instance depend on its key.
+// Proves that derived secrets depend on the key of the instance.
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 
 const key = (byte: number) => new Uint8Array(32).fill(byte);
@@ -7,7 +7,7 @@ const sameKey = createInstanceSecrets(key(1));
 const otherKey = createInstanceSecrets(key(2));
 
 describe("the keyed hash of a wrong password", () => {
-  test("is the same for the same password of the same user under the same key, and no other", () => {
+  test("depends on the password, the user and the key, and on nothing else", () => {
     const mac = secrets.mac("u", "p");
     expect(mac).toMatch(/^[\w-]{22}$/);
     expect(sameKey.mac("u", "p")).toBe(mac);
@@ -27,13 +27,13 @@ describe("a device token", () => {
   const token = secrets.deviceToken("u", "phone", END);
   const [device, end, proof] = token.split(".") as [string, string, string];
 
-  test("is known for its user, by every server with the key, until its end", () => {
+  test("is accepted for its user, by every server with the same key, until it expires", () => {
     expect(secrets.deviceOf("u", token, END - 1)).toBe("phone");
     expect(sameKey.deviceOf("u", token, 0)).toBe("phone");
     expect(secrets.deviceOf("u", token, END)).toBeUndefined();
   });
 
-  test("is for a device with an id of 128 random bits", () => {
+  test("belongs to a device whose id has 128 random bits", () => {
     expect(secrets.newDevice()).toMatch(/^[\w-]{22}$/);
     expect(new Set(Array.from({ length: 100 }, () => secrets.newDevice())).size).toBe(100);
   });
@@ -45,7 +45,7 @@ describe("a device token", () => {
     ["a later end", "u", `${device}.${(END + 1).toString(36)}.${proof}`, secrets],
     ["no end", "u", `${device}.${proof}`, secrets],
     ["an empty end", "u", `${device}..${proof}`, secrets],
-    ["the id alone", "u", device, secrets],
+    ["only the id", "u", device, secrets],
     ["no proof", "u", `${device}.${end}.`, secrets],
     ["no id", "u", `.${end}.${proof}`, secrets],
     ["half of the proof", "u", `${device}.${end}.${proof.slice(0, 22)}`, secrets],
@@ -55,12 +55,12 @@ describe("a device token", () => {
       `${device}.${end}.${proof.slice(0, -1)}${proof.endsWith("A") ? "E" : "A"}`,
       secrets,
     ],
-    ["a proof that is longer", "u", `${token}A`, secrets],
-    ["the keyed hash of a password in its place", "u", `${device}.${end}.${secrets.mac("u", device)}`, secrets],
-    ["characters beyond ASCII, as many", "u", `${device}.${end}.${"ä".repeat(proof.length)}`, secrets],
-    ["nothing", "u", "", secrets],
-    ["dots", "u", "..", secrets],
-  ])("is not known with %s", (_what, userId, presented, by) => {
+    ["a longer proof", "u", `${token}A`, secrets],
+    ["a password's keyed hash as the proof", "u", `${device}.${end}.${secrets.mac("u", device)}`, secrets],
+    ["a non-ASCII proof of the same length", "u", `${device}.${end}.${"ä".repeat(proof.length)}`, secrets],
+    ["an empty token", "u", "", secrets],
+    ["only dots", "u", "..", secrets],
+  ])("is rejected with %s", (_what, userId, presented, by) => {
     expect(by.deviceOf(userId, presented, 0)).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-// Proves that options of the bulk commands are read, or refused with a sentence.
+// Proves that options of the bulk commands are read or refused with a sentence.
 import { TextFilterMethod } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { UsageError } from "../../../src/cli/arguments.ts";
 import { idsIn } from "../../../src/cli/bulk/id-list.ts";
@@ -24,18 +24,18 @@ test.each<[args: string[], says: string]>([
   [["ann", "--duration", "1h", "--until", "2030-01-31T00:00:00Z"], "not both"],
   [["ann", "--expect", "many"], "--expect must be"],
   [["ann", "--colour", "red"], "--colour"],
-])("%j is refused with: %s", (args, says) => {
+])("lock with the arguments %j is refused with: %s", (args, says) => {
   expect(() => read(...args)).toThrow(UsageError);
   expect(() => read(...args)).toThrow(says);
 });
 
-test("unlock has no reason, note and end", () => {
+test("unlock refuses --reason, --note, --duration and --until", () => {
   for (const option of ["--reason", "--note", "--duration", "--until"]) {
     expect(() => readJob("unlock", ["ann", option, "x"], URL)).toThrow(option);
   }
 });
 
-test("options for people are filters of SearchUsers, beside those in JSON", () => {
+test("filter options become filters of SearchUsers, combined with those in JSON", () => {
   const { source } = read(
     ...[
       "--organization",
@@ -62,14 +62,14 @@ test("options for people are filters of SearchUsers, beside those in JSON", () =
   ]);
 });
 
-test("with ids, an organization says where the users are expected", () => {
+test("--organization with ids is sent as the expected organization", () => {
   expect(read("ann", "--organization", "acme")).toMatchObject({
     source: { ids: ["ann"] },
     request: { organization: { property: { case: "orgId", value: "acme" } } },
   });
 });
 
-test("the same command has the same fingerprint, whatever the order of its options, its list and its place", () => {
+test("the fingerprint of a command depends on its change and its server, not on option order or the file of ids", () => {
   const of = (...args: string[]) => read(...args).fingerprint;
   const same = of("--ids", "a.txt", "--reason", "x", "--note", "y");
   expect(of("--note", "y", "--reason", "x", "--ids", "-", "--resume", "f", "--expect", "3")).toBe(same);
@@ -85,7 +85,7 @@ test("the same command has the same fingerprint, whatever the order of its optio
   );
 });
 
-test("a list comes in pieces of any size", async () => {
+test("a list of ids is read correctly in pieces of any size", async () => {
   const text = '\uFEFFann\r\n# no\n\n  bob ,x\n"cat";y\nü';
   for (const size of [1, 3, 100]) {
     async function* pieces() {

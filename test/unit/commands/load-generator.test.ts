@@ -1,13 +1,13 @@
-// Proves that the generator of load counts and times its calls correctly.
+// Proves that the load generator reads answers correctly.
 import fc from "fast-check";
 import { checkGrpcWeb, http1Reader } from "../../../bench/load/http1-wire.ts";
 import { frame, frameReader } from "../../../bench/load/http2-frames.ts";
 
-/** Bytes, and lengths of the pieces in which they arrive. */
+/** Lengths of the pieces in which bytes arrive. */
 const pieces = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 20 });
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
 
-/** Gives the bytes away in pieces of these lengths, over and over. */
+/** Passes the bytes to `read` in pieces of these lengths, repeatedly. */
 function arrive(all: Buffer, lengths: readonly number[], read: (chunk: Buffer) => void): void {
   for (let at = 0, turn = 0; at < all.length; turn++) {
     const end = at + lengths[turn % lengths.length]!;
@@ -16,7 +16,7 @@ function arrive(all: Buffer, lengths: readonly number[], read: (chunk: Buffer) =
   }
 }
 
-describe("frames of HTTP/2 are read however they are split", () => {
+describe("HTTP/2 frames are read correctly", () => {
   const frames = fc.array(
     fc.record({
       type: fc.integer({ min: 0, max: 9 }),
@@ -28,9 +28,9 @@ describe("frames of HTTP/2 are read however they are split", () => {
   );
 
   test.each([
-    ["whole", fc.constant([1_000_000])],
-    ["byte by byte", fc.constant([1])],
-    ["in pieces", pieces],
+    ["if they arrive whole", fc.constant([1_000_000])],
+    ["if they arrive byte by byte", fc.constant([1])],
+    ["if they arrive in random pieces", pieces],
   ])("%s", (_how, lengths) => {
     fc.assert(
       fc.property(frames, lengths, (sent, lengths) => {
@@ -44,10 +44,10 @@ describe("frames of HTTP/2 are read however they are split", () => {
   });
 });
 
-describe("answers of HTTP/1.1 are read however they are split", () => {
+describe("HTTP/1.1 answers are read correctly", () => {
   const answer = fc.record({
     status: fc.constantFrom(200, 400, 503),
-    /** Sent in so many chunks, or at once with its length. */
+    /** The body, sent in these chunks or at once with its length. */
     chunks: fc.array(
       bytes(40).filter(({ length }) => length > 0),
       { maxLength: 4 },
@@ -69,9 +69,9 @@ describe("answers of HTTP/1.1 are read however they are split", () => {
   }
 
   test.each([
-    ["whole", fc.constant([1_000_000])],
-    ["byte by byte", fc.constant([1])],
-    ["in pieces", pieces],
+    ["if they arrive whole", fc.constant([1_000_000])],
+    ["if they arrive byte by byte", fc.constant([1])],
+    ["if they arrive in random pieces", pieces],
   ])("%s", (_how, lengths) => {
     fc.assert(
       fc.property(fc.array(answer, { maxLength: 4 }), lengths, (sent, lengths) => {
@@ -84,14 +84,14 @@ describe("answers of HTTP/1.1 are read however they are split", () => {
   });
 
   test.each([
-    ["another protocol", "SSH-2.0-OpenSSH\r\n\r\n"],
-    ["no length", "HTTP/1.1 200 OK\r\n\r\n\r\n"],
-  ])("%s is said", (_what, text) => {
+    ["if another protocol answers", "SSH-2.0-OpenSSH\r\n\r\n"],
+    ["if an answer has no length", "HTTP/1.1 200 OK\r\n\r\n\r\n"],
+  ])("and an error is thrown %s", (_what, text) => {
     expect(() => http1Reader(() => {})(Buffer.from(text))).toThrow();
   });
 });
 
-describe("a unary answer of gRPC-Web", () => {
+describe("a unary gRPC-Web answer", () => {
   const part = (flag: number, text: string) => {
     const bytes = Buffer.from(`01234${text}`);
     bytes[0] = flag;
@@ -108,7 +108,7 @@ describe("a unary answer of gRPC-Web", () => {
     ["without a message and with status 5", false, part(0x80, "grpc-status: 5\r\n")],
     ["without trailers", false, message],
     ["that is empty", false, Buffer.alloc(0)],
-  ])("%s", (_what, isGood, body) => {
+  ])("%s counts as good: %s", (_what, isGood, body) => {
     expect(checkGrpcWeb(body) === undefined).toBe(isGood);
   });
 });

@@ -1,7 +1,7 @@
-// Proves that progress of a bulk command is shown in few lines.
+// Proves that the progress of a bulk command is shown briefly.
 import { createProgress, timeOf } from "../../../src/cli/bulk/progress.ts";
 
-/** A screen that keeps what is written, and a clock that is set by hand, milliseconds. */
+/** A screen that records its output, and a clock that the test sets, in milliseconds. */
 function screenOf(isTTY: boolean, columns = 100) {
   let now = 0;
   const written: string[] = [];
@@ -16,7 +16,7 @@ function screenOf(isTTY: boolean, columns = 100) {
   };
 }
 
-test("on a terminal a bar is drawn over itself, with rate, remaining time and failures", () => {
+test("on a terminal a progress bar redraws itself with rate, remaining time and failures", () => {
   const { at, written } = screenOf(true);
   at(0, 0);
   at(1_000, 25_000, 3);
@@ -31,7 +31,7 @@ test("on a terminal a bar is drawn over itself, with rate, remaining time and fa
   ]);
 });
 
-test("the bar is no wider than the terminal, and steps aside for a line", () => {
+test("the progress bar is no wider than the terminal, and is cleared before a message", () => {
   const { at, written, progress } = screenOf(true, 20);
   at(500, 50_000);
   progress.note("waiting");
@@ -39,7 +39,7 @@ test("the bar is no wider than the terminal, and steps aside for a line", () => 
   expect(written).toEqual(["[############------", "\r\x1b[K", "waiting\n"]);
 });
 
-test("elsewhere a line comes every few seconds, and none for what is quickly done", () => {
+test("without a terminal a progress line is written every five seconds, and none before that", () => {
   const { at, written } = screenOf(false);
   at(100, 1_000);
   at(4_900, 40_000);
@@ -52,7 +52,7 @@ test("elsewhere a line comes every few seconds, and none for what is quickly don
   ]);
 });
 
-test("what was done before this run does not count as its speed; without a total nothing is said of the end", () => {
+test("the rate ignores earlier runs, and without a total no remaining time is shown", () => {
   const { at, written } = screenOf(true);
   at(0, 90_000);
   at(1_000, 91_000);
@@ -67,6 +67,6 @@ test.each([
   [0.44, "0.4 s"],
   [42.4, "42 s"],
   [185, "3 min 5 s"],
-])("%d seconds are %s", (seconds, words) => {
+])("a duration of %d seconds is shown as %j", (seconds, words) => {
   expect(timeOf(seconds)).toBe(words);
 });

@@ -1,4 +1,4 @@
-// Proves that roles give permissions in their place, and nowhere else.
+// Proves that roles give their permissions within their scope only, and that refusals leak nothing.
 import {
   authorise,
   type Grant,
@@ -25,7 +25,7 @@ const caller = (...grants: Grant[]): Principal => ({ subject: "caller", grants }
 
 const EVERY_ROLE = Object.keys(ROLES) as Role[];
 
-/** The design's table of roles: where each can be granted, and what it then permits there. */
+/** The table of roles: where each can be granted, and what it permits there. */
 const TABLE: { role: Role; on: ("instance" | "organization")[]; permits: Permission[] }[] = [
   {
     role: "INSTANCE_OWNER",
@@ -53,7 +53,7 @@ const TABLE: { role: Role; on: ("instance" | "organization")[]; permits: Permiss
   { role: "GATEWAY", on: ["instance", "organization"], permits: ["session.read", "event.read"] },
 ];
 
-/** Everything that the principal may do, as `permission on owner`. */
+/** All permissions of the principal, as `permission on owner`. */
 function everythingThat(principal: Principal): string[] {
   return [INSTANCE, org("a"), org("b"), SYSTEM].flatMap((owner) =>
     PERMISSIONS.filter((permission) => may(principal, permission, owner)).map(
@@ -67,30 +67,30 @@ const on = (owners: string[], permissions: Permission[]) =>
     PERMISSIONS.filter((permission) => permissions.includes(permission)).map((name) => `${name} on ${owner}`),
   );
 
-test("the table has every role", () => {
+test("the table of this test has every role", () => {
   expect(TABLE.map(({ role }) => role).sort()).toEqual(EVERY_ROLE.sort());
 });
 
-describe.each(TABLE)("$role", ({ role, on: places, permits }) => {
+describe.each(TABLE)("the role $role", ({ role, on: places, permits }) => {
   const onInstance = places.includes("instance");
   const onOrganization = places.includes("organization");
 
-  test("is granted where it belongs", () => {
+  test("can be granted in its own scope only", () => {
     expect(isGrantable({ role })).toBe(onInstance);
     expect(isGrantable({ role, organization: "a" })).toBe(onOrganization);
   });
 
-  test("on the instance reaches the instance and every organization, and never the system", () => {
+  test("granted on the instance covers the instance and every organization, and never the system", () => {
     const expected = onInstance ? on(["instance default", "org a", "org b"], permits) : [];
     expect(everythingThat(caller({ role }))).toEqual(expected);
   });
 
-  test("on an organization reaches that one alone", () => {
+  test("granted on an organization covers only that organization", () => {
     const expected = onOrganization ? on(["org a"], permits) : [];
     expect(everythingThat(caller({ role, organization: "a" }))).toEqual(expected);
   });
 
-  test("is held somewhere or nowhere", () => {
+  test("holds its own permissions in its scope, and no others", () => {
     for (const permission of PERMISSIONS) {
       expect(holds(caller({ role }), permission)).toBe(onInstance && permits.includes(permission));
       expect(holds(caller({ role, organization: "a" }), permission)).toBe(
@@ -101,7 +101,7 @@ describe.each(TABLE)("$role", ({ role, on: places, permits }) => {
 });
 
 describe("several grants", () => {
-  test("add up, each in its own place", () => {
+  test("add up, each in its own scope", () => {
     const principal = caller(
       { role: "ORG_VIEWER", organization: "a" },
       { role: "ORG_USER_MANAGER", organization: "b" },
@@ -117,16 +117,16 @@ describe("several grants", () => {
     expect(reach(principal, "access.write")).toEqual({ instance: false, organizations: [] });
   });
 
-  test("a grant in a place where it does not belong adds nothing", () => {
+  test("a grant outside the role's scope adds nothing", () => {
     const principal = caller({ role: "INSTANCE_OWNER", organization: "a" }, { role: "ORG_OWNER" });
     expect(everythingThat(principal)).toEqual([]);
   });
 
-  test("no grant, no permission", () => {
+  test("a caller without grants has no permission", () => {
     expect(everythingThat(caller())).toEqual([]);
   });
 
-  test("an organization with the id of the instance is not the instance", () => {
+  test("an organization with the instance's id is not the instance", () => {
     expect(may(caller({ role: "ORG_OWNER", organization: INSTANCE.id }), "user.read", INSTANCE)).toBe(false);
   });
 });
@@ -141,7 +141,7 @@ test.each([
   expect(isRole(name)).toBe(expected);
 });
 
-test("a missing permission is named", () => {
+test("the error for a missing permission names it", () => {
   expect(missing("user.write")).toMatchObject({
     reason: "PERMISSION_MISSING",
     kind: "permission_denied",
@@ -156,76 +156,135 @@ const VIEWER_OF_A: Grant[] = [{ role: "ORG_VIEWER", organization: "a" }];
 const VIEWER_OF_A_MANAGER_OF_B: Grant[] = [...VIEWER_OF_A, { role: "ORG_USER_MANAGER", organization: "b" }];
 const GATEWAY: Grant[] = [{ role: "GATEWAY" }];
 
-/** Who asks for user.write, where he expects the user, whose the user is (absent: there is none), what he is told. */
+/** Who asks for user.write, where they expect the user, who owns the user (absent: unknown user), and the answer. */
 const ORDER: { name: string; grants: Grant[]; expects?: string; owner?: Owner; expected: string }[] = [
-  { name: "an operator, a user of the instance", grants: OPERATOR, owner: INSTANCE, expected: "allowed" },
-  { name: "an operator, a user of an organization", grants: OPERATOR, owner: org("a"), expected: "allowed" },
-  { name: "an operator, in that organization", grants: OPERATOR, expects: "a", owner: org("a"), expected: "allowed" },
-  { name: "an operator, in another one", grants: OPERATOR, expects: "b", owner: org("a"), expected: "USER_NOT_FOUND" },
+  { name: "an operator and a user of the instance", grants: OPERATOR, owner: INSTANCE, expected: "allowed" },
+  { name: "an operator and a user of an organization", grants: OPERATOR, owner: org("a"), expected: "allowed" },
   {
-    name: "an operator, a user of the instance in an organization",
+    name: "an operator and a user in the expected organization",
+    grants: OPERATOR,
+    expects: "a",
+    owner: org("a"),
+    expected: "allowed",
+  },
+  {
+    name: "an operator and a user outside the expected organization",
+    grants: OPERATOR,
+    expects: "b",
+    owner: org("a"),
+    expected: "USER_NOT_FOUND",
+  },
+  {
+    name: "an operator and a user of the instance, expected in an organization",
     grants: OPERATOR,
     expects: "default",
     owner: INSTANCE,
     expected: "USER_NOT_FOUND",
   },
-  { name: "an operator, nobody", grants: OPERATOR, expected: "USER_NOT_FOUND" },
-  { name: "an operator, nobody in an organization", grants: OPERATOR, expects: "a", expected: "USER_NOT_FOUND" },
-  { name: "an operator, a user of the system", grants: OPERATOR, owner: SYSTEM, expected: "USER_NOT_FOUND" },
-  { name: "a manager, a user of his organization", grants: MANAGER_OF_A, owner: org("a"), expected: "allowed" },
-  { name: "a manager, and named", grants: MANAGER_OF_A, expects: "a", owner: org("a"), expected: "allowed" },
-  { name: "a manager, a foreign user", grants: MANAGER_OF_A, owner: org("b"), expected: "USER_NOT_FOUND" },
-  { name: "a manager, a user of the instance", grants: MANAGER_OF_A, owner: INSTANCE, expected: "USER_NOT_FOUND" },
-  { name: "a manager, nobody", grants: MANAGER_OF_A, expected: "USER_NOT_FOUND" },
+  { name: "an operator and an unknown user", grants: OPERATOR, expected: "USER_NOT_FOUND" },
   {
-    name: "a manager, a foreign user in his organization",
+    name: "an operator and an unknown user, expected in an organization",
+    grants: OPERATOR,
+    expects: "a",
+    expected: "USER_NOT_FOUND",
+  },
+  { name: "an operator and a user of the system", grants: OPERATOR, owner: SYSTEM, expected: "USER_NOT_FOUND" },
+  {
+    name: "a manager and a user of the manager's organization",
+    grants: MANAGER_OF_A,
+    owner: org("a"),
+    expected: "allowed",
+  },
+  {
+    name: "a manager and a user of the manager's organization, expected there",
+    grants: MANAGER_OF_A,
+    expects: "a",
+    owner: org("a"),
+    expected: "allowed",
+  },
+  {
+    name: "a manager and a user of another organization",
+    grants: MANAGER_OF_A,
+    owner: org("b"),
+    expected: "USER_NOT_FOUND",
+  },
+  { name: "a manager and a user of the instance", grants: MANAGER_OF_A, owner: INSTANCE, expected: "USER_NOT_FOUND" },
+  { name: "a manager and an unknown user", grants: MANAGER_OF_A, expected: "USER_NOT_FOUND" },
+  {
+    name: "a manager and another organization's user, expected in the manager's",
     grants: MANAGER_OF_A,
     expects: "a",
     owner: org("b"),
     expected: "USER_NOT_FOUND",
   },
   {
-    name: "a manager, a foreign organization with the user in it",
+    name: "a manager and another organization's user, expected there",
     grants: MANAGER_OF_A,
     expects: "b",
     owner: org("b"),
     expected: "PERMISSION_MISSING",
   },
   {
-    name: "a manager, a foreign organization with his own user",
+    name: "a manager and a user of the manager's organization, expected in another",
     grants: MANAGER_OF_A,
     expects: "b",
     owner: org("a"),
     expected: "PERMISSION_MISSING",
   },
   {
-    name: "a manager, a foreign organization with nobody",
+    name: "a manager and an unknown user, expected in another organization",
     grants: MANAGER_OF_A,
     expects: "b",
     expected: "PERMISSION_MISSING",
   },
-  { name: "a reader, a user that he may see", grants: READER, owner: INSTANCE, expected: "PERMISSION_MISSING" },
   {
-    name: "a reader, in its organization",
+    name: "a reader and a user that the reader may read",
+    grants: READER,
+    owner: INSTANCE,
+    expected: "PERMISSION_MISSING",
+  },
+  {
+    name: "a reader and a user in the expected organization",
     grants: READER,
     expects: "a",
     owner: org("a"),
     expected: "PERMISSION_MISSING",
   },
-  { name: "a reader, in another one", grants: READER, expects: "b", owner: org("a"), expected: "USER_NOT_FOUND" },
-  { name: "a reader, nobody", grants: READER, expected: "USER_NOT_FOUND" },
-  { name: "a reader, a user of the system", grants: READER, owner: SYSTEM, expected: "USER_NOT_FOUND" },
-  { name: "a viewer of one", grants: VIEWER_OF_A_MANAGER_OF_B, owner: org("a"), expected: "PERMISSION_MISSING" },
-  { name: "and manager of another", grants: VIEWER_OF_A_MANAGER_OF_B, owner: org("b"), expected: "allowed" },
   {
-    name: "a viewer of one, named, nobody there",
+    name: "a reader and a user outside the expected organization",
+    grants: READER,
+    expects: "b",
+    owner: org("a"),
+    expected: "USER_NOT_FOUND",
+  },
+  { name: "a reader and an unknown user", grants: READER, expected: "USER_NOT_FOUND" },
+  { name: "a reader and a user of the system", grants: READER, owner: SYSTEM, expected: "USER_NOT_FOUND" },
+  {
+    name: "a viewer of a and manager of b, and a user of a",
+    grants: VIEWER_OF_A_MANAGER_OF_B,
+    owner: org("a"),
+    expected: "PERMISSION_MISSING",
+  },
+  {
+    name: "a viewer of a and manager of b, and a user of b",
+    grants: VIEWER_OF_A_MANAGER_OF_B,
+    owner: org("b"),
+    expected: "allowed",
+  },
+  {
+    name: "a viewer of a and manager of b, and an unknown user, expected in a",
     grants: VIEWER_OF_A_MANAGER_OF_B,
     expects: "a",
     expected: "USER_NOT_FOUND",
   },
-  { name: "a gateway, who sees no user", grants: GATEWAY, owner: INSTANCE, expected: "USER_NOT_FOUND" },
   {
-    name: "a gateway, an organization",
+    name: "a gateway, which may read no user, and a user",
+    grants: GATEWAY,
+    owner: INSTANCE,
+    expected: "USER_NOT_FOUND",
+  },
+  {
+    name: "a gateway, which may read no user, and a user in the expected organization",
     grants: GATEWAY,
     expects: "a",
     owner: org("a"),
@@ -234,7 +293,7 @@ const ORDER: { name: string; grants: Grant[]; expects?: string; owner?: Owner; e
 ];
 
 describe("authorise", () => {
-  test.each(ORDER)("$name: $expected", ({ grants, expects, owner, expected }) => {
+  test.each(ORDER)("answers $expected for $name", ({ grants, expects, owner, expected }) => {
     const wanted = { permission: "user.write", toSee: "user.read", organization: expects } as const;
     const answer = () => {
       try {
@@ -247,7 +306,7 @@ describe("authorise", () => {
     expect(answer()).toBe(expected);
   });
 
-  test("the object that is not there is called what it is", () => {
+  test("answers with the not-found reason of the object's kind", () => {
     const wanted = { permission: "access.write", toSee: "access.write", notFound: "TOKEN_NOT_FOUND" } as const;
     expect(() => authorise(caller(...OPERATOR), wanted, undefined)).toThrow(
       expect.objectContaining({ reason: "TOKEN_NOT_FOUND" }),

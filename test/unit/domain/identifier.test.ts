@@ -1,4 +1,4 @@
-// Proves that identifiers are what every protocol can carry.
+// Proves that every protocol can carry a valid identifier, and that system subjects are reserved.
 import { create } from "@bufbuild/protobuf";
 import { GetUserRequestSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import {
@@ -14,13 +14,13 @@ import { createRequestValidator } from "../../../src/rpc/validator.ts";
 import { createPathOf } from "../../../src/transport/http/request-path.ts";
 import { timeAt } from "../../support/user-story.ts";
 
-describe("an identifier is the same to the domain, to the contract and to paths", () => {
+describe("the domain, the contract and REST paths agree on identifiers", () => {
   const validator = createRequestValidator();
   const pathOf = createPathOf();
   const printable = Array.from({ length: 127 - 33 }, (_, index) => String.fromCharCode(33 + index));
   const texts = [...printable, ...printable.map((text) => `x${text}x`), ".", "..", "...", ".x", "", "x".repeat(200)];
 
-  test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("%j", (id) => {
+  test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("on %j", (id) => {
     const { violations } = validator.validate(GetUserRequestSchema, create(GetUserRequestSchema, { id }));
     expect(violations?.map(({ message }) => message) ?? []).toEqual(
       isIdentifier(id) ? [] : [`must be ${IDENTIFIER_RULE}`],
@@ -39,21 +39,21 @@ const occasion = { time: timeAt(0), actor: { subject: "operator" } };
 const owner = { type: "instance", id: "default" } as const;
 const INVALID = expect.objectContaining({ reason: "INVALID_REQUEST" });
 
-describe("a subject that marks an actor of the system's own", () => {
-  test.each([...OWN, ...SEEMING])("is %j", (subject) => {
+describe("a system subject", () => {
+  test.each([...OWN, ...SEEMING])("includes %j", (subject) => {
     expect(isSystemSubject(subject)).toBe(true);
   });
 
-  test.each(OTHERS)("is not %j", (subject) => {
+  test.each(OTHERS)("does not include %j", (subject) => {
     expect(isSystemSubject(subject)).toBe(false);
   });
 
-  test.each(OWN)("is that of no token: %s", (subject) => {
+  test.each(OWN)("cannot be the subject of a token: %s", (subject) => {
     const token = { id: "t1", owner, subject, grants: [], hash: "hash" };
     expect(() => accessToken.decide(undefined, { type: "create", token }, occasion)).toThrow(INVALID);
   });
 
-  test.each(OWN)("is that of no user: %s", (id) => {
+  test.each(OWN)("cannot be the id of a user: %s", (id) => {
     const create = { type: "create", id, owner, profile: {}, usernames: [] } as const;
     expect(() => user.decide(undefined, { ...create, usernames: [] }, occasion)).toThrow(INVALID);
   });

@@ -1,4 +1,4 @@
-// Proves that an instance keeps an owner who can log in.
+// Proves that an instance always keeps an owner who can act.
 import { createOwners, tokenOf } from "../../../src/app/last-owner.ts";
 import type { Grant } from "../../../src/domain/access.ts";
 import { accessToken } from "../../../src/domain/token.ts";
@@ -27,7 +27,7 @@ async function open(file = ":memory:") {
   return store;
 }
 
-/** Users, their tokens, and changes of users that ask for another owner. */
+/** Users, their tokens, and changes of users that require another owner. */
 function ownersIn(store: EventStore) {
   const users = usersIn(store, clock);
   const { otherOwner, otherOwnerToken } = createOwners({ store, clock });
@@ -47,7 +47,7 @@ function ownersIn(store: EventStore) {
     },
     revoke: (id: string) =>
       users.execute(accessToken, { id, command: { type: "revoke" }, permission: "access.write" }, callerOf("operator")),
-    /** What came of a revocation that asks for another owner. */
+    /** The outcome of a revocation that requires another owner: "done" or the reason. */
     revokeByCall: (id: string) =>
       users
         .execute(
@@ -59,7 +59,7 @@ function ownersIn(store: EventStore) {
           () => "done",
           (error) => error.reason as string,
         ),
-    /** What came of the change: "done", or the reason of the refusal. */
+    /** The outcome of the change: "done" or the reason of the refusal. */
     change: (id: string, command: UserCommand, by = "operator") =>
       users
         .execute(
@@ -82,15 +82,15 @@ const DELETE: UserCommand = { type: "delete" };
 const LAST = "LAST_OWNER";
 const DONE = "done";
 
-/** Ann and Bob are users. What is given besides, and what comes of it that Ann is locked. */
+/** Ann and Bob are users. Each row has the setup and the outcome of locking Ann. */
 const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome: string][] = [
-  ["who holds nothing", async () => {}, DONE],
-  ["who holds another role", ({ give }) => give("ann", [{ role: "INSTANCE_VIEWER" }]), DONE],
+  ["who has no token", async () => {}, DONE],
+  ["who has another role", ({ give }) => give("ann", [{ role: "INSTANCE_VIEWER" }]), DONE],
   ["who owns an organization", ({ give }) => give("ann", [{ role: "ORG_OWNER", organization: "a" }]), DONE],
   ["who is the only owner", ({ give }) => give("ann", [OWNER]), LAST],
   ["who is the only owner, among other roles", ({ give }) => give("ann", [{ role: "INSTANCE_VIEWER" }, OWNER]), LAST],
   [
-    "beside whom there is another owner",
+    "when there is another owner",
     async ({ give }) => {
       await give("ann", [OWNER]);
       await give("bob", [OWNER]);
@@ -98,7 +98,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     DONE,
   ],
   [
-    "beside whom there is one of another role",
+    "when the other user has another role",
     async ({ give }) => {
       await give("ann", [OWNER]);
       await give("bob", [{ role: "INSTANCE_VIEWER" }]);
@@ -106,7 +106,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     LAST,
   ],
   [
-    "who has two tokens, and nobody else has one",
+    "who has two tokens when nobody else has one",
     async ({ give }) => {
       await give("ann", [OWNER]);
       await give("ann", [OWNER]);
@@ -114,16 +114,16 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     LAST,
   ],
   [
-    "whose tokens are revoked or have ended",
+    "whose tokens are revoked or expired",
     async ({ give, revoke }) => {
       await revoke(await give("ann", [OWNER]));
       await give("ann", [OWNER], { expires: timeAt(10) });
     },
     DONE,
   ],
-  ["whose token ends later", ({ give }) => give("ann", [OWNER], { expires: timeAt(10) + 1 }), LAST],
+  ["whose token expires later", ({ give }) => give("ann", [OWNER], { expires: timeAt(10) + 1 }), LAST],
   [
-    "beside whom there is one whose token was revoked",
+    "when the other owner's token is revoked",
     async ({ give, revoke }) => {
       await give("ann", [OWNER]);
       await revoke(await give("bob", [OWNER]));
@@ -131,7 +131,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     LAST,
   ],
   [
-    "beside whom there is one whose token has ended",
+    "when the other owner's token has expired",
     async ({ give }) => {
       await give("ann", [OWNER]);
       await give("bob", [OWNER], { expires: timeAt(10) });
@@ -139,7 +139,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     LAST,
   ],
   [
-    "beside whom there is another owner behind more tokens than fit on a page",
+    "when the other owner comes after more tokens than fit on a page",
     async ({ add, give, change }) => {
       await give("ann", [OWNER]);
       await add("gone");
@@ -147,7 +147,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
         { length: 49 },
         (_, n): Grant => ({ role: "ORG_VIEWER", organization: `${n}`.repeat(100) }),
       );
-      // The other owner's token is the 99th, the last one by its id.
+      // The other owner's token is the last by id.
       for (let n = 1; n < 99; n++) await give("gone", [OWNER, ...grants]);
       await change("gone", DELETE);
       await give("bob", [OWNER]);
@@ -155,7 +155,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
     DONE,
   ],
   [
-    "beside whom a program that is no user holds one",
+    "when the other owner is a program without a user",
     async ({ give }) => {
       await give("ann", [OWNER]);
       await give("a program", [OWNER]);
@@ -171,7 +171,7 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
       ["deleted", DELETE, LAST],
     ] as [string, UserCommand, string][]
   ).map(([state, command, outcome]): (typeof LOCKS)[number] => [
-    `beside whom there is one who is ${state}`,
+    `when the other owner is ${state}`,
     async ({ give, ...owners }) => {
       await give("ann", [OWNER]);
       await give("bob", [OWNER]);
@@ -181,8 +181,8 @@ const LOCKS: [name: string, given: (owners: Owners) => Promise<unknown>, outcome
   ]),
 ];
 
-describe("the last owner", () => {
-  test.each(LOCKS)("a lock of one %s", async (_, given, outcome) => {
+describe("the last-owner rule", () => {
+  test.each(LOCKS)("decides on a lock of a user %s", async (_, given, outcome) => {
     const store = await open();
     const owners = ownersIn(store);
     for (const id of ["ann", "bob"]) await owners.add(id);
@@ -194,7 +194,7 @@ describe("the last owner", () => {
     if (outcome !== DONE) expect(await owners.log()).toEqual(before);
   });
 
-  test.each([LOCK, DEACTIVATE, DELETE])("$type is refused alike", async (command) => {
+  test.each([LOCK, DEACTIVATE, DELETE])("refuses the command $type for the last owner", async (command) => {
     const owners = ownersIn(await open());
     for (const id of ["ann", "bob"]) {
       await owners.add(id);
@@ -204,14 +204,14 @@ describe("the last owner", () => {
     expect(await owners.change("ann", command)).toBe(LAST);
   });
 
-  test("is told who it is", async () => {
+  test("names the last owner in its error", async () => {
     const owners = ownersIn(await open());
     await owners.add("ann");
     await owners.give("ann", [OWNER]);
     await expect(owners.otherOwner("ann")).rejects.toMatchObject({ reason: LAST, metadata: { user_id: "ann" } });
   });
 
-  test("what the state forbids is told first", async () => {
+  test("answers after the refusals by state and SELF_LOCK", async () => {
     const owners = ownersIn(await open());
     await owners.add("ann");
     await owners.give("ann", [OWNER]);
@@ -220,7 +220,7 @@ describe("the last owner", () => {
     expect(await owners.change("ann", DEACTIVATE)).toBe("USER_ALREADY_INACTIVE");
   });
 
-  test("is found again once the other one can act again", async () => {
+  test("allows a lock again once another owner can act", async () => {
     const owners = ownersIn(await open());
     for (const id of ["ann", "bob"]) {
       await owners.add(id);
@@ -234,21 +234,16 @@ describe("the last owner", () => {
   });
 });
 
-/** Ann and Bob are users. What is given besides Ann's token, and what comes of it that this one is revoked. */
+/** Ann and Bob are users. Each row has Ann's grant, the setup, and the outcome of revoking Ann's token. */
 const REVOCATIONS: [name: string, grant: Grant, given: (owners: Owners) => Promise<unknown>, outcome: string][] = [
-  ["beside which there is none", OWNER, async () => {}, LAST],
+  ["when there is no other token", OWNER, async () => {}, LAST],
   ["for another role", { role: "INSTANCE_VIEWER" }, async () => {}, DONE],
-  ["beside which its holder has another", OWNER, ({ give }) => give("ann", [OWNER]), DONE],
-  ["beside which its holder has one for another role", OWNER, ({ give }) => give("ann", [{ role: "GATEWAY" }]), LAST],
+  ["when its holder has another one", OWNER, ({ give }) => give("ann", [OWNER]), DONE],
+  ["when its holder has one for another role", OWNER, ({ give }) => give("ann", [{ role: "GATEWAY" }]), LAST],
+  ["when its holder's other one has expired", OWNER, ({ give }) => give("ann", [OWNER], { expires: timeAt(10) }), LAST],
+  ["when another user has one", OWNER, ({ give }) => give("bob", [OWNER]), DONE],
   [
-    "beside which its holder has one that has ended",
-    OWNER,
-    ({ give }) => give("ann", [OWNER], { expires: timeAt(10) }),
-    LAST,
-  ],
-  ["beside which another user has one", OWNER, ({ give }) => give("bob", [OWNER]), DONE],
-  [
-    "beside which another user has one and cannot act",
+    "when another user has one and is locked",
     OWNER,
     async ({ give, change }) => {
       await give("bob", [OWNER]);
@@ -256,9 +251,9 @@ const REVOCATIONS: [name: string, grant: Grant, given: (owners: Owners) => Promi
     },
     LAST,
   ],
-  ["beside which a program has one", OWNER, ({ give }) => give("a program", [OWNER]), LAST],
+  ["when a program has one", OWNER, ({ give }) => give("a program", [OWNER]), LAST],
   [
-    "whose holder cannot act anyway",
+    "whose holder is locked anyway",
     OWNER,
     async ({ give, change, revoke }) => {
       const ofBob = await give("bob", [OWNER]);
@@ -269,8 +264,8 @@ const REVOCATIONS: [name: string, grant: Grant, given: (owners: Owners) => Promi
   ],
 ];
 
-describe("the last owner's token", () => {
-  test.each(REVOCATIONS)("a revocation of one %s", async (_, grant, given, outcome) => {
+describe("the last-owner rule for tokens", () => {
+  test.each(REVOCATIONS)("decides on the revocation of a token %s", async (_, grant, given, outcome) => {
     const owners = ownersIn(await open());
     for (const id of ["ann", "bob"]) await owners.add(id);
     const token = await owners.give("ann", [grant]);
@@ -279,7 +274,7 @@ describe("the last owner's token", () => {
     expect(await owners.revokeByCall(token)).toBe(outcome);
   });
 
-  test("of a holder who is no user rests on a user's, or on another such one's", async () => {
+  test("allows the revocation of a program's token when a user or another program has one", async () => {
     const owners = ownersIn(await open());
     const first = await owners.give("a program", [OWNER]);
     expect(await owners.revokeByCall(first)).toBe(LAST);
@@ -292,7 +287,7 @@ describe("the last owner's token", () => {
   });
 
   test.each(["tokens", "token and user"])(
-    "of two owners taken out of the way at once, by their %s, one stays",
+    "keeps one of two owners that are removed concurrently by their %s",
     async (how) => {
       const owners = ownersIn(await open());
       for (let round = 0; round < 20; round++) {
@@ -311,8 +306,8 @@ describe("the last owner's token", () => {
 const WAYS = [LOCK, DEACTIVATE, DELETE];
 const PAIRS = WAYS.flatMap((first) => WAYS.map((second) => ({ first, second })));
 
-describe("two owners, each taken out of the way by the other at the same moment", () => {
-  /** The race, again and again, through two ways into the same data. */
+describe("the last-owner rule for two owners who remove each other concurrently", () => {
+  /** Repeats the race through two entries into the same data. */
   async function race(one: Owners, other: Owners, first: UserCommand, second: UserCommand, rounds: number) {
     for (let round = 0; round < rounds; round++) {
       const [ann, bob] = [`ann ${round}`, `bob ${round}`];
@@ -327,13 +322,13 @@ describe("two owners, each taken out of the way by the other at the same moment"
     }
   }
 
-  test.each(PAIRS)("$first.type and $second.type: one goes, one stays", async ({ first, second }) => {
+  test.each(PAIRS)("keeps one of them with the commands $first.type and $second.type", async ({ first, second }) => {
     const store = await open();
     const owners = ownersIn(store);
     await race(owners, owners, first, second, 5);
   });
 
-  test("also by two processes on one file", async () => {
+  test("keeps one of them when two processes share a file", async () => {
     const folder = temporaryFolder();
     try {
       const [one, other] = [await open(folder.file("userlock.db")), await open(folder.file("userlock.db"))];

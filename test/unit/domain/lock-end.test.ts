@@ -1,4 +1,4 @@
-// Proves that a lock with an end is over then.
+// Proves that a lock with an end is over at its end.
 import { invalidField } from "../../../src/domain/errors.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
 import { lockOf } from "../../../src/domain/user-state.ts";
@@ -21,7 +21,7 @@ const IN = "login_succeeded";
 const UNTIL_60 = lock(0, { until: timeAt(60) });
 const EXPIRE: UserCommand = { type: "expire_lock" };
 
-describe("a lock by hand", () => {
+describe("a manual lock", () => {
   const ENDS: [name: string, step: Step, expected: string][] = [
     ["without an end", lock(5), "locked by hand without end"],
     ["until a time", lock(5, { until: timeAt(60) }), "locked by hand until 60"],
@@ -32,32 +32,32 @@ describe("a lock by hand", () => {
     ["until ten years from now", lock(0, { until: timeAt(3_652 * DAY) }), `locked by hand until ${3_652 * DAY}`],
   ];
 
-  test.each(ENDS)("may be %s", (_, step, expected) => {
+  test.each(ENDS)("can be %s", (_, step, expected) => {
     expect(endingInWords([step])).toEqual([expected]);
   });
 
   const WRONG_ENDS: [name: string, step: Step, field: string][] = [
     ["until now", lock(5, { until: timeAt(5) }), "until"],
-    ["until a time that has passed", lock(5, { until: timeAt(0) }), "until"],
-    ["for no time", lock(5, { duration: 0 }), "duration"],
-    ["for less than that", lock(5, { duration: -1 }), "duration"],
+    ["until a past time", lock(5, { until: timeAt(0) }), "until"],
+    ["for a duration of zero", lock(5, { duration: 0 }), "duration"],
+    ["for a negative duration", lock(5, { duration: -1 }), "duration"],
     ["for eleven years", lock(0, { duration: 11 * 365 * DAY * 1_000_000 }), "duration"],
     ["until eleven years from now", lock(0, { until: timeAt(11 * 365 * DAY) }), "until"],
   ];
 
-  test.each(WRONG_ENDS)("may not be %s", (_, step, field) => {
+  test.each(WRONG_ENDS)("cannot be %s", (_, step, field) => {
     const { reason } = invalidField(field, "");
     const violations = [expect.objectContaining({ field })];
     expect(() => tell([step])).toThrow(expect.objectContaining({ reason, violations }));
   });
 
-  test("is shown with who made it, why, when and until when", () => {
+  test("shows its author, reason, note, start and end", () => {
     const step = command(5, { type: "lock", reason: "fraud", note: "stolen phone", duration: 10_000_000 }, "operator");
     const made = { cause: "manual", reason: "fraud", note: "stolen phone", by: "operator" };
     expect(tell([step]).state.lock).toEqual({ ...made, since: timeAt(5), until: timeAt(15) });
   });
 
-  test("takes the place of an automatic one, and ends no earlier", () => {
+  test("replaces an automatic lock, and never ends earlier than it", () => {
     expect(endingInWords([...wrongs(5, 0), lock(10)])).toEqual(["locked by hand without end"]);
     expect(endingInWords([...wrongs(5, 0), lock(10, { until: timeAt(20) })])).toEqual(["locked by hand until 64"]);
     expect(endingInWords([...wrongs(5, 0), lock(10, { until: timeAt(90) })])).toEqual(["locked by hand until 90"]);
@@ -67,30 +67,30 @@ describe("a lock by hand", () => {
   });
 
   test.each([
-    ["of a lock by hand", [lock(0)]],
-    ["with an end", [UNTIL_60]],
-    ["that took the place of an automatic one", [...wrongs(5, 0), lock(5)]],
-  ])("does not take the place %s", (_, given) => {
+    ["another manual lock", [lock(0)]],
+    ["a manual lock with an end", [UNTIL_60]],
+    ["a manual lock that replaced an automatic one", [...wrongs(5, 0), lock(5)]],
+  ])("does not replace %s", (_, given) => {
     const refusal = expect.objectContaining({ reason: "USER_ALREADY_LOCKED" });
     expect(() => tell([...given, lock(59)])).toThrow(refusal);
     expect(() => tell([...given, lock(59, { until: timeAt(100) })])).toThrow(refusal);
   });
 
-  test("is no one's own doing, whatever locked him before", () => {
-    const lockHimself = (at: number) => command(at, { type: "lock", reason: "", note: "", duration: 1 }, "ann");
+  test("cannot be set by its own user, whatever lock exists", () => {
+    const lockThemselves = (at: number) => command(at, { type: "lock", reason: "", note: "", duration: 1 }, "ann");
     for (const given of [[], [lock(0)], wrongs(5, 0), [UNTIL_60]]) {
-      expect(() => tell([...given, lockHimself(100)])).toThrow(expect.objectContaining({ reason: "SELF_LOCK" }));
+      expect(() => tell([...given, lockThemselves(100)])).toThrow(expect.objectContaining({ reason: "SELF_LOCK" }));
     }
   });
 
-  test("neither ends nor moves another way than by its own end", () => {
+  test("without an end changes by no wrong password, login or expiry", () => {
     const given = [lock(0), ...wrongs(9, 1), command(20, EXPIRE), command(1e9, EXPIRE), right(1e9)];
     expect(tell(given).state.lock).toEqual(tell([lock(0)]).state.lock);
   });
 });
 
-describe("a lock ends by the clock", () => {
-  test("to the microsecond", () => {
+describe("the end of a lock", () => {
+  test("is exact to the microsecond", () => {
     const { state } = tell([UNTIL_60]);
     expect(lockOf(state, timeAt(60) - 1)).toEqual(state.lock);
     expect(lockOf(state, timeAt(60))).toBeUndefined();
@@ -99,7 +99,7 @@ describe("a lock ends by the clock", () => {
     expect(endingInWords([UNTIL_60, right(60)])).toEqual(["expired", IN]);
   });
 
-  test("and the log is told once", () => {
+  test("is logged once", () => {
     expect(endingInWords([UNTIL_60, command(59.999_999, EXPIRE)])).toEqual([]);
     expect(endingInWords([UNTIL_60, command(60, EXPIRE)])).toEqual(["expired"]);
     expect(endingInWords([UNTIL_60, command(60, EXPIRE), command(61, EXPIRE)])).toEqual([]);
@@ -107,10 +107,10 @@ describe("a lock ends by the clock", () => {
   });
 
   test.each([
-    ["who is not locked", []],
-    ["who was unlocked by hand before", [UNTIL_60, unlock(30)]],
-    ["who is locked without end", [lock(0)]],
-  ])("nothing is told of a user %s", (_, given) => {
+    ["is not locked", []],
+    ["was unlocked before the end", [UNTIL_60, unlock(30)]],
+    ["is locked without end", [lock(0)]],
+  ])("is not logged for a user who %s", (_, given) => {
     expect(endingInWords([...given, command(1e6, EXPIRE)])).toEqual([]);
   });
 
@@ -129,23 +129,23 @@ describe("a lock ends by the clock", () => {
     [command(60, { type: "end_sessions" }), ["sessions_ended"]],
   ];
 
-  test.each(BEFORE_WHATEVER_COMES_NEXT)("the log is told before %j", (when, expected) => {
+  test.each(BEFORE_WHATEVER_COMES_NEXT)("is logged before the events of the next command, %j", (when, expected) => {
     expect(endingInWords([UNTIL_60, when])).toEqual(["expired", ...expected]);
     expect(endingInWords([...wrongs(4, -60), wrong(0), when])).toEqual(["expired", ...expected]);
     expect(endingInWords([when])).toEqual(expected);
   });
 
-  test("also of an inactive user", () => {
+  test("is logged for an inactive user too", () => {
     const given = [UNTIL_60, command(1, { type: "deactivate" })];
     expect(endingInWords([...given, command(60, { type: "activate" })])).toEqual(["expired", "activated"]);
   });
 
-  test("what is refused tells nothing: the lock that has ended cannot be taken away again", () => {
+  test("is not logged by a refused command, such as an unlock after the end", () => {
     expect(() => tell([UNTIL_60, unlock(60)])).toThrow(expect.objectContaining({ reason: "USER_NOT_LOCKED" }));
     expect(endingInWords([UNTIL_60, unlock(59.999_999)])).toEqual(["unlocked"]);
   });
 
-  test("a deleted user has none", () => {
+  test("does not exist for a deleted user", () => {
     const { state } = tell([UNTIL_60, command(1, { type: "delete" })]);
     expect(lockOf(state, timeAt(2))).toBeUndefined();
     expect(() => user.decide(state, EXPIRE, { time: timeAt(60), actor: { subject: "userlock" } })).toThrow(

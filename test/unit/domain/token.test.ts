@@ -1,4 +1,4 @@
-// Proves that tokens expire and are revoked.
+// Proves that tokens are created, expire and are revoked.
 import type { Role } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";
 import { DomainError } from "../../../src/domain/errors.ts";
@@ -35,35 +35,60 @@ function fold(events: TokenEvent[]): AccessToken | undefined {
 }
 
 const DECISIONS: { name: string; given: TokenEvent[]; when: TokenCommand; expected: TokenEvent[] | string }[] = [
-  { name: "a token is created", given: [], when: create(), expected: [created()] },
+  { name: "a token is created from its command", given: [], when: create(), expected: [created()] },
   {
-    name: "one that ends a microsecond from now",
+    name: "a token is created that expires a microsecond from now",
     given: [],
     when: create({ expires: NOW + 1 }),
     expected: [created({ expires: NOW + 1 })],
   },
-  { name: "not one that ends now", given: [], when: create({ expires: NOW }), expected: "INVALID_REQUEST" },
-  { name: "not one that has ended", given: [], when: create({ expires: NOW - 1 }), expected: "INVALID_REQUEST" },
-  { name: "an id is used once", given: [created()], when: create(), expected: "TOKEN_ALREADY_EXISTS" },
-  { name: "also that of a revoked one", given: [created(), revoked], when: create(), expected: "TOKEN_ALREADY_EXISTS" },
   {
-    name: "whatever else is wrong with it",
+    name: "a token that expires now is refused",
+    given: [],
+    when: create({ expires: NOW }),
+    expected: "INVALID_REQUEST",
+  },
+  {
+    name: "a token that has already expired is refused",
+    given: [],
+    when: create({ expires: NOW - 1 }),
+    expected: "INVALID_REQUEST",
+  },
+  {
+    name: "the id of an existing token is refused",
+    given: [created()],
+    when: create(),
+    expected: "TOKEN_ALREADY_EXISTS",
+  },
+  {
+    name: "the id of a revoked token is refused",
+    given: [created(), revoked],
+    when: create(),
+    expected: "TOKEN_ALREADY_EXISTS",
+  },
+  {
+    name: "a used id is refused before any other error of the request",
     given: [created()],
     when: create({ expires: NOW }),
     expected: "TOKEN_ALREADY_EXISTS",
   },
-  { name: "a token is revoked", given: [created()], when: { type: "revoke" }, expected: [revoked] },
+  { name: "an active token is revoked", given: [created()], when: { type: "revoke" }, expected: [revoked] },
   {
-    name: "an expired one too",
+    name: "an expired token is revoked",
     given: [created({ expires: NOW - 1 })],
     when: { type: "revoke" },
     expected: [revoked],
   },
-  { name: "a revoked one is gone", given: [created(), revoked], when: { type: "revoke" }, expected: "TOKEN_NOT_FOUND" },
-  { name: "there is none", given: [], when: { type: "revoke" }, expected: "TOKEN_NOT_FOUND" },
+  {
+    name: "a revoked token is not found",
+    given: [created(), revoked],
+    when: { type: "revoke" },
+    expected: "TOKEN_NOT_FOUND",
+  },
+  { name: "an unknown token is not found", given: [], when: { type: "revoke" }, expected: "TOKEN_NOT_FOUND" },
 ];
 
-test.each(DECISIONS)("decide: $name", ({ given, when, expected }) => {
+test.each(DECISIONS)("$name", ({ given, when, expected }) => {
   const decide = () => accessToken.decide(fold(given), when, occasion);
   if (typeof expected === "string") expect(decide).toThrow(expect.objectContaining({ reason: expected }));
   else expect(decide()).toEqual(expected);
@@ -86,42 +111,42 @@ test.each<{ role: Role; organization?: string }>([
   { role: "ORG_OWNER" },
   { role: "ORG_USER_MANAGER" },
   { role: "ORG_VIEWER" },
-])("a token with the grant %j is refused, and the grant is pointed at", (grant) => {
+])("a token with the grant %j is refused with the field of the grant", (grant) => {
   const command = create({ grants: [{ role: "GATEWAY" }, grant] });
   try {
     accessToken.decide(undefined, command, occasion);
-    throw new Error("was not refused");
+    throw new Error("decide did not refuse the grant");
   } catch (error) {
     expect(error).toBeInstanceOf(DomainError);
     expect(error).toMatchObject({ reason: "INVALID_REQUEST", violations: [{ field: "grants[1]" }] });
   }
 });
 
-describe("evolve", () => {
-  test("a created token is what was asked for, and not revoked", () => {
+describe("the state of a token", () => {
+  test("has the content of its creation and is not revoked", () => {
     expect(fold([created({ expires: NOW + 1 })])).toEqual({ ...TOKEN, expires: NOW + 1, revoked: false });
   });
 
-  test("a revoked one keeps everything else", () => {
+  test("keeps everything else after a revocation", () => {
     expect(fold([created(), revoked])).toEqual({ ...TOKEN, revoked: true });
   });
 
-  test("never throws, not even where the beginning is missing", () => {
+  test("can be built without the event of its creation", () => {
     expect(() => fold([revoked])).not.toThrow();
   });
 });
 
-test("a token holds the hash of its secret until it is revoked", () => {
+test("a token claims the hash of its secret until it is revoked", () => {
   expect(accessToken.claims(fold([created()]) as AccessToken)).toEqual([tokenClaim(TOKEN.hash)]);
   expect(accessToken.claims(fold([created(), revoked]) as AccessToken)).toEqual([]);
   expect(tokenClaim("one")).not.toBe(tokenClaim("other"));
 });
 
-test("a revoked token has ended, an expired one is still shown", () => {
+test("a revoked token is gone, and an expired one is still shown", () => {
   expect(accessToken.isGone(fold([created(), revoked]) as AccessToken)).toBe(true);
   expect(accessToken.isGone(fold([created({ expires: NOW - 1 })]) as AccessToken)).toBe(false);
 });
 
-test("a token is its owner's", () => {
+test("a token has the owner of its creation", () => {
   expect(accessToken.owner(fold([created()]) as AccessToken)).toEqual(TOKEN.owner);
 });

@@ -46,41 +46,49 @@ const ACTIVE: User = {
 const FOLDED_LOCK = { ...FRAUD, by: "operator" };
 
 const FOLDS: { name: string; given: UserEvent[]; expected: User }[] = [
-  { name: "created is active", given: [created(ANN)], expected: ACTIVE },
+  { name: "a created user is active", given: [created(ANN)], expected: ACTIVE },
   {
-    name: "locked knows cause, reason, note, who and when",
+    name: "a locked user has the lock's cause, reason, note, author and time",
     given: [created(ANN), LOCKED],
     expected: { ...ACTIVE, lock: FOLDED_LOCK, epoch: 1 },
   },
   {
-    name: "unlocked has no trace of the lock but that it ended the sessions",
+    name: "an unlocked user keeps only the epoch of the lock, which ended the sessions",
     given: [created(ANN), LOCKED, UNLOCKED],
     expected: { ...ACTIVE, epoch: 1 },
   },
-  { name: "deactivated", given: [created(ANN), DEACTIVATED], expected: { ...ACTIVE, lifecycle: "inactive", epoch: 1 } },
-  { name: "activated", given: [created(ANN), DEACTIVATED, ACTIVATED], expected: { ...ACTIVE, epoch: 1 } },
   {
-    name: "deactivated, locked, unlocked is inactive",
+    name: "a deactivated user is inactive",
+    given: [created(ANN), DEACTIVATED],
+    expected: { ...ACTIVE, lifecycle: "inactive", epoch: 1 },
+  },
+  {
+    name: "an activated user is active",
+    given: [created(ANN), DEACTIVATED, ACTIVATED],
+    expected: { ...ACTIVE, epoch: 1 },
+  },
+  {
+    name: "a user who was deactivated, locked and unlocked is inactive",
     given: [created(ANN), DEACTIVATED, LOCKED, UNLOCKED],
     expected: { ...ACTIVE, lifecycle: "inactive", epoch: 2 },
   },
   {
-    name: "locked, deactivated, activated is locked still",
+    name: "a user who was locked, deactivated and activated is still locked",
     given: [created(ANN), LOCKED, DEACTIVATED, ACTIVATED],
     expected: { ...ACTIVE, lock: FOLDED_LOCK, epoch: 2 },
   },
   {
-    name: "patched keeps what was not named",
+    name: "a patched user keeps the fields that the patch does not name",
     given: [created(ANN), LOCKED, patched({ schemaId: "7" })],
     expected: { ...ACTIVE, schemaId: "7", lock: FOLDED_LOCK, epoch: 1 },
   },
   {
-    name: "names are added at the end, and removed by id",
+    name: "names are added at the end and removed by id",
     given: [created(ANN), added(name("ann2")), removed("id of ann")],
     expected: { ...ACTIVE, usernames: [nameInOrg("a."), name("ann2")] },
   },
   {
-    name: "of a deleted user nothing personal stays",
+    name: "a deleted user keeps no personal data",
     given: [
       created({ ...ANN, profile: { data: { a: 1 }, email: { address: "ann@example.com", verified: true } } }),
       LOCKED,
@@ -90,28 +98,28 @@ const FOLDS: { name: string; given: UserEvent[]; expected: User }[] = [
   },
 ];
 
-describe("evolve", () => {
-  test.each(FOLDS)("$name", ({ given, expected }) => {
+describe("the state of a user", () => {
+  test.each(FOLDS)("is the fold of the events: $name", ({ given, expected }) => {
     expect(fold(given)).toEqual(expected);
   });
 
-  test("the owner stays the same, and only a deleted user is gone", () => {
+  test("keeps its owner, and only a deleted user is gone", () => {
     expect(user.owner(fold([created(ANN), LOCKED, DELETED]) as User)).toEqual(org("a"));
     expect(user.isGone(fold([created(ANN), LOCKED, DEACTIVATED]) as User)).toBe(false);
     expect(user.isGone(fold([created(ANN), DELETED]) as User)).toBe(true);
   });
 });
 
-/** What a user with one name holds: in the instance unless the name is the organization's, and in the user's organization. */
+/** The claims of a user with one name. An organization's name has no claim on the instance. */
 function claimsOf(text: string, { owner = org("a"), inOrg = false }: { owner?: Owner; inOrg?: boolean } = {}) {
   return user.claims(fold([created({ owner, usernames: [inOrg ? nameInOrg(text) : name(text)] })]) as User);
 }
 
-/** What a user with one name holds first: the name in the instance, or in the organization if it is the organization's. */
+/** The first claim of a user with one name: on the instance, except for an organization's name. */
 const claimOf = (...of: Parameters<typeof claimsOf>) => claimsOf(...of)[0] as string;
 
-describe("claims", () => {
-  test("a user holds his names until they are removed or he is deleted", () => {
+describe("claims on names", () => {
+  test("last until the name is removed or the user is deleted", () => {
     const ann = created({ owner: org("a"), usernames: [name("ann"), nameInOrg("a.")] });
     const both = [...claimsOf("ann"), ...claimsOf("a.", { inOrg: true })];
     expect(user.claims(fold([ann]) as User)).toEqual(both);
@@ -121,7 +129,7 @@ describe("claims", () => {
     expect(user.claims(fold([ann, DELETED]) as User)).toEqual([]);
   });
 
-  test("a name of the instance is held in the user's organization, too", () => {
+  test("for a name of the instance include one on the user's organization", () => {
     expect(claimsOf("ann")).toHaveLength(2);
     expect(claimsOf("ann")[1]).toBe(claimOf("ann", { inOrg: true }));
     expect(claimsOf("ann", { inOrg: true })).toHaveLength(1);
@@ -129,7 +137,7 @@ describe("claims", () => {
     expect(claimsOf("ann", { owner: { type: "system", id: "default" } })).toEqual([claimOf("ann")]);
   });
 
-  test("a user with the same name in the instance and in the organization holds it until both are removed", () => {
+  test("for the same name in the instance and the organization last until both are removed", () => {
     const ann = created({ owner: org("a"), usernames: [name("ann"), nameInOrg("Ann")] });
     expect(user.claims(fold([ann]) as User)).toEqual(claimsOf("ann"));
     expect(user.claims(fold([ann, removed("id of ann")]) as User)).toEqual(claimsOf("ann", { inOrg: true }));
@@ -137,7 +145,7 @@ describe("claims", () => {
     expect(user.claims(fold([ann, removed("id of ann"), removed("id of Ann")]) as User)).toEqual([]);
   });
 
-  test("names that are folded to the same are the same name", () => {
+  test("are equal for names that fold to the same text", () => {
     for (const inOrg of [false, true]) expect(claimsOf("ΟΔΟΣ", { inOrg })).toEqual(claimsOf("οδος", { inOrg }));
   });
 
@@ -146,22 +154,22 @@ describe("claims", () => {
     ["ann", "ann "],
     ["a.nn", "ann"],
     ["a:nn", "ann"],
-  ])("%p and %p are two names", (one, other) => {
+  ])("differ for %p and %p", (one, other) => {
     expect(claimOf(one)).not.toBe(claimOf(other));
   });
 
-  test("a name in an organization is unique there alone", () => {
+  test("for an organization's name apply to that organization only", () => {
     const inA = claimOf("ann", { owner: org("a"), inOrg: true });
     expect(claimOf("ann", { owner: org("b"), inOrg: true })).not.toBe(inA);
     expect(claimOf("ann", { owner: org("a") })).not.toBe(inA);
   });
 
-  test("a name in the instance is unique over all its organizations", () => {
+  test("for a name of the instance apply to all its organizations", () => {
     expect(claimOf("ann", { owner: org("a") })).toBe(claimOf("ann", { owner: org("b") }));
     expect(claimOf("ann", { owner: org("a") })).toBe(claimOf("ann", { owner: INSTANCE }));
   });
 
-  test("no name of one organization is one of another, whatever characters both have", () => {
+  test("differ for any two pairs of organization and name, whatever characters they contain", () => {
     const texts = ["", "a", ":", "@", "%"].flatMap((one) =>
       ["a", ":", '"'].flatMap((other) => [one + other, other + one]),
     );
@@ -188,7 +196,7 @@ const EVENTS: UserEvent[] = [
 describe("a user's two axes", () => {
   type Axes = { lifecycle: "none" | "active" | "inactive" | "deleted"; lock: "locked" | "unlocked" };
 
-  /** Each command moves one axis, from where it must stand to where it goes, and cares for no other. */
+  /** Each command moves one axis from its allowed values to a new one, and ignores the other axis. */
   const MOVES: Record<string, { [Axis in keyof Axes]?: [from: Axes[Axis][], to: Axes[Axis]] }> = {
     create: { lifecycle: [["none"], "active"] },
     deactivate: { lifecycle: [["active"], "inactive"] },
@@ -207,7 +215,7 @@ describe("a user's two axes", () => {
     unlock: { type: "unlock" },
   };
 
-  /** What the model says of a command: the axes after it, or undefined if it is refused. */
+  /** The model's answer to a command: the new axes, or undefined if the command is refused. */
   function move(axes: Axes, command: string): Axes | undefined {
     const isThere = axes.lifecycle === "active" || axes.lifecycle === "inactive";
     if (!isThere && command !== "create") return undefined;
@@ -221,13 +229,13 @@ describe("a user's two axes", () => {
     return { lifecycle: state?.lifecycle ?? "none", lock: state?.lock ? "locked" : "unlocked" };
   }
 
-  // Deletion is rare among the commands, for nothing follows it.
+  // Deletion is rare, because no command succeeds after it.
   const command = fc.oneof(
     { weight: 9, arbitrary: fc.constantFrom(...Object.keys(COMMANDS).filter((name) => name !== "delete")) },
     { weight: 1, arbitrary: fc.constant("delete") },
   );
 
-  test("move as the model says, whatever is commanded in whatever order", () => {
+  test("move as in the model for any sequence of commands", () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 40 }), (names) => {
         let state: User | undefined;
@@ -242,7 +250,7 @@ describe("a user's two axes", () => {
           }
           expect(events?.length).toBe(expected && 1);
           state = fold(events ?? [], state);
-          // A deleted user has no lock any more; nothing asks for it, either.
+          // A deleted user has no lock.
           model = expected?.lifecycle === "deleted" ? { lifecycle: "deleted", lock: "unlocked" } : (expected ?? model);
           expect(axesOf(state)).toEqual(model);
         }
@@ -251,7 +259,7 @@ describe("a user's two axes", () => {
     );
   });
 
-  test("evolve throws for no order of events, gives a state, and leaves the one before as it was", () => {
+  test("give a state for any order of events, without changing the previous state", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...EVENTS), { minLength: 1, maxLength: 20 }), (events) => {
         let state: User | undefined;
@@ -267,21 +275,21 @@ describe("a user's two axes", () => {
     );
   });
 
-  test("a user whose log lacks its beginning is nobody's, so that nobody is shown him", () => {
+  test("belong to the system, which no caller can read, if the creation event is missing", () => {
     for (const event of EVENTS.slice(1)) expect(fold([event])?.owner.type).toBe("system");
   });
 
-  test("an event of a newer version changes nothing", () => {
+  test("ignore an event of a newer version", () => {
     const before = fold([created(), LOCKED]);
     expect(fold(EVENTS.slice(-1), before)).toEqual(before);
   });
 });
 
-describe("what the log keeps", () => {
+describe("a logged event", () => {
   const SECRET = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA";
   const withPassword = { ...ANN, id: "u1", password: { hash: SECRET, changeRequired: true } };
 
-  /** An event with a hash of a password, right or wrong, and what is kept of it. */
+  /** An event with a password hash, and its logged form. */
   const WITHOUT_HASHES: { event: UserEvent; kept: object }[] = [
     {
       event: { type: "user.created", data: withPassword },
@@ -298,7 +306,7 @@ describe("what the log keeps", () => {
     },
   ];
 
-  test.each(WITHOUT_HASHES)("of $event.type is no hash", ({ event, kept }) => {
+  test.each(WITHOUT_HASHES)("of type $event.type contains no hash", ({ event, kept }) => {
     const before = JSON.stringify(event);
     expect(user.logged?.(event)).toEqual({ type: event.type, data: kept });
     expect(JSON.stringify(event)).toBe(before);
@@ -312,7 +320,7 @@ describe("what the log keeps", () => {
     { type: "user.sessions_ended", data: {} },
   ];
 
-  test.each(WITHOUT_SECRETS)("of $type is all", (event) => {
+  test.each(WITHOUT_SECRETS)("of type $type equals the event", (event) => {
     expect(user.logged?.(event)).toEqual(event);
   });
 });

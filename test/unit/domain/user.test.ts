@@ -1,4 +1,4 @@
-// Proves that commands about a user give the right events, or the right refusal.
+// Proves that commands on a user give the right events or the right refusal.
 import type { Owner } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";
 import { MAX_USERNAMES, type UserCommand, user } from "../../../src/domain/user.ts";
@@ -45,7 +45,7 @@ function fold(events: UserEvent[], occasion = by("operator")): User | undefined 
   return state;
 }
 
-/** What happened before, who commands what, and the events or the reason of the refusal that come of it. */
+/** Given these events, a command by this subject gives these events or this reason. */
 const DECISIONS: {
   name: string;
   given: UserEvent[];
@@ -54,15 +54,20 @@ const DECISIONS: {
   expected: UserEvent[] | string;
 }[] = [
   { name: "a new user is created", given: [], when: create(), expected: [created()] },
-  { name: "an id is used once", given: [created()], when: create(), expected: "USER_ALREADY_EXISTS" },
   {
-    name: "the id of a deleted user stays used",
+    name: "the id of an existing user is refused",
+    given: [created()],
+    when: create(),
+    expected: "USER_ALREADY_EXISTS",
+  },
+  {
+    name: "the id of a deleted user is refused",
     given: [created(), DELETED],
     when: create(),
     expected: "USER_ALREADY_EXISTS",
   },
   {
-    name: "with a profile and names",
+    name: "a user is created with a profile and names",
     given: [],
     when: create({ owner: org("a"), profile: { schemaType: "human" }, usernames: [name("ann"), nameInOrg("ann")] }),
     expected: [
@@ -70,45 +75,56 @@ const DECISIONS: {
     ],
   },
   {
-    name: "with twenty names",
+    name: "a user is created with twenty names",
     given: [],
     when: create({ usernames: TWENTY }),
     expected: [created({ usernames: TWENTY })],
   },
   {
-    name: "not with twenty-one",
+    name: "a user with twenty-one names is refused",
     given: [],
     when: create({ usernames: [...TWENTY, name("one more")] }),
     expected: "TOO_MANY_USERNAMES",
   },
   {
-    name: "not with the same name twice",
+    name: "a user with the same name twice is refused",
     given: [],
     when: create({ usernames: [name("Ann", "1"), name("ann", "2")] }),
     expected: "USERNAME_TAKEN",
   },
   {
-    name: "not with a name in an organization where he is in none",
+    name: "an organization's name is refused for a new user without an organization",
     given: [],
     when: create({ usernames: [nameInOrg("ann")] }),
     expected: "INVALID_REQUEST",
   },
 
   { name: "an active user is locked", given: [created()], when: LOCK, expected: [LOCKED] },
-  { name: "an inactive one too", given: [created(), DEACTIVATED], when: LOCK, expected: [LOCKED] },
-  { name: "a locked one is not", given: [created(), LOCKED], when: LOCK, expected: "USER_ALREADY_LOCKED" },
+  { name: "an inactive user is locked", given: [created(), DEACTIVATED], when: LOCK, expected: [LOCKED] },
   {
-    name: "nor if he was deactivated since",
+    name: "a lock of a locked user is refused",
+    given: [created(), LOCKED],
+    when: LOCK,
+    expected: "USER_ALREADY_LOCKED",
+  },
+  {
+    name: "a lock of a locked and inactive user is refused",
     given: [created(), LOCKED, DEACTIVATED],
     when: LOCK,
     expected: "USER_ALREADY_LOCKED",
   },
-  { name: "an unlocked one is locked again", given: [created(), LOCKED, UNLOCKED], when: LOCK, expected: [LOCKED] },
-  { name: "nobody locks himself", given: [created()], as: "u1", when: LOCK, expected: "SELF_LOCK" },
-  { name: "not where he is locked either", given: [created(), LOCKED], as: "u1", when: LOCK, expected: "SELF_LOCK" },
-  { name: "nobody is there to be locked", given: [], when: LOCK, expected: "USER_NOT_FOUND" },
+  { name: "an unlocked user is locked again", given: [created(), LOCKED, UNLOCKED], when: LOCK, expected: [LOCKED] },
+  { name: "users cannot lock themselves", given: [created()], as: "u1", when: LOCK, expected: "SELF_LOCK" },
   {
-    name: "not even by himself once he is deleted",
+    name: "locked users cannot lock themselves either",
+    given: [created(), LOCKED],
+    as: "u1",
+    when: LOCK,
+    expected: "SELF_LOCK",
+  },
+  { name: "a lock of an unknown user is refused", given: [], when: LOCK, expected: "USER_NOT_FOUND" },
+  {
+    name: "a lock by the deleted user is refused as for an unknown user",
     given: [created(), DELETED],
     as: "u1",
     when: LOCK,
@@ -117,119 +133,139 @@ const DECISIONS: {
 
   { name: "a locked user is unlocked", given: [created(), LOCKED], when: UNLOCK, expected: [UNLOCKED] },
   {
-    name: "an inactive one too",
+    name: "an inactive locked user is unlocked",
     given: [created(), LOCKED, DEACTIVATED],
     when: UNLOCK,
     expected: [UNLOCKED],
   },
-  { name: "an unlocked one is not", given: [created()], when: UNLOCK, expected: "USER_NOT_LOCKED" },
-  { name: "nor again", given: [created(), LOCKED, UNLOCKED], when: UNLOCK, expected: "USER_NOT_LOCKED" },
-  { name: "nor one who is only inactive", given: [created(), DEACTIVATED], when: UNLOCK, expected: "USER_NOT_LOCKED" },
+  { name: "an unlock of an unlocked user is refused", given: [created()], when: UNLOCK, expected: "USER_NOT_LOCKED" },
+  {
+    name: "a second unlock is refused",
+    given: [created(), LOCKED, UNLOCKED],
+    when: UNLOCK,
+    expected: "USER_NOT_LOCKED",
+  },
+  {
+    name: "an unlock of a user who is only inactive is refused",
+    given: [created(), DEACTIVATED],
+    when: UNLOCK,
+    expected: "USER_NOT_LOCKED",
+  },
 
   { name: "an active user is deactivated", given: [created()], when: DEACTIVATE, expected: [DEACTIVATED] },
-  { name: "a locked one too", given: [created(), LOCKED], when: DEACTIVATE, expected: [DEACTIVATED] },
+  { name: "a locked user is deactivated", given: [created(), LOCKED], when: DEACTIVATE, expected: [DEACTIVATED] },
   {
-    name: "an inactive one is not",
+    name: "a deactivation of an inactive user is refused",
     given: [created(), DEACTIVATED],
     when: DEACTIVATE,
     expected: "USER_ALREADY_INACTIVE",
   },
   { name: "an inactive user is activated", given: [created(), DEACTIVATED], when: ACTIVATE, expected: [ACTIVATED] },
   {
-    name: "a locked one too",
+    name: "a locked inactive user is activated",
     given: [created(), DEACTIVATED, LOCKED],
     when: ACTIVATE,
     expected: [ACTIVATED],
   },
-  { name: "an active one is not", given: [created()], when: ACTIVATE, expected: "USER_NOT_INACTIVE" },
-  { name: "nor one who is only locked", given: [created(), LOCKED], when: ACTIVATE, expected: "USER_NOT_INACTIVE" },
+  {
+    name: "an activation of an active user is refused",
+    given: [created()],
+    when: ACTIVATE,
+    expected: "USER_NOT_INACTIVE",
+  },
+  {
+    name: "an activation of a user who is only locked is refused",
+    given: [created(), LOCKED],
+    when: ACTIVATE,
+    expected: "USER_NOT_INACTIVE",
+  },
 
   { name: "an active user is deleted", given: [created()], when: DELETE, expected: [DELETED] },
   {
-    name: "an inactive and locked one too",
+    name: "an inactive locked user is deleted",
     given: [created(), DEACTIVATED, LOCKED],
     when: DELETE,
     expected: [DELETED],
   },
 
   {
-    name: "what differs is patched",
+    name: "a patch records only changed fields",
     given: [created({ profile: { schemaType: "human", schemaId: "1" } })],
     when: { type: "patch", profile: { schemaType: "robot", schemaId: "1" } },
     expected: [patched({ schemaType: "robot" })],
   },
   {
-    name: "what is new is patched",
+    name: "a patch records new fields",
     given: [created()],
     when: { type: "patch", profile: { email: { address: "ann@example.com", verified: false } } },
     expected: [patched({ email: { address: "ann@example.com", verified: false } })],
   },
   {
-    name: "a verified address differs from the same one that is not",
+    name: "a patch records that an address is now verified",
     given: [created({ profile: { email: { address: "ann@example.com", verified: false } } })],
     when: { type: "patch", profile: { email: { address: "ann@example.com", verified: true } } },
     expected: [patched({ email: { address: "ann@example.com", verified: true } })],
   },
   {
-    name: "a patch with nothing new leaves no event",
+    name: "a patch without changes gives no event",
     given: [created({ profile: { data: { shoe: { size: 43 } } } })],
     when: { type: "patch", profile: { data: { shoe: { size: 43 } } } },
     expected: [],
   },
-  { name: "nor does an empty one", given: [created()], when: { type: "patch", profile: {} }, expected: [] },
+  { name: "an empty patch gives no event", given: [created()], when: { type: "patch", profile: {} }, expected: [] },
 
   {
-    name: "a name is added",
+    name: "a name is added to a user",
     given: [created()],
     when: { type: "add_username", username: name("ann") },
     expected: [added(name("ann"))],
   },
   {
-    name: "a name in his organization too, beside the same one in the instance",
+    name: "an organization's name is added beside the same name of the instance",
     given: [created({ owner: org("a"), usernames: [name("ann")] })],
     when: { type: "add_username", username: nameInOrg("ann") },
     expected: [added(nameInOrg("ann"))],
   },
   {
-    name: "not in an organization where he is in none",
+    name: "an organization's name is refused for a user without an organization",
     given: [created()],
     when: { type: "add_username", username: nameInOrg("ann") },
     expected: "INVALID_REQUEST",
   },
   {
-    name: "not a name that he has",
+    name: "a name that the user already has is refused",
     given: [created({ usernames: [name("ann")] })],
     when: { type: "add_username", username: name("ANN", "another id") },
     expected: "USERNAME_TAKEN",
   },
   {
-    name: "not a twenty-first",
+    name: "a twenty-first name is refused",
     given: [created({ usernames: TWENTY })],
     when: { type: "add_username", username: name("one more") },
     expected: "TOO_MANY_USERNAMES",
   },
   {
-    name: "a name is removed",
+    name: "a name is removed by its id",
     given: [created({ usernames: [name("ann")] })],
     when: { type: "remove_username", usernameId: "id of ann" },
     expected: [removed("id of ann")],
   },
   {
-    name: "one that he has not is not",
+    name: "the removal of an unknown name is refused",
     given: [created({ usernames: [name("ann")] })],
     when: { type: "remove_username", usernameId: "ann" },
     expected: "USERNAME_NOT_FOUND",
   },
   {
-    name: "and once only",
+    name: "a second removal of a name is refused",
     given: [created({ usernames: [name("ann")] }), removed("id of ann")],
     when: { type: "remove_username", usernameId: "id of ann" },
     expected: "USERNAME_NOT_FOUND",
   },
 ];
 
-describe("decide", () => {
-  test.each(DECISIONS)("$name", ({ given, as = "operator", when, expected }) => {
+describe("a decision on a user", () => {
+  test.each(DECISIONS)("follows the rules: $name", ({ given, as = "operator", when, expected }) => {
     const decide = () => user.decide(fold(given), when, by(as));
     if (typeof expected === "string") expect(decide).toThrow(expect.objectContaining({ reason: expected }));
     else expect(decide()).toEqual(expected);
@@ -246,7 +282,7 @@ describe("decide", () => {
     { type: "remove_username", usernameId: "id of ann" },
   ];
 
-  test.each(EVERY_CHANGE)("$type needs a user who is there", (when) => {
+  test.each(EVERY_CHANGE)("fails with USER_NOT_FOUND when $type names an unknown or deleted user", (when) => {
     const notFound = expect.objectContaining({ reason: "USER_NOT_FOUND" });
     expect(() => user.decide(undefined, when, by("operator"))).toThrow(notFound);
     const given = [created({ usernames: [name("ann")] }), DEACTIVATED, LOCKED, DELETED];
@@ -257,7 +293,7 @@ describe("decide", () => {
     ["USER_ALREADY_LOCKED", LOCK, [created(), LOCKED]],
     ["USER_NOT_LOCKED", UNLOCK, [created()]],
     ["USER_ALREADY_EXISTS", create(), [created()]],
-  ] as [string, UserCommand, UserEvent[]][])("%s says which user", (reason, when, given) => {
+  ] as [string, UserCommand, UserEvent[]][])("names the user in the error %s", (reason, when, given) => {
     expect(() => user.decide(fold(given), when, by("operator"))).toThrow(
       expect.objectContaining({ reason, metadata: { user_id: "u1" } }),
     );

@@ -1,4 +1,4 @@
-// Proves that settings are read, and wrong ones are named.
+// Proves that settings are read and invalid ones are named.
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { ConfigError, readConfig, SETTINGS } from "../../../src/config.ts";
@@ -10,7 +10,7 @@ writeFileSync(pem, "PEM");
 afterAll(folder.remove);
 const KEY = Buffer.alloc(32, "key");
 
-/** Names of the settings that are found fault with, in order. */
+/** Names of the settings that are reported as invalid, in order. */
 function faults(environment: Record<string, string>): string[] {
   try {
     readConfig(environment);
@@ -27,7 +27,7 @@ const jwt = (jwks: string) => ({
   USERLOCK_JWKS: jwks,
 });
 
-test("without any setting, the defaults", () => {
+test("an empty environment gives the defaults", () => {
   expect(readConfig({})).toEqual({
     host: "127.0.0.1",
     port: 8080,
@@ -48,12 +48,12 @@ test("without any setting, the defaults", () => {
   });
 });
 
-test("a store in PostgreSQL", () => {
+test("a PostgreSQL URL selects the PostgreSQL store", () => {
   const url = "postgres://ann:secret@db.example.com/userlock";
   expect(readConfig({ USERLOCK_STORE: url }).store).toEqual({ kind: "postgres", url });
 });
 
-test("every setting", () => {
+test("every setting is read from the environment", () => {
   expect(
     readConfig({
       USERLOCK_LISTEN: "[::1]:0",
@@ -190,7 +190,7 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
     { USERLOCK_LISTEN: "x", USERLOCK_NOTHING: "x", USERLOCK_LOG_LEVEL: "x", USERLOCK_TLS_KEY: pem },
     ["USERLOCK_NOTHING", "USERLOCK_LISTEN", "USERLOCK_LOG_LEVEL", "USERLOCK_TLS_CERT"],
   ],
-])("%j: fault is found with %j", (environment, expected) => {
+])("the environment %j has these invalid settings: %j", (environment, expected) => {
   expect(faults(environment)).toEqual(expected);
 });
 
@@ -198,12 +198,12 @@ test.each([
   ["USERLOCK_ADMIN_TOKEN", "a secret"],
   ["USERLOCK_SECRET_KEY", "a secret"],
   ["USERLOCK_STORE", "postgres://user:secret@host"],
-])("a bad %s is not shown", (name, value) => {
+])("an invalid %s is not shown in the error", (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining("secret") }),
   );
 });
 
-test("each setting says what it is", () => {
+test("each setting has a description", () => {
   for (const { description } of Object.values(SETTINGS)) expect(description).not.toBe("");
 });

@@ -1,4 +1,4 @@
-// Proves that the tables in README.md and docs say what the code does.
+// Proves that the tables in README.md and docs agree with the code.
 import { existsSync } from "node:fs";
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
@@ -19,8 +19,8 @@ import { LIMITS } from "../../../src/transport/limits.ts";
 import { MAX_VALUES } from "../../../src/transport/values.ts";
 import { DOCUMENTATION, rows } from "../../support/docs.ts";
 
-describe("the tables say what the code does", () => {
-  test("settings", () => {
+describe("a table of the documentation agrees with the code", () => {
+  test("for all settings with their defaults", () => {
     const expected = Object.entries(SETTINGS).map(([name, setting]) => [
       `\`${name}\``,
       "default" in setting ? `\`${setting.default}\`` : "",
@@ -29,7 +29,7 @@ describe("the tables say what the code does", () => {
     expect(rows("Settings").slice(1)).toEqual(expected);
   });
 
-  test("roles", () => {
+  test("for all roles with their permissions", () => {
     const expected = Object.entries(ROLES).map(([name, { scope, permissions }]) => [
       name,
       scope === "either" ? "instance or organization" : scope,
@@ -38,7 +38,7 @@ describe("the tables say what the code does", () => {
     expect(rows("Who may do what").slice(1)).toEqual(expected);
   });
 
-  test("methods", () => {
+  test("for all methods with their routes and permissions", () => {
     const services = [UserService, SessionService, SettingsService, AccessService, EventService];
     const expected = services.flatMap((service) =>
       service.methods.map((method) => {
@@ -59,7 +59,7 @@ describe("the tables say what the code does", () => {
     ).toEqual(expected);
   });
 
-  test("the lockout policy's defaults", () => {
+  test("for the defaults of the lockout policy", () => {
     const minutes = (micros: number) =>
       micros % 3_600_000_000 === 0 ? `${micros / 3_600_000_000} h` : `${micros / 60_000_000} min`;
     const { maxAttempts, window, lockDuration, maxLockDuration, knownDevicesPass, revealLock } = DEFAULT_POLICY;
@@ -74,7 +74,7 @@ describe("the tables say what the code does", () => {
     ]);
   });
 
-  test("errors: every reason, with its code", () => {
+  test("for all error reasons with their codes", () => {
     const written = rows("Errors").flatMap(([code, , reasons]) =>
       (reasons?.match(/\b[A-Z]+(_[A-Z]+)+\b|\bCANCELLED\b/g) ?? []).map((reason) => [reason, code]),
     );
@@ -83,7 +83,7 @@ describe("the tables say what the code does", () => {
     for (const [code] of rows("Errors").slice(1)) expect(Object.keys(Code)).toContain(code);
   });
 
-  test("limits that are set in one place", () => {
+  test("for all limits", () => {
     const limits = Object.fromEntries(rows("Limits").map(([what, limit]) => [what, limit]));
     const counts = (...numbers: number[]) => numbers.map((number) => number.toLocaleString("en")).join("; ");
     const mebibytes = (...numbers: number[]) => numbers.map((bytes) => `${bytes / 2 ** 20} MiB`).join("; ");
@@ -132,7 +132,7 @@ describe("the tables say what the code does", () => {
   });
 });
 
-test("every file and folder that is named is there", () => {
+test("every file and folder that the documentation names exists", () => {
   const named = [...DOCUMENTATION.matchAll(/`((?:src|test|proto|gen|bench)(?:\/[\w.*-]+)*)`/g)].map(
     ([, path]) => path as string,
   );

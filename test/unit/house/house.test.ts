@@ -1,12 +1,12 @@
-// Proves that files import only what their place allows.
+// Proves that files import only what their folder may import, and that files and folders stay small.
 import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join, normalize, relative } from "node:path";
 
-/** What may be an id: the one file of the domain that the command line checks by, too. */
+/** The rule for ids: the only file of the domain that the command line may import. */
 const IDENTIFIER = "domain/identifier.ts";
 
-/** A room of the house: a folder or a file of src, and which rooms it may import. */
+/** A room is a folder or file of src. Its list names the rooms that it may import. */
 const ROOMS: Record<string, string[]> = {
   [IDENTIFIER]: [],
   "domain/": [IDENTIFIER],
@@ -73,7 +73,7 @@ const ROOMS: Record<string, string[]> = {
   "main.ts": ["admin.ts", "cli/", "cli/bulk/", "cli/demo/", "config.ts", "log.ts", "server.ts"],
 };
 
-/** What only some rooms may reach for outside the house. */
+/** Packages and modules that only some rooms may import. */
 const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
   { what: "jose", pattern: /^jose$/, allowed: ["auth/"] },
   { what: "the SQLite driver", pattern: /^node:sqlite$/, allowed: ["store/sqlite/"] },
@@ -104,18 +104,18 @@ const imports = files.flatMap((file): Import[] =>
 
 function roomOf(file: string): string {
   const room = Object.keys(ROOMS).find((name) => file === name || (name.endsWith("/") && file.startsWith(name)));
-  if (room === undefined) throw new Error(`src/${file} stands in no room of the house`);
+  if (room === undefined) throw new Error(`src/${file} is in no room of the house; add it to ROOMS`);
   return room;
 }
 
-/** The room that a relative import leads to, or undefined for a package. */
+/** The room that a relative import points to, or undefined for a package. */
 function target({ file, specifier }: Import): string | undefined {
   if (!specifier.startsWith(".")) return undefined;
   const path = normalize(join(SRC, dirname(file), specifier));
   return path.startsWith("gen/") ? "gen" : roomOf(relative(SRC, path));
 }
 
-/** Breaches, each with file, import and rule. */
+/** Descriptions of the forbidden imports, each with file, import and rule. */
 function breaches(all: Import[]): string[] {
   return all.flatMap((one) => {
     const room = roomOf(one.file);
@@ -133,7 +133,7 @@ function breaches(all: Import[]): string[] {
   });
 }
 
-test("every import goes the way that the house allows", () => {
+test("every import of src is one that its room may import", () => {
   expect(imports.length).toBeGreaterThan(100);
   expect(imports).toContainEqual({ file: "store/open.ts", specifier: "./postgres/store.ts" });
   expect(breaches(imports)).toEqual([]);
@@ -148,7 +148,7 @@ test.each([
   [{ file: "server.ts", specifier: "pg" }],
   [{ file: "config.ts", specifier: "./store/sqlite/store.ts" }],
   [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
-])("a breach is found: %j", (one) => {
+])("a forbidden import is found: %j", (one) => {
   expect(breaches([one])).toHaveLength(1);
 });
 
@@ -157,12 +157,12 @@ test("the domain imports nothing from outside itself", () => {
   expect(outside).toEqual([]);
 });
 
-test("only main.ts reads the environment", () => {
+test("only main.ts reads process.env", () => {
   const readers = files.filter((file) => /process\.env/.test(readFileSync(join(SRC, file), "utf8")));
   expect(readers).toEqual(["main.ts"]);
 });
 
-test("what src and the generated code import is a dependency, not a development dependency", () => {
+test("every package that src imports is a dependency, not a development dependency", () => {
   const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
   const packages = new Set(
     imports

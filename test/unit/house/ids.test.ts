@@ -1,13 +1,13 @@
-// Proves that generated ids are unique and in order.
+// Proves that generated ids are unique and ascending.
 import fc from "fast-check";
 import { systemClock } from "../../../src/clock.ts";
 import { idGenerator } from "../../../src/ids.ts";
 
-/** A moment of today in microseconds: earlier ones hide what only goes wrong with numbers of this size. */
+/** A present time in microseconds. Smaller numbers would hide errors of precision. */
 const TODAY = 1_764_000_000_123_456;
 const PER_MILLISECOND = 10_000;
 
-/** Ids of one generator whose clock shows these times in turn, then stands still at the last. */
+/** Ids of one generator whose clock shows these times in turn, then stays at the last one. */
 function idsAt(times: number[], count = times.length): string[] {
   let call = 0;
   const newId = idGenerator(() => times[Math.min(call++, times.length - 1)] as number);
@@ -16,7 +16,7 @@ function idsAt(times: number[], count = times.length): string[] {
 
 const isRising = (ids: string[]) => ids.every((id, index) => index === 0 || (ids[index - 1] as string) < id);
 
-/** Microseconds between two readings: standing still, going back and leaping ahead among them. */
+/** Microseconds between two readings, including no change and jumps in both directions. */
 const steps = fc.array(
   fc.oneof(
     fc.constant(0),
@@ -32,21 +32,21 @@ function readings(start: number, steps: number[]): number[] {
   return times;
 }
 
-test("an id is 24 decimal digits, of which the first 13 are the milliseconds", () => {
+test("an id has 24 decimal digits, and the first 13 are the milliseconds", () => {
   const [id] = idsAt([TODAY]);
   expect(id).toMatch(/^[0-9]{24}$/);
   expect(id?.slice(0, 13)).toBe("1764000000123");
 });
 
-test("the width stays the same from the first millisecond of the epoch to the last that has 13 digits", () => {
+test("ids have the same width from the first millisecond of the epoch to the last with 13 digits", () => {
   expect(idsAt([0, 999_999, 9_999_999_999_999_000]).map((id) => id.length)).toEqual([24, 24, 24]);
 });
 
-test("later ids are greater as text, over a change in the number of digits too", () => {
+test("later ids sort after earlier ones as text, even when the time gains a digit", () => {
   expect(isRising(idsAt([999_999_999_999_000, 1_000_000_000_000_000, TODAY]))).toBe(true);
 });
 
-test("ids are made of different milliseconds even where the clock shows one", () => {
+test("ids of one millisecond stay unique and continue into the next millisecond", () => {
   const ids = idsAt([TODAY], 2 * PER_MILLISECOND + 1);
   expect(new Set(ids).size).toBe(ids.length);
   expect(isRising(ids)).toBe(true);
@@ -54,7 +54,7 @@ test("ids are made of different milliseconds even where the clock shows one", ()
   expect(ids[PER_MILLISECOND]?.slice(0, 17)).toBe("17640000001240000");
 });
 
-test("the ids go on from where they were when the clock goes back", () => {
+test("ids continue to ascend when the clock goes back", () => {
   const ids = idsAt([TODAY, TODAY - 60_000_000, TODAY - 30_000_000, TODAY + 1_000]);
   expect(ids.map((id) => id.slice(0, 17))).toEqual([
     "17640000001230000",
@@ -64,14 +64,14 @@ test("the ids go on from where they were when the clock goes back", () => {
   ]);
 });
 
-test("with the clock of the system, each id of a burst is its own", () => {
+test("50,000 ids of the system clock are unique and ascending", () => {
   const newId = idGenerator(systemClock());
   const ids = Array.from({ length: 50_000 }, newId);
   expect(new Set(ids).size).toBe(ids.length);
   expect(isRising(ids)).toBe(true);
 });
 
-test("whatever a clock does, the ids of a generator rise and keep their width", () => {
+test("ids of one generator ascend and keep their width for any sequence of clock readings", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1e12, max: 2 * TODAY }), steps, (start, steps) => {
       const ids = idsAt(readings(start, steps));
@@ -81,7 +81,7 @@ test("whatever a clock does, the ids of a generator rise and keep their width", 
   );
 });
 
-test("generators that know nothing of one another never make the same id, whatever their clocks do", () => {
+test("independent generators never make the same id, for any sequence of clock readings", () => {
   fc.assert(
     fc.property(fc.array(steps, { minLength: 2, maxLength: 3 }), (clocks) => {
       const ids = clocks.flatMap((steps) => idsAt(readings(TODAY, steps)));

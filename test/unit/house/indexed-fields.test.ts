@@ -1,9 +1,9 @@
-// Proves that the columns of indexes hold what is in the state.
+// Proves that indexed columns hold the values of the state.
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { INDEXED_FIELDS, keysOf } from "../../../src/store/indexed-fields.ts";
 
-test("the values of the columns are what SQLite finds in the JSON of the state", () => {
+test("the indexed values equal those that SQLite extracts from the state's JSON", () => {
   const value = fc.oneof(
     fc.jsonValue(),
     fc.record({ address: fc.jsonValue(), until: fc.jsonValue() }, { requiredKeys: [] }),
@@ -15,7 +15,7 @@ test("the values of the columns are what SQLite finds in the JSON of the state",
   fc.assert(
     fc.property(fc.oneof(state, fc.jsonValue()), (state) => {
       const json = JSON.stringify(state);
-      // Whole numbers beyond 2^53, which no state has: JSON writes them otherwise than JavaScript has them.
+      // No state has whole numbers beyond 2^53. JavaScript cannot represent all of them exactly.
       fc.pre(!/\d{16}/.test(json));
       for (const [index, key] of keysOf(state).entries()) {
         expect({ key, same: compare[index]?.get(json, key)?.same }).toEqual({ key, same: 1 });

@@ -1,4 +1,4 @@
-// Proves that requests are checked as the contract says.
+// Proves that requests are checked against every rule of the contract.
 import {
   create,
   type DescField,
@@ -41,7 +41,7 @@ const SERVICES = [UserService, SessionService, SettingsService, AccessService, E
 const MAX_LEVELS = 3;
 const validator = createRequestValidator();
 
-/** What is found to be wrong with the request. */
+/** The violations that the check finds in the request. */
 function violationsOf(desc: DescMessage, request: Message): readonly FieldViolation[] {
   try {
     checkRequest(validator, desc, request);
@@ -55,17 +55,17 @@ function violationsOf(desc: DescMessage, request: Message): readonly FieldViolat
 
 const fieldsOf = (desc: DescMessage, request: Message) => violationsOf(desc, request).map(({ field }) => field);
 
-/** A rule of the contract, broken: the fields on the way to the message, and what is done to it. */
+/** A broken rule of the contract: the fields that lead to the message, and how the rule is broken. */
 interface Breach {
   rule: string;
   route: readonly DescField[];
   target: DescMessage;
   breaking: (message: Message) => void;
-  /** What the violation names within the message; "" for the message itself. */
+  /** The field that the violation names within the message; "" for the message itself. */
   names: string;
 }
 
-/** Values against each rule for a field; the field is left out against "required". */
+/** Values that break each field rule. A missing field breaks "required". */
 const FIELD_BREACHES: Record<string, (limit: never, field: DescField) => unknown[]> = {
   "string.min_len": () => [""],
   "string.max_len": (limit: bigint) => ["a".repeat(Number(limit) + 1)],
@@ -89,7 +89,7 @@ const FIELD_BREACHES: Record<string, (limit: never, field: DescField) => unknown
   ],
 };
 
-/** The same for rules of a whole message. */
+/** Messages that break each message rule. */
 const MESSAGE_BREACHES: Record<string, JsonObject> = {
   "batch.ids_or_filters": { ids: ["a"], filters: [{ userIdFilter: { id: "a" } }] },
   "batch.pages_of_filters": { ids: ["a"], limit: 1 },
@@ -98,7 +98,7 @@ const MESSAGE_BREACHES: Record<string, JsonObject> = {
 
 type Rules = MessageShape<typeof FieldRulesSchema>;
 
-/** Names of the rules that are set, with their limits. */
+/** Names and limits of the rules that are set. */
 function limitsOf({ type }: Rules): [rule: string, limit: unknown][] {
   if (type.case === undefined) return [];
   const { value } = type as { value: Message };
@@ -126,7 +126,7 @@ function breachesOfField(field: DescField): { rule: string; value: unknown; isIt
   const of = (each: Rules, isItem: boolean) =>
     limitsOf(each).flatMap(([rule, limit]) => {
       const toValues = FIELD_BREACHES[rule];
-      if (!toValues) throw new Error(`no value is known that breaks ${rule} of ${field}`);
+      if (!toValues) throw new Error(`FIELD_BREACHES has no value that breaks ${rule} of ${field}`);
       const values = toValues(limit as never, field).filter((value) => !(each.ignore && value === ""));
       return values.map((value) => ({ rule, value: isItem ? [value] : value, isItem }));
     });
@@ -153,7 +153,7 @@ function breachesOf(target: DescMessage, route: readonly DescField[]): Breach[] 
   }
   for (const { id } of getOption(target, messageRules).cel) {
     const json = MESSAGE_BREACHES[id];
-    if (!json) throw new Error(`nothing is known that breaks ${id}`);
+    if (!json) throw new Error(`MESSAGE_BREACHES has no message that breaks ${id}`);
     breaches.push({
       rule: id,
       route,
@@ -165,7 +165,7 @@ function breachesOf(target: DescMessage, route: readonly DescField[]): Breach[] 
   return breaches;
 }
 
-/** Every rule that a request can break, filters within filters up to MAX_LEVELS deep. */
+/** Every rule that a request can break, including nested filters up to MAX_LEVELS deep. */
 function allBreaches(target: DescMessage, route: readonly DescField[] = []): Breach[] {
   const inner = target.fields.flatMap((field) => {
     const desc = field.message;
@@ -176,7 +176,7 @@ function allBreaches(target: DescMessage, route: readonly DescField[] = []): Bre
   return [...breachesOf(target, route), ...inner];
 }
 
-/** The request with the rule broken, and the path of it. */
+/** A request that breaks the rule, and the path of the violation. */
 function broken(root: DescMessage, { route, target, breaking, names }: Breach): { request: Message; path: string } {
   const request = create(root);
   let message = request;
@@ -194,7 +194,7 @@ function broken(root: DescMessage, { route, target, breaking, names }: Breach): 
 
 const METHODS = SERVICES.flatMap((service) => service.methods);
 
-describe("every rule of the contract holds", () => {
+describe("every rule of the contract is enforced", () => {
   test.each(METHODS.map((method) => [method.name, method.input] as const))("in a request of %s", (_name, input) => {
     for (const breach of allBreaches(input)) {
       const { request, path } = broken(input, breach);
@@ -203,7 +203,7 @@ describe("every rule of the contract holds", () => {
     }
   });
 
-  test.each([1, 2, 3])("in filters at depth %i, as many rules as at depth 1", (levels) => {
+  test.each([1, 2, 3])("in filters at depth %i as at depth 1", (levels) => {
     const depthOf = ({ route }: Breach) => route.filter(({ message }) => message === SearchFilterSchema).length;
     const at = (depth: number) =>
       new Set(
@@ -226,18 +226,18 @@ test.each<[path: string, filter: JsonObject]>([
   ["filters[1].not_filter.query.lock_filter", { notFilter: { query: { lockFilter: {} } } }],
   ["filters[1].and_filter.queries[0].filter", { andFilter: { queries: [{}] } }],
   ["filters[1].not_filter.query.lock_filter.cause", { notFilter: { query: { lockFilter: { cause: 7 } } } }],
-])("a violation is named by its path: %s", (path, filter) => {
+])("a violation names its path: %s", (path, filter) => {
   expect(fieldsOf(SearchUsersRequestSchema, filters({ userIdFilter: { id: "a" } }, filter))).toEqual([path]);
 });
 
 test.each<[what: string, filter: JsonObject]>([
-  ["locked: false", { lockFilter: { locked: false } }],
-  ["locked: true", { lockFilter: { locked: true } }],
-  ["a cause", { lockFilter: { cause: "LOCK_CAUSE_MANUAL" } }],
-  ["a reason", { lockFilter: { reason: "fraud" } }],
-  ["a time", { lockFilter: { sinceAfter: "2026-01-01T00:00:00Z" } }],
-  ["one letter of an address", { emailFilter: { address: "@" } }],
-])("%s is a condition, at every depth", (_what, filter) => {
+  ["a filter for unlocked users", { lockFilter: { locked: false } }],
+  ["a filter for locked users", { lockFilter: { locked: true } }],
+  ["a filter for a lock cause", { lockFilter: { cause: "LOCK_CAUSE_MANUAL" } }],
+  ["a filter for a lock reason", { lockFilter: { reason: "fraud" } }],
+  ["a filter for the time of the lock", { lockFilter: { sinceAfter: "2026-01-01T00:00:00Z" } }],
+  ["a filter for one character of an address", { emailFilter: { address: "@" } }],
+])("%s is accepted at every depth", (_what, filter) => {
   const deeper = [
     filter,
     { notFilter: { query: filter } },
@@ -247,10 +247,10 @@ test.each<[what: string, filter: JsonObject]>([
 });
 
 test.each<[why: string, count: number, depth: number, fields: string[]]>([
-  ["100 filters are enough", 100, 1, []],
-  ["101 are too many", 101, 1, ["filters"]],
-  ["10 levels are enough", 1, 10, []],
-  ["11 levels are too many", 1, 11, ["filters"]],
+  ["a search with 100 filters is accepted", 100, 1, []],
+  ["a search with 101 filters is refused", 101, 1, ["filters"]],
+  ["a filter with 10 levels is accepted", 1, 10, []],
+  ["a filter with 11 levels is refused", 1, 11, ["filters"]],
 ])("%s", (_why, count, depth, fields) => {
   let filter: JsonObject = { userIdFilter: { id: "a" } };
   for (let level = 1; level < depth; level++) filter = { notFilter: { query: filter } };
@@ -272,7 +272,7 @@ test.each<[seconds: bigint, nanos: number, isGood: boolean]>([
   [-(2n ** 63n), 0, false],
   [0n, -1, false],
   [0n, 1_000_000_000, false],
-])("a time of %d seconds and %d nanoseconds is one: %p", (seconds, nanos, isGood) => {
+])("a timestamp of %d seconds and %d nanoseconds is valid: %p", (seconds, nanos, isGood) => {
   const time = create(TimestampSchema, { seconds, nanos });
   const field = isGood ? [] : ["since"];
   expect(fieldsOf(ListEventsRequestSchema, create(ListEventsRequestSchema, { since: time }))).toEqual(field);
@@ -283,7 +283,7 @@ test.each<[seconds: bigint, nanos: number, isGood: boolean]>([
   expect(fieldsOf(SearchUsersRequestSchema, inFilter)).toEqual(path);
 });
 
-test("a token's end beyond the year 9999 is refused, whatever the rule for it is", () => {
+test("a token that expires after the year 9999 is refused", () => {
   const expires = create(TimestampSchema, { seconds: LAST + 1n });
   const request = create(CreateTokenRequestSchema, { subject: "a", grants: [{ role: Role.GATEWAY }], expires });
   expect(fieldsOf(CreateTokenRequestSchema, request)).toEqual(["expires"]);
@@ -299,7 +299,7 @@ test.each<[seconds: bigint, nanos: number, isGood: boolean]>([
   [2n ** 63n - 1n, 0, false],
   [1n, -1, false],
   [1n, 1_000_000_000, false],
-])("a duration of %d seconds and %d nanoseconds is one: %p", (seconds, nanos, isGood) => {
+])("a duration of %d seconds and %d nanoseconds is valid: %p", (seconds, nanos, isGood) => {
   const value = create(DurationSchema, { seconds, nanos });
   const request = create(LockUserRequestSchema, { id: "a", end: { case: "duration", value } });
   expect(fieldsOf(LockUserRequestSchema, request)).toEqual(isGood ? [] : ["duration"]);

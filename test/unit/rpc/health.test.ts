@@ -1,4 +1,4 @@
-// Proves that health is watched with few looks at the store.
+// Proves that health watchers share few checks of the store.
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus } from "../../../gen/grpc/health/v1/health_pb.ts";
@@ -8,7 +8,7 @@ import { until } from "../../support/stores/appends.ts";
 
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
 
-/** A server whose state the test sets. */
+/** A server whose readiness the test sets. */
 function serverOf(isReady?: () => Promise<boolean>) {
   const server = { isReady: true };
   const stop = new AbortController();
@@ -31,7 +31,7 @@ function serverOf(isReady?: () => Promise<boolean>) {
   return Object.assign(server, { watch, stop });
 }
 
-test("a thousand who watch share one look at the store", async () => {
+test("1,000 health watchers share one check of the store", async () => {
   let looks = 0;
   const check = async () => {
     looks++;
@@ -49,7 +49,7 @@ test("a thousand who watch share one look at the store", async () => {
   expect(looks).toBe(last);
 });
 
-test("each who watches is sent every change, and nobody is sent the same twice", async () => {
+test("each health watcher gets every change once", async () => {
   const server = serverOf();
   const [early, unknown] = [server.watch(), server.watch("unknown")];
   await until(() => early.seen.length === 1);
@@ -65,7 +65,7 @@ test("each who watches is sent every change, and nobody is sent the same twice",
   await Promise.all([early.ended, late.ended, unknown.ended]);
 });
 
-test("all who watch are told at once that the server stops, and why their streams end", async () => {
+test("all health watchers get NOT_SERVING at once and the shutdown error when the server stops", async () => {
   const server = serverOf();
   const watchers = Array.from({ length: 10 }, () => server.watch());
   await until(() => watchers.every(({ seen }) => seen.length === 1));

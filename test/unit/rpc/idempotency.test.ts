@@ -1,4 +1,4 @@
-// Proves that keys of idempotency are checked, and requests told apart.
+// Proves that the answer of a call with an idempotency key is stored and checked.
 import { create } from "@bufbuild/protobuf";
 import { PatchUserResponseSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { createExecute, type Stored } from "../../../src/app/execute.ts";
@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-/** PatchUser with an Idempotency-Key; what the answer says is which version of the user it was made from. */
+/** PatchUser with an Idempotency-Key. The answer names the version of the user that it was made from. */
 function call(append: EventStore["append"] = store.append, check = async () => {}) {
   const execute = createExecute({ store: { ...store, append }, clock });
   const receipts = createReceipts({ store, sealer: createInstanceSecrets(Buffer.alloc(32, 1)), clock })({
@@ -43,7 +43,7 @@ function call(append: EventStore["append"] = store.append, check = async () => {
 
 const versionIn = (answer: unknown) => (answer as { details: { id: string } }).details.id;
 
-test("the answer is stored with the change", async () => {
+test("the answer of an idempotent call is stored together with its change", async () => {
   const appends: Append[] = [];
   const first = await call((append) => {
     appends.push(append);
@@ -54,7 +54,7 @@ test("the answer is stored with the change", async () => {
   expect([versionIn(first), versionIn(await call())]).toEqual(["2", "2"]);
 });
 
-test("it is kept, too, where another one made the change in between, so that nothing was left to do", async () => {
+test("the answer is also stored if a concurrent call already made the change", async () => {
   const first = await call(async (append) => {
     await usersIn(store, clock).do("ann", { type: "patch", profile: { schemaId: "employee" } });
     return store.append(append);
@@ -63,11 +63,11 @@ test("it is kept, too, where another one made the change in between, so that not
   expect([versionIn(first), versionIn(await call())]).toEqual(["2", "2"]);
 });
 
-test("a first answer that is not good any more is not given again, however it is found", async () => {
+test("a stored answer that its check rejects is not given again, even if a concurrent call stored it", async () => {
   const gone = () => Promise.reject(new Error("gone"));
   await call(undefined, gone);
   await expect(call(undefined, gone)).rejects.toThrow("gone");
-  // The same call comes through in between, with the change that this one would make.
+  // The same call finishes first, with the same change.
   store = await openSqliteStore(":memory:", "default");
   await usersIn(store, clock).add("ann");
   const overtaken = call(async (append) => {

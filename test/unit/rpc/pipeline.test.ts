@@ -1,4 +1,4 @@
-// Proves that errors of calls are reported once, with what is known of them.
+// Proves that errors of calls are reported once, with their method and request id.
 import { getEventListeners } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";
@@ -10,7 +10,7 @@ import { type Call, createPipeline, type PipelineParts } from "../../../src/rpc/
 
 const OWNER = { subject: "owner", grants: [{ role: "INSTANCE_OWNER" }] } as Principal;
 
-/** A pipeline that serves WatchEvents by this handler. */
+/** A pipeline that serves WatchEvents with this handler. */
 function pipelineOf(handler: () => Promise<void>, more: Partial<PipelineParts> = {}) {
   const parts: Partial<PipelineParts> = {
     authenticate: async () => OWNER,
@@ -32,7 +32,7 @@ test.each<[string, () => Promise<void>]>([
   ["resolves", async () => {}],
   ["rejects", () => Promise.reject(new Error("broken"))],
   [
-    "throws before there is a promise",
+    "throws before it returns a promise",
     () => {
       throw new Error("broken");
     },
@@ -52,11 +52,11 @@ test.each<[string, () => Promise<void>]>([
   for (const { signal } of [caller, stop]) expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
-describe("an error is reported once on its way out", () => {
+describe("an error is reported once", () => {
   const onError = jest.fn<PipelineParts["onError"]>();
   beforeEach(() => onError.mockClear());
 
-  test("with its method if the pipeline met it, though the door explains it again", async () => {
+  test("with its method if the pipeline caught it, even if the door explains it again", async () => {
     const pipeline = pipelineOf(() => Promise.reject(new DomainError("USER_NOT_FOUND", "nobody")), { onError });
     const admitted = await pipeline.admitStream(EventService.method.watchEvents, callOf());
     const error = await admitted(create(WatchEventsRequestSchema), {} as Outlet).catch((thrown) => thrown);
@@ -65,7 +65,7 @@ describe("an error is reported once on its way out", () => {
     expect(onError.mock.calls).toEqual([[error, "userlock.v3alpha.EventService.WatchEvents", "r1"]]);
   });
 
-  test("if a door met it, such as a body that is too large", () => {
+  test("without a method if a door caught it, such as for a body that is too large", () => {
     const error = pipelineOf(async () => {}, { onError }).explain(new DomainError("TOO_LARGE", "too large"), callOf());
     expect(error).toMatchObject({ reason: "TOO_LARGE" });
     expect(onError.mock.calls).toEqual([[error, "", "r1"]]);

@@ -1,4 +1,4 @@
-// Proves that callers share what is bounded.
+// Proves that callers share bounded resources.
 import { Writable } from "node:stream";
 import { create } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
@@ -16,15 +16,15 @@ test.each([
   ["fe80::1%eth0", "fe80::2%eth1", true],
   ["::1", "::2", true],
   ["::1", "2001::1", false],
-])("%s and %s are one holder: %s", (one, other, isSame) => {
+])("the addresses %s and %s count as one holder: %s", (one, other, isSame) => {
   expect(holderOf(one) === holderOf(other)).toBe(isSame);
 });
 
-test("what is unread of all streams is bounded, and a stream with little may go on where one with much waits", () => {
+test("the unread bytes of all streams are bounded, and a stream with few continues while one with many waits", () => {
   const TOTAL = 100_000;
   const FRAME = Buffer.alloc(1_000);
   const unread = createBacklog(TOTAL);
-  /** A stream whose client takes nothing. */
+  /** A stream whose client reads nothing. */
   const stream = (holder: string) => {
     const out = new Writable({ write() {} });
     const channel = createChannel({ watcherBytes: TOTAL, watcherStallMs: 1_000 }, unread, () => holder);
@@ -42,7 +42,7 @@ test("what is unread of all streams is bounded, and a stream with little may go 
   expect(held).toBeGreaterThan(TOTAL / 4);
 });
 
-test("what was unread of a stream that is gone is nobody's", async () => {
+test("a closed stream releases its unread bytes", async () => {
   const unread = createBacklog(10_000);
   const out = new Writable({ write() {} });
   const channel = createChannel({ watcherBytes: 10_000, watcherStallMs: 1_000 }, unread, () => "one");

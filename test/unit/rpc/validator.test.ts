@@ -1,4 +1,4 @@
-// Proves that patterns mean the same as in the library's own engine.
+// Proves that patterns match as in the library's own RE2 engine.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, createRegistry, type DescMessage } from "@bufbuild/protobuf";
@@ -17,7 +17,7 @@ import { createRequestValidator } from "../../../src/rpc/validator.ts";
 const own = createRequestValidator();
 const withRe2 = createValidator({ registry: createRegistry(file_userlock_v3alpha_options) });
 
-/** Text of what patterns are about: letters, their neighbours, white space, controls, what lies beyond 16 bits. */
+/** Characters that patterns distinguish: letters and their neighbours, white space, controls, more than 16 bits. */
 const unit = fc.oneof(
   fc.constantFrom("a", "Z", "0", ".", "_", "~", "@", ":", "-", "+", "(", ")", "/", " ", "\n", "\t", "\0", "\u007f"),
   fc.constantFrom("é", "\u00a0", "\u2028", "\u200b", "\ud7ff", "𝒳", "\u{10ffff}", "\ufeff", "["),
@@ -31,13 +31,13 @@ const text = fc.oneof(
 );
 
 test.each<[string, DescMessage, (value: string) => Record<string, unknown>]>([
-  ["an identifier", UnlockUserRequestSchema, (id) => ({ id })],
-  ["a reason", LockUserRequestSchema, (reason) => ({ id: "anna", reason })],
-  ["a note", LockUserRequestSchema, (note) => ({ id: "anna", note })],
-  ["a user name", SetUsernameSchema, (username) => ({ username })],
-  ["a phone number", SetPhoneSchema, (number) => ({ number })],
-  ["a type of events", ListEventsRequestSchema, (type) => ({ types: [type] })],
-])("%s means the same as to the library's own engine", (_what, desc, of) => {
+  ["the pattern of an identifier", UnlockUserRequestSchema, (id) => ({ id })],
+  ["the pattern of a lock reason", LockUserRequestSchema, (reason) => ({ id: "anna", reason })],
+  ["the pattern of a note", LockUserRequestSchema, (note) => ({ id: "anna", note })],
+  ["the pattern of a user name", SetUsernameSchema, (username) => ({ username })],
+  ["the pattern of a phone number", SetPhoneSchema, (number) => ({ number })],
+  ["the pattern of an event type", ListEventsRequestSchema, (type) => ({ types: [type] })],
+])("%s accepts the same texts as the library's own engine", (_what, desc, of) => {
   const kinds = new Set<string>();
   fc.assert(
     fc.property(text, (value) => {
@@ -51,7 +51,7 @@ test.each<[string, DescMessage, (value: string) => Record<string, unknown>]>([
   expect([...kinds].sort()).toEqual(["invalid", "valid"]);
 });
 
-test("a pattern repeats no group without a bound, which could take more than linear time", () => {
+test("no pattern of the contract repeats a group, so matching takes linear time", () => {
   const folder = "proto/userlock/v3alpha";
   const contract = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
   const patterns = contract.flatMap((source) =>

@@ -1,4 +1,4 @@
-// Proves that bodies are read within their limits.
+// Proves that request bodies are read within their limits.
 import { PassThrough } from "node:stream";
 import { DomainError } from "../../../src/domain/errors.ts";
 import { createShares } from "../../../src/rpc/shares.ts";
@@ -7,7 +7,7 @@ import { LIMITS } from "../../../src/transport/limits.ts";
 
 const exchangeOf = (source: PassThrough) => ({ content: () => source });
 
-test("a body that finds no room is refused, is read no further and takes no room", async () => {
+test("a body that exceeds the shared memory is refused, read no further, and releases its memory", async () => {
   const source = new PassThrough();
   let held = 0;
   const room = (bytes: number) => {
@@ -23,14 +23,14 @@ test("a body that finds no room is refused, is read no further and takes no room
   expect([source.listenerCount("data"), held]).toEqual([0, 0]);
 });
 
-test("a body that is too large is refused with the size that its message may have", async () => {
+test("a body that is too large is refused with the allowed message size", async () => {
   const source = new PassThrough();
   const reading = readWhole(exchangeOf(source), { limit: 10, maxBytes: 5, timeoutMs: 1_000, room: () => () => {} });
   source.write(Buffer.alloc(11));
   await expect(reading).rejects.toMatchObject({ reason: "TOO_LARGE", message: expect.stringContaining("5 bytes") });
 });
 
-describe("a large body that waits for its turn", () => {
+describe("a large body that waits to be decoded", () => {
   const LARGE = 100_000;
   const held = createShares(LIMITS);
   const room = (bytes: number) => held.bodies("one", bytes);
@@ -45,7 +45,7 @@ describe("a large body that waits for its turn", () => {
   const wait = (signal: AbortSignal, read: () => Promise<string>) =>
     inTurn(held, { holder: "one", room, bytes: LARGE, signal }, LARGE, read);
 
-  test("holds its room until it is read, or its caller leaves", async () => {
+  test("holds its memory until it is decoded or its caller leaves", async () => {
     const first = Promise.withResolvers<string>();
     const leaving = new AbortController();
     const reading = wait(new AbortController().signal, () => first.promise);

@@ -1,4 +1,4 @@
-// Proves that REST routes come from the contract.
+// Proves that the REST door serves one stream only, WatchEvents.
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
   EventService,
@@ -18,10 +18,10 @@ const doorOf = (...methods: DescMethod[]) =>
 test.each<[string, DescMethod]>([
   ["answers", { ...watchEvents, output: ListEventsResponseSchema }],
   ["requests", { ...watchEvents, input: ListEventsRequestSchema }],
-])("a stream of other %s than those of WatchEvents has no route", (_what, method) => {
+])("a stream with other %s than WatchEvents cannot have a REST route", (_what, method) => {
   expect(() => doorOf(method)).toThrow("userlock.v3alpha.EventService.WatchEvents: only WatchEvents");
 });
 
-test("WatchEvents has one, and so have methods that answer once", () => {
+test("WatchEvents and unary methods have REST routes", () => {
   doorOf(watchEvents, listEvents, UserService.method.lockUser);
 });

@@ -1,4 +1,4 @@
-// Proves that a door tells by the headers which calls are its own.
+// Proves that the unary door selects its calls by their headers.
 import { PassThrough } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { create, type Message } from "@bufbuild/protobuf";
@@ -16,7 +16,7 @@ import { envelope } from "../../../src/transport/streams/frames.ts";
 const PATH = "/userlock.v3alpha.UserService/GetUser";
 const CALL = { requestId: "r1" } as Call;
 
-/** A pipeline that lets callers in, or does not, and has seen the requests. */
+/** A pipeline that admits callers or refuses them, and records the requests. */
 function pipelineOf({ isOpen = true } = {}) {
   const seen: Message[] = [];
   const pipeline = {
@@ -47,7 +47,7 @@ function exchangeOf(headers: Record<string, string>, bytes: Buffer | undefined, 
 
 const FRAME = Buffer.from("00000000061204616e6e61", "hex");
 
-describe("the door takes", () => {
+describe("the unary door answers", () => {
   test.each([
     ["application/grpc", FRAME],
     ["application/grpc+proto", FRAME],
@@ -61,14 +61,14 @@ describe("the door takes", () => {
     ["application/json;charset=UTF-8", Buffer.from('{"id":"anna"}')],
     ["Application/JSON", Buffer.from('{"id":"anna"}')],
     ["application/grpc+JSON; charset=utf-8", envelope(Buffer.from('{"id":"anna"}'))],
-  ])("%s, and answers it itself", async (type, content) => {
+  ])("a message of type %s itself", async (type, content) => {
     const { door, seen } = pipelineOf();
     const answer = await door(exchangeOf({ "content-type": type }, content), PATH, CALL);
     expect(answer).toMatchObject({ status: 200 });
     expect(seen).toMatchObject([{ id: "anna" }]);
   });
 
-  test("a compressed message, and answers it itself", async () => {
+  test("a compressed message itself", async () => {
     const { door, seen } = pipelineOf();
     const headers = { "content-type": "application/json", "content-encoding": "gzip" };
     expect(await door(exchangeOf(headers, gzipSync('{"id":"anna"}')), PATH, CALL)).toMatchObject({ status: 200 });
@@ -76,14 +76,14 @@ describe("the door takes", () => {
   });
 });
 
-describe("the door leaves to Connect's router, unread,", () => {
+describe("the unary door leaves to Connect's router, unread,", () => {
   test.each<[string, Record<string, string>, string?, string?]>([
-    ["a method that answers with a stream", {}, "/userlock.v3alpha.EventService/WatchEvents"],
-    ["a path that it does not know", {}, "/userlock.v3alpha.UserService/GetUsers"],
-    ["GET", {}, PATH, "GET"],
-    ["another content type", { "content-type": "application/grpc+thrift" }],
-    ["an unknown encoding", { "grpc-encoding": "br" }],
-    ["a malformed deadline", { "grpc-timeout": "soon" }],
+    ["a call of a streaming method", {}, "/userlock.v3alpha.EventService/WatchEvents"],
+    ["a call of an unknown path", {}, "/userlock.v3alpha.UserService/GetUsers"],
+    ["a GET request", {}, PATH, "GET"],
+    ["a call with another content type", { "content-type": "application/grpc+thrift" }],
+    ["a call with an unknown encoding", { "grpc-encoding": "br" }],
+    ["a call with a malformed deadline", { "grpc-timeout": "soon" }],
   ])("%s", (_what, headers, path = PATH, verb = "POST") => {
     const { door } = pipelineOf();
     const exchange = exchangeOf({ "content-type": "application/grpc", ...headers }, FRAME, verb);
@@ -92,7 +92,7 @@ describe("the door leaves to Connect's router, unread,", () => {
   });
 });
 
-test("the door answers a message that it cannot read itself", async () => {
+test("the unary door answers an unreadable message itself with INVALID_ARGUMENT", async () => {
   const { door, seen } = pipelineOf();
   for (const content of [Buffer.from("0000000001ff", "hex"), Buffer.alloc(3)]) {
     const answer = await door(exchangeOf({ "content-type": "application/grpc" }, content), PATH, CALL);
@@ -101,7 +101,7 @@ test("the door answers a message that it cannot read itself", async () => {
   expect(seen).toEqual([]);
 });
 
-test("who is not let in is told so before his request is read", async () => {
+test("the unary door refuses an unauthenticated caller before it reads the request", async () => {
   const { door } = pipelineOf({ isOpen: false });
   const exchange = exchangeOf({ "content-type": "application/grpc" }, undefined);
   const answer = await door(exchange, PATH, CALL);

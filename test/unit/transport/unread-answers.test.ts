@@ -1,11 +1,11 @@
-// Proves that answers that nobody reads are bounded.
+// Proves that answers are dropped if their client does not read them in time.
 import { jest } from "@jest/globals";
 import type { Exchange } from "../../../src/transport/http/exchange.ts";
 import { createUnread } from "../../../src/transport/http/unread-answers.ts";
 
 const LIMIT_MS = 1_000;
 
-/** An exchange that knows when it was cut. */
+/** An exchange that records when it is cut. */
 function written({ isInLine = false } = {}) {
   const cut = jest.fn();
   return { isInLine, cut } as unknown as Exchange & { isInLine: boolean; cut: jest.Mock };
@@ -19,8 +19,8 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-describe("an answer that is written", () => {
-  test("is cut after its time, and not before", () => {
+describe("a written answer", () => {
+  test("is cut after its time limit, and not earlier", () => {
     const unread = createUnread(LIMIT_MS);
     const exchange = written();
     unread.add(exchange);
@@ -30,7 +30,7 @@ describe("an answer that is written", () => {
     expect(exchange.cut).toHaveBeenCalledTimes(1);
   });
 
-  test("is not cut once it is taken, whatever others do", () => {
+  test("is not cut once it is read, even if other answers are", () => {
     const unread = createUnread(LIMIT_MS);
     const [first, second, third] = [written(), written(), written()];
     for (const exchange of [first, second, third]) unread.add(exchange);
@@ -39,7 +39,7 @@ describe("an answer that is written", () => {
     expect([first, second, third].map(({ cut }) => cut.mock.calls.length)).toEqual([1, 0, 1]);
   });
 
-  test("has its time from when it is its turn", () => {
+  test("gets its full time limit from when its turn comes", () => {
     const unread = createUnread(LIMIT_MS);
     const exchange = written({ isInLine: true });
     unread.add(exchange);
@@ -50,7 +50,7 @@ describe("an answer that is written", () => {
     expect(exchange.cut).toHaveBeenCalledTimes(1);
   });
 
-  test("leaves no clock running once all are taken", () => {
+  test("leaves no timer once all answers are read", () => {
     const unread = createUnread(LIMIT_MS);
     const exchange = written();
     unread.add(exchange);

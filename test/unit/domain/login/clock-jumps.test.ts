@@ -1,4 +1,4 @@
-// Proves that a clock that jumps locks nobody out, and lets nobody in.
+// Proves that a clock that jumps neither locks users out nor lets anyone in.
 import fc from "fast-check";
 import type { Change } from "../../../../src/app/execute.ts";
 import { createReceipts } from "../../../../src/app/receipts.ts";
@@ -29,7 +29,7 @@ const SECOND = 1_000_000;
 const FAILED = "login_failed";
 const IN = "login_succeeded";
 
-/** How far the clock was ahead, seconds, when the user was changed last. */
+/** How many seconds the clock was ahead at the last change of the user. */
 const JUMPS: [name: string, ahead: number][] = [
   ["10 seconds", 10],
   ["an hour", 3_600],
@@ -38,11 +38,11 @@ const JUMPS: [name: string, ahead: number][] = [
   ["twenty years", 20 * YEAR],
 ];
 
-describe.each(JUMPS)("after a clock that was %s ahead and is right again", (_, ahead) => {
-  /** What is done at second 100, after the user was changed by the wrong clock. */
+describe.each(JUMPS)("after a clock was %s ahead and is correct again", (_, ahead) => {
+  /** Steps from second 100 on, after a change under the wrong clock. */
   const ENDS: [name: string, steps: Step[], expected: string[]][] = [
     ["a lock for a minute lasts a minute", [lock(100, { duration: 60 * SECOND })], ["locked by hand until 160"]],
-    ["a lock until a time ends then", [lock(100, { until: timeAt(160) })], ["locked by hand until 160"]],
+    ["a lock until a given time ends at that time", [lock(100, { until: timeAt(160) })], ["locked by hand until 160"]],
     [
       "a lock for ten years is within the limit",
       [lock(100, { duration: 3_652 * DAY * SECOND })],
@@ -57,15 +57,15 @@ describe.each(JUMPS)("after a clock that was %s ahead and is right again", (_, a
     ["wrong passwords that are never five in a window do not lock", [...wrongs(4, 100), wrong(1_100)], [FAILED]],
     ["the same wrong password counts once within the window", [wrong(100, "x"), wrong(200, "x")], []],
     ["the same wrong password counts again after the window", [wrong(100, "x"), wrong(1_000, "x")], [FAILED]],
-    ["the lock ends for a login", [lock(100, { duration: 60 * SECOND }), right(160)], ["expired", IN]],
-    ["the lock does not end sooner", [lock(100, { duration: 60 * SECOND }), right(159.999_999)], []],
+    ["a login succeeds at the end of a lock", [lock(100, { duration: 60 * SECOND }), right(160)], ["expired", IN]],
+    ["a login fails before the end of a lock", [lock(100, { duration: 60 * SECOND }), right(159.999_999)], []],
     [
-      "the lock ends for the log",
+      "the end of a lock is logged",
       [lock(100, { duration: 60 * SECOND }), command(160, { type: "expire_lock" })],
       ["expired"],
     ],
     [
-      "a lock that has ended makes way for another one",
+      "a user can be locked again after a lock ended",
       [lock(100, { duration: 60 * SECOND }), lock(160, { duration: SECOND })],
       ["expired", "locked by hand until 161"],
     ],
@@ -78,13 +78,13 @@ describe.each(JUMPS)("after a clock that was %s ahead and is right again", (_, a
     ).toEqual(expected);
   });
 
-  test("an end that has passed by the clock is refused", () => {
+  test("a lock that ends in the past is refused", () => {
     const refusal = expect.objectContaining({ reason: "INVALID_REQUEST" });
     expect(() => tell([right(ahead), lock(100, { until: timeAt(100) })])).toThrow(refusal);
     expect(() => tell([right(ahead), lock(100, { duration: 0 })])).toThrow(refusal);
   });
 
-  test("a lock for a minute that was made by the wrong clock ends a minute after that time, and no later", () => {
+  test("a lock for a minute under the wrong clock ends a minute after that clock's time", () => {
     const { state } = tell([lock(ahead, { duration: 60 * SECOND }), command(30, { type: "expire_lock" })]);
     expect(lockOf(state, timeAt(ahead + 60) - 1)).toEqual(state.lock);
     expect(lockOf(state, timeAt(ahead + 60))).toBeUndefined();
@@ -93,14 +93,14 @@ describe.each(JUMPS)("after a clock that was %s ahead and is right again", (_, a
 });
 
 test.each<[name: string, ahead: number, expected: string[]]>([
-  ["by less than the window are counted", 899, [FAILED, "locked until 165 for strangers"]],
-  ["by a window are forgotten", 1_100, [FAILED]],
+  ["by less than the window still count", 899, [FAILED, "locked until 165 for strangers"]],
+  ["by more than the window are forgotten", 1_100, [FAILED]],
   ["by a year are forgotten", YEAR, [FAILED]],
-])("wrong passwords that are ahead of the clock %s", (_, ahead, expected) => {
+])("wrong passwords whose times are ahead of the clock %s", (_, ahead, expected) => {
   expect(endingInWords([...wrongs(4, ahead), wrong(105)])).toEqual(expected);
 });
 
-/** Where the clock stands, seconds, and what is done then. */
+/** Actions with the clock's reading in seconds. */
 const doings = fc.array(
   fc.record({
     at: fc.oneof(fc.integer({ min: 0, max: 5_000 }), fc.constantFrom(DAY, YEAR, 30 * YEAR, 30 * YEAR + 10)),
@@ -123,7 +123,7 @@ const COMMANDS: Record<string, (at: number, number: number) => Step> = {
 
 const steps = doings.map((all) => all.map(({ at, does, number }) => COMMANDS[does]?.(at, number) as Step));
 
-/** Those steps that are not refused, such as a second lock would be. */
+/** The steps that are not refused. A second lock, for example, is. */
 function possible(tried: readonly Step[]): Step[] {
   const taken: Step[] = [];
   for (const step of tried) {
@@ -137,13 +137,13 @@ function possible(tried: readonly Step[]): Step[] {
   return taken;
 }
 
-describe("whatever the clock did before", () => {
-  /** Some story after which the user is active and not locked, at a time by the clock. */
+describe("after any sequence of clock readings", () => {
+  /** A random story after which the user is active and unlocked, with the clock's reading. */
   const stories = fc
     .tuple(steps, fc.integer({ min: 0, max: 2 * YEAR }))
     .map(([tried, now]) => ({ story: possible([...tried, unlock(now), command(now, { type: "activate" })]), now }));
 
-  test("a lock lasts as long as was asked, by the clock at which it was made", () => {
+  test("a lock lasts as long as requested, counted from the clock's present reading", () => {
     fc.assert(
       fc.property(stories, fc.integer({ min: 1, max: DAY }), ({ story, now }, length) => {
         for (const end of [{ duration: length * SECOND }, { until: timeAt(now + length) }]) {
@@ -155,7 +155,7 @@ describe("whatever the clock did before", () => {
     );
   });
 
-  test("five wrong passwords lock, for no longer than the policy allows", () => {
+  test("five wrong passwords lock for no longer than the policy allows", () => {
     fc.assert(
       fc.property(stories, ({ story, now }) => {
         const { state } = tell([...story, ...wrongs(5, now)]);
@@ -165,7 +165,7 @@ describe("whatever the clock did before", () => {
     );
   });
 
-  test("the events of a user never go back in time", () => {
+  test("the times of a user's events never decrease", () => {
     fc.assert(
       fc.property(stories, ({ story }) => {
         const times = story.map((_, index) => tell(story.slice(0, index + 1)).changed);
@@ -175,7 +175,7 @@ describe("whatever the clock did before", () => {
   });
 });
 
-describe("through the store", () => {
+describe("in a store whose user has a future change time", () => {
   let store: EventStore;
   let clock: ReturnType<typeof handClock>;
   let users: ReturnType<typeof usersIn>;
@@ -196,14 +196,14 @@ describe("through the store", () => {
       callerOf("operator"),
     );
 
-  test("a lock is counted from the clock, and its event comes no earlier than the one before", async () => {
+  test("a lock is counted from the clock, and its event is no earlier than the previous one", async () => {
     await users.do("ann", { type: "lock", reason: "", note: "", duration: 60 * SECOND });
     const state = (await store.load("user", "ann"))?.state as User;
     expect(state.lock).toMatchObject({ since: timeAt(0), until: timeAt(60) });
     expect((await users.log("ann")).map(({ time }) => time)).toEqual([timeAt(YEAR), timeAt(YEAR)]);
   });
 
-  test("the answer to a repeated call is kept for as long as by any other clock, and no second change is made", async () => {
+  test("the answer to a repeated call is kept for 24 hours, and the change is made once", async () => {
     const receipts = createReceipts({ store, sealer: createInstanceSecrets(Buffer.alloc(32, 1)), clock })({
       principal: callerOf("operator").principal,
       idempotencyKey: "key",
@@ -218,14 +218,14 @@ describe("through the store", () => {
     expect(await receipts.find()).toBeUndefined();
   });
 
-  test("other calls do not take the answer away before its time", async () => {
+  test("other calls do not remove a stored answer before it expires", async () => {
     const receipt = { key: "key", fingerprint: "", answer: Buffer.from("answer"), expires: timeAt(DAY) };
     await store.keep(receipt, timeAt(0));
     await patch("one", { of: () => ({ ...receipt, key: "other" }) });
     expect(await store.loadReceipt("key", timeAt(0))).toMatchObject({ key: "key" });
   });
 
-  test("a session ends by the clock, whatever the clock was when its user was changed last", async () => {
+  test("a session expires by the clock", async () => {
     const sessions = createSessions({ store, execute: users.execute, clock });
     const findSession = createFindSession({ store, clock });
     const owner = (await store.load("user", "ann")) as Parameters<typeof sessions.open>[0];
@@ -236,7 +236,7 @@ describe("through the store", () => {
     expect(await findSession("hash")).toBeUndefined();
   });
 
-  test("a token's end must be in the future by the clock", () => {
+  test("a token must expire in the future by the clock", () => {
     const token = { id: "t1", owner: INSTANCE, subject: "ann", grants: [], hash: "hash" };
     const create = (expires: number) =>
       accessToken.decide(

@@ -1,4 +1,4 @@
-// Proves that tokens of devices cannot be forged, renewed for ever, or used by others.
+// Proves that a collection of device tokens gives no more guesses than the policy allows.
 import fc from "fast-check";
 import type { LockoutPolicy } from "../../../../src/domain/lockout.ts";
 import { type CheckedLogin, user } from "../../../../src/domain/user.ts";
@@ -7,7 +7,7 @@ import { HASH, timeAt } from "../../../support/user-story.ts";
 
 const SECOND = 1_000_000;
 
-/** A login whose token is that of the device with this number, or that has none, after a while; seconds. */
+/** A login with the token of this device, or with none, after a pause in seconds. */
 interface Try {
   device: number | undefined;
   isRight: boolean;
@@ -36,15 +36,15 @@ const policies: fc.Arbitrary<LockoutPolicy> = fc.record({
   revealLock: fc.boolean(),
 });
 
-/** A wrong password that was compared with the hash. */
+/** A wrong password that was compared with the user's hash. */
 interface Guess {
   time: number;
   isKnown: boolean;
 }
 
 /**
- * Follows the tries of somebody who has collected so many tokens while they knew the password. Gives the most wrong
- * passwords in a row that were compared with the hash.
+ * Runs the logins of an attacker who collected device tokens while they knew the password.
+ * Returns the longest run of wrong passwords that were compared with the hash.
  */
 function attack(collected: number, all: Try[], policy: LockoutPolicy) {
   let state: User | undefined;
@@ -101,7 +101,7 @@ function attack(collected: number, all: Try[], policy: LockoutPolicy) {
       }
     }
     longest = Math.max(longest, inARow);
-    // Of all that the policy counts together, those in one window that have led to no lock.
+    // The guesses in the present window that have not led to a lock.
     guesses = guesses.filter((one) => one.time > time - policy.window);
     const ofDevices = guesses.filter((one) => one.isKnown).length;
     mostInWindow = Math.max(mostInWindow, ofDevices, guesses.length - ofDevices);
@@ -112,8 +112,8 @@ function attack(collected: number, all: Try[], policy: LockoutPolicy) {
   return longest;
 }
 
-describe("however many device tokens somebody has collected, in whichever order they are used", () => {
-  test("the policy locks, and of a hundred wrong passwords in a row the last one locks for good", () => {
+describe("an attacker with any number of device tokens, used in any order", () => {
+  test("is locked out by the policy, and without end after 100 wrong passwords in a row", () => {
     let longest = 0;
     fc.assert(
       fc.property(fc.nat(40), tries(0), policies, (collected, all, policy) => {
@@ -126,7 +126,7 @@ describe("however many device tokens somebody has collected, in whichever order 
     expect(longest).toBe(100);
   });
 
-  test("the same with good logins in between, by which there are more of them", () => {
+  test("is locked out in the same way with successful logins in between", () => {
     fc.assert(
       fc.property(fc.nat(40), tries(30), policies, (collected, all, policy) => {
         expect(attack(collected, all, policy)).toBeLessThanOrEqual(100);

@@ -1,4 +1,4 @@
-// Proves that any sequence of logins and changes comes to what a simple model says.
+// Proves that any sequence of logins and changes agrees with a simple model.
 import fc from "fast-check";
 import { createSessions } from "../../../../src/app/sessions.ts";
 import { DEFAULT_POLICY, type LockoutPolicy } from "../../../../src/domain/lockout.ts";
@@ -12,7 +12,7 @@ import { START } from "../../../support/user-story.ts";
 
 const SECOND = 1_000_000;
 
-/** Small numbers, so that short sequences reach every rule. */
+/** Small numbers let short sequences reach every rule. */
 const POLICY: LockoutPolicy = {
   ...DEFAULT_POLICY,
   maxAttempts: 3,
@@ -24,7 +24,7 @@ const POLICY: LockoutPolicy = {
 type Act =
   | { act: "lock"; seconds?: number }
   | { act: "unlock" | "activate" | "deactivate" | "own password" | "admin's password" | "end sessions" }
-  /** The device is one that is known, if it is; else what the good login comes from is known by the new name. */
+  /** `device` may be known. If it is not, a successful login makes `newDevice` known. */
   | { act: "login"; device: string; newDevice: string; password: string }
   | { act: "wait"; seconds: number };
 
@@ -65,24 +65,24 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   },
 );
 
-/** What README.md and the rules say of a user, in the plainest way. It knows no event, no epoch and no version. */
+/** The documented rules for a user in their simplest form, without events, epochs or versions. */
 class Model {
   now = 0;
   isActive = true;
-  /** Until when he is locked (Infinity: until unlocked), and whom it stops. */
+  /** The end of the lock (Infinity: none) and whom it stops. */
   lock: { until: number; by: "hand" | "strangers" | "device" } | undefined;
-  /** The wrong passwords that count, and the locks that they led to, since the last good login. */
+  /** The counted wrong passwords, and the resulting locks, since the last successful login. */
   wrong: { at: number; isKnown: boolean; password: string }[] = [];
   locks = 0;
-  /** How many of them came before the last lock that stopped strangers, and known devices. */
+  /** The number of them before the last lock that stopped strangers, and before the last that stopped devices. */
   before = { strangers: 0, devices: 0 };
   openSessions = new Set<number>();
   /** The device of each session. */
   sessions: string[] = [];
-  /** The one that logged in last is at the end. */
+  /** Known devices, the latest login last. */
   devices: string[] = [];
 
-  /** A lock that takes another's place ends no earlier. */
+  /** A lock that replaces another ends no earlier. */
   noEarlier(until: number): number {
     return this.isLocked ? Math.max(until, this.lock?.until ?? 0) : until;
   }
@@ -110,7 +110,7 @@ class Model {
     this.before = { strangers: 0, devices: 0 };
   }
 
-  /** Whether the act is done; what is refused changes nothing. */
+  /** Whether the act succeeds. A refused act changes nothing. */
   do(act: Exclude<Act, { act: "wait" | "login" }>): boolean {
     switch (act.act) {
       case "lock":
@@ -136,7 +136,7 @@ class Model {
         this.endAll();
         return true;
       case "own password": {
-        // By the session that was opened last, or by none if it is not open.
+        // Set by the last opened session, or by none if that session is not open.
         const own = this.sessions.length - 1;
         const isOpen = this.openSessions.has(own) && this.isActive;
         const devices = this.devices.filter((one) => isOpen && one === this.sessions[own]);
@@ -156,7 +156,7 @@ class Model {
     }
   }
 
-  /** Whether they are let in. */
+  /** Whether the login succeeds. */
   logIn({ device, newDevice, password }: Act & { act: "login" }): boolean {
     const isKnown = this.devices.includes(device);
     if (!this.canLogIn(device)) return false;
@@ -214,11 +214,11 @@ function inWords({ type, data, time }: RecordedEvent): string {
   const { cause, until, knownDevicesPass } = data as { cause?: string; until?: number; knownDevicesPass?: true };
   if (cause === "expired") return cause;
   if (type !== "user.locked") return type.replace("user.", "");
-  if (cause === "manual") return `locked by hand for ${until === undefined ? "ever" : "a time"}`;
+  if (cause === "manual") return `locked manually for ${until === undefined ? "ever" : "a time"}`;
   return `locked for ${(Number(until) - time) / SECOND} s for ${knownDevicesPass ? "strangers" : "all"}`;
 }
 
-/** The state without what the log leaves out. */
+/** The state without the hashes, which the log leaves out. */
 function withoutHashes(state: User): User {
   const { password, attempts } = state;
   return {
@@ -237,7 +237,7 @@ describe("any sequence of logins, changes and clock steps", () => {
   });
   afterAll(() => store.close());
 
-  /** Does it with the store, and compares with the model after each step. Gives what came of it in words. */
+  /** Runs the sequence on the store, and compares with the model after each step. Returns the events in words. */
   async function run(sequence: Act[]): Promise<string[]> {
     const id = `u${users++}`;
     const clock = handClock(START);
@@ -306,7 +306,7 @@ describe("any sequence of logins, changes and clock steps", () => {
     return log.map(inWords);
   }
 
-  test("comes to what the model says, and its log to what is stored", async () => {
+  test("agrees with the model, and the fold of its log agrees with the stored state", async () => {
     const seen = new Set<string>();
     await fc.assert(
       fc.asyncProperty(fc.array(acts, { maxLength: 80, size: "max" }), async (sequence) => {
@@ -316,7 +316,7 @@ describe("any sequence of logins, changes and clock steps", () => {
     );
     const reached = [
       ...["activated", "deactivated", "login_failed", "login_succeeded", "password_changed"],
-      ...["locked by hand for ever", "locked by hand for a time", "unlocked", "expired"],
+      ...["locked manually for ever", "locked manually for a time", "unlocked", "expired"],
       ...["locked for 10 s for all", "locked for 10 s for strangers", "locked for 20 s for strangers"],
     ];
     expect([...seen]).toEqual(expect.arrayContaining(reached));

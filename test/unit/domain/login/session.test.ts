@@ -1,4 +1,4 @@
-// Proves that a session is open until its end, or that of its user.
+// Proves that a session is open until it expires, is ended, or its user's sessions are ended.
 import { isOpen, type Session, type SessionCommand, session, sessionClaim } from "../../../../src/domain/session.ts";
 import { lockOf } from "../../../../src/domain/user-state.ts";
 import {
@@ -20,7 +20,7 @@ import {
 
 const OCCASION = { time: START, actor: { subject: "login page" } };
 
-/** A session of the user that was opened in this epoch and lasts for 1,000 s. */
+/** A session that was opened in epoch 0 and lasts for 1,000 s. */
 const opened = (more: Partial<Session> = {}): Omit<Session, "ended"> => ({
   id: "s1",
   owner: { type: "instance", id: "default" },
@@ -47,56 +47,64 @@ const ACTIVATE = (at: number) => command(at, { type: "activate" });
 const OWN_PASSWORD = { type: "set_password", hash: "another", changeRequired: false } as const;
 const ownPassword = (at: number, id: string, epoch: number) => command(at, { ...OWN_PASSWORD, session: { id, epoch } });
 
-/** What happens to the user after his session was opened, and whether it is open then. */
+/** What happens to the user after the session was opened, and whether it is still open. */
 const WHAT_ENDS_IT: [name: string, steps: Step[], open: boolean][] = [
-  ["nothing", [], true],
-  ["a lock by hand", [lock(1)], false],
+  ["no event", [], true],
+  ["a manual lock", [lock(1)], false],
   ["an automatic lock", wrongs(5, 1), false],
-  ["a device's automatic lock", [...KNOWN_DEVICES, ...wrongs(5, 1, PHONE)], false],
-  ["a lock on top of an automatic one", [...wrongs(5, 1), unlock(6), lock(7)], false],
-  ["a lock that was taken away", [lock(1), unlock(2)], false],
-  ["a lock that has ended", [lock(1, { duration: 1 }), right(2)], false],
-  ["a lock that has ended, of which the log is not told yet", [lock(1, { duration: 1 })], false],
+  ["a known device's automatic lock", [...KNOWN_DEVICES, ...wrongs(5, 1, PHONE)], false],
+  ["a manual lock after an automatic one", [...wrongs(5, 1), unlock(6), lock(7)], false],
+  ["a lock and its unlock", [lock(1), unlock(2)], false],
+  ["a lock that has ended, with its end logged", [lock(1, { duration: 1 }), right(2)], false],
+  ["a lock that has ended, with its end not logged yet", [lock(1, { duration: 1 })], false],
   ["a deactivation", [DEACTIVATE(1)], false],
-  ["a deactivation that was taken back", [DEACTIVATE(1), ACTIVATE(2)], false],
+  ["a deactivation and its activation", [DEACTIVATE(1), ACTIVATE(2)], false],
   ["a deletion", [command(1, { type: "delete" })], false],
-  ["a password by an admin", [setPassword(1)], false],
-  ["a password of the user's own, by no session", [command(1, OWN_PASSWORD)], false],
-  ["a password of the user's own, by another session", [ownPassword(1, "s2", 0)], false],
-  ["a password of the user's own, by this session", [ownPassword(1, "s1", 0)], true],
-  ["two of them, both by this session", [ownPassword(1, "s1", 0), ownPassword(2, "s1", 0)], true],
-  ["two of them, the second by another session", [ownPassword(1, "s1", 0), ownPassword(2, "s2", 1)], false],
-  ["two of them, the first by another session", [ownPassword(1, "s2", 0), ownPassword(2, "s1", 0)], false],
-  ["a password by this session, and a lock by hand", [ownPassword(1, "s1", 0), lock(2)], false],
-  ["a lock by hand, and a password by this session", [lock(1), unlock(2), ownPassword(3, "s1", 0)], false],
+  ["a password set by an admin", [setPassword(1)], false],
+  ["a password set by the user without a session", [command(1, OWN_PASSWORD)], false],
+  ["a password set by another session", [ownPassword(1, "s2", 0)], false],
+  ["a password set by this session", [ownPassword(1, "s1", 0)], true],
+  ["two passwords set by this session", [ownPassword(1, "s1", 0), ownPassword(2, "s1", 0)], true],
   [
-    "a password by this session, and the end of all sessions",
+    "a password set by this session, and one by another session",
+    [ownPassword(1, "s1", 0), ownPassword(2, "s2", 1)],
+    false,
+  ],
+  [
+    "a password set by another session, and one by this session",
+    [ownPassword(1, "s2", 0), ownPassword(2, "s1", 0)],
+    false,
+  ],
+  ["a password set by this session, and a manual lock", [ownPassword(1, "s1", 0), lock(2)], false],
+  ["a manual lock, and a password set by this session", [lock(1), unlock(2), ownPassword(3, "s1", 0)], false],
+  [
+    "a password set by this session, and the end of all sessions",
     [ownPassword(1, "s1", 0), command(2, { type: "end_sessions" })],
     false,
   ],
-  ["a password by this session, and an automatic lock", [ownPassword(1, "s1", 0), ...wrongs(5, 2)], false],
-  ["a password by this session, and a deactivation", [ownPassword(1, "s1", 0), DEACTIVATE(2), ACTIVATE(3)], false],
-  ["a password by this session, and one by an admin", [ownPassword(1, "s1", 0), setPassword(2)], false],
-  ["a better hash", [command(1, { type: "rehash_password", hash: "better", replaced: HASH })], true],
-  ["the end of all his sessions", [command(1, { type: "end_sessions" })], false],
+  ["a password set by this session, and an automatic lock", [ownPassword(1, "s1", 0), ...wrongs(5, 2)], false],
+  ["a password set by this session, and a deactivation", [ownPassword(1, "s1", 0), DEACTIVATE(2), ACTIVATE(3)], false],
+  ["a password set by this session, and one by an admin", [ownPassword(1, "s1", 0), setPassword(2)], false],
+  ["a stronger hash", [command(1, { type: "rehash_password", hash: "better", replaced: HASH })], true],
+  ["the end of all the user's sessions", [command(1, { type: "end_sessions" })], false],
   ["wrong passwords", wrongs(4, 1), true],
   ["another login", [right(1)], true],
   ["a patch", [command(1, { type: "patch", profile: { schemaType: "robot" } })], true],
 ];
 
 describe("a session", () => {
-  test.each(WHAT_ENDS_IT)("after %s", (_, steps, open) => {
+  test.each(WHAT_ENDS_IT)("is open or closed by the rules after %s", (_, steps, open) => {
     expect(isOpen(follow([OPEN]), tell(steps).state, timeAt(500))).toBe(open);
   });
 
-  test("that was opened after an unlock is open until the next lock", () => {
+  test("opened after an unlock is open until the next lock", () => {
     const unlocked = tell([lock(1), unlock(2)]).state;
     const second = follow([{ type: "open", session: opened({ epoch: unlocked.epoch as number }) }]);
     expect(isOpen(second, unlocked, timeAt(3))).toBe(true);
     expect(isOpen(second, tell([lock(1), unlock(2), lock(3)]).state, timeAt(3))).toBe(false);
   });
 
-  test("that a known device opened under strangers' lock is open, and ends with a lock by hand", () => {
+  test("opened by a known device during a strangers' lock is open, and a manual lock ends it", () => {
     const given = [...KNOWN_DEVICES, ...wrongs(5, 1), right(7, PHONE)];
     const under = tell(given).state;
     expect(lockOf(under, timeAt(8))).toBeDefined();
@@ -106,25 +114,25 @@ describe("a session", () => {
     expect(isOpen(second, tell([...given, wrong(8)]).state, timeAt(8))).toBe(true);
   });
 
-  test("is not open for an inactive user, whenever it was opened", () => {
+  test("is not open while its user is inactive", () => {
     const { state } = tell([DEACTIVATE(1)]);
     const late = follow([{ type: "open", session: opened({ epoch: state.epoch as number }) }]);
     expect(isOpen(late, state, timeAt(2))).toBe(false);
   });
 
-  test("ends at its time", () => {
+  test("expires at its end", () => {
     const { state } = tell([]);
     expect(isOpen(follow([OPEN]), state, timeAt(1_000) - 1)).toBe(true);
     expect(isOpen(follow([OPEN]), state, timeAt(1_000))).toBe(false);
   });
 
-  test("is one user's alone", () => {
+  test("is open for its own user only", () => {
     const { state } = tell([]);
     expect(isOpen(follow([OPEN]), undefined, timeAt(1))).toBe(false);
     expect(isOpen(follow([OPEN]), { ...state, id: "bob" }, timeAt(1))).toBe(false);
   });
 
-  test("that was ended is not open, cannot be found, and ends once", () => {
+  test("is neither open nor found after it was ended, and can be ended once", () => {
     const { state } = tell([]);
     expect(session.claims(follow([OPEN]))).toEqual([sessionClaim("hash of its secret")]);
     const ended = follow([OPEN, END]);
@@ -137,22 +145,22 @@ describe("a session", () => {
   });
 });
 
-describe("the count of what ends all sessions", () => {
+describe("the session epoch of a user", () => {
   const MOVES: [name: string, steps: Step[], epoch: number][] = [
-    ["each lock", [lock(1), unlock(2), lock(3)], 2],
-    ["a lock by hand in the place of an automatic one", [...wrongs(5, 1), lock(7)], 2],
-    ["not an unlock", [lock(1), unlock(2)], 1],
-    ["not the end of a lock", [lock(1, { duration: 1 }), right(2)], 1],
-    ["a deactivation, and not the activation", [DEACTIVATE(1), ACTIVATE(2)], 1],
-    ["a deletion", [command(1, { type: "delete" })], 1],
-    ["an admin's password", [setPassword(1)], 1],
+    ["counts each lock", [lock(1), unlock(2), lock(3)], 2],
+    ["counts a manual lock that replaces an automatic one", [...wrongs(5, 1), lock(7)], 2],
+    ["does not count an unlock", [lock(1), unlock(2)], 1],
+    ["does not count the end of a lock", [lock(1, { duration: 1 }), right(2)], 1],
+    ["counts a deactivation and not the activation", [DEACTIVATE(1), ACTIVATE(2)], 1],
+    ["counts a deletion", [command(1, { type: "delete" })], 1],
+    ["counts a password set by an admin", [setPassword(1)], 1],
   ];
 
   test.each(MOVES)("%s", (_, steps, epoch) => {
     expect(tell(steps).state.epoch).toBe(epoch);
   });
 
-  test.each([["logins", [wrong(1), right(2)]]])("not %s", (_, steps) => {
+  test.each([["logins", [wrong(1), right(2)]]])("does not count %s", (_, steps) => {
     expect(tell(steps).state.epoch).toBeUndefined();
   });
 });
