@@ -15,6 +15,12 @@ import { openStoreAt } from "../../support/stores/stores.ts";
 /** What a stream of events begins with. */
 const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 
+/** Commands that have no end, and what they print once they work. */
+const ENDLESS: [command: string, printed: RegExp][] = [
+  ["curl -N", WATCHED],
+  ["npm start", /^userlock listening on /m],
+];
+
 describe("the commands", () => {
   const folder = temporaryFolder();
   const snippet = `.readme-${process.pid}.ts`;
@@ -57,7 +63,10 @@ describe("the commands", () => {
 
   /** The text with the address and the folder of this test. */
   const here = (code: string) =>
-    code.replaceAll("http://127.0.0.1:8080", server.url).replaceAll("data/", `${folder.file("data")}/`);
+    code
+      .replaceAll("http://127.0.0.1:8080", server.url)
+      .replaceAll("127.0.0.1:8443", "127.0.0.1:0")
+      .replaceAll("data/", `${folder.file("data")}/`);
 
   /** Runs a command to its end. */
   function run(command: string, args: string[]) {
@@ -71,16 +80,24 @@ describe("the commands", () => {
 
   /** Runs a command that has no end until it has printed what it should. */
   async function follow(command: string, args: string[], awaited: RegExp) {
-    const child = spawn(command, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    // A process group of its own, so that what the command has started ends with it.
+    const child = spawn(command, args, { env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const end = (signal: NodeJS.Signals) => process.kill(-(child.pid as number), signal);
+    let isEnded = false;
     const printed = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text) => {
         printed[name] += text;
-        if (awaited.test(printed.stdout)) child.kill();
+        if (isEnded || !awaited.test(printed.stdout)) return;
+        isEnded = true;
+        end("SIGTERM");
       });
     }
-    await once(child, "close", { signal: AbortSignal.timeout(60_000) }).finally(() => child.kill("SIGKILL"));
-    return { status: child.signalCode === "SIGTERM" ? 0 : child.exitCode, output: printed.stdout, ...printed };
+    await once(child, "close", { signal: AbortSignal.timeout(60_000) }).catch((error) => {
+      end("SIGKILL");
+      throw error;
+    });
+    return { status: isEnded ? 0 : child.exitCode, output: printed.stdout, ...printed };
   }
 
   const [twoCommands, ...others] = blocks("sh").map(({ code }) => code);
@@ -97,8 +114,9 @@ describe("the commands", () => {
     const outputs: { code: string; status: number | null; output: string }[] = [];
     // Benchmarks take minutes; a command with "…" has a part that readers fill in.
     for (const code of others.filter((block) => !block.startsWith("npm run bench") && !block.includes("…"))) {
-      const args = ["-euo", "pipefail", "-c", code.includes("curl -N") ? `exec ${here(code)}` : here(code)];
-      const done = code.includes("curl -N") ? await follow("bash", args, WATCHED) : run("bash", args);
+      const args = ["-euo", "pipefail", "-c", here(code)];
+      const [, awaited] = ENDLESS.find(([command]) => code.includes(command)) ?? [];
+      const done = awaited ? await follow("bash", args, awaited) : run("bash", args);
       outputs.push({ code, status: done.status, output: done.output });
     }
     expect(outputs.filter(({ status }) => status !== 0)).toEqual([]);

@@ -1,0 +1,39 @@
+// Proves that the tables of docs/operations.md have the settings, roles and connection settings of the code.
+import { readFileSync } from "node:fs";
+import { SETTINGS } from "../../../src/config.ts";
+import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
+import { LIMITS } from "../../../src/transport/limits.ts";
+import { rows } from "../../support/docs.ts";
+
+const PAGE = readFileSync("docs/operations.md", "utf8");
+
+test("the table of settings has each setting with its default and its description", () => {
+  const expected = Object.entries(SETTINGS).map(([name, setting]) => [
+    `\`${name}\``,
+    "default" in setting ? `\`${setting.default}\`` : "",
+    setting.description,
+  ]);
+  expect(rows("Settings").slice(1)).toEqual(expected);
+});
+
+test("the table of roles has each role with its place and its permissions", () => {
+  const expected = Object.entries(ROLES).map(([name, { scope, permissions }]) => [
+    name,
+    scope === "either" ? "instance or organization" : scope,
+    permissions.length === PERMISSIONS.length ? "all" : permissions.join(", "),
+  ]);
+  expect(rows("Roles").slice(1)).toEqual(expected);
+});
+
+test("the table of connection settings names those that userlock sets on PostgreSQL", () => {
+  const source = readFileSync("src/store/postgres/connections.ts", "utf8");
+  const set = /Object\.entries\(\{(.*?)\}\);/s.exec(source)?.[1] ?? "";
+  const names = [...set.matchAll(/\b([a-z_]+):/g)].map(([, name]) => name).concat("synchronous_commit");
+  const table = /\*\*Connection settings\.\*\*.*?\n\n(.*?)\n\n/s.exec(PAGE)?.[1] ?? "";
+  const written = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) => cell?.match(/\w+/g) ?? []);
+  expect(written.toSorted()).toEqual(names.toSorted());
+});
+
+test("the time that a stopping server gives its calls is that of the limits", () => {
+  expect(PAGE).toContain(`Calls in flight have ${LIMITS.drainMs / 1000} s to`);
+});
