@@ -39,7 +39,7 @@ export function rows(heading: string): string[][] {
     .map((line) =>
       line
         .slice(2, -2)
-        .split(" | ")
+        .split(/ \|(?= |$)/)
         .map((cell) => cell.trim()),
     );
 }
