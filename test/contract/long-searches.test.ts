@@ -1,4 +1,4 @@
-// Proves that long searches hold up nothing else, and end when nobody waits for them.
+// Proves that long searches delay nothing else, and end when their caller is gone.
 import type { EventStore, Query } from "../../src/store/port.ts";
 import { change } from "../support/stores/appends.ts";
 import { openStoreAt, STORES } from "../support/stores/stores.ts";
@@ -8,7 +8,7 @@ const NAMES = 150;
 
 const page = { order: { keys: [], descending: false }, offset: 0, limit: 10 };
 
-/** It takes longer than any test. */
+/** A search that takes longer than any test. */
 const LONG: Query = {
   kind: "user",
   where: {
@@ -21,7 +21,7 @@ const LONG: Query = {
 };
 const SHORT: Query = { kind: "user", where: { field: "id", is: "u1" }, ...page };
 
-describe.each(STORES)("%s: a search that takes long", (_, make) => {
+describe.each(STORES)("%s: a long search", (_, make) => {
   let store: EventStore;
   let remove: () => Promise<void> | void;
 
@@ -39,7 +39,7 @@ describe.each(STORES)("%s: a search that takes long", (_, make) => {
     await remove();
   });
 
-  /** Starts so many, and resolves with how to end them. */
+  /** Starts `count` long searches. `end` aborts them and checks that they reject. */
   function startLong(count: number): { settled: number; end(): Promise<void> } {
     const controller = new AbortController();
     const reason = new Error("the caller is gone");
@@ -60,7 +60,7 @@ describe.each(STORES)("%s: a search that takes long", (_, make) => {
     return running;
   }
 
-  test("ends when its signal is aborted, and the next one is answered", async () => {
+  test("ends when its signal is aborted, and the next search is answered", async () => {
     for (let round = 0; round < 3; round++) {
       const running = startLong(8);
       await store.search(SHORT, { isLookUp: true });
@@ -69,7 +69,7 @@ describe.each(STORES)("%s: a search that takes long", (_, make) => {
     }
   });
 
-  test("holds up no look-up, no page of the log and no change, however many there are", async () => {
+  test("delays no look-up, no page of the log and no change, even if eight run at once", async () => {
     const running = startLong(8);
     expect((await store.search(SHORT, { isLookUp: true })).total).toBe(1);
     expect((await store.read({ limit: 1, where: { types: ["user.created"] } })).events).toHaveLength(1);
@@ -78,7 +78,7 @@ describe.each(STORES)("%s: a search that takes long", (_, make) => {
     await running.end();
   });
 
-  test("is not begun, nor is a page read, for a caller who has gone", async () => {
+  test("is not begun, nor is a page read, for an aborted caller", async () => {
     const reason = new Error("the caller is gone");
     const signal = AbortSignal.abort(reason);
     await expect(store.search(SHORT, { signal })).rejects.toBe(reason);

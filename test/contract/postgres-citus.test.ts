@@ -1,8 +1,5 @@
-// Proves that every statement keeps the rules of a distributed database.
-/*
- * Proves what Citus needs of the store in PostgreSQL, on a server without Citus: every statement reaches one instance,
- * and the schema distributes itself by instance.
- */
+// Proves what Citus needs of the PostgreSQL store, on a server without Citus. Every statement reaches one instance,
+// and the schema distributes itself by instance.
 import { jest } from "@jest/globals";
 import { Client } from "pg";
 import type { EventStore, Filter } from "../../src/store/port.ts";
@@ -36,7 +33,7 @@ afterEach(async () => {
   await database.drop();
 });
 
-/** Calls all that a store does, in each form that has statements of its own. */
+/** Calls every method of the store, in each form that has its own statements. */
 async function useAll(store: EventStore): Promise<void> {
   const stop = store.onAppend(() => {});
   await store.append({ ...claiming("u1", ["name:a", "name:b"]), receipt: receipt("one") });
@@ -83,7 +80,7 @@ async function useAll(store: EventStore): Promise<void> {
 
 type Plan = { Plans?: Plan[] } & Record<string, unknown>;
 
-/** What a plan reads of our tables: the table, and the conditions by which its rows are found. */
+/** The scans of userlock's tables in a plan, each with its table and the conditions on its rows. */
 function scansOf(plan: Plan): { table: string; condition: string }[] {
   const own = TABLES.includes(plan["Relation Name"] as string) && String(plan["Node Type"]).endsWith("Scan");
   const condition = [plan["Index Cond"], plan["Recheck Cond"], plan.Filter, plan["One-Time Filter"]].join(" ");
@@ -93,7 +90,7 @@ function scansOf(plan: Plan): { table: string; condition: string }[] {
   ];
 }
 
-/** Runs work on a connection of its own, all of which is undone. */
+/** Runs work on its own connection, and rolls it back. */
 async function undone<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
   const client = new Client({ connectionString: database.url });
   await client.connect();
@@ -105,12 +102,12 @@ async function undone<Result>(work: (client: Client) => Promise<Result>): Promis
   }
 }
 
-/** The plans of the statements that the function runs within a call. */
+/** The plans of the statements inside the append function during a call. */
 async function plansWithin({ text, values }: Sent): Promise<{ text: string; plan: Plan }[]> {
   return undone(async (client) => {
     const settings = { log_min_duration: "0", log_nested_statements: "on", log_format: "json", log_level: "notice" };
     await client.query("LOAD 'auto_explain'");
-    // Judged and written as if none of it had been.
+    // Without the present rows, the append is decided and written as if it were new.
     for (const table of ["receipts", "claims", "events", "streams"]) await client.query(`DELETE FROM ${table}`);
     for (const [name, value] of Object.entries(settings)) await client.query(`SET auto_explain.${name} = ${value}`);
     const plans: { text: string; plan: Plan }[] = [];
@@ -136,7 +133,7 @@ describe("every statement of the store", () => {
     sent = [];
   });
 
-  test("names its instance as a parameter, and finds the rows of each table by it", async () => {
+  test("has its instance as a parameter, and finds the rows of each table by it", async () => {
     expect(statements.length).toBeGreaterThan(30);
     const scanned = new Set<string>();
     await undone(async (client) => {
@@ -153,7 +150,7 @@ describe("every statement of the store", () => {
     expect([...scanned].sort()).toEqual(["claims", "events", "receipts", "streams"]);
   });
 
-  test("and each one within the function that appends does so, too", async () => {
+  test("inside the append function finds the rows of each table by the instance", async () => {
     const calls = statements.filter(({ text }) => text.includes("userlock_append"));
     expect(calls.length).toBeGreaterThan(1);
     const scanned = new Set<string>();
@@ -170,13 +167,13 @@ describe("every statement of the store", () => {
     expect([...scanned].sort()).toEqual([...TABLES].sort());
   });
 
-  test("deletes by key, counts no rows of an upsert, and names no place of a row", async () => {
+  test("deletes by key, counts no rows of an upsert, and uses no ctid", async () => {
     const [{ body } = { body: "" }] = await database.query<{ body: string }>(
       "SELECT prosrc AS body FROM pg_proc WHERE proname = 'userlock_append'",
     );
     for (const text of [body, ...statements.map((statement) => statement.text)]) {
       expect(text).not.toMatch(/\bctid\b|ROW_COUNT/i);
-      // An upsert may overwrite, and only one of given values has a condition, on its own row.
+      // An upsert may overwrite. Only an upsert of given values has a condition, on its own row.
       const upserts = text.match(/INSERT INTO[^;]*ON CONFLICT[^;]*/g) ?? [];
       for (const upsert of upserts) expect(upsert).not.toMatch(/SELECT[^;]*DO UPDATE SET[^;]*WHERE/);
       for (const removal of text.match(/DELETE FROM[^;]*/g) ?? []) {
@@ -187,7 +184,7 @@ describe("every statement of the store", () => {
     }
   });
 
-  test("is planned with what its parameters are, so that it can be routed", async () => {
+  test("is planned with the values of its parameters, so that Citus can route it", async () => {
     const store = await openPostgresStore(database.url, "default");
     await store.load("user", "u1");
     await store.close();
@@ -195,7 +192,7 @@ describe("every statement of the store", () => {
   });
 });
 
-test("every function has a search_path of its own, for Citus' workers ignore that of the session", async () => {
+test("every function sets its own search_path, because Citus workers ignore the session's", async () => {
   await database.query('CREATE SCHEMA "Own, one"');
   const url = `${database.url}?options=${encodeURIComponent('-c search_path="Own,\\ one",public')}`;
   const store = await openPostgresStore(url, "default");
@@ -207,8 +204,8 @@ test("every function has a search_path of its own, for Citus' workers ignore tha
   for (const { settings } of functions) expect(settings).toContain('search_path="Own, one"');
 });
 
-describe("a database with the extension citus", () => {
-  /** Stands in for the extension: it is there by name, and its functions note what they are called with. */
+describe("a database with the citus extension", () => {
+  /** A substitute for the extension, whose functions record their arguments. */
   async function pretendCitus(): Promise<void> {
     await database.query("CREATE TABLE public.calls (n serial, call text)");
     for (const [name, parameters] of [
@@ -233,7 +230,7 @@ describe("a database with the extension citus", () => {
   const calls = async () =>
     (await database.query<{ call: string }>("SELECT call FROM calls ORDER BY n")).map(({ call }) => call);
 
-  test("gets tables that are distributed by instance, in one place, at the first start only", async () => {
+  test("gets its tables distributed by instance, colocated, at the first start only", async () => {
     await pretendCitus();
     for (let start = 0; start < 2; start++) await (await openPostgresStore(database.url, "default")).close();
     expect(await calls()).toEqual([
@@ -246,7 +243,7 @@ describe("a database with the extension citus", () => {
     ]);
   });
 
-  test("is sent one statement a query at a start", async () => {
+  test("gets one statement in each query at a start", async () => {
     await pretendCitus();
     sent = [];
     await (await openPostgresStore(database.url, "default")).close();
@@ -262,7 +259,7 @@ describe("a database with the extension citus", () => {
   });
 });
 
-test("a database without the extension is left undistributed", async () => {
+test("a database without the citus extension is not distributed", async () => {
   await (await openPostgresStore(database.url, "default")).close();
   expect(sent.filter(({ text }) => /create_distributed|create_reference|citus\./.test(text))).toEqual([]);
 });

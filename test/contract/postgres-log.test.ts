@@ -1,4 +1,4 @@
-// Proves that the log in PostgreSQL has one order, and hints reach every server.
+// Proves that the log in PostgreSQL has one order, and that hints reach every server.
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { Client } from "pg";
@@ -30,7 +30,7 @@ async function open(instance = "default", url = database.url): Promise<EventStor
   return store;
 }
 
-/** A connection of another server's. */
+/** A connection as another server has. */
 async function connect(url = database.url): Promise<Client> {
   const client = new Client({ connectionString: url });
   await client.connect();
@@ -59,7 +59,7 @@ async function appendIn(client: Client, id: string, expected: number): Promise<v
   await client.query("SELECT userlock_append('default', $1)", [JSON.stringify([row])]);
 }
 
-/** Resolves when a transaction waits for another one. */
+/** Resolves when a transaction waits for a lock. */
 async function untilWaiting(): Promise<void> {
   await until(async () => {
     const waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -67,7 +67,7 @@ async function untilWaiting(): Promise<void> {
   });
 }
 
-describe("transactions that run at the same time", () => {
+describe("concurrent transactions", () => {
   let elsewhere: Database;
 
   beforeAll(async () => {
@@ -75,10 +75,10 @@ describe("transactions that run at the same time", () => {
   });
   afterAll(() => elsewhere.drop());
 
-  test("a claim that another transaction has taken since the append was judged is refused", async () => {
+  test("refuse a claim that another transaction took after the append was decided", async () => {
     const [store, other] = [await open(), await connect()];
     await other.query("BEGIN");
-    // Its row holds up the append behind its judgement.
+    // This row stops the append after it was decided.
     await other.query(`
       INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state)
       VALUES ('default', 'user', 'late', 1, 'instance', 'default', 1, 1, '{}')`);
@@ -91,7 +91,7 @@ describe("transactions that run at the same time", () => {
     expect(await store.loadByClaim("name:ann")).toBeUndefined();
   });
 
-  test("an append that waits for another comes after it in the log", async () => {
+  test("put an append that waits for another after it in the log", async () => {
     const [store, other] = [await open(), await connect()];
     await store.append(change("before"));
     await other.query("BEGIN");
@@ -109,7 +109,7 @@ describe("transactions that run at the same time", () => {
     expect((await store.read({ from: second.cursor, limit: 10 })).events).toEqual([]);
   });
 
-  test("an append that waits for one that is rolled back takes its place", async () => {
+  test("give the place of a rolled-back append to the append that waits for it", async () => {
     const [store, other] = [await open(), await connect()];
     await other.query("BEGIN");
     await appendIn(other, "slow", 0);
@@ -121,7 +121,7 @@ describe("transactions that run at the same time", () => {
     expect(event).toMatchObject({ id: "fast", cursor: toCursor(1, 1) });
   });
 
-  test("an append of another instance waits for nothing", async () => {
+  test("do not delay appends of other instances", async () => {
     const [, other] = [await open(), await connect()];
     const elsewhere = await open("elsewhere");
     await other.query("BEGIN");
@@ -131,7 +131,7 @@ describe("transactions that run at the same time", () => {
     await other.query("ROLLBACK");
   });
 
-  test("the events of a stream stay in order if the transaction that comes last was the first to begin", async () => {
+  test("keep the events of a stream in order if the first transaction to begin commits last", async () => {
     const [store, other] = [await open(), await connect()];
     await store.append(change("u1"));
     await other.query("BEGIN");
@@ -145,7 +145,7 @@ describe("transactions that run at the same time", () => {
   test.each([
     ["this database", () => database.url],
     ["another database of the cluster", () => elsewhere.url],
-  ])("one that has written and stays open in %s holds nothing back", async (_, url) => {
+  ])("that have written and stay open in %s delay neither reads nor hints", async (_, url) => {
     const [one, other] = [await open(), await open()];
     const foreign = await connect(url());
     await foreign.query("CREATE TABLE another_program (id bigint)");
@@ -164,8 +164,8 @@ describe("transactions that run at the same time", () => {
     await foreign.query("ROLLBACK");
   });
 
-  test("what three stores write at once to many keys is in order and whole, and nobody waits in a circle", async () => {
-    // Longer than a lock is waited for: who waits in a circle then fails.
+  test("of three stores on many keys keep the log complete and in order, without a deadlock", async () => {
+    // Longer than a statement waits for a lock, so a deadlock fails instead of being resolved.
     const name = new URL(database.url).pathname.slice(1);
     await database.query(`ALTER DATABASE ${name} SET deadlock_timeout = '1min'`);
     const three = [await open(), await open(), await open()];
@@ -202,7 +202,7 @@ describe("transactions that run at the same time", () => {
 });
 
 describe("a database that was restored into a new cluster", () => {
-  /** What a dump has: each row as text, by table. */
+  /** The tables of a dump, which has each row as text. */
   const TABLES = ["userlock_schema", "instances", "events", "streams", "claims", "receipts"];
   let restored: Cluster;
 
@@ -211,9 +211,9 @@ describe("a database that was restored into a new cluster", () => {
   });
   afterAll(() => restored.remove());
 
-  test("has all its events, and new ones come after the last, with no fix", async () => {
+  test("has all its events, and new events come after the last one, without manual repair", async () => {
     const before = await open();
-    // Its transaction ids are far above those of the new cluster.
+    // The old cluster's transaction ids are far above those of the new one.
     await database.query("DO $$ BEGIN FOR n IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$");
     for (let version = 0; version < 3; version++) await before.append(change("u1", { expectedVersion: version }));
     const { cursor } = await before.read({ limit: 2 });
@@ -237,16 +237,16 @@ describe("a database that was restored into a new cluster", () => {
   });
 });
 
-describe("cursors of numbers that no database has", () => {
-  test.each(["j9223372036854775808" + "11", "11" + "a2147483648", "11"])("%s is none of this log", async (from) => {
+describe("a cursor with impossible numbers", () => {
+  test.each(["j9223372036854775808" + "11", "11" + "a2147483648", "11"])("is refused as invalid: %s", async (from) => {
     await expect((await open()).read({ from, limit: 1 })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
   });
 });
 
-describe("hints", () => {
+describe("hints of appended events", () => {
   const LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN userlock'";
 
-  test("come again after the connection for them was ended, and there is one for what was missed", async () => {
+  test("continue after their connection was closed, and one covers the time in between", async () => {
     const [one, other] = [await open(), await open()];
     let hints = 0;
     one.onAppend(() => hints++);
@@ -259,7 +259,7 @@ describe("hints", () => {
     await until(() => hints > 0);
   });
 
-  test("what others say on the channel is passed over", async () => {
+  test("ignore notifications of other programs on the same channel", async () => {
     const store = await open();
     let hints = 0;
     store.onAppend(() => hints++);
@@ -270,7 +270,7 @@ describe("hints", () => {
     await until(() => hints === 1);
   });
 
-  test("the connection for them is there for as long as somebody listens", async () => {
+  test("keep a connection open only while a listener exists", async () => {
     const store = await open();
     const count = async () => (await database.query(`SELECT ${LISTENERS}`)).length;
     expect(await count()).toBe(0);
@@ -284,8 +284,8 @@ describe("hints", () => {
   });
 });
 
-describe("appends that arrive together", () => {
-  test("to one stream are made in the order in which they arrived", async () => {
+describe("concurrent appends", () => {
+  test("to one stream are made in order of arrival", async () => {
     const store = await open();
     const appends = Array.from({ length: 50 }, (_, version) =>
       store.append(change("u1", { expectedVersion: version })),
@@ -293,7 +293,7 @@ describe("appends that arrive together", () => {
     expect((await Promise.all(appends)).map(outcomeOf)).toEqual(appends.map(() => "appended"));
   });
 
-  test("to many streams that rest on one another are made as if one came after the other", async () => {
+  test("to many streams that require each other are made as if one after the other", async () => {
     const store = await open();
     const on = (id: string, version: number) => ({ requires: [{ kind: "user", id, version }] });
     const outcomes = await Promise.all([
@@ -307,7 +307,7 @@ describe("appends that arrive together", () => {
     expect(outcomes.map(outcomeOf)).toEqual(["appended", "appended", "conflict", "appended", "appended", "conflict"]);
   });
 
-  test("with text that the server does not take do not touch the others", async () => {
+  test("with text that PostgreSQL rejects do not affect the others", async () => {
     const store = await open();
     const wrong = { kind: "user", id: "\0", version: 0 };
     const results = await Promise.allSettled([
@@ -319,7 +319,7 @@ describe("appends that arrive together", () => {
     expect(inShort(await readAll(store)).sort()).toEqual(["u1 1", "u3 1"]);
   });
 
-  test("with text of any length and kind come back as they were", async () => {
+  test("with text of any length and kind are read back unchanged", async () => {
     const store = await open();
     let count = 0;
     await fc.assert(
@@ -328,7 +328,7 @@ describe("appends that arrive together", () => {
         const id = `any ${count++}`;
         const result = await store.append(change(id, { state, actor: { subject: text } })).catch(() => undefined);
         if (!result) return;
-        // What JSON makes of it: -0 is 0.
+        // JSON turns -0 into 0.
         expect((await store.load("user", id))?.state).toEqual(JSON.parse(JSON.stringify(state)));
       }),
       { numRuns: 100 },

@@ -1,4 +1,4 @@
-// Proves that the store outlives the end of its PostgreSQL server and of connections to it.
+// Proves that the store survives the loss of its PostgreSQL server and of connections.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { type Append, type EventStore, StoreUnavailable } from "../../src/store/port.ts";
@@ -23,7 +23,7 @@ async function closeAll(): Promise<void> {
   for (const store of stores) await store.close();
 }
 
-describe("a server that goes away", () => {
+describe("an outage of the PostgreSQL server", () => {
   let cluster: Cluster;
 
   beforeAll(async () => {
@@ -32,63 +32,60 @@ describe("a server that goes away", () => {
   afterEach(closeAll);
   afterAll(() => cluster.remove());
 
-  test.each(["stop", "crash"] as const)(
-    "%s under load: nothing that was answered is lost, nothing is twice",
-    async (how) => {
-      const store = await open(cluster.url);
-      const before = (await readAll(store)).length;
-      let hints = 0;
-      store.onAppend(() => hints++);
-      const answered: string[] = [];
-      const unknown: string[] = [];
-      let isOver = false;
-      const writers = Array.from({ length: 16 }, async (_, writer) => {
-        for (let n = 0; !isOver; n++) {
-          const id = `${how} ${writer} ${n}`;
-          await store.append(claiming(id, [`name:${id}`])).then(
-            ({ outcome }) => answered.push(`${outcome} ${id}`),
-            (error) => {
-              expect(error).toBeInstanceOf(StoreUnavailable);
-              unknown.push(id);
-            },
-          );
-        }
-      });
-      const readers = Array.from({ length: 4 }, async () => {
-        while (!isOver) {
-          const failure = await store.load("user", `${how} 0 0`).then(
-            () => undefined,
-            (error) => error,
-          );
-          if (failure) expect(failure).toBeInstanceOf(StoreUnavailable);
-          await sleep(1);
-        }
-      });
-      for (let round = 0; round < 2; round++) {
-        await sleep(500);
-        await cluster[how]();
-        await sleep(700);
-        await cluster.start();
-        await sleep(1_500);
+  test.each(["stop", "crash"] as const)("by a %s under load loses no answered append and repeats none", async (how) => {
+    const store = await open(cluster.url);
+    const before = (await readAll(store)).length;
+    let hints = 0;
+    store.onAppend(() => hints++);
+    const answered: string[] = [];
+    const unknown: string[] = [];
+    let isOver = false;
+    const writers = Array.from({ length: 16 }, async (_, writer) => {
+      for (let n = 0; !isOver; n++) {
+        const id = `${how} ${writer} ${n}`;
+        await store.append(claiming(id, [`name:${id}`])).then(
+          ({ outcome }) => answered.push(`${outcome} ${id}`),
+          (error) => {
+            expect(error).toBeInstanceOf(StoreUnavailable);
+            unknown.push(id);
+          },
+        );
       }
-      isOver = true;
-      await Promise.all([...writers, ...readers]);
+    });
+    const readers = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const failure = await store.load("user", `${how} 0 0`).then(
+          () => undefined,
+          (error) => error,
+        );
+        if (failure) expect(failure).toBeInstanceOf(StoreUnavailable);
+        await sleep(1);
+      }
+    });
+    for (let round = 0; round < 2; round++) {
+      await sleep(500);
+      await cluster[how]();
+      await sleep(700);
+      await cluster.start();
+      await sleep(1_500);
+    }
+    isOver = true;
+    await Promise.all([...writers, ...readers]);
 
-      // Every id was new: whatever was tried again, none was taken for another's.
-      expect(answered.filter((one) => !one.startsWith("appended"))).toEqual([]);
-      expect(unknown).toEqual([]);
-      const log = inShort((await readAll(store)).slice(before));
-      expect(log.sort()).toEqual(answered.map((one) => `${one.slice("appended ".length)} 1`).sort());
-      expect(answered.length).toBeGreaterThan(200);
-      await expect(store.check()).resolves.toBeUndefined();
+    // Every id was new, so no retry may report a conflict.
+    expect(answered.filter((one) => !one.startsWith("appended"))).toEqual([]);
+    expect(unknown).toEqual([]);
+    const log = inShort((await readAll(store)).slice(before));
+    expect(log.sort()).toEqual(answered.map((one) => `${one.slice("appended ".length)} 1`).sort());
+    expect(answered.length).toBeGreaterThan(200);
+    await expect(store.check()).resolves.toBeUndefined();
 
-      hints = 0;
-      await (await open(cluster.url)).append(change(`${how} later`));
-      await until(() => hints > 0);
-    },
-  );
+    hints = 0;
+    await (await open(cluster.url)).append(change(`${how} later`));
+    await until(() => hints > 0);
+  });
 
-  test("and stays away: calls are StoreUnavailable after seconds, and all works when it is back", async () => {
+  test("makes calls StoreUnavailable within seconds, and all calls work after it", async () => {
     const store = await open(cluster.url);
     await store.append(change("there"));
     await cluster.stop();
@@ -112,7 +109,7 @@ describe("a server that goes away", () => {
     expect(outcomeOf(await store.append(change("away")))).toBe("appended");
   });
 
-  test("while it is closed: closing ends", async () => {
+  test("during close does not block closing", async () => {
     const store = await open(cluster.url);
     store.onAppend(() => {});
     const append = store.append(change("closing")).then(outcomeOf, (error: Error) => error.name);
@@ -125,7 +122,7 @@ describe("a server that goes away", () => {
   });
 });
 
-describe("a connection that breaks in the middle", () => {
+describe("a connection that breaks during a statement", () => {
   let database: Database;
   let relay: CuttingRelay;
 
@@ -144,13 +141,13 @@ describe("a connection that breaks in the middle", () => {
     open(Object.assign(new URL(database.url), { hostname: "127.0.0.1", port: String(relay.port) }).href);
 
   test.each<Moment>(["before", "after", "answer"])(
-    "of an append, %s: it is made once, and answered so",
+    "of an append (cut: %s) leads to one append and its right answer",
     async (moment) => {
       const store = await openThroughRelay();
       await store.append(claiming("holder", ["name:taken"]));
       const ids: string[] = [];
       for (let round = 0; round < 15; round++) {
-        // The name of the prepared statement: from the second time on it is all that is sent of it.
+        // The name of the prepared statement. From the second use on, only the name is sent.
         relay.cut(moment, "append");
         const several = Array.from({ length: 5 }, (_, n) => `${round}-${n}`);
         ids.push(...several);
@@ -168,7 +165,7 @@ describe("a connection that breaks in the middle", () => {
     },
   );
 
-  test("of a receipt that is kept: it is the caller's own", async () => {
+  test("of a receipt leads to one receipt, which counts as the caller's own", async () => {
     const store = await openThroughRelay();
     for (let round = 0; round < 10; round++) {
       relay.cut("answer", "keep");
@@ -178,7 +175,7 @@ describe("a connection that breaks in the middle", () => {
     expect(relay.cuts()).toBe(10);
   });
 
-  test("of reads: they are asked again", async () => {
+  test("of a read is followed by a second attempt", async () => {
     const store = await openThroughRelay();
     await store.append(change("u1"));
     for (let round = 0; round < 10; round++) {
@@ -189,7 +186,7 @@ describe("a connection that breaks in the middle", () => {
   });
 });
 
-describe("a server that is busy otherwise", () => {
+describe("a PostgreSQL server", () => {
   let database: Database;
   let other: Client;
 
@@ -204,7 +201,7 @@ describe("a server that is busy otherwise", () => {
     await database.drop();
   });
 
-  test("a lock that is held too long: unavailable for who needs it, nobody else waits, and then all is well", async () => {
+  test("with a row that is locked for too long fails only appends to that row, and works afterwards", async () => {
     const store = await open(database.url);
     await store.append(change("u1"));
     await other.query("BEGIN");
@@ -218,7 +215,7 @@ describe("a server that is busy otherwise", () => {
     expect(inShort(await readAll(store))).toEqual(["u1 1", "u2 1", "u1 2"]);
   });
 
-  test("a server that became read only is not written to, and check says so", async () => {
+  test("that became read-only fails check and appends, until it is writable again", async () => {
     const store = await open(database.url);
     await store.append(change("u1"));
     const name = new URL(database.url).pathname.slice(1);
@@ -241,7 +238,7 @@ describe("a server that is busy otherwise", () => {
     ["local", "on"],
     ["remote_write", "on"],
     ["remote_apply", "remote_apply"],
-  ])("where the server would commit with synchronous_commit = %s, it is %s", async (setting, expected) => {
+  ])("with synchronous_commit = %s commits appends with %s", async (setting, expected) => {
     const name = new URL(database.url).pathname.slice(1);
     await other.query(`ALTER DATABASE ${name} SET synchronous_commit = ${setting}`);
     const store = await open(database.url);
@@ -254,7 +251,7 @@ describe("a server that is busy otherwise", () => {
     expect(await database.query("SELECT setting FROM seen")).toEqual([{ setting: expected }]);
   });
 
-  test("closing leaves no connection, and 20,000 appends at once are taken, one more is not", async () => {
+  test("accepts 20,000 concurrent appends and no more, and has no connection after close", async () => {
     const store = await open(database.url);
     store.onAppend(() => {});
     const accepted = Array.from({ length: 20_000 }, (_, index) => store.append(change(`u${index}`)));

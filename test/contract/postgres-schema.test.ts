@@ -1,4 +1,4 @@
-// Proves that a PostgreSQL database is set up once, is used by its indexes, and is refused where it is no store.
+// Proves that a PostgreSQL database is set up once, is searched by indexes, and is refused if it is not a store.
 import { type Append, type EventStore, StoreRefused } from "../../src/store/port.ts";
 import { searchStatement } from "../../src/store/postgres/search.ts";
 import { openPostgresStore } from "../../src/store/postgres/store.ts";
@@ -36,8 +36,8 @@ async function expectRefused(url: string, words: RegExp): Promise<void> {
   if (password !== "") expect(`${refusal.message} ${refusal.stack}`).not.toContain(password);
 }
 
-describe("a start", () => {
-  test("of twenty processes at once on an empty database: all of them serve", async () => {
+describe("a start on PostgreSQL", () => {
+  test("succeeds in twenty processes at once on an empty database", async () => {
     const processes = await Promise.all(Array.from({ length: 20 }, () => startStoreProcess()));
     try {
       const outcomes = await Promise.all(
@@ -54,7 +54,7 @@ describe("a start", () => {
     }
   });
 
-  test("needs no right to make tables once they are there", async () => {
+  test("needs no right to create tables if they exist", async () => {
     await (await open()).append(change("u1"));
     const name = `reader_${new URL(database.url).pathname.slice(1)}`;
     await database.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
@@ -72,14 +72,14 @@ describe("a start", () => {
     }
   });
 
-  test("takes the schema that the address names", async () => {
+  test("uses the schema that the address names", async () => {
     await database.query("CREATE SCHEMA apart");
     await (await open(`${database.url}?options=-c%20search_path%3Dapart`)).append(change("u1"));
     expect(await database.query("SELECT id FROM apart.events")).toEqual([{ id: "u1" }]);
     expect(await readAll(await open())).toEqual([]);
   });
 
-  test("takes the first schema alone: stores in those behind it are other ones, and are left as they are", async () => {
+  test("uses only the first schema of the search path, and leaves stores in later ones unchanged", async () => {
     const inPublic = await open();
     await inPublic.append(change("u1"));
     await database.query('CREATE SCHEMA "Staging, ""2"""');
@@ -92,7 +92,7 @@ describe("a start", () => {
     expect(await database.query(`SELECT id FROM "Staging, ""2""".streams`)).toEqual([{ id: "u2" }]);
   });
 
-  test("is not stopped by tables of another program in a schema behind the first", async () => {
+  test("ignores tables of another program in a later schema of the search path", async () => {
     await database.query("CREATE TABLE events (id bigint); CREATE SCHEMA apart");
     const store = await open(`${database.url}?options=-c%20search_path%3Dapart%2Cpublic`);
     await store.append(change("u1"));
@@ -100,7 +100,7 @@ describe("a start", () => {
     expect(await database.query("SELECT id FROM public.events")).toEqual([]);
   });
 
-  test("stays in its schema when another comes before it", async () => {
+  test("keeps its schema if another one is created before it in the search path", async () => {
     const url = `${database.url}?options=-c%20search_path%3Dlater%2Cpublic`;
     const store = await open(url);
     await database.query("CREATE SCHEMA later");
@@ -109,7 +109,7 @@ describe("a start", () => {
   });
 });
 
-test("a step of the schema may take as long as it does, however many rows there are", async () => {
+test("a schema migration runs without a statement timeout", async () => {
   await database.query(`
     CREATE TABLE timeouts (bound text);
     CREATE FUNCTION note_timeout() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -120,40 +120,40 @@ test("a step of the schema may take as long as it does, however many rows there 
   expect(await database.query("SELECT DISTINCT bound FROM timeouts")).toEqual([{ bound: "0" }]);
 });
 
-describe("a store that must be there already", () => {
+describe("a store that must already exist", () => {
   const openThere = (instance = "default") => openPostgresStore(database.url, instance, { mustBeThere: true });
 
-  test("is refused where there is none, and nothing is made", async () => {
+  test("is refused if it does not exist, and nothing is created", async () => {
     await expect(openThere()).rejects.toThrow(/^There is no store at postgres:.*USERLOCK_STORE\.$/);
     const made = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace";
     expect(await database.query(made)).toEqual([]);
   });
 
-  test("is refused where there is one of another instance, and nothing is written", async () => {
+  test("is refused if it has another instance only, and nothing is written", async () => {
     await open();
     await expect(openThere("other")).rejects.toThrow(StoreRefused);
     expect(await database.query("SELECT instance FROM instances")).toEqual([{ instance: "default" }]);
   });
 });
 
-describe("a database that is no store", () => {
-  test("one without a schema to put tables in", async () => {
+describe("a database that is not a store is refused", () => {
+  test("if the search path has no existing schema", async () => {
     await expectRefused(`${database.url}?options=-c%20search_path%3Dnowhere`, /no schema.*search_path.*\.$/);
   });
 
-  test("one that a newer userlock has written", async () => {
+  test("if a newer userlock has written it", async () => {
     await (await open()).close();
     await database.query("UPDATE userlock_schema SET version = 1000");
     await expectRefused(database.url, /version 1000.*newer userlock.*\.$/);
   });
 
-  test("another program's", async () => {
+  test("if another program uses it", async () => {
     await database.query("CREATE TABLE events (id bigint)");
     await expectRefused(database.url, /another program.*\.$/);
     expect(await database.query("SELECT to_regclass('userlock_schema') AS made")).toEqual([{ made: null }]);
   });
 
-  test("one in another encoding than UTF8", async () => {
+  test("if its encoding is not UTF8", async () => {
     const latin = await newDatabase("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
     try {
       await expectRefused(latin.url, /encoding LATIN1.*UTF8.*\.$/);
@@ -162,40 +162,40 @@ describe("a database that is no store", () => {
     }
   });
 
-  test("one that is not there, and one with a wrong password", async () => {
+  test("if it does not exist or the password is wrong", async () => {
     const address = (change: Partial<URL>) => Object.assign(new URL(database.url), change).href;
     await expectRefused(address({ pathname: "/nothing" }), /nothing.*cannot be used as a store.*does not exist/);
     await expectRefused(address({ password: "wrong-password" }), /cannot be used as a store.*password authentication/);
   });
 
-  test("one on a server that does not answer, after a few seconds", async () => {
+  test("if its server does not answer within a few seconds", async () => {
     await expectRefused(
       "postgres://ann:the-password@127.0.0.1:1/userlock",
       /127\.0\.0\.1:1\/userlock cannot be reached/,
     );
   });
 
-  test("one that takes no writes", async () => {
+  test("if it is read-only", async () => {
     const { pathname } = new URL(database.url);
     await database.query(`ALTER DATABASE ${pathname.slice(1)} SET default_transaction_read_only = on`);
     await expectRefused(database.url, /read-only/);
   });
 });
 
-describe("every statement", () => {
+describe("the PostgreSQL schema", () => {
   const RELATIONS = `
     SELECT c.relname AS index, i.indpred IS NULL AND NOT i.indisprimary AS is_open_to_all, (SELECT attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1) AS first
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE t.relnamespace = 'public'::regnamespace`;
 
-  test("every key and index begins with the instance", async () => {
+  test("has the instance first in every key and index", async () => {
     await open();
     const indexes = await database.query<{ first: string }>(RELATIONS);
     expect(indexes.length).toBeGreaterThan(10);
     expect(indexes.filter(({ first }) => first !== "instance")).toEqual([]);
   });
 
-  test("no index but that of the key can be taken for a look-up by the key, whenever its plan was made", async () => {
+  test("lets no index but the primary key serve a look-up by key, whenever the plan was made", async () => {
     await open();
     const indexes = await database.query<{ is_open_to_all: boolean }>(RELATIONS);
     expect(indexes.filter((index) => index.is_open_to_all)).toEqual([]);
@@ -216,7 +216,7 @@ describe("every statement", () => {
     ],
     ["user_id", { field: "state.userId", is: "u7" }, []],
     ["created", { not: { field: "owner.type", is: "system" } }, [{ field: "created" }]],
-  ] as const)("a search by %s is served by its index", async (name, where, keys) => {
+  ] as const)("serves a search by %s from its index", async (name, where, keys) => {
     const store = await open();
     const state = (index: number) => ({
       email: { address: `u${index}@example.com` },
@@ -236,7 +236,7 @@ describe("every statement", () => {
   });
 });
 
-test("a change of what no search looks for leaves the indexes of streams alone", async () => {
+test("updates no index of streams when a change touches no indexed field", async () => {
   const store = await open();
   const state = (locks: number) => ({ email: { address: "änne@example.com" }, locks });
   for (let version = 0; version < 50; version++) {
@@ -252,8 +252,8 @@ test("a change of what no search looks for leaves the indexes of streams alone",
   expect(updates.bare).toBe(updates.all);
 });
 
-describe("a store that was opened empty", () => {
-  /** Rows of all tables that were read so far: a connection tells it when it is closed. */
+describe("a store that was empty when it was opened", () => {
+  /** Rows read from all tables so far. A connection reports its count when it closes. */
   async function rowsRead(): Promise<number> {
     const open = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'userlock'";
     await until(async () => (await database.query(open)).length === 0);
@@ -272,20 +272,32 @@ describe("a store that was opened empty", () => {
   });
 
   test.each<[what: string, use: (store: EventStore, id: string) => Promise<unknown>]>([
-    ["what is loaded by its id", (store, id) => store.load("user", id)],
-    ["what holds a claim", (store, id) => store.loadByClaimWith(`name:${id}`, { kind: "user", field: "state.userId" })],
+    ["a stream by its id", (store, id) => store.load("user", id)],
+    [
+      "a stream by its claim",
+      (store, id) => store.loadByClaimWith(`name:${id}`, { kind: "user", field: "state.userId" }),
+    ],
     ["a receipt", (store, id) => store.loadReceipt(id, NOW)],
     ["the next page of the log", async (store) => store.read({ from: await store.head(), limit: 10 })],
-    ["what is required", (store, id) => store.append(change("none", { requires: [{ kind: "user", id, version: 9 }] }))],
-    ["what must not be there", (store, id) => store.append(change("none", { absent: { kind: "user", subject: id } }))],
-    ["who holds a claim", (store, id) => store.append(claiming("none", [`name:${id}`]))],
-    ["what is changed", (store, id) => store.append({ ...change(id, { expectedVersion: 1 }), ...full(`${id} again`) })],
-  ])("finds %s by an index, also once there is much, with the plans from when there was nothing", async (_, use) => {
+    [
+      "a required stream",
+      (store, id) => store.append(change("none", { requires: [{ kind: "user", id, version: 9 }] })),
+    ],
+    [
+      "a stream that must be absent",
+      (store, id) => store.append(change("none", { absent: { kind: "user", subject: id } })),
+    ],
+    ["the holder of a claim", (store, id) => store.append(claiming("none", [`name:${id}`]))],
+    [
+      "a changed stream",
+      (store, id) => store.append({ ...change(id, { expectedVersion: 1 }), ...full(`${id} again`) }),
+    ],
+  ])("finds %s by an index after it has grown, with the plans from when it was empty", async (_, use) => {
     const [early, other] = [await open(), await open()];
     await Promise.all(many(3, "few", full).map(other.append));
-    // The planner learns that each table fits on a page, so that to read it whole is cheapest.
+    // The planner learns that each table fits on one page, so a full scan seems cheapest.
     await database.query("VACUUM ANALYZE");
-    // One by one, so that each connection has its turn, and often enough that its plans are kept.
+    // One by one, so that each connection is used, and often enough that its plans are cached.
     for (let n = 0; n < 40; n++) await use(early, `few ${n % 3}`);
     await Promise.all(many(2_000, "many", full).map(other.append));
     for (let n = 0; n < 40; n++) await use(early, `many ${n}`);

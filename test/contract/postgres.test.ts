@@ -1,9 +1,6 @@
-// Proves that PostgreSQL keeps the contract of stores.
-/*
- * Proves that the store in PostgreSQL does what every store promises. All tests share one database, that of
- * TEST_DATABASE_URL if it is set, and each has an instance of its own; so it runs on any cluster, one of Citus, too.
- * What it writes there stays.
- */
+// Proves that the PostgreSQL store keeps every promise of the store's contract.
+// All tests share one database, which TEST_DATABASE_URL can name, and each uses its own instance. So they run on any
+// cluster, including one with Citus. The data that they write stays there.
 import { randomUUID } from "node:crypto";
 import { openPostgresStore } from "../../src/store/postgres/store.ts";
 import { type Database, newDatabase } from "../support/stores/postgres.ts";

@@ -1,4 +1,4 @@
-// Proves that an SQLite file is durable, private, shared by processes, and refused where it is no store.
+// Proves that an SQLite file is durable, private, shared by processes, and refused if it is not a store.
 import {
   chmodSync,
   mkdirSync,
@@ -62,8 +62,8 @@ function withFile<Result>(path: string, run: (database: DatabaseSync) => Result)
   }
 }
 
-describe("who may read", () => {
-  test("the file and those beside it are their owner's alone, whatever the umask lets through", async () => {
+describe("access to the SQLite file", () => {
+  test("is limited to the owner, also for its WAL and shared memory, with any umask", async () => {
     const umask = process.umask(0);
     try {
       const store = await open(folder.file("new/folder/userlock.db"));
@@ -82,8 +82,8 @@ describe("who may read", () => {
   });
 });
 
-describe("what is on disk when an append is answered", () => {
-  /** What the connections of a process say of themselves. */
+describe("the SQLite connections of a process", () => {
+  /** The reports of a process's connections on their settings. */
   async function reportsOf(order: Parameters<StoreProcess["carryOut"]>[0]): Promise<Report[]> {
     const one = await startStoreProcess({ nodeOptions: ["--import", "./test/support/stores/report-connections.ts"] });
     const { streams } = await one.carryOut(order);
@@ -95,20 +95,20 @@ describe("what is on disk when an append is answered", () => {
       .map((line) => JSON.parse(line));
   }
 
-  test("every connection of every thread is in WAL mode and syncs each commit (synchronous = FULL)", async () => {
+  test("use WAL mode and sync each commit (synchronous = FULL) in every thread", async () => {
     const reports = await reportsOf({ file, streams: [{ id: "u1" }, { id: "u2" }], searches: [ALL] });
     const closing = reports.filter(({ moment }) => moment === "close");
     expect(closing.filter(({ thread }) => thread === "worker")).toHaveLength(2);
     expect(closing.filter(({ thread }) => thread === "main")).toHaveLength(2);
     const commits = reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker");
-    // Of two changes and of a search.
+    // Connections of the two changes and of the search.
     expect(commits).toHaveLength(3);
     for (const { journalMode, synchronous } of [...closing, ...commits]) {
       expect({ journalMode, synchronous }).toEqual({ journalMode: "wal", synchronous: 2 });
     }
   });
 
-  test("also on a file that was there before", async () => {
+  test("use WAL mode and sync each commit on an existing file too", async () => {
     await reportsOf({ file, streams: [{ id: "u1" }] });
     const reports = await reportsOf({ file, streams: [{ id: "u2" }] });
     for (const { journalMode, synchronous } of reports) {
@@ -127,35 +127,38 @@ describe("what is on disk when an append is answered", () => {
   };
   const ENDED: Query = { ...COUNTED, total: false };
   const THREADS: [what: string, query: Query, threads: number][] = [
-    ["the first locks that have ended", ENDED, 1],
-    ["the last of them", { ...ENDED, order: { ...ENDED.order, descending: true } }, 2],
-    ["those that come later", { ...ENDED, offset: 1 }, 2],
-    ["more than a few of them", { ...ENDED, limit: 201 }, 2],
-    ["how many they are", COUNTED, 2],
-    ["the same in another order", { ...ENDED, order: { keys: [{ field: "created" }], descending: false } }, 2],
-    ["the same among others", { ...ENDED, where: { any: [ENDED.where, { field: "id", is: "u1" }] } }, 2],
+    ["the first ended locks", ENDED, 1],
+    ["the last ended locks", { ...ENDED, order: { ...ENDED.order, descending: true } }, 2],
+    ["a later page of ended locks", { ...ENDED, offset: 1 }, 2],
+    ["more than 200 ended locks", { ...ENDED, limit: 201 }, 2],
+    ["ended locks with their total", COUNTED, 2],
+    ["ended locks in another order", { ...ENDED, order: { keys: [{ field: "created" }], descending: false } }, 2],
+    ["ended locks among other users", { ...ENDED, where: { any: [ENDED.where, { field: "id", is: "u1" }] } }, 2],
   ];
-  test.each(THREADS)("a thread searches for %s, unless an index has just these", async (_, query, threads) => {
-    const reports = await reportsOf({ file, streams: [{ id: "u1" }], searches: [query] });
-    expect(reports.filter(({ moment, thread }) => moment === "close" && thread === "worker")).toHaveLength(threads);
-  });
+  test.each(THREADS)(
+    "run a search for %s with this number of threads (an index alone needs one)",
+    async (_, query, threads) => {
+      const reports = await reportsOf({ file, streams: [{ id: "u1" }], searches: [query] });
+      expect(reports.filter(({ moment, thread }) => moment === "close" && thread === "worker")).toHaveLength(threads);
+    },
+  );
 
   const COMMITS: [what: string, order: { bytes?: number; commitRows?: number; count: number }, commits: number][] = [
-    ["share one commit", { count: 500 }, 1],
-    ["but no more than 1,000 of them", { count: 2_001 }, 3],
-    ["nor more than the store was opened for", { count: 10, commitRows: 1 }, 10],
-    ["nor more than 4,000,000 characters of them", { count: 5, bytes: 1_500_000 }, 3],
-    ["unless it is one that is longer", { count: 3, bytes: 5_000_000 }, 3],
+    ["share a commit", { count: 500 }, 1],
+    ["share a commit of at most 1,000 appends", { count: 2_001 }, 3],
+    ["share a commit of at most `commitRows` appends", { count: 10, commitRows: 1 }, 10],
+    ["share a commit of at most 4,000,000 characters", { count: 5, bytes: 1_500_000 }, 3],
+    ["are committed alone if they are longer than that", { count: 3, bytes: 5_000_000 }, 3],
   ];
-  test.each(COMMITS)("appends that arrive together %s", async (_, { count, bytes, ...bounds }, commits) => {
+  test.each(COMMITS)("concurrent appends %s", async (_, { count, bytes, ...bounds }, commits) => {
     const streams = Array.from({ length: count }, (_, index) => ({ id: `u${index}`, ...(bytes && { bytes }) }));
     const reports = await reportsOf({ file, streams, atOnce: true, ...bounds });
     expect(reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker")).toHaveLength(commits);
   });
 });
 
-describe("several processes on one file", () => {
-  test("start at once on none, ten times, and each stream is one process's", async () => {
+describe("processes that share an SQLite file", () => {
+  test("can start at once without a file, and only one of them creates each stream", async () => {
     const both = [await start(), await start()];
     for (let round = 0; round < 10; round++) {
       const path = folder.file(`${round}.db`);
@@ -169,7 +172,7 @@ describe("several processes on one file", () => {
     }
   });
 
-  test("a start waits, and longer than SQLite does, for who still reads a file that is not in WAL mode", async () => {
+  test("wait at start for a reader of a file that is not in WAL mode, longer than SQLite's own timeout", async () => {
     const one = await start();
     await (await open()).close();
     withFile(file, (database) => database.exec("PRAGMA journal_mode = DELETE"));
@@ -186,7 +189,7 @@ describe("several processes on one file", () => {
     }
   });
 
-  test("an append of another process is hinted at, read, and a conflict", async () => {
+  test("get hints of each other's appends, read them, and see conflicts", async () => {
     const [store, other] = [await open(), await start()];
     let hints = 0;
     const stop = store.onAppend(() => hints++);
@@ -197,7 +200,7 @@ describe("several processes on one file", () => {
     expect(await store.append(change("u1"))).toEqual({ outcome: "conflict" });
   });
 
-  test("a write lock of another program is waited for; after 5 s the store is unavailable, and then works on", async () => {
+  test("wait up to 5 s for a write lock of another program, then fail with StoreUnavailable, and work afterwards", async () => {
     const store = await open();
     await store.append(change("before"));
     const other = new DatabaseSync(file);
@@ -220,7 +223,7 @@ describe("several processes on one file", () => {
   });
 });
 
-test("a thread that could not open the file is tried again by the next call", async () => {
+test("a thread that could not open the file tries again at the next call", async () => {
   const store = await open();
   await store.append(change("u1"));
   renameSync(file, `${file}.away`);
@@ -231,7 +234,7 @@ test("a thread that could not open the file is tried again by the next call", as
   expect((await store.search(ALL)).records).toHaveLength(1);
 });
 
-test("a thread that was closed before its first call takes none", async () => {
+test("a thread that was closed before its first call refuses calls", async () => {
   await open();
   const thread = createDatabaseThread(file, "default", placeOf(file));
   await thread.close();
@@ -239,8 +242,8 @@ test("a thread that was closed before its first call takes none", async () => {
   await thread.close();
 });
 
-describe("a file that is no store", () => {
-  /** Opening it is refused with a sentence that names what is wrong, and leaves everything as it was. */
+describe("a file that is not a store is refused", () => {
+  /** Expects that opening fails with a sentence about the cause, and changes nothing on disk. */
   async function expectRefused(path: string, words: RegExp): Promise<void> {
     const isFile = statSync(path, { throwIfNoEntry: false })?.isFile();
     const before = isFile ? readFileSync(path) : undefined;
@@ -255,43 +258,43 @@ describe("a file that is no store", () => {
     if (before) expect(readFileSync(path).equals(before)).toBe(true);
   }
 
-  test("one that a newer version has written", async () => {
+  test("if a newer version has written it", async () => {
     await (await open()).close();
     withFile(file, (database) => database.exec("PRAGMA user_version = 1000"));
     await expectRefused(file, /version 1000.*newer userlock.*\.$/);
   });
 
-  test("another program's", async () => {
+  test("if it is another program's database", async () => {
     withFile(file, (database) => database.exec("CREATE TABLE users (id INTEGER PRIMARY KEY)"));
     await expectRefused(file, /another program.*\.$/);
   });
 
-  test("another program's that is empty but has a version", async () => {
+  test("if it is another program's empty database with a version", async () => {
     withFile(file, (database) => database.exec("PRAGMA user_version = 1"));
     await expectRefused(file, /another program.*\.$/);
   });
 
-  test("another program's that is marked as such", async () => {
+  test("if it has another program's application id", async () => {
     withFile(file, (database) => database.exec("CREATE TABLE users (id INTEGER); PRAGMA application_id = 7"));
     await expectRefused(file, /another program.*\.$/);
   });
 
-  test("a text", async () => {
+  test("if it is a text file", async () => {
     writeFileSync(file, "This is a text, and has been one for more than a hundred bytes. ".repeat(20));
     await expectRefused(file, /not a database/);
   });
 
-  test("a folder", async () => {
+  test("if it is a folder", async () => {
     mkdirSync(file);
     await expectRefused(file, /cannot be opened/);
   });
 
-  test("one in a folder that is a file", async () => {
+  test("if its folder is a file", async () => {
     writeFileSync(file, "");
     await expectRefused(`${file}/userlock.db`, /cannot be opened/);
   });
 
-  test("one in a folder that cannot be written, and one that cannot be written itself", async () => {
+  test("if its folder or the file itself is not writable", async () => {
     mkdirSync(folder.file("closed"));
     writeFileSync(folder.file("closed/readable.db"), "", { mode: 0o444 });
     chmodSync(folder.path, 0o755);
@@ -305,21 +308,21 @@ describe("a file that is no store", () => {
   });
 });
 
-describe("the WAL", () => {
+describe("the WAL of an SQLite file", () => {
   const pagesOf = () => statSync(`${file}-wal`).size / 4_120;
 
-  test("stays within bounds while changes go on", async () => {
+  test("stays below 20,000 pages during 40,000 changes", async () => {
     const store = await open();
     for (let round = 0; round < 40; round++) {
       const state = { filling: "x".repeat(3_000) };
       const appends = Array.from({ length: 1_000 }, (_, n) => change(`u${round} ${n}`, { state }));
       expect(new Set(await outcomesOf(appends.map(store.append)))).toEqual(new Set(["appended"]));
     }
-    // 40,000 changes, each of which wrote more than a page.
+    // Each of the 40,000 changes wrote more than a page.
     expect(pagesOf()).toBeLessThan(20_000);
   });
 
-  test("which a reader has kept from being emptied is emptied and short again, once he has gone", async () => {
+  test("shrinks again after a reader that prevented it has finished", async () => {
     const store = await open();
     const other = new DatabaseSync(file);
     const fill = async (name: string) => {
@@ -333,7 +336,7 @@ describe("the WAL", () => {
     try {
       other.exec("BEGIN");
       other.prepare("SELECT count(*) FROM events").get();
-      await fill("while he reads ");
+      await fill("during the read ");
       expect(pagesOf()).toBeGreaterThan(25_000);
       other.exec("COMMIT");
     } finally {
@@ -344,8 +347,8 @@ describe("the WAL", () => {
   });
 });
 
-describe("a store without room", () => {
-  test("is unavailable for what does not fit, keeps nothing of it, and takes what does", async () => {
+describe("an SQLite store without room", () => {
+  test("fails an append that does not fit, keeps nothing of it, and accepts smaller ones", async () => {
     const limited = await start({ limit: 2_000_000 });
     const streams = [{ id: "before" }, { id: "too big", bytes: 20_000_000 }, { id: "after" }];
     expect(await limited.carryOut({ file, streams })).toEqual({
@@ -359,7 +362,7 @@ describe("a store without room", () => {
     });
   });
 
-  test("refuses a change where 20,000 wait, and commits those", async () => {
+  test("refuses a change while 20,000 wait, and commits those", async () => {
     const store = await open();
     const accepted = Array.from({ length: 20_000 }, (_, index) => store.append(change(`u${index}`)));
     await expect(store.append(change("one too many"))).rejects.toBeInstanceOf(StoreUnavailable);

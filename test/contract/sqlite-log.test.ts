@@ -1,4 +1,4 @@
-// Proves that reads of the log in SQLite cost what they show.
+// Proves that reads of the log in SQLite cost as much as they return.
 import { DatabaseSync } from "node:sqlite";
 import type { EventFilter, EventStore, RecordedEvent } from "../../src/store/port.ts";
 import { conditionsOf, MAX_SCANNED } from "../../src/store/sqlite/log.ts";
@@ -11,7 +11,7 @@ const file = folder.file("userlock.db");
 beforeAll(async () => (await openSqliteStore(file, "default")).close());
 afterAll(folder.remove);
 
-describe("what is asked of the log is found by a key or an index, or in the order of the log", () => {
+describe("a page of the SQLite log is found by a key or an index", () => {
   const AUDITOR = { ownerTypes: ["org", "instance"] } as const;
   test.each<[what: string, where: EventFilter, plan: RegExp]>([
     ["all", {}, /^SEARCH events USING INTEGER PRIMARY KEY \(rowid>\?\)$/],
@@ -27,7 +27,7 @@ describe("what is asked of the log is found by a key or an index, or in the orde
       /events_by_organization \(.*owner_id=\? AND position>\?\)$/,
     ],
     ["an actor", { ...AUDITOR, actor: "x" }, /events_by_actor \(instance=\? AND subject=\? AND position>\?\)$/],
-  ])("%s", (_, where, plan) => {
+  ])("for a filter by %s", (_, where, plan) => {
     const database = new DatabaseSync(file);
     const { scopes, rest } = conditionsOf("default", where);
     for (const scope of scopes) {
@@ -44,8 +44,8 @@ describe("what is asked of the log is found by a key or an index, or in the orde
   });
 });
 
-describe("what is asked about users costs what is shown of it, however many events they have", () => {
-  /** Events that a user has himself, and as many of sessions of his. */
+describe("the events of users, however many they have,", () => {
+  /** The number of each user's own events, and of the user's sessions' events. */
   const COUNTS = { busy: 25_000, quiet: 300, bob: 130 };
   let store: EventStore;
   let all: RecordedEvent[];
@@ -54,7 +54,7 @@ describe("what is asked about users costs what is shown of it, however many even
     store = await openSqliteStore(folder.file("users.db"), "default");
     const org = { type: "org", id: "acme" } as const;
     const failed = { type: "user.login_failed", data: {} };
-    // By small steps and large ones, those of one among those of the others.
+    // In small and large steps, with the events of the users interleaved.
     const steps = Object.entries(COUNTS).flatMap(([id, count]) => {
       const size = Math.max(Math.floor(count / 100), 3);
       return Array.from({ length: Math.ceil(count / size) }, (_, n) => {
@@ -99,7 +99,7 @@ describe("what is asked about users costs what is shown of it, however many even
     [{ userIds: ["busy"], ownerTypes: ["system"] }, 10],
     [{ userIds: ["busy", "bob"], types: ["user.locked"] }, 10],
     [{ userIds: [] }, 10],
-  ])("%j, %i a page: all of it, once, in both orders", async (where, limit) => {
+  ])("are read once, in both orders, by %j with pages of %i", async (where, limit) => {
     const { userIds, ownerTypes, organizations, types } = where;
     const expected = all.filter(
       ({ userId, owner, type }) =>
@@ -118,11 +118,11 @@ describe("what is asked about users costs what is shown of it, however many even
   });
 
   test.each([
-    ["from the beginning", 0, false],
-    ["from the middle on", 25_000, false],
-    ["from the end back", 50_000, true],
-    ["from the middle back", 25_000, true],
-  ])("a page %s takes no longer than of one who has few", async (_, place, descending) => {
+    ["from the start", 0, false],
+    ["forwards from the middle", 25_000, false],
+    ["backwards from the end", 50_000, true],
+    ["backwards from the middle", 25_000, true],
+  ])("are read %s as fast as those of a user with few events", async (_, place, descending) => {
     const pageOf = async (userId: keyof typeof COUNTS, share: number) => {
       const events = all.filter((event) => event.userId === userId);
       const from = events[Math.round(share * events.length)]?.cursor;
@@ -139,7 +139,7 @@ describe("what is asked about users costs what is shown of it, however many even
   });
 });
 
-test("a search waits for no reads of the log", async () => {
+test("a search does not wait for concurrent reads of the log", async () => {
   const store = await openSqliteStore(folder.file("searched.db"), "default");
   const many = Array.from({ length: 100 }, () => ({ type: "user.login_failed", data: {} }));
   await Promise.all(Array.from({ length: 200 }, (_, n) => store.append(change(`u${n}`, { events: many }))));

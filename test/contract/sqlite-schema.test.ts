@@ -1,4 +1,4 @@
-// Proves that an SQLite file is set up once, and is used by its indexes.
+// Proves that searches of an SQLite file use indexes, and that changes write few pages.
 import { DatabaseSync } from "node:sqlite";
 import type { Query } from "../../src/store/port.ts";
 import { searchClauses } from "../../src/store/sqlite/search.ts";
@@ -21,11 +21,11 @@ afterEach(() => {
   folder.remove();
 });
 
-describe("what is asked often is found by an index", () => {
+describe("an index of the SQLite file serves a search for", () => {
   const byId = { keys: [], descending: false } as const;
   test.each<[what: string, query: Pick<Query, "kind" | "where" | "order">, plan: RegExp]>([
     [
-      "locks that have ended",
+      "ended locks",
       {
         kind: "user",
         where: { field: "state.lock.until", atMost: NOW },
@@ -48,12 +48,12 @@ describe("what is asked often is found by an index", () => {
       /streams_by_subject \(instance=\? AND kind=\? AND subject=\?\)$/,
     ],
     [
-      "users by address",
+      "users in order of address",
       { kind: "user", where: { all: [] }, order: { keys: [{ field: "state.email.address" }], descending: false } },
       /streams_by_email \(instance=\? AND kind=\?\)$/,
     ],
     [
-      "users by time",
+      "users in order of creation",
       { kind: "user", where: { all: [] }, order: { keys: [{ field: "created" }], descending: false } },
       /streams_by_created \(instance=\? AND kind=\?\)$/,
     ],
@@ -70,11 +70,11 @@ describe("what is asked often is found by an index", () => {
   });
 });
 
-test("a change that leaves alone what its stream is found by writes one page of streams, and no index of them", async () => {
+test("a change that touches no indexed field writes one page of streams and no index page", async () => {
   const store = await openSqliteStore(file, "default");
   const many = Array.from({ length: 2_000 }, (_, n) => change(`u${n}`, { state: { n, email: { address: `${n}@x` } } }));
   await Promise.all(many.map(store.append));
-  /** How many pages a change of the address writes, of a stream that had one event. */
+  /** The number of pages that a change of the address writes, in a stream with one event. */
   const pagesOf = async (n: number, address: string) => {
     database ??= new DatabaseSync(file);
     database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
@@ -83,7 +83,7 @@ test("a change that leaves alone what its stream is found by writes one page of 
   };
   const same = await pagesOf(1_000, "1000@x");
   const other = await pagesOf(1_001, "a@y");
-  // The stream, its event, and the event of the actor; and where an event begins a new page, those that lead there.
+  // The pages of the stream, of its event and of the actor's index, and their parents if an event begins a new page.
   expect(same).toBeLessThanOrEqual(5);
   expect(other).toBeGreaterThanOrEqual(same + 1);
   await store.close();

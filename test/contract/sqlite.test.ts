@@ -1,4 +1,4 @@
-// Proves that SQLite keeps the contract of stores, in a file and in memory.
+// Proves that the SQLite store keeps every promise of the store's contract, in a file and in memory.
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { temporaryFolder } from "../support/servers/server-process.ts";
 import { describeEventStore } from "./suite/event-store.ts";

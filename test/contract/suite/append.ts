@@ -13,7 +13,7 @@ import {
 
 export function describeAppend(current: () => EventStore): void {
   describe("append", () => {
-    test("answers with the stream as it is then loaded", async () => {
+    test("answers with the stream as a load then returns it", async () => {
       const store = current();
       const append = change("u1", {
         owner: { type: "org", id: "a" },
@@ -33,7 +33,7 @@ export function describeAppend(current: () => EventStore): void {
       expect(await store.load("user", "u1")).toEqual(record);
     });
 
-    test("counts a version for each event, keeps created, moves changed, takes the new state and owner", async () => {
+    test("increments the version for each event, keeps `created`, and sets `changed`, state and owner", async () => {
       const store = current();
       await store.append(change("u1"));
       const result = await store.append(
@@ -62,10 +62,10 @@ export function describeAppend(current: () => EventStore): void {
     });
 
     test.each([
-      ["a version that is behind", 1],
-      ["a version that is ahead", 3],
-      ["a new stream", 0],
-    ])("with %s is a conflict, and leaves nothing", async (_, expectedVersion) => {
+      ["an older version", 1],
+      ["a newer version", 3],
+      ["the version of a new stream", 0],
+    ])("that expects %s is a conflict and writes nothing", async (_, expectedVersion) => {
       const store = current();
       await store.append(change("u1"));
       await store.append(claiming("u1", ["name:ann"], [], 1));
@@ -79,12 +79,12 @@ export function describeAppend(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u1 1", "u1 2"]);
     });
 
-    test("to a stream that is not there is a conflict where one is expected", async () => {
+    test("to a missing stream is a conflict if a version is expected", async () => {
       expect(await current().append(change("u1", { expectedVersion: 1 }))).toEqual({ outcome: "conflict" });
       expect(await current().load("user", "u1")).toBeUndefined();
     });
 
-    test("of many at once to one stream takes one, and the others are conflicts", async () => {
+    test("succeeds once for many concurrent appends to one stream, and the others are conflicts", async () => {
       const store = current();
       const outcomes = await outcomesOf(Array.from({ length: 64 }, () => store.append(change("u1"))));
       expect(outcomes.filter((outcome) => outcome === "appended")).toHaveLength(1);
@@ -92,7 +92,7 @@ export function describeAppend(current: () => EventStore): void {
       expect(await versionOf(store, "u1")).toBe(1);
     });
 
-    test("that is refused does not touch those that arrive with it", async () => {
+    test("that is refused does not affect concurrent appends", async () => {
       const store = current();
       await store.append(claiming("holder", ["name:ann"]));
       const outcomes = await outcomesOf([
@@ -107,7 +107,7 @@ export function describeAppend(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["holder 1", "u1 1", "u3 1"]);
     });
 
-    test("of what is no JSON rejects, and does not touch those that arrive with it", async () => {
+    test("of a value that is not JSON rejects, and does not affect concurrent appends", async () => {
       const store = current();
       const circle: { self?: object } = {};
       circle.self = circle;
@@ -126,7 +126,7 @@ export function describeAppend(current: () => EventStore): void {
       ["U+0000 in the actor", { actor: { subject: "\u0000" } }],
       ["half a surrogate pair", { state: { note: "\\ud83d \\\ud83d" } }],
       ["U+0000 in a claim", { claims: { add: ["name:\u0000"], remove: [] } }],
-    ])("of text with %s rejects, and does not touch those that arrive with it", async (_, more) => {
+    ])("of text with %s rejects, and does not affect concurrent appends", async (_, more) => {
       const store = current();
       const [broken, after] = await Promise.allSettled([
         store.append(change("u1", more)),
@@ -137,13 +137,13 @@ export function describeAppend(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u2 1"]);
     });
 
-    test("what cannot be stored cannot be found", async () => {
+    test("of text that cannot be stored has no effect: searches find nothing", async () => {
       const store = current();
       expect(await store.load("user", "\u0000")).toBeUndefined();
       expect(await store.loadByClaim("name:\u0000")).toBeUndefined();
     });
 
-    test("is seen by a load as soon as it is answered, however many there are at once", async () => {
+    test("is visible to a load as soon as it is answered, even with many concurrent appends", async () => {
       const store = current();
       const seen = Array.from({ length: 200 }, async (_, index) => {
         await store.append(change(`u${index}`));
@@ -152,7 +152,7 @@ export function describeAppend(current: () => EventStore): void {
       expect(await Promise.all(seen)).toEqual(seen.map(() => 1));
     });
 
-    test("tells streams of two kinds with one id apart", async () => {
+    test("distinguishes streams of two kinds with the same id", async () => {
       const store = current();
       await store.append(change("1", { state: { name: "a user" } }));
       expect(outcomeOf(await store.append(change("1", { kind: "token", state: { name: "a token" } })))).toBe(
@@ -166,24 +166,28 @@ export function describeAppend(current: () => EventStore): void {
 }
 
 export function describeRequires(current: () => EventStore): void {
-  describe("a stream that must not be there", () => {
+  describe("an append that requires the absence of a stream", () => {
     const absent = { kind: "token", subject: "u1" };
     const token = (id: string, state: unknown, kind = "token") => change(id, { kind, state });
 
     test.each<[string, Append, string]>([
-      ["has the subject", token("t1", { subject: "u1" }), "conflict"],
-      ["has another subject", token("t1", { subject: "u2" }), "appended"],
-      ["has it as another type", token("t1", { subject: ["u1"] }), "appended"],
-      ["has it elsewhere", token("u1", { userId: "u1", inner: { subject: "u1" } }), "appended"],
-      ["is of another kind", token("t1", { subject: "u1" }, "badge"), "appended"],
-    ])("one that %s", async (_, other, outcome) => {
+      ["an existing stream with the subject", token("t1", { subject: "u1" }), "conflict"],
+      ["a stream with another subject", token("t1", { subject: "u2" }), "appended"],
+      ["a stream with the subject as another type", token("t1", { subject: ["u1"] }), "appended"],
+      [
+        "a stream with the subject in another field",
+        token("u1", { userId: "u1", inner: { subject: "u1" } }),
+        "appended",
+      ],
+      ["a stream of another kind with the subject", token("t1", { subject: "u1" }, "badge"), "appended"],
+    ])("is decided for %s", async (_, other, outcome) => {
       const store = current();
       await store.append(other);
       expect(outcomeOf(await store.append(change("u1", { absent })))).toBe(outcome);
       expect(await versionOf(store, "u1")).toBe(outcome === "appended" ? 1 : undefined);
     });
 
-    test("one that gets the subject, and loses it again, is there meanwhile", async () => {
+    test("conflicts only while a stream has the subject", async () => {
       const store = current();
       await store.append(token("t1", { subject: "nobody" }));
       await store.append({ ...token("t1", { subject: "u1" }), expectedVersion: 1 });
@@ -192,7 +196,7 @@ export function describeRequires(current: () => EventStore): void {
       expect(outcomeOf(await store.append(change("u1", { absent })))).toBe("appended");
     });
 
-    test("each of many is seen, or not, in the same moment", async () => {
+    test("is decided correctly for twenty concurrent appends", async () => {
       const store = current();
       await outcomesOf(Array.from({ length: 10 }, (_, n) => store.append(token(`t${n}`, { subject: `u${2 * n}` }))));
       const outcomes = await outcomesOf(
@@ -203,21 +207,21 @@ export function describeRequires(current: () => EventStore): void {
       expect(outcomes).toEqual(outcomes.map((_, n) => (n % 2 === 0 ? "conflict" : "appended")));
     });
 
-    test("text that no store can keep is refused", async () => {
+    test("rejects text that no store can keep", async () => {
       const refused = current().append(change("u1", { absent: { kind: "token", subject: "\u0000" } }));
       await expect(refused).rejects.toThrow(TypeError);
     });
   });
 
-  describe("other streams on which a change rests", () => {
+  describe("an append that requires versions of other streams", () => {
     const requiring = (id: string, version: number, more: Partial<Append> = {}) =>
       change("u1", { requires: [{ kind: "user", id, version }], ...more });
 
     test.each([
-      ["has the version", 2, "appended"],
-      ["has moved on", 1, "conflict"],
-      ["has not come so far", 3, "conflict"],
-    ])("one that %s", async (_, version, outcome) => {
+      ["the present version", 2, "appended"],
+      ["an older version", 1, "conflict"],
+      ["a newer version", 3, "conflict"],
+    ])("is decided for %s", async (_, version, outcome) => {
       const store = current();
       await store.append(change("other"));
       await store.append(change("other", { expectedVersion: 1 }));
@@ -226,18 +230,18 @@ export function describeRequires(current: () => EventStore): void {
       expect(await versionOf(store, "other")).toBe(2);
     });
 
-    test("one that is not there", async () => {
+    test("conflicts if the other stream does not exist", async () => {
       expect(await current().append(requiring("nobody", 1))).toEqual({ outcome: "conflict" });
     });
 
-    test("one of another kind is another one", async () => {
+    test("conflicts if only a stream of another kind has the id", async () => {
       const store = current();
       await store.append(change("other"));
       const ofToken = { requires: [{ kind: "token", id: "other", version: 1 }] };
       expect(await store.append(change("u1", ofToken))).toEqual({ outcome: "conflict" });
     });
 
-    test("all of them must be as they were, and a conflict leaves nothing", async () => {
+    test("conflicts if one of several streams has changed, and then writes nothing", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann"]));
       await store.append(change("one"));
@@ -252,7 +256,7 @@ export function describeRequires(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u1 1", "one 1", "other 1"]);
     });
 
-    test("one that moves on in the same moment is a conflict, which does not touch those that arrive with it", async () => {
+    test("conflicts with a concurrent change of the other stream, without effect on other appends", async () => {
       const store = current();
       await store.append(change("other"));
       const outcomes = await outcomesOf([
@@ -264,7 +268,7 @@ export function describeRequires(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["other 1", "other 2", "u2 1"]);
     });
 
-    test("of two changes that rest on each other's streams at once one is made", async () => {
+    test("succeeds for one of two concurrent changes that require each other's streams", async () => {
       const store = current();
       for (let round = 0; round < 20; round++) {
         const [one, other] = [`one ${round}`, `other ${round}`];
@@ -279,8 +283,8 @@ export function describeRequires(current: () => EventStore): void {
 }
 
 export function describeClaims(current: () => EventStore): void {
-  describe("claims", () => {
-    test("a claim leads to its stream, in the state after its last event", async () => {
+  describe("a claim", () => {
+    test("leads to its stream with its latest state", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann", "name:änne"]));
       await store.append(change("u1", { expectedVersion: 1, state: { id: "u1", locks: 1 } }));
@@ -291,7 +295,7 @@ export function describeClaims(current: () => EventStore): void {
       expect(await store.loadByClaim("name:ANN")).toBeUndefined();
     });
 
-    test("a claim of another stream is refused and named, and nothing of the append stays", async () => {
+    test("of another stream refuses the append, which names it and writes nothing", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann"]));
       const result = await store.append(claiming("u2", ["name:bob", "name:ann"]));
@@ -302,14 +306,14 @@ export function describeClaims(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u1 1"]);
     });
 
-    test("a stream of another kind is another stream, whatever its id", async () => {
+    test("is refused for a stream of another kind with the same id", async () => {
       const store = current();
       await store.append(claiming("1", ["name:ann"]));
       const token = { ...claiming("1", ["name:ann"]), kind: "token" };
       expect(await store.append(token)).toEqual({ outcome: "claimed", claim: "name:ann" });
     });
 
-    test("of two streams that claim a name at once one gets it", async () => {
+    test("goes to one of two streams that append it concurrently", async () => {
       const store = current();
       const names = Array.from({ length: 20 }, (_, index) => `name:${index}`);
       for (const name of names) {
@@ -321,7 +325,7 @@ export function describeClaims(current: () => EventStore): void {
       }
     });
 
-    test("a claim that is let go is free for another stream", async () => {
+    test("is free for another stream after its release", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann", "name:bob"]));
       await store.append(claiming("u1", [], ["name:ann"], 1));
@@ -331,7 +335,7 @@ export function describeClaims(current: () => EventStore): void {
       expect(await holderOf(store, "name:ann")).toBe("u2");
     });
 
-    test("a claim that is let go can be taken again by the same stream", async () => {
+    test("can be taken again by the same stream after its release", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann"]));
       await store.append(claiming("u1", [], ["name:ann"], 1));
@@ -339,14 +343,14 @@ export function describeClaims(current: () => EventStore): void {
       expect(await holderOf(store, "name:ann")).toBe("u1");
     });
 
-    test("a claim is let go by its stream alone", async () => {
+    test("is released only by its own stream", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann"]));
       expect(outcomeOf(await store.append(claiming("u2", [], ["name:ann"])))).toBe("appended");
       expect(await holderOf(store, "name:ann")).toBe("u1");
     });
 
-    test("a stream may claim what it holds, and twice, for no other stream holds it", async () => {
+    test("can be added again by the stream that holds it, even twice", async () => {
       const store = current();
       await store.append(claiming("u1", ["name:ann"]));
       expect(outcomeOf(await store.append(claiming("u1", ["name:ann", "name:bob", "name:bob"], [], 1)))).toBe(

@@ -6,16 +6,16 @@ import { describeReceipts } from "./receipts.ts";
 import { describeSearch } from "./search.ts";
 import { describeSharing } from "./sharing.ts";
 
-/** Where stores are opened, empty at first. */
+/** A place for stores, empty at first. */
 export interface Place {
   open(instance: string): Promise<EventStore>;
-  /** Removes all that is left, once the stores are closed. */
+  /** Removes the data after the stores are closed. */
   remove(): Promise<void> | void;
 }
 
 /**
- * What every store promises in store/port.ts. `shared` tells whether the stores that are opened in one place, at once
- * or one after another, have the same data.
+ * The suite that every store must pass, for the contract in store/port.ts. `shared` says whether stores that are
+ * opened in one place, at once or in turn, have the same data.
  */
 export function describeEventStore(name: string, shared: boolean, newPlace: () => Promise<Place>): void {
   describe(name, () => {

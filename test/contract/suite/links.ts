@@ -1,15 +1,15 @@
 import type { EventStore } from "../../../src/store/port.ts";
 import { change, claiming, outcomesOf } from "../../support/stores/appends.ts";
 
-/** By what a badge names the user who holds it. */
+/** The link from a badge to the user who holds it. */
 const HOLDER = { kind: "user", field: "state.holder.id" };
 
 export function describeLinks(current: () => EventStore): void {
   const named = (state: unknown) => ({ ...claiming("badge", ["badge:1"]), kind: "badge", state });
   const other = (id: string, kind = "user") => change(id, { kind, state: { id, kind } });
 
-  describe("a stream that another one names", () => {
-    test("is found with it, each as it is loaded by itself", async () => {
+  describe("the stream that a link names", () => {
+    test("is found together with the stream that names it, each as a load returns it", async () => {
       const store = current();
       await store.append(named({ holder: { id: "änne" }, user: "bob" }));
       await outcomesOf([other("änne"), other("bob"), other("änne", "robot")].map(store.append));
@@ -24,13 +24,13 @@ export function describeLinks(current: () => EventStore): void {
     });
 
     test.each([
-      ["that is not there", { holder: { id: "nobody" } }],
-      ["by a number", { holder: { id: 42 } }],
-      ["by null", { holder: { id: null } }],
-      ["by an object", { holder: { id: { id: "42" } } }],
-      ["elsewhere", { holder: "42", id: "42" }],
-      ["nowhere", {}],
-    ])("one %s: only the first is found", async (_, state) => {
+      ["to an unknown stream", { holder: { id: "nobody" } }],
+      ["with a number", { holder: { id: 42 } }],
+      ["with null", { holder: { id: null } }],
+      ["with an object", { holder: { id: { id: "42" } } }],
+      ["in another field", { holder: "42", id: "42" }],
+      ["in no field", {}],
+    ])("is not found by a link %s", async (_, state) => {
       const store = current();
       await outcomesOf([named(state), other("42"), other("null")].map(store.append));
       const found = await store.loadByClaimWith("badge:1", HOLDER);
@@ -41,14 +41,14 @@ export function describeLinks(current: () => EventStore): void {
       }
     });
 
-    test("may be itself", async () => {
+    test("can be the stream that names it", async () => {
       const store = current();
       await store.append({ ...claiming("u1", ["name:ann"]), state: { holder: { id: "u1" } } });
       const record = await store.load("user", "u1");
       expect(await store.loadByClaimWith("name:ann", HOLDER)).toEqual({ record, other: record });
     });
 
-    test("one that many name is found with each, whatever else is looked up in the same moment", async () => {
+    test("is found with each of many streams that name it, during other look-ups", async () => {
       const store = current();
       const badges = Array.from({ length: 20 }, (_, n) => ({
         ...named({ holder: { id: `u${n % 3}` } }),
@@ -67,7 +67,7 @@ export function describeLinks(current: () => EventStore): void {
       expect(missing).toBeUndefined();
     });
 
-    test("is found as it is now, however often the two were looked up before", async () => {
+    test("is found with its latest version, even after earlier look-ups", async () => {
       const store = current();
       await outcomesOf([named({ holder: { id: "u1" } }), other("u1")].map(store.append));
       const versions = () =>
@@ -82,7 +82,7 @@ export function describeLinks(current: () => EventStore): void {
       expect(await versions()).toEqual([undefined, undefined, undefined]);
     });
 
-    test("both are seen as soon as their appends are answered", async () => {
+    test("is visible as soon as its append is answered", async () => {
       const store = current();
       const seen = Array.from({ length: 50 }, async (_, n) => {
         const badge = {

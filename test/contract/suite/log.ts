@@ -21,8 +21,8 @@ import {
 } from "../../support/stores/appends.ts";
 
 export function describeLog(current: () => EventStore): void {
-  describe("read", () => {
-    test("gives every event as it was appended, those of one append one after another", async () => {
+  describe("reading the log", () => {
+    test("returns every event as it was appended, with the events of one append together", async () => {
       const store = current();
       const actor = { subject: "operator", tokenId: "t1", requestId: "r1", address: "::1", userAgent: "curl/8" };
       const events = [
@@ -42,11 +42,11 @@ export function describeLog(current: () => EventStore): void {
       expect(cursor).toBe(read[2]?.cursor);
     });
 
-    test("of an empty log is empty, from the beginning and for good", async () => {
+    test("of an empty store gives empty pages", async () => {
       expect(await current().read({ limit: 10 })).toEqual({ events: [], cursor: LOG_START, hasMore: false });
     });
 
-    test("goes on from the cursor of a page or of any event, and stays at the end", async () => {
+    test("continues from the cursor of a page or an event, and stays at the end", async () => {
       const store = current();
       for (let version = 0; version < 5; version++) await store.append(change("u1", { expectedVersion: version }));
       const first = await store.read({ limit: 2 });
@@ -66,7 +66,7 @@ export function describeLog(current: () => EventStore): void {
       expect(inShort((await store.read({ from: last.cursor, limit: 2 })).events)).toEqual(["u2 1"]);
     });
 
-    test("misses no event and gives none twice while others append", async () => {
+    test("returns every event once during concurrent appends", async () => {
       const store = current();
       const writers = Array.from({ length: 8 }, async (_, writer) => {
         for (let version = 0; version < 25; version++) {
@@ -83,10 +83,10 @@ export function describeLog(current: () => EventStore): void {
     });
   });
 
-  describe("read with conditions", () => {
+  describe("reading the log with a filter", () => {
     const HOUR = 3_600_000_000;
 
-    /** Ten events: of users a1 and b1 in organizations, of c1 of the instance, of a session and of the system's own. */
+    /** Events of users a1 and b1 of organizations, of c1 of the instance, of a session, a token and the system. */
     async function fill(store: EventStore): Promise<void> {
       const [a, b] = ["a", "b"].map((id) => ({ type: "org", id }) as const);
       const created = { type: "user.created", data: {} };
@@ -120,8 +120,12 @@ export function describeLog(current: () => EventStore): void {
       ["an actor", { actor: "fraud-detector" }, ["a1 2", "s1 1"]],
       ["from a time on", { since: NOW + HOUR }, ["b1 1", "b1 2", "a1 2", "c1 1", "root 1"]],
       ["before a time", { before: NOW + HOUR }, ["a1 1", "s1 1", "t1 1"]],
-      ["several, all of which must pass", { organizations: ["a"], types: ["user.locked"], before: NOW + HOUR }, []],
-    ])("%s, in both orders and page by page", async (_, where, passing) => {
+      [
+        "several conditions, all of which must match",
+        { organizations: ["a"], types: ["user.locked"], before: NOW + HOUR },
+        [],
+      ],
+    ])("by %s returns the matching events in both orders, page by page", async (_, where, passing) => {
       const store = current();
       await fill(store);
       const end = await store.head();
@@ -142,13 +146,13 @@ export function describeLog(current: () => EventStore): void {
     });
 
     test.each<[name: string, where: EventFilter | undefined, passing: string[]]>([
-      ["none", undefined, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
+      ["no condition", undefined, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
       ["types", { types: ["user.created"] }, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
       ["two organizations", { organizations: ["x", "y"] }, ["a 1", "b 1", "a 2", "b 2"]],
       ["a user", { userIds: ["a"] }, ["a 1", "a 2"]],
       ["users", { userIds: ["a", "b", "d"] }, ["a 1", "b 1", "a 2", "b 2", "d 1"]],
       ["an actor", { actor: "operator" }, ["a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"]],
-    ])("%s, of events so long that few are on a page", async (_, where, passing) => {
+    ])("by %s returns the matching events if few fit on a page", async (_, where, passing) => {
       const store = current();
       const long = { type: "user.created", data: { text: "x".repeat(300_000) } };
       const owners = { a: { type: "org", id: "x" }, b: { type: "org", id: "y" }, c: { type: "instance", id: "i" } };
@@ -172,7 +176,7 @@ export function describeLog(current: () => EventStore): void {
       }
     });
 
-    test("any, of events of any length, in any direction and with any limit, gives what a look at each event gives", async () => {
+    test("of any kind returns the same as a check of each event, in both orders, with any limit and event length", async () => {
       const store = current();
       const pick = <Item>(items: readonly Item[], n: number) => items[n % items.length] as Item;
       const versions: Record<string, number> = {};
@@ -182,7 +186,7 @@ export function describeLog(current: () => EventStore): void {
         const userId = pick(["a", "b", "c", "d", "e"], n);
         const owner: Owner = { type: "org", id: pick(["x", "y", "z"], n) };
         const expectedVersion = versions[userId] ?? 0;
-        // Half of them his own, half of them his sessions'.
+        // Half of them are the user's own events, half are of the user's sessions.
         const stream = n % 2 ? { id: userId, expectedVersion } : { id: `s${n}`, kind: "session" };
         if (n % 2) versions[userId] = expectedVersion + 1;
         await store.append(change("", { ...stream, userId, owner, events: [event], time: NOW + n }));
@@ -220,7 +224,7 @@ export function describeLog(current: () => EventStore): void {
       );
     }, 60_000);
 
-    test("finds what hardly ever passes, bit by bit if need be, in both orders", async () => {
+    test("finds rare events in both orders, over several calls if needed", async () => {
       const store = current();
       const rare = (id: string) =>
         change(id, { owner: { type: "org", id: "a" }, events: [{ type: "user.locked", data: {} }] });
@@ -229,7 +233,7 @@ export function describeLog(current: () => EventStore): void {
       const many = Array.from({ length: 450 }, (_, n) =>
         change(`u${n}`, { events: common, owner: { type: "org", id: "a" } }),
       );
-      // Not all at once: that would be one commit of 45,000 events.
+      // In parts, because one commit of 45,000 events would be too large.
       for (let n = 0; n < many.length; n += 90) await Promise.all(many.slice(n, n + 90).map(store.append));
       await store.append(rare("last"));
       for (const descending of [false, true]) {
@@ -248,7 +252,7 @@ export function describeLog(current: () => EventStore): void {
       }
     });
 
-    test("tells of each event who owns its object and whom it is about", async () => {
+    test("returns the owner and the user of each event", async () => {
       const store = current();
       await fill(store);
       const { events } = await store.read({ limit: 100 });
@@ -265,8 +269,8 @@ export function describeLog(current: () => EventStore): void {
     });
   });
 
-  describe("cursors", () => {
-    test("are ordered as text as the events are in the log, after LOG_START", async () => {
+  describe("the cursors of a log", () => {
+    test("sort as text in the order of the log, after LOG_START", async () => {
       const store = current();
       for (let n = 0; n < 120; n++) await store.append(change(`u${n}`));
       const cursors = (await readAll(store)).map(({ cursor }) => cursor);
@@ -275,7 +279,7 @@ export function describeLog(current: () => EventStore): void {
       expect((await store.read({ from: LOG_START, limit: 200 })).events).toHaveLength(120);
     });
 
-    test("of the head: what is there comes before it, what is answered later after it", async () => {
+    test("include one for the head, between the present events and later ones", async () => {
       const store = current();
       expect(await store.head()).toBe(LOG_START);
       await store.append(change("u1"));
@@ -287,7 +291,7 @@ export function describeLog(current: () => EventStore): void {
     });
 
     test.each(["", "x", "1", "12x", "0 ", "200", "-1", "1.5", "3'--", "zz", "1".repeat(1_000), "h1234567890123456"])(
-      "that are none are refused: %j",
+      "are refused if they are invalid: %j",
       async (from) => {
         await expect(current().read({ from, limit: 10 })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
       },
@@ -295,7 +299,7 @@ export function describeLog(current: () => EventStore): void {
   });
 
   describe("onAppend", () => {
-    test("calls after an append, and not once it was told to stop", async () => {
+    test("calls its listener after an append, and not after it was stopped", async () => {
       const store = current();
       const calls = { kept: 0, stopped: 0 };
       const keep = store.onAppend(() => calls.kept++);
@@ -318,8 +322,8 @@ export function describeLog(current: () => EventStore): void {
 }
 
 export function describeClose(current: () => EventStore, reopen: (() => Promise<EventStore>) | undefined): void {
-  describe("check", () => {
-    test("resolves while the store can be read and written, and rejects once it is closed", async () => {
+  describe("the check of a store", () => {
+    test("resolves while the store is readable and writable, and rejects after close", async () => {
       const store = current();
       await expect(store.check()).resolves.toBeUndefined();
       await store.close();
@@ -327,8 +331,8 @@ export function describeClose(current: () => EventStore, reopen: (() => Promise<
     });
   });
 
-  describe("close", () => {
-    test("finishes the appends that were accepted", async () => {
+  describe("closing a store", () => {
+    test("finishes the accepted appends", async () => {
       const store = current();
       const appends = Array.from({ length: 100 }, (_, index) => store.append(change(`u${index}`)));
       await store.close();
@@ -336,7 +340,7 @@ export function describeClose(current: () => EventStore, reopen: (() => Promise<
       if (reopen) expect(await readAll(await reopen())).toHaveLength(100);
     });
 
-    test("lets go of the searches that were accepted, with an answer", async () => {
+    test("ends the accepted searches with an answer", async () => {
       const store = current();
       await store.append(change("u1"));
       const page = { order: { keys: [], descending: false }, offset: 0, limit: 10 };
@@ -365,7 +369,7 @@ export function describeClose(current: () => EventStore, reopen: (() => Promise<
       expect(() => store.onAppend(() => {})()).not.toThrow();
     });
 
-    test("may be called again, and is done when it says so", async () => {
+    test("can be repeated, and is complete when it resolves", async () => {
       const store = current();
       const append = store.append(change("u1"));
       let isAnswered = false;

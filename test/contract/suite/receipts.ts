@@ -13,8 +13,8 @@ import {
 const MINUTE = 60_000_000;
 
 export function describeReceipts(current: () => EventStore): void {
-  describe("receipts", () => {
-    test("one that goes with a change is kept with it", async () => {
+  describe("a receipt", () => {
+    test("is stored together with its change", async () => {
       const store = current();
       const kept = receipt("key", { answer: Buffer.from([0, 255, 1, 128]) });
       await store.append(change("u1", { receipt: kept }));
@@ -27,14 +27,14 @@ export function describeReceipts(current: () => EventStore): void {
     test.each([
       ["conflict", change("taken", { receipt: receipt("key") })],
       ["claimed", { ...claiming("u1", ["name:ann"]), receipt: receipt("key") }],
-    ])("one that goes with a change that is refused (%s) is not kept", async (outcome, append) => {
+    ])("is not stored if its change is refused (%s)", async (outcome, append) => {
       const store = current();
       await store.append(claiming("taken", ["name:ann"]));
       expect(await store.append(append)).toMatchObject({ outcome });
       expect(await store.loadReceipt("key", NOW)).toBeUndefined();
     });
 
-    test("under a key that is taken nothing is changed, whatever the change", async () => {
+    test("with a used key prevents any change", async () => {
       const store = current();
       await store.append(change("u1", { receipt: receipt("key") }));
       const again = receipt("key", { answer: Buffer.from("another answer") });
@@ -45,7 +45,7 @@ export function describeReceipts(current: () => EventStore): void {
       expect(inShort(await readAll(store))).toEqual(["u1 1"]);
     });
 
-    test("of changes under one key at once one is made", async () => {
+    test("lets only one of several concurrent changes with its key succeed", async () => {
       const store = current();
       const outcomes = await outcomesOf(
         Array.from({ length: 32 }, (_, n) => store.append(change(`u${n}`, { receipt: receipt("key") }))),
@@ -55,7 +55,7 @@ export function describeReceipts(current: () => EventStore): void {
       expect(await readAll(store)).toHaveLength(1);
     });
 
-    test("one that has expired is none, and its key is free again", async () => {
+    test("is not found after it expires, and its key is free again", async () => {
       const store = current();
       await store.append(change("u1", { receipt: receipt("key") }));
       expect(await store.loadReceipt("key", NOW + MINUTE - 1)).toBeDefined();
@@ -68,7 +68,7 @@ export function describeReceipts(current: () => EventStore): void {
       expect(await store.loadReceipt("key", NOW + MINUTE)).toMatchObject({ fingerprint: "another" });
     });
 
-    test("one that goes with an event that is ahead of the clock expires by the clock", async () => {
+    test("expires by the clock even if its event has a later time", async () => {
       const store = current();
       await store.keep(receipt("key"), NOW);
       await store.keep(receipt("another"), NOW);
@@ -87,7 +87,7 @@ export function describeReceipts(current: () => EventStore): void {
       expect(await store.loadReceipt("key", NOW + MINUTE)).toMatchObject({ fingerprint: "another" });
     });
 
-    test("one can be kept without a change, if its key is free", async () => {
+    test("can be stored without a change if its key is free", async () => {
       const store = current();
       const kept = await Promise.all(Array.from({ length: 8 }, () => store.keep(receipt("key"), NOW)));
       expect(kept.filter(Boolean)).toHaveLength(1);
@@ -96,7 +96,7 @@ export function describeReceipts(current: () => EventStore): void {
       expect(await store.keep(receipt("key", { expires: NOW + 3 * MINUTE }), NOW + MINUTE)).toBe(true);
     });
 
-    test("a large answer comes back whole", async () => {
+    test("returns a large answer unchanged", async () => {
       const store = current();
       const answer = Buffer.alloc(3_000_000, "0123456789");
       await store.keep(receipt("key", { answer }), NOW);

@@ -1,7 +1,7 @@
 import { fold } from "../../../src/domain/fold.ts";
 import type { Filter, Query, SearchResult, SortKey, StreamRecord } from "../../../src/store/port.ts";
 
-/** The search of a store as its port tells it, over all streams of the kind, one by one. */
+/** The search that the store's port describes, as a loop over all streams of the kind. */
 export function answer(query: Query, streams: StreamRecord[]): SearchResult {
   const passing = streams.filter((stream) => passes(query.where, stream));
   const keys: SortKey[] = [...query.order.keys, { field: "id" }];

@@ -2,12 +2,12 @@ import fc from "fast-check";
 import type { Filter, SortKey, TextMethod } from "../../../src/store/port.ts";
 import { NOW } from "../../support/stores/appends.ts";
 
-// Few values, so that streams and filters meet; of each kind that was ever special to a database.
+// Few values, so that filters match streams. They include those that databases treat specially.
 const someText = fc.string({ unit: fc.constantFrom(..."aAäÄ%_'\\😀"), maxLength: 3 });
 const someNumber = fc.constantFrom(-1, 0, 0.5, 7, NOW);
 const maybe = { requiredKeys: [] };
 
-/** What is special of a stream. */
+/** The fields in which random streams differ. */
 export const randomStream = fc.record({
   time: fc.integer({ min: NOW, max: NOW + 3 }),
   owner: fc.record({ type: fc.constantFrom("org" as const, "instance" as const), id: fc.constantFrom("a", "A", "b") }),
@@ -22,7 +22,7 @@ export const randomStream = fc.record({
   ),
 });
 
-/** Conditions on a stream, or on an element of an array of its. */
+/** Conditions on a stream or on an element of one of its arrays. */
 function conditions(texts: string[], booleans: string[], numbers: string[]): fc.Arbitrary<Filter>[] {
   const method = fc.constantFrom<TextMethod>(
     "equals_ignore_case",
@@ -78,7 +78,7 @@ const randomKey: fc.Arbitrary<SortKey> = fc.oneof(
   fc.record({ test: randomFilter }),
 );
 
-/** A query of any kind. */
+/** A random query. */
 export const randomQuery = fc.record({
   where: randomFilter,
   order: fc.record({ keys: fc.array(randomKey, { maxLength: 2 }), descending: fc.boolean() }),

@@ -27,7 +27,7 @@ const atMost = (field: string, value: number): Filter => ({ field, atMost: value
 const atLeast = (field: string, value: number): Filter => ({ field, atLeast: value });
 const some = (where: Filter, array = "state.names"): Filter => ({ some: array, where });
 
-/** The streams of the rows below, by id. */
+/** The streams that the tables below search, by id. */
 const PEOPLE: Record<string, object> = {
   ann: {
     name: "Ann",
@@ -60,16 +60,16 @@ const WITH_A_NAME = IDS.filter((id) => id !== "nameless");
 
 const WITH_AN_EMAIL = ["ann", "bob", "MUELL"];
 
-/** A filter, and the ids of the streams that pass. */
+/** Filters with the ids of the streams that match. */
 const FILTERS: [name: string, where: Filter, ids: string[]][] = [
-  ["all of nothing", { all: [] }, IDS],
-  ["any of nothing", { any: [] }, []],
-  ["not any of nothing", not({ any: [] }), IDS],
-  ["all", { all: [exists("state.email"), exists("state.shoe")] }, ["ann", "bob"]],
-  ["any", { any: [is("id", "ann"), exists("state.lock"), is("id", "nobody")] }, ["ann", "muell"]],
-  ["not", not({ any: [exists("state.name"), exists("state.lock")] }), ["nameless"]],
-  ["not not", not(not(is("id", "ann"))), ["ann"]],
-  ["nested", { all: [{ any: [is("id", "ann"), is("id", "bob")] }, not(is("state.shoe", 40))] }, ["bob"]],
+  ["all of no conditions", { all: [] }, IDS],
+  ["any of no conditions", { any: [] }, []],
+  ["not any of no conditions", not({ any: [] }), IDS],
+  ["all of two conditions", { all: [exists("state.email"), exists("state.shoe")] }, ["ann", "bob"]],
+  ["any of three conditions", { any: [is("id", "ann"), exists("state.lock"), is("id", "nobody")] }, ["ann", "muell"]],
+  ["not any of two conditions", not({ any: [exists("state.name"), exists("state.lock")] }), ["nameless"]],
+  ["a double not", not(not(is("id", "ann"))), ["ann"]],
+  ["nested conditions", { all: [{ any: [is("id", "ann"), is("id", "bob")] }, not(is("state.shoe", 40))] }, ["bob"]],
 
   ["the id", is("id", "ann"), ["ann"]],
   ["the id in another case", is("id", "ANN"), []],
@@ -79,102 +79,110 @@ const FILTERS: [name: string, where: Filter, ids: string[]][] = [
   ["the time of the last event", is("changed", NOW + 100), ["ann"]],
   ["a text", is("state.name", "Müller"), ["muell"]],
   ["an empty text", is("state.name", ""), ["empty"]],
-  ["a text within", is("state.email.address", "ann@example.com"), ["ann"]],
+  ["a text in a nested field", is("state.email.address", "ann@example.com"), ["ann"]],
   ["a number", is("state.shoe", 43.5), ["bob"]],
   ["true", is("state.email.verified", true), ["ann"]],
   ["false", is("state.email.verified", false), ["bob"]],
-  ["not true is false or absent", not(is("state.email.verified", true)), IDS.filter((id) => id !== "ann")],
-  ["not a text is another one or absent", not(is("state.name", "Bob")), IDS.filter((id) => id !== "bob")],
-  ["an object that is there", exists("state.lock"), ["muell"]],
-  ["one that is not", not(exists("state.email")), IDS.filter((id) => !["ann", "bob", "MUELL"].includes(id))],
-  ["what no stream has", exists("state.nothing.at.all"), []],
-  ["not what no stream has", not(is("state.nothing.at.all", "x")), IDS],
+  ["not true, which matches false and absent", not(is("state.email.verified", true)), IDS.filter((id) => id !== "ann")],
+  ["not a text, which matches other texts and absent", not(is("state.name", "Bob")), IDS.filter((id) => id !== "bob")],
+  ["an existing object", exists("state.lock"), ["muell"]],
+  ["a missing object", not(exists("state.email")), IDS.filter((id) => !["ann", "bob", "MUELL"].includes(id))],
+  ["a field that no stream has", exists("state.nothing.at.all"), []],
+  ["not a field that no stream has", not(is("state.nothing.at.all", "x")), IDS],
 
   ["at most a number", atMost("state.shoe", 40), ["ann"]],
-  ["at most a number between two", atMost("state.shoe", 43.4), ["ann"]],
-  ["at most more than any", atMost("state.shoe", 1e15), ["ann", "bob"]],
-  ["at most less than any", atMost("state.shoe", 39.9), []],
+  ["at most a number between two values", atMost("state.shoe", 43.4), ["ann"]],
+  ["at most a number above all values", atMost("state.shoe", 1e15), ["ann", "bob"]],
+  ["at most a number below all values", atMost("state.shoe", 39.9), []],
   ["at least a number", atLeast("state.shoe", 43.5), ["bob"]],
-  ["at least a number between two", atLeast("state.shoe", 40.1), ["bob"]],
-  ["at least less than any", atLeast("state.shoe", -1e15), ["ann", "bob"]],
-  ["at least more than any", atLeast("state.shoe", 43.6), []],
+  ["at least a number between two values", atLeast("state.shoe", 40.1), ["bob"]],
+  ["at least a number below all values", atLeast("state.shoe", -1e15), ["ann", "bob"]],
+  ["at least a number above all values", atLeast("state.shoe", 43.6), []],
   ["at least and at most", { all: [atLeast("state.shoe", 40), atMost("state.shoe", 40)] }, ["ann"]],
   ["at most a time, to the microsecond", atMost("created", NOW + 1), ["ann", "bob"]],
   ["at least a time, to the microsecond", atLeast("changed", NOW + 9), ["ann", "nameless"]],
-  ["not at most passes what is absent", not(atMost("state.shoe", 40)), IDS.filter((id) => id !== "ann")],
-  ["not at least passes what is absent", not(atLeast("state.shoe", 40.1)), IDS.filter((id) => id !== "bob")],
-  ["a text is at most no number", atMost("state.name", 1e15), []],
-  ["a text is at least no number", atLeast("state.name", -1e15), []],
-  ["an object is at least no number", atLeast("state.email", -1e15), []],
-  ["some element at least", some(atLeast("element.since", 7)), ["ann"]],
-  ["some element at most", some(atMost("element.since", 6.9)), ["bob"]],
+  ["not at most, which matches absent", not(atMost("state.shoe", 40)), IDS.filter((id) => id !== "ann")],
+  ["not at least, which matches absent", not(atLeast("state.shoe", 40.1)), IDS.filter((id) => id !== "bob")],
+  ["at most a number, which matches no text", atMost("state.name", 1e15), []],
+  ["at least a number, which matches no text", atLeast("state.name", -1e15), []],
+  ["at least a number, which matches no object", atLeast("state.email", -1e15), []],
+  ["some element with at least a number", some(atLeast("element.since", 7)), ["ann"]],
+  ["some element with at most a number", some(atMost("element.since", 6.9)), ["bob"]],
   [
-    "some is one element between two numbers",
+    "some, which needs one element between two numbers",
     some({ all: [atLeast("element.since", 2), atMost("element.since", 6)] }),
     [],
   ],
 
   ["equals_ignore_case", text("mÜLLER", "equals_ignore_case"), ["muell", "MUELL"]],
-  ["equals_ignore_case is no prefix", text("mülle", "equals_ignore_case"), []],
-  ["equals_ignore_case of nothing", text("", "equals_ignore_case"), ["empty"]],
-  ["equals_ignore_case is no pattern", text("%", "equals_ignore_case"), []],
+  ["equals_ignore_case, which matches no prefix", text("mülle", "equals_ignore_case"), []],
+  ["equals_ignore_case with an empty text", text("", "equals_ignore_case"), ["empty"]],
+  ["equals_ignore_case, which is not a pattern", text("%", "equals_ignore_case"), []],
   ["starts_with", text("Mü", "starts_with"), ["muell"]],
   ["starts_with in another case", text("mü", "starts_with"), []],
   ["starts_with the whole", text("Ann", "starts_with"), ["ann"]],
   ["starts_with more than the whole", text("Anna", "starts_with"), []],
-  ["starts_with what is further in", text("üller", "starts_with"), []],
-  ["starts_with nothing", text("", "starts_with"), WITH_A_NAME],
-  ["starts_with is no pattern", text("_00", "starts_with"), []],
-  ["starts_with a wild card", text("100%", "starts_with"), ["percent"]],
-  ["starts_with a sign of two UTF-16 units", text("😀", "starts_with"), ["smile"]],
+  ["starts_with a later part", text("üller", "starts_with"), []],
+  ["starts_with an empty text", text("", "starts_with"), WITH_A_NAME],
+  ["starts_with, which is not a pattern", text("_00", "starts_with"), []],
+  ["starts_with a wildcard", text("100%", "starts_with"), ["percent"]],
+  ["starts_with a character of two UTF-16 units", text("😀", "starts_with"), ["smile"]],
   ["starts_with_ignore_case", text("mÜ", "starts_with_ignore_case"), ["muell", "MUELL"]],
-  ["starts_with_ignore_case of nothing", text("", "starts_with_ignore_case"), WITH_A_NAME],
-  ["starts_with_ignore_case is no pattern", text("%", "starts_with_ignore_case"), []],
+  ["starts_with_ignore_case with an empty text", text("", "starts_with_ignore_case"), WITH_A_NAME],
+  ["starts_with_ignore_case, which is not a pattern", text("%", "starts_with_ignore_case"), []],
   ["contains", text("ü", "contains"), ["muell"]],
   ["contains in another case", text("ü", "contains"), ["muell"]],
   ["contains_ignore_case", text("ÜLL", "contains_ignore_case"), ["muell", "MUELL"]],
-  ["contains_ignore_case of what is further in", text("SMILE", "contains_ignore_case"), ["smile"]],
-  ["contains_ignore_case of nothing", text("", "contains_ignore_case"), WITH_A_NAME],
-  ["contains_ignore_case is no pattern", text("%", "contains_ignore_case"), ["percent"]],
+  ["contains_ignore_case with a later part", text("SMILE", "contains_ignore_case"), ["smile"]],
+  ["contains_ignore_case with an empty text", text("", "contains_ignore_case"), WITH_A_NAME],
+  ["contains_ignore_case, which is not a pattern", text("%", "contains_ignore_case"), ["percent"]],
   ["contains_ignore_case of an email", text("@EXAMPLE", "contains_ignore_case", "state.email.address"), WITH_AN_EMAIL],
   ["contains the whole", text("Bob", "contains"), ["bob"]],
-  ["contains nothing", text("", "contains"), WITH_A_NAME],
+  ["contains an empty text", text("", "contains"), WITH_A_NAME],
   ["contains %", text("%", "contains"), ["percent"]],
   ["contains _", text("_", "contains"), ["percent"]],
   ["contains \\", text("\\", "contains"), ["percent"]],
   ["contains '", text("'", "contains"), ["quote"]],
   ['contains "', text('"', "contains"), ["quote"]],
-  ["contains a sign of two UTF-16 units", text("😀", "contains"), ["smile"]],
-  ["not contains passes what is absent", not(text("", "contains")), ["nameless"]],
-  ["not starts_with passes what is absent", not(text("", "starts_with")), ["nameless"]],
-  ["not equals_ignore_case passes what is absent", not(text("ann", "equals_ignore_case", "state.nick")), IDS],
+  ["contains a character of two UTF-16 units", text("😀", "contains"), ["smile"]],
+  ["not contains, which matches absent", not(text("", "contains")), ["nameless"]],
+  ["not starts_with, which matches absent", not(text("", "starts_with")), ["nameless"]],
+  ["not equals_ignore_case, which matches absent", not(text("ann", "equals_ignore_case", "state.nick")), IDS],
   ["a text method on the id", text("MUE", "starts_with", "id"), ["MUELL"]],
   ["a text method on the owner", text("A", "equals_ignore_case", "owner.id"), ["ann"]],
 
   ["some element", some(is("element.name", "queen")), ["ann"]],
-  ["some element at all", some({ all: [] }), ["ann", "bob", "quote"]],
-  ["some is one element, not two", some({ all: [is("element.name", "queen"), is("element.own", true)] }), []],
-  ["some with both", some({ all: [is("element.name", "ann"), is("element.own", true)] }), ["ann"]],
-  ["some element that is not", some(not(is("element.own", true))), ["ann", "bob", "quote"]],
+  ["some element of any kind", some({ all: [] }), ["ann", "bob", "quote"]],
   [
-    "not some passes what has no array",
+    "some, which needs both conditions in one element",
+    some({ all: [is("element.name", "queen"), is("element.own", true)] }),
+    [],
+  ],
+  [
+    "some with both conditions in one element",
+    some({ all: [is("element.name", "ann"), is("element.own", true)] }),
+    ["ann"],
+  ],
+  ["some element without a condition's value", some(not(is("element.own", true))), ["ann", "bob", "quote"]],
+  [
+    "not some, which matches streams without the array",
     not(some({ all: [] })),
     IDS.filter((id) => !["ann", "bob", "quote"].includes(id)),
   ],
   ["some by a text method", some(text("B", "starts_with_ignore_case", "element.name")), ["bob"]],
-  ["some that looks like SQL", some(is("element.name", `'; DROP TABLE streams; --`)), ["quote"]],
+  ["some with text that looks like SQL", some(is("element.name", `'; DROP TABLE streams; --`)), ["quote"]],
   ["some of an array that no stream has", some({ all: [] }, "state.nothing"), []],
 ];
 
-/** Keys, and all ids in the order that they make. */
+/** Sort keys, and all ids in their order. */
 const ORDERS: [name: string, keys: SortKey[], ids: string[]][] = [
   [
-    "no key: by id, by code points",
+    "no key, which sorts by id in code points",
     [],
     ["MUELL", "ann", "bob", "empty", "muell", "nameless", "oneHundred", "percent", "quote", "smile"],
   ],
   [
-    "a text, by code points, absent first",
+    "a text in code points, absent first",
     [{ field: "state.name" }],
     ["nameless", "empty", "percent", "oneHundred", "ann", "bob", "MUELL", "muell", "quote", "smile"],
   ],
@@ -184,7 +192,7 @@ const ORDERS: [name: string, keys: SortKey[], ids: string[]][] = [
     ["MUELL", "empty", "muell", "nameless", "oneHundred", "percent", "quote", "smile", "ann", "bob"],
   ],
   [
-    "a test: what does not pass before what does",
+    "a condition, non-matching streams first",
     [{ test: exists("state.email") }],
     ["empty", "muell", "nameless", "oneHundred", "percent", "quote", "smile", "MUELL", "ann", "bob"],
   ],
@@ -194,7 +202,7 @@ const ORDERS: [name: string, keys: SortKey[], ids: string[]][] = [
     ["nameless", "empty", "percent", "oneHundred", "quote", "smile", "ann", "bob", "MUELL", "muell"],
   ],
   [
-    "a test with some element",
+    "a condition on some element",
     [{ test: some(text("b", "contains", "element.name")) }],
     ["MUELL", "ann", "empty", "muell", "nameless", "oneHundred", "percent", "quote", "smile", "bob"],
   ],
@@ -211,13 +219,13 @@ const ORDERS: [name: string, keys: SortKey[], ids: string[]][] = [
     ),
   ],
   [
-    "tests that are the same for all",
+    "conditions with the same result for all",
     [{ test: { all: [] } }, { test: { any: [] } }, { test: not({ all: [] }) }],
     ["MUELL", "ann", "bob", "empty", "muell", "nameless", "oneHundred", "percent", "quote", "smile"],
   ],
 ];
 
-/** Ann and Bob are their organizations', the others the instance's. */
+/** Ann and Bob belong to organizations, the others to the instance. */
 const ownerOf = (id: string): Owner =>
   id === "ann" || id === "bob" ? { type: "org", id: id.slice(0, 1) } : { type: "instance", id: "default" };
 
@@ -237,7 +245,7 @@ export function describeSearch(current: () => EventStore): void {
 
   const idsOf = (records: StreamRecord[]) => records.map(({ id }) => id);
 
-  test.each(FILTERS)("where: %s", async (_, where, ids) => {
+  test.each(FILTERS)("finds the streams that match %s", async (_, where, ids) => {
     const { records, total } = await store.search(query("user", where));
     expect(idsOf(records).sort()).toEqual([...ids].sort());
     expect(total).toBe(ids.length);
@@ -247,27 +255,27 @@ export function describeSearch(current: () => EventStore): void {
     expect(idsOf(ofTheModel).sort()).toEqual([...ids].sort());
   });
 
-  test.each(ORDERS)("order: %s", async (_, keys, ids) => {
+  test.each(ORDERS)("sorts by %s", async (_, keys, ids) => {
     const inOrder = async (descending: boolean) =>
       idsOf((await store.search(query("user", EVERYTHING, { order: { keys, descending } }))).records);
     expect(await inOrder(false)).toEqual(ids);
     expect(await inOrder(true)).toEqual([...ids].reverse());
   });
 
-  test("order goes by code points where UTF-16 units say otherwise", async () => {
+  test("sorts by code points, not by UTF-16 units", async () => {
     const names = { one: "😀", other: "～" };
     for (const [id, name] of Object.entries(names)) await store.append(change(id, { kind: "sign", state: { name } }));
     const order = { keys: [{ field: "state.name" }], descending: false };
     expect(idsOf((await store.search(query("sign", EVERYTHING, { order }))).records)).toEqual(["other", "one"]);
   });
 
-  test("gives the records as they are loaded, and those of the kind alone", async () => {
+  test("returns records as a load does, and only those of the kind", async () => {
     const { records } = await store.search(query("user", is("id", "ann")));
     expect(records).toEqual([await store.load("user", "ann")]);
     expect(await store.search(query("other", EVERYTHING))).toEqual({ records: [], isCut: false, total: 0 });
   });
 
-  test("the page is cut by offset and limit, the total is not", async () => {
+  test("applies offset and limit to the page and not to the total", async () => {
     const all = idsOf((await store.search(query("user", EVERYTHING))).records);
     const page = async (offset: number, limit: number, where = EVERYTHING) => {
       const { records, total } = await store.search(query("user", where, { offset, limit }));
@@ -282,7 +290,7 @@ export function describeSearch(current: () => EventStore): void {
     expect(await page(1, 1, exists("state.email"))).toEqual([["ann"], 3]);
   });
 
-  test("a page for which nobody asks the total is the same, and its total is 0", async () => {
+  test("returns the same page with a total of 0 if the total is not requested", async () => {
     const page = (where: Filter, total?: false) =>
       store.search(query("user", where, { limit: 2, ...(total === false && { total }) }));
     for (const where of [EVERYTHING, { field: "id", after: "ann" } as const, is("id", "nobody")]) {
@@ -290,7 +298,7 @@ export function describeSearch(current: () => EventStore): void {
     }
   });
 
-  test("a page holds 700,000 characters of states, or a single one, and the next begins behind it", async () => {
+  test("limits a page to 700,000 characters or one record, and the next page continues after it", async () => {
     const lengths = { a: 300_000, b: 300_000, c: 300_000, d: 1_500_000, e: 300_000, f: 350_000 };
     for (const [id, length] of Object.entries(lengths)) {
       await store.append(change(id, { kind: "long", state: { text: "x".repeat(length) } }));
@@ -310,14 +318,14 @@ export function describeSearch(current: () => EventStore): void {
     expect(await page(0, 10, true)).toEqual(["fe", true]);
   });
 
-  test("sees every append that was answered", async () => {
+  test("sees every answered append", async () => {
     for (let version = 0; version < 20; version++) {
       await store.append(change("s", { kind: "seen", expectedVersion: version, state: { at: version } }));
       expect((await store.search(query("seen", is("state.at", version)))).total).toBe(1);
     }
   });
 
-  test("the page and the total are of one moment", async () => {
+  test("takes the page and the total from one snapshot", async () => {
     const rows = Array.from({ length: 1_000 }, (_, index) => change(`there ${index}`, { kind: "row" }));
     await Promise.all(rows.map((row) => store.append(row)));
     let writing = true;
@@ -337,15 +345,15 @@ export function describeSearch(current: () => EventStore): void {
     expect(last).toBeGreaterThan(rows.length);
   });
 
-  test.each(["all", "any"] as const)("takes thousands of filters in one %s", async (join) => {
+  test.each(["all", "any"] as const)("accepts 2,000 filters in one %s", async (join) => {
     const filters = Array.from({ length: 2_000 }, (_, index) => is("id", index === 1_234 ? "ann" : `n${index}`));
     const where = join === "any" ? { any: filters } : { all: filters.map(not) };
     const { total } = await store.search(query("user", where));
     expect(total).toBe(join === "any" ? 1 : 9);
   });
 
-  test("every character is found by its upper case and as NFD where case is ignored, as it is folded elsewhere", async () => {
-    // What folding changes, and all else of the first two planes: by 2,048, so that the texts are not many.
+  test("finds every character by its upper case and NFD form if case is ignored, as the domain folds it", async () => {
+    // The characters that folding changes, and the rest of the first two planes in texts of 2,048.
     const codes = [...range(0x1, 0xd7ff), ...range(0xe000, 0x1_ffff), ...range(0x2_f800, 0x2_fa1f)];
     const texts = Array.from({ length: Math.ceil(codes.length / 2_048) }, (_, index) =>
       codes
@@ -364,7 +372,7 @@ export function describeSearch(current: () => EventStore): void {
     }
   });
 
-  test("any filter and order gives what a naive evaluation over all streams gives", async () => {
+  test("returns the same as a simple model for random filters and orders", async () => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(randomStream, { maxLength: 8 }), randomQuery, async (streams, random) => {

@@ -13,8 +13,8 @@ import {
 } from "../../support/stores/appends.ts";
 
 export function describeSharing(current: () => EventStore, open: (instance?: string) => Promise<EventStore>): void {
-  describe("several stores in one place", () => {
-    test("what one has answered, the other loads, finds, reads and counts as a conflict", async () => {
+  describe("stores that share their data", () => {
+    test("see each other's answered appends in loads, claims, the log and conflicts", async () => {
       const [one, other] = [current(), await open()];
       await one.append(claiming("u1", ["name:ann"]));
       expect(await other.load("user", "u1")).toEqual(await one.load("user", "u1"));
@@ -24,7 +24,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       expect(await other.append(claiming("u2", ["name:ann"]))).toEqual({ outcome: "claimed", claim: "name:ann" });
     });
 
-    test("of changes of one stream through both at once one is taken each time", async () => {
+    test("accept one of several concurrent changes of a stream", async () => {
       const stores = [current(), await open()];
       for (let version = 0; version < 20; version++) {
         const outcomes = await outcomesOf(
@@ -35,7 +35,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       }
     });
 
-    test("of changes through both that rest on each other's streams one is made each time", async () => {
+    test("accept one of two concurrent changes that require each other's streams", async () => {
       const stores = [current(), await open()] as const;
       for (let round = 0; round < 20; round++) {
         const ids = [`one ${round}`, `other ${round}`] as const;
@@ -50,7 +50,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       }
     });
 
-    test("a reader misses nothing and gets nothing twice while both append", async () => {
+    test("give a reader every event once while both append", async () => {
       const [one, other, reader] = [current(), await open(), await open()];
       const writers = [one, other].map(async (store, writer) => {
         for (let round = 0; round < 30; round++) {
@@ -62,7 +62,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       expect(seen).toEqual(await readAll(one));
     });
 
-    test("an append through one is hinted at by the other", async () => {
+    test("get a hint of each other's appends", async () => {
       const other = await open();
       let calls = 0;
       const stop = other.onAppend(() => calls++);
@@ -71,7 +71,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       stop();
     });
 
-    test("instances do not see each other", async () => {
+    test("keep instances apart", async () => {
       const [one, other] = [current(), await open("other")];
       await one.append(claiming("u1", ["name:ann"]));
       expect(await other.load("user", "u1")).toBeUndefined();
@@ -97,7 +97,7 @@ export function describeSharing(current: () => EventStore, open: (instance?: str
       expect(await one.loadByClaimWith("badge:1", link)).toBeUndefined();
     });
 
-    test("what was looked up through one is looked up anew once the other has changed it", async () => {
+    test("look a stream up again after the other store changed it", async () => {
       const [one, other] = [current(), await open()];
       await one.append({ ...claiming("badge", ["badge:1"]), kind: "badge", state: { user: "u1" } });
       const version = async () =>
