@@ -72,8 +72,9 @@ export function createAuthenticate(parts: {
     if (token.startsWith(SESSION_PREFIX)) {
       const open = await parts.findSession(hashSecret(token));
       if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended: log in again.");
-      const { id, epoch, device } = open.session.state;
-      return { subject: open.user.id, session: { id, epoch, ...(device !== undefined && { device }) }, grants: [] };
+      const { id, epoch, device, expires } = open.session.state;
+      const session = { id, epoch, ...(device !== undefined && { device }) };
+      return { subject: open.user.id, session, expires, grants: [] };
     }
 
     const found = await loadByClaimWith(parts.store, accessToken, tokenClaim(hashSecret(token)), HOLDER);
@@ -82,6 +83,7 @@ export function createAuthenticate(parts: {
     if (expires !== undefined && parts.clock() >= expires) {
       throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
     }
-    return admit({ subject, tokenId: found.record.id, grants }, found.other);
+    const ending = expires !== undefined && { expires };
+    return admit({ subject, tokenId: found.record.id, grants, ...ending }, found.other);
   };
 }

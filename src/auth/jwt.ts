@@ -76,8 +76,10 @@ export async function createJwtVerifier(
     if (typeof subject !== "string" || !/^[ -~]{1,255}$/.test(subject) || isSystemSubject(subject)) {
       throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
     }
-    const principal = { subject, grants: toGrants(payload[settings.rolesClaim]) };
-    return { principal, expires: Number(payload.exp) + CLOCK_TOLERANCE_S, edition };
+    const expires = Number(payload.exp);
+    const grants = toGrants(payload[settings.rolesClaim]);
+    const principal = { subject, grants, expires: Math.floor(expires * 1_000_000) };
+    return { principal, expires: expires + CLOCK_TOLERANCE_S, edition };
   }
 
   return async (token) => {

@@ -17,7 +17,10 @@ export const PERMISSIONS = [
   "access.write",
 ] as const;
 
-export type Permission = (typeof PERMISSIONS)[number];
+/** What no role gives, because every authenticated caller holds it: to read what the server knows about themselves. */
+export const SELF_READ = "self.read";
+
+export type Permission = (typeof PERMISSIONS)[number] | typeof SELF_READ;
 
 /** Where each role can be granted, and what it permits. */
 export const ROLES = {
@@ -59,6 +62,8 @@ export interface Principal {
   /** Id of the access token that was presented; absent for a JWT and for a session. */
   tokenId?: string;
   session?: OwnSession;
+  /** When the token or the session ends by itself, microseconds since the Unix epoch. */
+  expires?: number;
   grants: readonly Grant[];
   /** userlock itself, or an operator with access to the store: may do everything, to everybody. */
   isSystem?: true;
@@ -92,6 +97,7 @@ export function reach(principal: Principal, permission: Permission) {
 
 /** Whether the principal holds the permission anywhere. */
 export function holds(principal: Principal, permission: Permission): boolean {
+  if (permission === SELF_READ) return true;
   const { instance, organizations } = reach(principal, permission);
   return instance || organizations.length > 0;
 }

@@ -14,7 +14,7 @@ import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { ReceiptsOf } from "../app/receipts.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
-import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal } from "../domain/access.ts";
+import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal, SELF_READ } from "../domain/access.ts";
 import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
@@ -232,7 +232,8 @@ function nameOf(method: DescMethod): string {
 
 function permissionOf(method: DescMethod): Permission | undefined {
   const named = getOption(method, policy).permission;
-  return PERMISSIONS.find((permission) => permission === named);
+  const all: readonly Permission[] = [...PERMISSIONS, SELF_READ];
+  return all.find((permission) => permission === named);
 }
 
 /** Step 2 for a session's token, which gives access to its own user only. */

@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/access_service.proto.
  */
 export const file_userlock_v3alpha_access_service: GenFile = /*@__PURE__*/
-  fileDesc("CiV1c2VybG9jay92M2FscGhhL2FjY2Vzc19zZXJ2aWNlLnByb3RvEhB1c2VybG9jay52M2FscGhhInYKBUdyYW50EjAKBHJvbGUYASABKA4yFi51c2VybG9jay52M2FscGhhLlJvbGVCCrpIB4IBBBABIAASJwoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgm6SAZyBKC7GAFIAIgBAUISChBfb3JnYW5pemF0aW9uX2lkIpoBCgVUb2tlbhIqCgdkZXRhaWxzGAEgASgLMhkudXNlcmxvY2sudjNhbHBoYS5EZXRhaWxzEg8KB3N1YmplY3QYAiABKAkSJwoGZ3JhbnRzGAMgAygLMhcudXNlcmxvY2sudjNhbHBoYS5HcmFudBIrCgdleHBpcmVzGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKcAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhoKB3N1YmplY3QYASABKAlCCbpIBnIEoLsYARIzCgZncmFudHMYAiADKAsyFy51c2VybG9jay52M2FscGhhLkdyYW50Qgq6SAeSAQQIARAyEjUKB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgi6SAWyAQJAASJVChNDcmVhdGVUb2tlblJlc3BvbnNlEioKB2RldGFpbHMYASABKAsyGS51c2VybG9jay52M2FscGhhLkRldGFpbHMSEgoFdG9rZW4YAiABKAlCA4ABASJuChFMaXN0VG9rZW5zUmVxdWVzdBIsCgVxdWVyeRgBIAEoCzIdLnVzZXJsb2NrLnYzYWxwaGEuU2VhcmNoUXVlcnkSHwoHc3ViamVjdBgCIAEoCUIJukgGcgSguxgBSACIAQFCCgoIX3N1YmplY3QibQoSTGlzdFRva2Vuc1Jlc3BvbnNlEi4KB2RldGFpbHMYASABKAsyHS51c2VybG9jay52M2FscGhhLkxpc3REZXRhaWxzEicKBnJlc3VsdBgCIAMoCzIXLnVzZXJsb2NrLnYzYWxwaGEuVG9rZW4iMQoSUmV2b2tlVG9rZW5SZXF1ZXN0EhsKCHRva2VuX2lkGAEgASgJQgm6SAZyBKC7GAEiQQoTUmV2b2tlVG9rZW5SZXNwb25zZRIqCgdkZXRhaWxzGAEgASgLMhkudXNlcmxvY2sudjNhbHBoYS5EZXRhaWxzKrwBCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIXChNST0xFX0lOU1RBTkNFX09XTkVSEAESGAoUUk9MRV9JTlNUQU5DRV9WSUVXRVIQAhISCg5ST0xFX09SR19PV05FUhADEhkKFVJPTEVfT1JHX1VTRVJfTUFOQUdFUhAEEhMKD1JPTEVfT1JHX1ZJRVdFUhAFEhUKEVJPTEVfTE9HSU5fQ0xJRU5UEAYSEAoMUk9MRV9HQVRFV0FZEAcy1gMKDUFjY2Vzc1NlcnZpY2USlQEKC0NyZWF0ZVRva2VuEiQudXNlcmxvY2sudjNhbHBoYS5DcmVhdGVUb2tlblJlcXVlc3QaJS51c2VybG9jay52M2FscGhhLkNyZWF0ZVRva2VuUmVzcG9uc2UiOaK7GBEKDGFjY2Vzcy53cml0ZRDJAYLT5JMCHjoBKiIZL3Jlc291cmNlcy92M2FscGhhL3Rva2VucxKPAQoKTGlzdFRva2VucxIjLnVzZXJsb2NrLnYzYWxwaGEuTGlzdFRva2Vuc1JlcXVlc3QaJC51c2VybG9jay52M2FscGhhLkxpc3RUb2tlbnNSZXNwb25zZSI2kAIBorsYDgoMYWNjZXNzLndyaXRlgtPkkwIbEhkvcmVzb3VyY2VzL3YzYWxwaGEvdG9rZW5zEpoBCgtSZXZva2VUb2tlbhIkLnVzZXJsb2NrLnYzYWxwaGEuUmV2b2tlVG9rZW5SZXF1ZXN0GiUudXNlcmxvY2sudjNhbHBoYS5SZXZva2VUb2tlblJlc3BvbnNlIj6iuxgOCgxhY2Nlc3Mud3JpdGWC0+STAiYqJC9yZXNvdXJjZXMvdjNhbHBoYS90b2tlbnMve3Rva2VuX2lkfWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_userlock_v3alpha_options, file_userlock_v3alpha_user_service]);
+  fileDesc("CiV1c2VybG9jay92M2FscGhhL2FjY2Vzc19zZXJ2aWNlLnByb3RvEhB1c2VybG9jay52M2FscGhhInYKBUdyYW50EjAKBHJvbGUYASABKA4yFi51c2VybG9jay52M2FscGhhLlJvbGVCCrpIB4IBBBABIAASJwoPb3JnYW5pemF0aW9uX2lkGAIgASgJQgm6SAZyBKC7GAFIAIgBAUISChBfb3JnYW5pemF0aW9uX2lkIpoBCgVUb2tlbhIqCgdkZXRhaWxzGAEgASgLMhkudXNlcmxvY2sudjNhbHBoYS5EZXRhaWxzEg8KB3N1YmplY3QYAiABKAkSJwoGZ3JhbnRzGAMgAygLMhcudXNlcmxvY2sudjNhbHBoYS5HcmFudBIrCgdleHBpcmVzGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKcAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhoKB3N1YmplY3QYASABKAlCCbpIBnIEoLsYARIzCgZncmFudHMYAiADKAsyFy51c2VybG9jay52M2FscGhhLkdyYW50Qgq6SAeSAQQIARAyEjUKB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgi6SAWyAQJAASJVChNDcmVhdGVUb2tlblJlc3BvbnNlEioKB2RldGFpbHMYASABKAsyGS51c2VybG9jay52M2FscGhhLkRldGFpbHMSEgoFdG9rZW4YAiABKAlCA4ABASJuChFMaXN0VG9rZW5zUmVxdWVzdBIsCgVxdWVyeRgBIAEoCzIdLnVzZXJsb2NrLnYzYWxwaGEuU2VhcmNoUXVlcnkSHwoHc3ViamVjdBgCIAEoCUIJukgGcgSguxgBSACIAQFCCgoIX3N1YmplY3QibQoSTGlzdFRva2Vuc1Jlc3BvbnNlEi4KB2RldGFpbHMYASABKAsyHS51c2VybG9jay52M2FscGhhLkxpc3REZXRhaWxzEicKBnJlc3VsdBgCIAMoCzIXLnVzZXJsb2NrLnYzYWxwaGEuVG9rZW4iMQoSUmV2b2tlVG9rZW5SZXF1ZXN0EhsKCHRva2VuX2lkGAEgASgJQgm6SAZyBKC7GAEiQQoTUmV2b2tlVG9rZW5SZXNwb25zZRIqCgdkZXRhaWxzGAEgASgLMhkudXNlcmxvY2sudjNhbHBoYS5EZXRhaWxzIg8KDVdob0FtSVJlcXVlc3QiRwoFUmVhY2gSEgoKcGVybWlzc2lvbhgBIAEoCRIQCghpbnN0YW5jZRgCIAEoCBIYChBvcmdhbml6YXRpb25faWRzGAMgAygJIqMCCg5XaG9BbUlSZXNwb25zZRIPCgdzdWJqZWN0GAEgASgJEjAKCmNyZWRlbnRpYWwYAiABKA4yHC51c2VybG9jay52M2FscGhhLkNyZWRlbnRpYWwSFQoIdG9rZW5faWQYAyABKAlIAIgBARIXCgpzZXNzaW9uX2lkGAQgASgJSAGIAQESJwoGZ3JhbnRzGAUgAygLMhcudXNlcmxvY2sudjNhbHBoYS5HcmFudBIsCgtwZXJtaXNzaW9ucxgGIAMoCzIXLnVzZXJsb2NrLnYzYWxwaGEuUmVhY2gSKwoHZXhwaXJlcxgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCwoJX3Rva2VuX2lkQg0KC19zZXNzaW9uX2lkKrwBCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIXChNST0xFX0lOU1RBTkNFX09XTkVSEAESGAoUUk9MRV9JTlNUQU5DRV9WSUVXRVIQAhISCg5ST0xFX09SR19PV05FUhADEhkKFVJPTEVfT1JHX1VTRVJfTUFOQUdFUhAEEhMKD1JPTEVfT1JHX1ZJRVdFUhAFEhUKEVJPTEVfTE9HSU5fQ0xJRU5UEAYSEAoMUk9MRV9HQVRFV0FZEAcqcQoKQ3JlZGVudGlhbBIaChZDUkVERU5USUFMX1VOU1BFQ0lGSUVEEAASGwoXQ1JFREVOVElBTF9BQ0NFU1NfVE9LRU4QARISCg5DUkVERU5USUFMX0pXVBACEhYKEkNSRURFTlRJQUxfU0VTU0lPThADMtkECg1BY2Nlc3NTZXJ2aWNlEoABCgZXaG9BbUkSHy51c2VybG9jay52M2FscGhhLldob0FtSVJlcXVlc3QaIC51c2VybG9jay52M2FscGhhLldob0FtSVJlc3BvbnNlIjOQAgGiuxgLCglzZWxmLnJlYWSC0+STAhsSGS9yZXNvdXJjZXMvdjNhbHBoYS93aG9hbWkSlQEKC0NyZWF0ZVRva2VuEiQudXNlcmxvY2sudjNhbHBoYS5DcmVhdGVUb2tlblJlcXVlc3QaJS51c2VybG9jay52M2FscGhhLkNyZWF0ZVRva2VuUmVzcG9uc2UiOaK7GBEKDGFjY2Vzcy53cml0ZRDJAYLT5JMCHjoBKiIZL3Jlc291cmNlcy92M2FscGhhL3Rva2VucxKPAQoKTGlzdFRva2VucxIjLnVzZXJsb2NrLnYzYWxwaGEuTGlzdFRva2Vuc1JlcXVlc3QaJC51c2VybG9jay52M2FscGhhLkxpc3RUb2tlbnNSZXNwb25zZSI2kAIBorsYDgoMYWNjZXNzLndyaXRlgtPkkwIbEhkvcmVzb3VyY2VzL3YzYWxwaGEvdG9rZW5zEpoBCgtSZXZva2VUb2tlbhIkLnVzZXJsb2NrLnYzYWxwaGEuUmV2b2tlVG9rZW5SZXF1ZXN0GiUudXNlcmxvY2sudjNhbHBoYS5SZXZva2VUb2tlblJlc3BvbnNlIj6iuxgOCgxhY2Nlc3Mud3JpdGWC0+STAiYqJC9yZXNvdXJjZXMvdjNhbHBoYS90b2tlbnMve3Rva2VuX2lkfWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_userlock_v3alpha_options, file_userlock_v3alpha_user_service]);
 
 /**
  * Grant is a role on the instance or on an organization.
@@ -253,6 +253,119 @@ export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__P
   messageDesc(file_userlock_v3alpha_access_service, 7);
 
 /**
+ * WhoAmIRequest is empty: the Authorization header names the caller.
+ *
+ * @generated from message userlock.v3alpha.WhoAmIRequest
+ */
+export type WhoAmIRequest = Message<"userlock.v3alpha.WhoAmIRequest"> & {
+};
+
+/**
+ * Describes the message userlock.v3alpha.WhoAmIRequest.
+ * Use `create(WhoAmIRequestSchema)` to create a new message.
+ */
+export const WhoAmIRequestSchema: GenMessage<WhoAmIRequest> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_access_service, 8);
+
+/**
+ * Reach is a permission and where the caller holds it.
+ *
+ * @generated from message userlock.v3alpha.Reach
+ */
+export type Reach = Message<"userlock.v3alpha.Reach"> & {
+  /**
+   * The permission, such as "user.write".
+   *
+   * @generated from field: string permission = 1;
+   */
+  permission: string;
+
+  /**
+   * Whether the caller holds it on the whole instance, with all organizations.
+   *
+   * @generated from field: bool instance = 2;
+   */
+  instance: boolean;
+
+  /**
+   * The organizations on which the caller holds it by a grant of their own.
+   *
+   * @generated from field: repeated string organization_ids = 3;
+   */
+  organizationIds: string[];
+};
+
+/**
+ * Describes the message userlock.v3alpha.Reach.
+ * Use `create(ReachSchema)` to create a new message.
+ */
+export const ReachSchema: GenMessage<Reach> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_access_service, 9);
+
+/**
+ * WhoAmIResponse answers WhoAmI.
+ *
+ * @generated from message userlock.v3alpha.WhoAmIResponse
+ */
+export type WhoAmIResponse = Message<"userlock.v3alpha.WhoAmIResponse"> & {
+  /**
+   * Who the bearer is; a user's id where the bearer is a user.
+   *
+   * @generated from field: string subject = 1;
+   */
+  subject: string;
+
+  /**
+   * The kind of the bearer token.
+   *
+   * @generated from field: userlock.v3alpha.Credential credential = 2;
+   */
+  credential: Credential;
+
+  /**
+   * The token's id. Set for an access token only.
+   *
+   * @generated from field: optional string token_id = 3;
+   */
+  tokenId?: string | undefined;
+
+  /**
+   * The session's id. Set for a session only.
+   *
+   * @generated from field: optional string session_id = 4;
+   */
+  sessionId?: string | undefined;
+
+  /**
+   * The roles of the bearer. A session has none: its user may do what each user may do with their own account.
+   *
+   * @generated from field: repeated userlock.v3alpha.Grant grants = 5;
+   */
+  grants: Grant[];
+
+  /**
+   * The permissions that these roles give. A permission that the caller holds nowhere is left out.
+   *
+   * @generated from field: repeated userlock.v3alpha.Reach permissions = 6;
+   */
+  permissions: Reach[];
+
+  /**
+   * When the bearer token ends by itself; never if it is not set.
+   *
+   * @generated from field: google.protobuf.Timestamp expires = 7;
+   */
+  expires?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message userlock.v3alpha.WhoAmIResponse.
+ * Use `create(WhoAmIResponseSchema)` to create a new message.
+ */
+export const WhoAmIResponseSchema: GenMessage<WhoAmIResponse> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_access_service, 10);
+
+/**
  * Role is a set of permissions.
  *
  * @generated from enum userlock.v3alpha.Role
@@ -329,11 +442,69 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_userlock_v3alpha_access_service, 0);
 
 /**
- * AccessService creates and revokes bearer tokens.
+ * Credential is the kind of a bearer token.
+ *
+ * @generated from enum userlock.v3alpha.Credential
+ */
+export const Credential = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: CREDENTIAL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A token of userlock's own, made by CreateToken or at the first start.
+   *
+   * @generated from enum value: CREDENTIAL_ACCESS_TOKEN = 1;
+   */
+  ACCESS_TOKEN: 1,
+
+  /**
+   * A JSON Web Token of the issuer that the server trusts.
+   *
+   * @generated from enum value: CREDENTIAL_JWT = 2;
+   */
+  JWT: 2,
+
+  /**
+   * The token of a user's own session.
+   *
+   * @generated from enum value: CREDENTIAL_SESSION = 3;
+   */
+  SESSION: 3,
+} as const;
+
+/**
+ * Credential is the kind of a bearer token.
+ *
+ * @generated from enum userlock.v3alpha.Credential
+ */
+export type Credential = (typeof Credential)[keyof typeof Credential] | UnknownEnum;
+
+/**
+ * Describes the enum userlock.v3alpha.Credential.
+ */
+export const CredentialSchema: GenEnum<Credential> = /*@__PURE__*/
+  enumDesc(file_userlock_v3alpha_access_service, 1);
+
+/**
+ * AccessService creates and revokes bearer tokens, and shows callers what they may do.
  *
  * @generated from service userlock.v3alpha.AccessService
  */
 export const AccessService: GenService<{
+  /**
+   * WhoAmI returns the caller's own subject, grants and permissions. Every authenticated caller may call it.
+   *
+   * @generated from rpc userlock.v3alpha.AccessService.WhoAmI
+   */
+  whoAmI: {
+    methodKind: "unary";
+    input: typeof WhoAmIRequestSchema;
+    output: typeof WhoAmIResponseSchema;
+  },
   /**
    * CreateToken creates a token. The secret is returned only here: the server stores its SHA-256.
    *

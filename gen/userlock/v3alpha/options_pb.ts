@@ -25,7 +25,8 @@ export const file_userlock_v3alpha_options: GenFile = /*@__PURE__*/
  */
 export type MethodPolicy = Message<"userlock.v3alpha.MethodPolicy"> & {
   /**
-   * The permission that the caller needs, such as "user.write". The server does not start if a method has none.
+   * The permission that the caller needs, such as "user.write". The server does not start if a method has none. Every
+   * authenticated caller has "self.read".
    *
    * @generated from field: optional string permission = 1;
    */

@@ -18,7 +18,7 @@ import type { Lock } from "../../domain/user-state.ts";
 
 const DEFAULT_LIMIT = 100;
 /** 9999-12-31T23:59:59Z, microseconds since the Unix epoch. */
-const LAST_SECOND = 253_402_300_799_000_000;
+export const LAST_SECOND = 253_402_300_799_000_000;
 
 const OWNER_TYPES: Record<Owner["type"], OwnerType> = {
   system: OwnerType.SYSTEM,

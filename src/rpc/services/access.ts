@@ -1,5 +1,6 @@
 import {
   type AccessService,
+  Credential,
   type Grant as GrantMessage,
   Role,
   RoleSchema,
@@ -8,11 +9,12 @@ import type { Execute, Stored } from "../../app/execute.ts";
 import type { OtherOwnerToken } from "../../app/last-owner.ts";
 import type { Search } from "../../app/search.ts";
 import { hashSecret, newSecret } from "../../auth/authenticate.ts";
-import type { Grant, Role as RoleName } from "../../domain/access.ts";
+import { type Grant, PERMISSIONS, type Principal, type Role as RoleName, reach } from "../../domain/access.ts";
 import { type AccessToken, accessToken } from "../../domain/token.ts";
 import {
   fromPage,
   fromTimestamp,
+  LAST_SECOND,
   toDetails,
   toDetailsAnswer,
   toListDetails,
@@ -32,6 +34,25 @@ export function accessMethods(parts: {
 }): Implementation<typeof AccessService> {
   const { execute, search, otherOwnerToken, newId, clock, instanceId } = parts;
   return {
+    async whoAmI(_request, { principal }) {
+      const { subject, tokenId, session, grants, expires } = principal;
+      const reaches = PERMISSIONS.map((permission) => ({ permission, ...reach(principal, permission) }));
+      return {
+        subject,
+        credential: credentialOf(principal),
+        ...(tokenId !== undefined && { tokenId }),
+        ...(session && { sessionId: session.id }),
+        grants: grants.map(toGrant),
+        permissions: reaches
+          .filter(({ instance, organizations }) => instance || organizations.length > 0)
+          .map(({ permission, instance, organizations }) => ({
+            permission,
+            instance,
+            organizationIds: [...new Set(organizations)],
+          })),
+        ...(expires !== undefined && { expires: toTimestamp(Math.min(expires, LAST_SECOND)) }),
+      };
+    },
     async createToken({ subject, grants, expires }, caller) {
       const id = newId();
       const secret = newSecret();
@@ -67,6 +88,11 @@ export function accessMethods(parts: {
       return answerChange(execute, accessToken, change, caller, toDetailsAnswer);
     },
   };
+}
+
+function credentialOf({ tokenId, session }: Principal): Credential {
+  if (session) return Credential.SESSION;
+  return tokenId === undefined ? Credential.JWT : Credential.ACCESS_TOKEN;
 }
 
 function fromGrant({ role, organizationId }: GrantMessage): Grant {

@@ -19,7 +19,7 @@ const { addUsername, removeUsername, setPassword, batchLockUsers } = UserService
 const { createSession, getSession, listSessions, introspectToken, deleteSession, deleteSessions } =
   SessionService.method;
 const { getLockoutPolicy, setLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
-const { createToken, listTokens, revokeToken } = AccessService.method;
+const { whoAmI, createToken, listTokens, revokeToken } = AccessService.method;
 const { listEvents } = EventService.method;
 
 /** The methods that change nothing. */
@@ -30,6 +30,7 @@ const READING: DescMethodUnary[] = [
   listSessions,
   introspectToken,
   getLockoutPolicy,
+  whoAmI,
   listTokens,
   listEvents,
 ];

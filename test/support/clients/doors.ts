@@ -195,6 +195,7 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   DeleteUser: ["DELETE", "/users/{id}"],
   AddUsername: ["POST", "/users/{id}/username", "username"],
   RemoveUsername: ["DELETE", "/users/{id}/username/{usernameId}"],
+  WhoAmI: ["GET", "/whoami"],
   CreateToken: ["POST", "/tokens", "*"],
   ListTokens: ["GET", "/tokens"],
   RevokeToken: ["DELETE", "/tokens/{tokenId}"],

@@ -77,7 +77,7 @@ afterEach(() => store.close());
 test.each([
   ["a token whose subject is not a user", OF_SCANNER, { subject: "scanner", tokenId: "token of scanner" }],
   ["a user's token", OF_ANN, { subject: "ann", tokenId: "token of ann" }],
-  ["a session", SESSION, { subject: "ann", session: { id: SESSION, epoch: 0 } }],
+  ["a session", SESSION, { subject: "ann", session: { id: SESSION, epoch: 0 }, expires: NOW + 9 }],
   ["a JWT", JWT_OF_ANN, { subject: "ann" }],
 ])("%s gives its principal with one look-up", async (_, secret, principal) => {
   expect(await authenticate(`Bearer ${secret}`)).toEqual({ ...principal, grants: [] });
