@@ -8,32 +8,31 @@ import { type HoldsOwner, type OtherOwner, tokenOf } from "./last-owner.ts";
 import type { CallReceipts } from "./receipts.ts";
 import type { Search, UserFilter } from "./search.ts";
 
-/** How many users are under way at once: enough for full commits, and no more, because others call too. */
+/** The number of users processed at once. It fills commits without starving other callers. */
 const AT_ONCE = 500;
-/** How much later the second half begins, milliseconds: one half is decided while the other is written. */
+/** The delay of the second half, milliseconds. One half is decided while the other is written. */
 const HEAD_START_MS = 5;
 
-/** What is to be done with each of many users. */
+/** The change of each user. */
 export interface BatchChange {
   command: Extract<UserCommand, { type: "lock" | "unlock" }>;
   permission: Permission;
   /** The organization in which the caller expects the users. */
   organization: string | undefined;
-  /** Decides the same and changes nothing: the users are answered as they are. */
+  /** Decides without changing. The outcomes hold the current users. */
   isDryRun: boolean;
-  /** Of a call that may be repeated: what was done for a user is not done again, but answered alike. */
+  /** For a repeatable call: users that are done get the same answer again. */
   repeatable?: { receipts: CallReceipts; toAnswer(stored: Stored<User>): Uint8Array } | undefined;
 }
 
-/** What became of one user: the user after the change, the answer of the same call before, or why there was none. */
+/** The outcome of one user: the user after the change, the stored answer of the same call, or the error. */
 export type Outcome = { id: string } & ({ stored: Stored<User> } | { answer: Uint8Array } | { error: unknown });
 
 export type Batch = ReturnType<typeof createBatch>;
 
 /**
- * Changes many users, each independently: one may fail and another succeed. Rejects with a DomainError if the call as a
- * whole is wrong, if the store could be reached for no user, or with the signal's reason if the call ends before it is
- * done; what was done by then stays done.
+ * Changes many users independently. Rejects with a DomainError if the call as a whole is wrong or the store was never
+ * reachable, or with the signal's reason. Changes made by then stay.
  */
 export function createBatch(parts: {
   execute: Execute;
@@ -45,9 +44,8 @@ export function createBatch(parts: {
   const { execute, search, otherOwner, holdsOwner, clock } = parts;
 
   /**
-   * Rejects with what is wrong for every user. Then records under the call's key that it has begun, so that another
-   * request under the key is refused even if this one is cut off. Rejects with IDEMPOTENCY_KEY_REUSED if this request is
-   * the other one.
+   * Rejects with errors that concern every user. Then records under the call's key that the call has begun, so that
+   * another request with the key fails with IDEMPOTENCY_KEY_REUSED even if this one is cut off.
    */
   async function begin(batch: BatchChange, { principal }: Caller): Promise<void> {
     const { command, permission, organization, repeatable, isDryRun } = batch;
@@ -60,7 +58,7 @@ export function createBatch(parts: {
     await begun.find();
   }
 
-  /** In the order of the ids; an id that is given twice has one outcome, in both places. */
+  /** In the order of the ids. A repeated id has the same outcome in both places. */
   async function change(batch: BatchChange, ids: readonly string[], caller: Caller): Promise<Outcome[]> {
     const { repeatable, ...shared } = batch;
     const guard = batch.command.type === "lock" ? ownerGuard(batch.isDryRun) : undefined;
@@ -69,7 +67,7 @@ export function createBatch(parts: {
 
     async function changeOne(id: string): Promise<void> {
       caller.signal.throwIfAborted();
-      // Once the store has failed, the others are not tried: each would wait for it as long.
+      // After a store failure the others are not tried, because each would wait as long.
       if (unavailable !== undefined) {
         outcomes.set(id, { id, error: unavailable });
         return;
@@ -92,7 +90,7 @@ export function createBatch(parts: {
     }
     const half = () => Promise.all(Array.from({ length: AT_ONCE / 2 }, changeNext));
     await Promise.all([half(), sleep(HEAD_START_MS).then(half)]);
-    // Users whose changes collided, such as owners who each relied on the other: now one after the other.
+    // Retry users whose changes collided one by one, such as owners that each relied on the other.
     for (const { id, ...outcome } of outcomes.values()) {
       if ("error" in outcome && hasReason(outcome.error, "CONCURRENT_CHANGE")) await changeOne(id);
     }
@@ -101,14 +99,14 @@ export function createBatch(parts: {
     return ids.map((id) => outcomes.get(id) as Outcome);
   }
 
-  /** The rule of the last owner, for the few that hold the role. */
+  /** The rule of the last owner. */
   function ownerGuard(isDryRun: boolean): (id: string) => Guard {
     if (!isDryRun) return (id) => ({ unless: tokenOf(id), check: () => otherOwner(id) });
     const gone = new Set<string>();
     let turn: Promise<unknown> = Promise.resolve();
     const check = async (id: string) => {
       if (!(await holdsOwner(id))) return [];
-      // A dry run stores nothing, so owners that this batch would have taken away are remembered.
+      // A dry run stores nothing, so it remembers the owners that the batch would remove.
       const mine = turn.then(() => otherOwner(id, gone));
       turn = mine.then(
         () => gone.add(id),
@@ -125,8 +123,8 @@ export function createBatch(parts: {
       return change(batch, ids, caller);
     },
     /**
-     * Those users of a page, in the order of their ids, that the caller may see: the first `limit` after the id `after`
-     * ("" for all) that pass. `next` is where the next page begins, undefined after the last one.
+     * Changes a page of users, ordered by id: the first `limit` matching users after the id `after` ("" for the first
+     * page) that the caller may see. `next` starts the next page and is undefined after the last one.
      */
     async page(
       batch: BatchChange,
@@ -142,7 +140,7 @@ export function createBatch(parts: {
   };
 }
 
-/** Of a change that failed: perhaps only because the same call has come before, and got as far as to this user. */
+/** The outcome of a failed change. It may have failed because the same call had already changed this user. */
 async function outcomeOf(id: string, error: unknown, receipts: CallReceipts | undefined): Promise<Outcome> {
   try {
     const answer = await receipts?.find();

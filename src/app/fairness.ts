@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
 
-/** Takes places for a holder, one if not said otherwise. Returns how to give them back; calling that twice is harmless. */
+/** Takes places for a holder, by default one. Returns a function that releases them; calling it twice is harmless. */
 export type Quota = (holder: string, places?: number) => () => void;
 
 /**
- * A number of places that are held for a while, such as open streams: `total` in all, and at most `each` for one holder.
- * A holder is a caller's subject, or the address of a caller without a token. Where `each` is Infinity, holders are not
- * told apart. Otherwise a holder has at most half of what the others leave, so that a few never take all (dynamic
- * thresholds: Choudhury and Hahne, 1998). One place too many throws TOO_MANY_REQUESTS with the text `full`.
+ * Limits concurrent use, such as open streams, to `total` places, and to `each` for one holder. A holder is a caller's
+ * subject, or the address of a caller without a token. If `each` is Infinity, holders share one limit. Otherwise a
+ * holder gets at most half of what the others leave, so that a few never take all (dynamic thresholds: Choudhury and
+ * Hahne, 1998). Beyond a limit it throws TOO_MANY_REQUESTS with the text `full`.
  */
 export function createQuota({ total, each, full }: { total: number; each: number; full: string }): Quota {
   const held = new Map<string, number>();
@@ -32,7 +32,7 @@ export function createQuota({ total, each, full }: { total: number; each: number
   };
 }
 
-/** Runs work for a holder when it is the holder's turn. Work that its signal aborts before its turn is not run. */
+/** Runs work when it is the holder's turn. Aborting the signal before that skips the work. */
 export type FairQueue = <Result>(
   holder: string,
   work: () => Promise<Result> | Result,
@@ -41,9 +41,9 @@ export type FairQueue = <Result>(
 
 /**
  * Runs at most `atOnce` jobs concurrently, and at most `atOnceEach` of one holder. The rest wait: holders take turns,
- * and the jobs of one holder run in FIFO order, so that a holder with a thousand jobs delays another one's by one.
- * At most `waiting` jobs wait, and at most `waitingEach` of one holder, shared as in a quota. One more rejects at once
- * with TOO_MANY_REQUESTS and the text `full`.
+ * and the jobs of one holder run in FIFO order, so a holder with many jobs delays another one's by one. At most
+ * `waiting` jobs wait, and at most `waitingEach` of one holder, shared as in a quota. Beyond that it rejects with
+ * TOO_MANY_REQUESTS and the text `full`.
  */
 export function createFairQueue(limits: {
   atOnce: number;
@@ -52,8 +52,14 @@ export function createFairQueue(limits: {
   waitingEach?: number;
   full?: string;
 }): FairQueue {
-  const { atOnce, atOnceEach = atOnce, waiting = Infinity, waitingEach = waiting, full = "Too much waits." } = limits;
-  /** Jobs that wait, by holder; the holder whose turn it is next comes first. */
+  const {
+    atOnce,
+    atOnceEach = atOnce,
+    waiting = Infinity,
+    waitingEach = waiting,
+    full = "Too many calls are waiting.",
+  } = limits;
+  /** Waiting jobs by holder. The holder with the next turn is first. */
   const queues = new Map<string, Set<() => void>>();
   const running = new Map<string, number>();
   const places = createQuota({ total: waiting, each: waitingEach, full });
@@ -81,7 +87,7 @@ export function createFairQueue(limits: {
       if (allRunning >= atOnce) return;
       if (!isFree(holder)) continue;
       const [job] = queue;
-      // Behind the others: each holder has one turn before any has two.
+      // Move the holder to the end, so that each has one turn before any has two.
       queues.delete(holder);
       queues.set(holder, queue);
       job?.();
@@ -125,10 +131,7 @@ export function createFairQueue(limits: {
   };
 }
 
-/**
- * A pause for work in bulk that nobody waits for: each caller continues in an event-loop turn of its own, so that
- * everybody else is served between any two of them.
- */
+/** Pauses bulk work: each caller continues in its own event-loop tick, so that other calls are served in between. */
 export function createBreather(): () => Promise<void> {
   let last: Promise<void> = Promise.resolve();
   return () => {

@@ -1,38 +1,38 @@
 import { createFairQueue, createQuota, type FairQueue } from "./fairness.ts";
 
-/** Hashes that may wait in one lane, in all and of one caller; one more is refused at once. */
+/** The number of hashes that may wait in one lane, in all and per caller. */
 const MAX_WAITING = 4_000;
 const MAX_WAITING_EACH = 300;
-/** As many as Node's pool has by itself. */
+/** The default size of Node's pool. */
 const SPARE_POOL_THREADS = 4;
 
-/** Hashes and compares passwords, as soon as it is asked. */
+/** Hashes and compares passwords without a queue. */
 export interface PasswordHasher {
   hash(password: string): Promise<string>;
-  /** Whether the password is the one; `isOutdated` if the hash should be made anew. */
+  /** Whether the password is right, and whether its hash should be replaced. */
   verify(password: string, hash: string): Promise<{ isRight: boolean; isOutdated: boolean }>;
-  /** Costs as much as `verify` with such a hash, or with one of its own, and says nothing. */
+  /** Takes as long as `verify` with a hash like this one, by default with one of its own. */
   pretend(password: string, like?: string): Promise<void>;
-  /** Whether `verify` with such a hash takes so much longer than with one of its own that others would wait for it. */
+  /** Whether `verify` with this hash takes so long that it would delay others. */
   isCostly(hash: string): boolean;
 }
 
 export interface Turn {
   caller: string;
-  /** The user, as the caller names them, whether or not there is such a user. */
+  /** The user as the caller named them, existing or not. */
   user: string;
-  /** It comes from a device that the user has logged in from. */
+  /** The device is known: the user has logged in from it. */
   isKnownDevice?: boolean;
-  /** Takes it out of the queue; what has begun goes on. */
+  /** Removes it from the queue. It does not stop a hash that has begun. */
   signal?: AbortSignal;
 }
 
 export type HashQueue = ReturnType<typeof createHashQueue>;
 
 /**
- * Hashes as many passwords at once as `threads` says. Callers take turns, and so do the users of one caller. Known
- * devices and costly hashes have lanes of their own beside it, half as wide: a flood of strangers does not stop the
- * first, and the second do not hold up anybody else. Rejects at once with TOO_MANY_REQUESTS when too many wait.
+ * Hashes at most `threads` passwords at once. Callers take turns, and so do the users of one caller. Known devices and
+ * costly hashes have their own lanes, half as wide, so that a flood of strangers or of costly hashes delays nobody
+ * else. Rejects with TOO_MANY_REQUESTS if too many wait.
  */
 export function createHashQueue({ hasher, threads }: { hasher: PasswordHasher; threads: number }) {
   const width = widths(threads);
@@ -54,12 +54,12 @@ export function createHashQueue({ hasher, threads }: { hasher: PasswordHasher; t
   };
 }
 
-/** How many passwords are hashed at once at most, in all lanes. */
+/** The maximum number of concurrent hashes in all lanes. */
 export function hashesAtOnce(threads: number): number {
   return Object.values(widths(threads)).reduce((sum, width) => sum + width, 0);
 }
 
-/** Threads that Node's pool needs: those that hash, and some for files, names of hosts and signatures. */
+/** The number of threads that Node's pool needs: for hashes, and some for files, host names and signatures. */
 export function poolSize(threads: number): number {
   return hashesAtOnce(threads) + SPARE_POOL_THREADS;
 }
@@ -75,7 +75,7 @@ function createLane(atOnce: number): Lane {
   const places = createQuota({
     total: MAX_WAITING + atOnce,
     each: MAX_WAITING_EACH + atOnce,
-    full: "Too many passwords are being checked: try again later.",
+    full: "Too many passwords are being checked. Try again later.",
   });
   const callersTurn = createFairQueue({ atOnce });
   const usersTurns = new Map<string, { inTurn: FairQueue; jobs: number }>();

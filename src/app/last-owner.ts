@@ -5,10 +5,10 @@ import { lockOf, type User } from "../domain/user-state.ts";
 import { type EventStore, type Filter, load, search } from "../store/port.ts";
 import type { Stored } from "./execute.ts";
 
-/** Tokens that are looked through for another owner. */
+/** The number of tokens that are searched for another owner. */
 const MAX_TOKENS = 1_000;
 
-/** A user without any token, as hardly any user has one, is of no concern to the rule. */
+/** Skips the rule for users without a token, as nearly all users are. */
 export const tokenOf = (userId: string) => ({ kind: accessToken.kind, subject: userId });
 
 type Owners = ReturnType<typeof createOwners>;
@@ -16,7 +16,7 @@ export type OtherOwner = Owners["otherOwner"];
 export type OtherOwnerToken = Owners["otherOwnerToken"];
 export type HoldsOwner = Owners["holdsOwner"];
 
-/** The rule that somebody who can act holds INSTANCE_OWNER by a token. */
+/** The rule that at least one user who can act holds INSTANCE_OWNER by a token. */
 export function createOwners({ store, clock }: { store: EventStore; clock: () => number }) {
   let asked: Promise<Stored<AccessToken>[]> | undefined;
 
@@ -47,12 +47,12 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
     }
   }
 
-  /** The user who holds the token, if a user does. */
+  /** The user that holds the token, if its subject is a user. */
   const holderOf = ({ state }: Stored<AccessToken>) => load(store, user, state.subject);
 
   const canAct = ({ state }: Stored<User>) => state.lifecycle === "active" && lockOf(state, clock()) === undefined;
 
-  /** Begins once all who ask now have asked, so that no answer is older than its question. */
+  /** Starts in the next tick, so that no caller sees state older than its call. */
   async function look(): Promise<Stored<AccessToken>[]> {
     await new Promise((resolve) => setImmediate(resolve));
     asked = undefined;
@@ -61,9 +61,9 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
 
   return {
     /**
-     * Another user who holds INSTANCE_OWNER by a token and can act (not locked, inactive or deleted), with that token: a
-     * change that takes the user out of the way rests on both. Empty if the user holds no such token. Rejects with
-     * LAST_OWNER if nobody else does; users in `except` do not count.
+     * Returns another user that can act (not locked, inactive or deleted) and holds INSTANCE_OWNER by a token, with the
+     * token: a change that disables the first user requires both. Empty if the first user holds no such token. Rejects
+     * with LAST_OWNER if there is no other owner. Users in `except` do not count.
      */
     async otherOwner(userId: string, except?: ReadonlySet<string>): Promise<Seen[]> {
       const own = await ownerTokens({ field: "state.subject", is: userId });
@@ -76,9 +76,9 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
       throw lastOwner(userId);
     },
     /**
-     * What the revocation of a token rests on: another token of its holder, or one of another user who can act. If the
-     * holder is no user, another token of such a holder is enough. Empty if the token is not an INSTANCE_OWNER's, or its
-     * holder cannot act anyway. Rejects with LAST_OWNER.
+     * Returns what the revocation of a token requires: another owner token of its holder, or one of another user that
+     * can act. If the holder is not a user, another token of such a holder is enough. Empty if the token is not an
+     * INSTANCE_OWNER's, or its holder cannot act anyway. Rejects with LAST_OWNER.
      */
     async otherOwnerToken(tokenId: string): Promise<Seen[]> {
       const [own] = await ownerTokens({ field: "id", is: tokenId });
@@ -94,11 +94,11 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
       }
       throw lastOwner(subject);
     },
-    /** Whether the user holds INSTANCE_OWNER by a token. Calls at about the same time share one search. */
+    /** Whether the user holds INSTANCE_OWNER by a token. Concurrent calls share one search. */
     async holdsOwner(userId: string): Promise<boolean> {
       asked ??= look();
       const tokens = await asked;
-      // There may be more tokens than were read.
+      // There may be more tokens than the search returned.
       return tokens.length === MAX_TOKENS || tokens.some(({ state }) => state.subject === userId);
     },
   };
@@ -111,6 +111,6 @@ function asSeen(...records: Stored<unknown>[]): Seen[] {
 }
 
 function lastOwner(subject: string): DomainError {
-  const message = "Nobody else holds INSTANCE_OWNER by a token: give it to another user first.";
+  const message = "No other user holds INSTANCE_OWNER by a token. Give it to another user first.";
   return new DomainError("LAST_OWNER", message, { metadata: { user_id: subject } });
 }

@@ -3,10 +3,10 @@ import { DEFAULT_POLICY, type LockoutPolicy } from "../domain/lockout.ts";
 import { lockoutSettings, settingsId } from "../domain/settings.ts";
 import { type EventStore, load } from "../store/port.ts";
 
-/** The lockout policy in force for what the owner owns, and whether all of it is inherited. */
+/** The lockout policy in force for an owner, and whether every field is inherited. */
 export type EffectivePolicy = (owner: Owner) => Promise<{ policy: LockoutPolicy; isInherited: boolean }>;
 
-/** An organization's own settings go before the instance's, and those before the defaults. Nothing is cached. */
+/** An organization's settings override the instance's, which override the defaults. Nothing is cached. */
 export function createPolicies({ store, instanceId }: { store: EventStore; instanceId: string }): EffectivePolicy {
   async function settingsOf(owner: Owner): Promise<Partial<LockoutPolicy> | undefined> {
     return (await load(store, lockoutSettings, settingsId(owner)))?.state.policy;

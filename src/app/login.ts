@@ -9,21 +9,21 @@ import { createFairQueue } from "./fairness.ts";
 import type { HashQueue, Turn } from "./hash-queue.ts";
 import type { EffectivePolicy } from "./lockout-policies.ts";
 
-/** Failed logins are answered at the next multiple of this, which hides how long they took. */
+/** Failed logins are answered at a multiple of this time, which hides how long they took. */
 const SLOT_MS = 100;
-/** What a login can come to. */
+/** The events of a decided login. */
 const OUTCOMES = ["user.login_succeeded", "user.login_failed", "user.lock_probed"];
-/** Logins that may wait, of one user and in all; one more is refused, so that an attack does not fill the memory. */
+/** The number of logins that may wait, per user and in all. It bounds memory during an attack. */
 const MAX_WAITING_EACH = 300;
 const MAX_WAITING = 4_000;
 
-/** What needs a key that is not in the store. */
+/** Functions that need the instance's key, which is not in the store. */
 interface LoginSecrets {
-  /** The same for the same password of the same user. */
+  /** A keyed hash: equal for equal passwords of the same user. */
   mac(userId: string, password: string): string;
-  /** Id of a new device. */
+  /** The id of a new device. */
   newDevice(): string;
-  /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
+  /** The id of the token's device, if the token was made for this user and has not expired. */
   deviceOf(userId: string, token: string, time: number): string | undefined;
 }
 
@@ -46,18 +46,18 @@ export function createLogin(parts: {
   slotMs?: number | undefined;
 }) {
   const { store, execute, policies, hasher, secrets, clock, slotMs = SLOT_MS } = parts;
-  /** One login of a user after the other, of those from one device. Users do not wait for each other. */
+  /** Serializes the logins of a user from one kind of device. Users do not wait for each other. */
   const inTurn = createFairQueue({
     atOnce: Infinity,
     atOnceEach: 1,
     waiting: MAX_WAITING,
     waitingEach: MAX_WAITING_EACH,
-    full: "Too many logins are waiting: try again later.",
+    full: "Too many logins are waiting. Try again later.",
   });
-  /** How long the last failed login took, milliseconds. */
+  /** The duration of the last failed login, milliseconds. */
   let lastFailureMs = 0;
 
-  /** The user whom the caller may log in, if there is one. */
+  /** The user, if the caller may log them in. */
   async function find({ user: named, organization }: LoginAttempt, { principal }: Caller) {
     const permission = "session.write";
     if (organization !== undefined && !may(principal, permission, { type: "org", id: organization })) {
@@ -68,8 +68,8 @@ export function createLogin(parts: {
   }
 
   /**
-   * Rejects unless the password is the user's; undefined stands for a user who is not there for the caller. A login
-   * that is lost anyway costs as much and looks at no password.
+   * Rejects unless the password is the user's. `found` is undefined for a user that the caller cannot reach. A lost
+   * login costs as much, but compares no password.
    */
   async function compare(
     named: string,
@@ -82,7 +82,7 @@ export function createLogin(parts: {
     const device = found ? knownDevice(found.state, tried.device ?? "") : "";
     const isKnownDevice = device !== "";
     const { principal, signal } = caller;
-    // Known devices of a user share a line. Strangers wait in a line for the name that they give, even of no user.
+    // Known devices of a user share a queue. Strangers queue by the name that they give, even if no user has it.
     const line = found && isKnownDevice ? `known ${found.id}` : named;
     const turn = { caller: principal.subject, user: line, isKnownDevice, signal };
     const work = async () => {
@@ -106,7 +106,7 @@ export function createLogin(parts: {
     return loadByClaim(store, user, loginNameClaim(named.loginName, organization));
   }
 
-  /** What became of a login; `undefined` if it was refused before its password was compared. */
+  /** The result of a login; undefined if it was refused before its password was compared. */
   async function check(
     id: string,
     device: string,
@@ -117,7 +117,7 @@ export function createLogin(parts: {
     const record = await load(store, user, id);
     if (!record) return undefined;
     const { policy } = await policies(record.owner);
-    // As it was typed: an old hash may be of that form, and not of another one that was wrong before.
+    // The password as typed, because an old hash may be of a form that differs from an earlier wrong one.
     const mac = secrets.mac(id, tried.password);
     const admission = admit(record.state, { device, mac, policy }, clock());
     if (admission === "refuse") return undefined;
@@ -127,10 +127,10 @@ export function createLogin(parts: {
     const newDevice = tried.isForDevice ? { newDevice: secrets.newDevice() } : {};
     const login: CheckedLogin = { isRight, comparedWith, device, ...newDevice, mac, policy };
     const change = { id, permission: "session.write", isAuthorised: true } as const;
-    // A password that was compared is counted, whether or not the caller still waits.
+    // A compared password counts even if the caller has disconnected.
     const counting = { ...caller, signal: new AbortController().signal };
     const after = await execute(user, { ...change, command: { type: "record_login", login } }, counting);
-    // Another password, or another hash, was set meanwhile: the comparison says nothing.
+    // The password or its hash changed during the comparison, so compare again.
     const isDecided = after.events.some((type) => OUTCOMES.includes(type));
     const { password } = after.state;
     if (!isDecided && password && password.hash !== comparedWith) return check(id, device, tried, caller, turn);
@@ -157,25 +157,25 @@ export function createLogin(parts: {
 
   return {
     /**
-     * The user, if the password is right and nothing forbids the login: the last of the known devices is the one that it
-     * came from. Rejects with LOGIN_FAILED whatever else it is, at a time that does not tell; with USER_LOCKED where the
-     * policy reveals it to a caller with the right password; with PERMISSION_MISSING for an organization that no grant
-     * of the caller reaches; with TOO_MANY_REQUESTS.
+     * Returns the user if the password is right and the login is allowed. The last of the known devices is the login's.
+     * Rejects with LOGIN_FAILED for any other reason, at a time that reveals nothing; with USER_LOCKED if the policy
+     * reveals it to a caller with the right password; with PERMISSION_MISSING for an organization out of reach; with
+     * TOO_MANY_REQUESTS.
      */
     logIn: (attempt: LoginAttempt, caller: Caller): Promise<Stored<User>> => attemptLogin(attempt, caller),
-    /** Rejects like a failed login, after the same work and time, and looks at no password. */
+    /** Rejects like a failed login, after the same work and time, without comparing a password. */
     async fail(attempt: LoginAttempt, caller: Caller): Promise<never> {
       await attemptLogin(attempt, caller, true);
       throw failed();
     },
-    /** The same for callers who prove that they are this user, such as to set a password. Rejects like `logIn`. */
+    /** Like `logIn`, for callers that prove that they are this user, such as to set a password. */
     async prove(
       { id, organization }: { id: string; organization: string | undefined },
       password: string,
       caller: Caller,
     ): Promise<Stored<User>> {
       if (caller.principal.subject !== id) {
-        // Nobody can prove that they are another one: this costs no hash, and looks as if it did.
+        // The caller cannot be another user. This costs no hash, but takes as long as a failure.
         const tookMs = lastFailureMs;
         await sleep(tookMs, undefined, { signal: caller.signal });
         await untilNextSlot(tookMs, slotMs, caller.signal);
@@ -192,9 +192,9 @@ export function createLogin(parts: {
 
 interface Tried {
   password: string;
-  /** Id of the device that it comes from, if that can be told. */
+  /** The id of its device, if known. */
   device: string | undefined;
-  /** What it came from is known as a device from now on. */
+  /** A successful login makes the device known. */
   isForDevice?: boolean;
 }
 
@@ -213,16 +213,16 @@ function locked(until: number | undefined, now: number): DomainError {
 function failed(): DomainError {
   return new DomainError(
     "LOGIN_FAILED",
-    "The login failed: the user or the password is wrong, or the user may not log in.",
+    "The login failed. The user or the password is wrong, or the user may not log in.",
   );
 }
 
-/** The user as they are named. Spellings of one login name are the same, whether or not there is such a user. */
+/** The name that the login gives. Spellings of one login name are equal, whether or not such a user exists. */
 function nameIn({ user: named, organization }: Pick<LoginAttempt, "user" | "organization">): string {
   return JSON.stringify("id" in named ? named.id : [loginNameClaim(named.loginName, organization)]);
 }
 
-/** Waits for the end of the slot, so many milliseconds after it began. */
+/** Waits for the end of the slot that began `elapsed` milliseconds ago. */
 async function untilNextSlot(elapsed: number, slotMs: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.max(Math.ceil(elapsed / slotMs), 1) * slotMs - elapsed, undefined, { signal });
 }

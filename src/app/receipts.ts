@@ -2,44 +2,44 @@ import type { Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { EventStore, Receipt } from "../store/port.ts";
 
-/** How long an answer is given again, microseconds: 24 hours. */
+/** How long answers are kept, microseconds: 24 hours. */
 const LIFETIME = 24 * 3_600 * 1_000_000;
 
-/** Secrets with a key that is not in the store, for a request may have a password and an answer a token. */
+/** Encryption with the instance's key, because a request may have a password and an answer a token. */
 interface Sealer {
-  /** The same for the same parts. */
+  /** A keyed hash: equal for equal parts. */
   digest(...parts: readonly (string | Uint8Array)[]): string;
   seal(plain: Uint8Array, context: string): Uint8Array;
   /** Throws unless it was sealed in this context with this key. */
   unseal(sealed: Uint8Array, context: string): Uint8Array;
 }
 
-/** A call that may come again, under the key that its caller gave it. */
+/** A call with an Idempotency-Key. */
 interface RepeatableCall {
   principal: Principal;
   idempotencyKey: string;
   method: string;
-  /** The request, encoded in the same way each time. */
+  /** The request, in a stable encoding. */
   request: Uint8Array;
 }
 
 /** The answers of one repeatable call. */
 export interface CallReceipts {
-  /** The first answer, if there was one. Rejects with IDEMPOTENCY_KEY_REUSED if the request was another one. */
+  /** Loads the first answer, if any. Rejects with IDEMPOTENCY_KEY_REUSED if the request was different. */
   find(): Promise<Uint8Array | undefined>;
-  /** What is to be stored with the change that the answer tells of. */
+  /** The receipt to store with the change that the answer describes. */
   of(answer: Uint8Array): Receipt;
-  /** Keeps an answer with which no change goes. Resolves with false if there is one already. */
+  /** Stores an answer that comes with no change. Resolves with false if there is one already. */
   keep(answer: Uint8Array): Promise<boolean>;
-  /** Those of a part of the call that is made or not by itself, such as of one user among many. */
+  /** The receipts of an independent part of the call, such as one user of many. */
   part(name: string): CallReceipts;
 }
 
 export type ReceiptsOf = ReturnType<typeof createReceipts>;
 
 /**
- * Answers are kept for 24 hours, sealed, under a key of the caller's own: of two callers with the same Idempotency-Key
- * neither sees the other's answers. Errors change nothing and are not kept: a repeated call is tried again.
+ * Keeps answers for 24 hours, encrypted, under a key that includes the caller: callers with the same Idempotency-Key
+ * never see each other's answers. Errors are not kept, because a repeated call tries again.
  */
 export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock: () => number }) {
   const { store, sealer, clock } = parts;
@@ -59,7 +59,7 @@ export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock
         if (receipt.fingerprint !== fingerprint) {
           throw new DomainError(
             "IDEMPOTENCY_KEY_REUSED",
-            "Another request came with this Idempotency-Key: each request needs a key of its own.",
+            "Another request used this Idempotency-Key. Use a new key for each request.",
           );
         }
         return sealer.unseal(receipt.answer, key);
@@ -76,7 +76,7 @@ export function createReceipts(parts: { store: EventStore; sealer: Sealer; clock
     );
 }
 
-/** Callers differ by their token. All JWTs of a subject are one caller's, because each lives briefly. */
+/** Callers are distinguished by token. All JWTs of a subject count as one, because they are short-lived. */
 function callerOf({ subject, tokenId, session }: Principal): [subject: string, means: string, id: string] {
   if (session) return [subject, "session", session.id];
   return tokenId === undefined ? [subject, "JWT", ""] : [subject, "token", tokenId];

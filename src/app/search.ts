@@ -15,9 +15,9 @@ import {
 import type { Caller, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
 
-/** What callers' searches may take of the store, which runs four at once. */
+/** The share of callers' searches. The store runs four at once. */
 const SEARCHES = { atOnce: 4, atOnceEach: 2, waiting: 1_000, waitingEach: 200, full: "Too many searches are waiting." };
-/** The same of lists of sessions or tokens, which share a connection with the rules. */
+/** The share of lists of sessions or tokens, which use the connection of the rules. */
 const LISTS = { atOnce: 1, waiting: 1_000, waitingEach: 200, full: "Too many lists are waiting." };
 
 export interface TextFilter {
@@ -25,7 +25,7 @@ export interface TextFilter {
   value: string;
 }
 
-/** A condition on a user, in the words of the contract. */
+/** A condition on a user, as in the contract. */
 export type UserFilter =
   | { or: UserFilter[] }
   | { and: UserFilter[] }
@@ -64,14 +64,14 @@ export interface Paging {
 /** `total` counts the objects of all pages. */
 export type List<State> = SearchResult<State>;
 
-/** Whose question it is; it ends when its signal is aborted. */
+/** The caller of a search. Its signal aborts the search. */
 export type Asker = Pick<Caller, "principal" | "signal">;
 
 export type Search = ReturnType<typeof createSearch>;
 
 const DELETED: Filter = { field: "state.lifecycle", is: "deleted" };
 
-/** Locked at this time: a lock whose end has passed does not count. */
+/** Locked at this time. An expired lock does not count. */
 const locked = (now: number): Filter => ({
   all: [{ field: "state.lock", exists: true }, { not: { field: "state.lock.until", atMost: now } }],
 });
@@ -100,7 +100,7 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
 
 export type Lists = ReturnType<typeof createLists>;
 
-/** Pages of sessions or tokens, when it is the asker's turn. */
+/** Lists pages of sessions or tokens. Callers take turns. */
 export function createLists(store: EventStore) {
   const lists = createFairQueue(LISTS);
   type Rules<State> = Parameters<typeof search<State>>[1];
@@ -109,8 +109,8 @@ export function createLists(store: EventStore) {
 }
 
 /**
- * The one way to ask: nothing comes out that the principal may not see. Callers take turns, and reject with
- * TOO_MANY_REQUESTS where too many wait. `lists` is shared with whatever else lists sessions or tokens.
+ * The only way to search: it returns only what the principal may see. Callers take turns. Rejects with
+ * TOO_MANY_REQUESTS if too many wait. `lists` is shared with other lists of sessions or tokens.
  */
 export function createSearch({
   store,
@@ -123,14 +123,14 @@ export function createSearch({
 }) {
   const searches = createFairQueue(SEARCHES);
 
-  /** A page of the users that pass all conditions and that the asker may see. */
+  /** A page of the users that meet all conditions and that the caller may see. */
   function usersInTurn({ principal, signal }: Asker, conditions: Filter[], page: Omit<Query, "kind" | "where">) {
     const where = { all: [visible(principal), { not: DELETED }, ...conditions] };
     return searches(principal.subject, () => search(store, user, { where, ...page }, { signal }), signal);
   }
 
   return {
-    /** Rejects with USER_NOT_FOUND. */
+    /** The user. Rejects with USER_NOT_FOUND. */
     async user(principal: Principal, id: string): Promise<Stored<User>> {
       const record = await load(store, user, id);
       const found = record && !user.isGone(record.state) ? record : undefined;
@@ -145,7 +145,7 @@ export function createSearch({
       const where = filters.map((filter) => toFilter(filter, now));
       return usersInTurn(asker, where, { order: { keys: COLUMNS[column](now), descending }, ...page });
     },
-    /** A page of users in the order of their ids, from after one. It takes no longer at the end than at the start. */
+    /** A page of users after an id, ordered by id. Late pages are as fast as early ones. */
     async usersAfter(
       asker: Asker,
       question: { filters: UserFilter[]; organization?: string | undefined; after: string; limit: number },
@@ -160,7 +160,7 @@ export function createSearch({
       const { records, isCut } = await usersInTurn(asker, where, page);
       return { ids: records.slice(0, limit).map(({ id }) => id), hasMore: isCut || records.length > limit };
     },
-    /** Tokens that are not revoked, in the order of their ids. */
+    /** Tokens that are not revoked, ordered by id. */
     async tokens(
       asker: Asker,
       { subject, descending, ...page }: Paging & { subject?: string | undefined },
@@ -173,7 +173,7 @@ export function createSearch({
   };
 }
 
-/** What `may` says of one owner, said of all of them. */
+/** The rule `may` as a filter over all owners. */
 function visible(principal: Principal, permission = user.toSee): Filter {
   if (principal.isSystem) return { all: [] };
   const { instance, organizations } = reach(principal, permission);

@@ -6,13 +6,13 @@ import { type EventStore, load, loadByClaimWith } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
 import { createLists, type List, type Lists, type Paging } from "./search.ts";
 
-/** A session that is open, and whose it is. */
+/** An open session and its user. */
 export interface OpenSession {
   session: Stored<Session>;
   user: Stored<User>;
 }
 
-/** The open session with this token hash, if there is one. Everything that takes a session's token asks here. */
+/** Finds the open session with this token hash, if any. All code that accepts a session's token uses it. */
 export type FindSession = (tokenHash: string) => Promise<OpenSession | undefined>;
 
 export function createFindSession({ store, clock }: { store: EventStore; clock: () => number }): FindSession {
@@ -27,11 +27,11 @@ type ReceiptOf<State> = Change<never, State>["receipt"];
 
 export type Sessions = ReturnType<typeof createSessions>;
 
-/** `lists` is shared with whatever else lists sessions or tokens. */
+/** `lists` is shared with other lists of sessions or tokens. */
 export function createSessions(parts: { store: EventStore; execute: Execute; clock: () => number; lists?: Lists }) {
   const { store, execute, clock, lists = createLists(store) } = parts;
 
-  /** Rejects with SESSION_NOT_FOUND; with PERMISSION_MISSING if there is neither the permission nor the right token. */
+  /** Rejects with SESSION_NOT_FOUND, or with PERMISSION_MISSING without the permission or the session's token. */
   async function get(
     id: string,
     tokenHash: string | undefined,

@@ -9,7 +9,7 @@ import { type EventStore, load, loadByClaimWith, type StreamRecord } from "../st
 import type { VerifyJwt } from "./jwt.ts";
 
 /**
- * The principal behind an Authorization header (RFC 6750, section 2.1). Rejects with TOKEN_MISSING, TOKEN_INVALID,
+ * Returns the principal of an Authorization header (RFC 6750, section 2.1). Rejects with TOKEN_MISSING, TOKEN_INVALID,
  * TOKEN_EXPIRED, KEYS_UNAVAILABLE or STORE_UNAVAILABLE.
  */
 export type Authenticate = (authorization: string | undefined) => Promise<Principal>;
@@ -18,33 +18,33 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const SESSION_PREFIX = "userlock_session_";
 
-/** How a token names its user, if its subject is one. */
+/** The link from a token to its user, if its subject is one. */
 const HOLDER = { rules: user, field: "state.subject" };
 
-/** A new secret of 256 random bits. The prefix lets scanners find it where it should not be. */
+/** Returns a new secret of 256 random bits. The prefix lets secret scanners find leaked ones. */
 export function newSecret(prefix = "userlock_"): string {
   return prefix + randomBytes(32).toString("base64url");
 }
 
-/** The same, for a session. */
+/** Returns a new secret of a session. */
 export function newSessionSecret(): string {
   return newSecret(SESSION_PREFIX);
 }
 
-/** What is kept of a secret. A plain SHA-256 is enough for 256 random bits: there is nothing to guess. */
+/** The stored form of a secret. A plain SHA-256 is enough, because 256 random bits cannot be guessed. */
 export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
 
-/** The session that a token belongs to, and whose it is, as long as the session is open. */
+/** Finds the open session of a token, with its user. */
 type FindOpenSession = (
   tokenHash: string,
 ) => Promise<{ session: { state: Session }; user: { id: string } } | undefined>;
 
 /**
- * Userlock's own tokens are looked up in the store at every call, each with the user who holds it, so a revoked one is
- * refused at once, everywhere. A token in the form of a JWT goes to `verifyJwt`, if there is one. The token of an open
- * session stands for its user, without grants: it permits only what users may do with themselves.
+ * Looks up userlock's own tokens in the store at every call, with the user that holds them, so that a revoked token is
+ * refused at once on every server. A JWT goes to `verifyJwt`, if there is one. The token of an open session gives a
+ * principal without grants, which may do only what users may do with themselves.
  */
 export function createAuthenticate(parts: {
   store: EventStore;
@@ -52,17 +52,17 @@ export function createAuthenticate(parts: {
   verifyJwt?: VerifyJwt | undefined;
   findSession: FindOpenSession;
 }): Authenticate {
-  /** Refuses the tokens of a user who is locked by hand, inactive or deleted. Other subjects pass. */
+  /** Refuses the tokens of a user that is inactive, deleted or locked manually. Other subjects are admitted. */
   function admit(principal: Principal, holder: StreamRecord<User> | undefined): Principal {
     if (!holder || mayAct(holder.state, parts.clock())) return principal;
-    throw new DomainError("TOKEN_INVALID", "The user who holds the token is locked, inactive or deleted.");
+    throw new DomainError("TOKEN_INVALID", "The token's user is locked, inactive or deleted.");
   }
 
   return async (authorization) => {
-    if (!authorization) throw new DomainError("TOKEN_MISSING", "The call needs a header 'Authorization: Bearer …'.");
+    if (!authorization) throw new DomainError("TOKEN_MISSING", "The header 'Authorization: Bearer TOKEN' is missing.");
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) {
-      throw new DomainError("TOKEN_INVALID", "The Authorization header is not of the form 'Bearer TOKEN'.");
+      throw new DomainError("TOKEN_INVALID", "The Authorization header must have the form 'Bearer TOKEN'.");
     }
     if (parts.verifyJwt && JWT.test(token)) {
       const principal = await parts.verifyJwt(token);
@@ -71,17 +71,17 @@ export function createAuthenticate(parts: {
 
     if (token.startsWith(SESSION_PREFIX)) {
       const open = await parts.findSession(hashSecret(token));
-      if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended: log in again.");
+      if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended. Log in again.");
       const { id, epoch, device, expires } = open.session.state;
       const session = { id, epoch, ...(device !== undefined && { device }) };
       return { subject: open.user.id, session, expires, grants: [] };
     }
 
     const found = await loadByClaimWith(parts.store, accessToken, tokenClaim(hashSecret(token)), HOLDER);
-    if (!found) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked: get a new one.");
+    if (!found) throw new DomainError("TOKEN_INVALID", "The token is unknown or revoked. Get a new one.");
     const { subject, grants, expires } = found.record.state;
     if (expires !== undefined && parts.clock() >= expires) {
-      throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.");
+      throw new DomainError("TOKEN_EXPIRED", "The token has expired. Get a new one.");
     }
     const ending = expires !== undefined && { expires };
     return admit({ subject, tokenId: found.record.id, grants, ...ending }, found.other);

@@ -2,24 +2,23 @@ import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { constants, setPriority } from "node:os";
 
-/** What libuv calls the threads of its pool, in which passwords are hashed. */
+/** The name of libuv's pool threads, which hash passwords. */
 const POOL_THREAD = "libuv-worker\n";
 const TASKS = "/proc/self/task";
 
 /**
- * Lowers the priority of the threads that hash passwords, so that on a machine without a free core all other calls are
- * served first. Linux gives each thread a priority of its own (setpriority(2), "C library/kernel differences"). Elsewhere
- * this does nothing.
+ * Lowers the priority of the threads that hash passwords, so that other calls run first on a busy machine. It works on
+ * Linux only, where each thread has its own priority (setpriority(2), "C library/kernel differences").
  */
 export async function lowerHashThreads(): Promise<void> {
   if (process.platform !== "linux") return;
-  // Asked through the pool, which starts all of its threads for it.
+  // An asynchronous call, because it starts all threads of the pool.
   for (const task of await readdir(TASKS)) {
     try {
       if (readFileSync(`${TASKS}/${task}/comm`, "utf8") !== POOL_THREAD) continue;
       setPriority(Number(task), constants.priority.PRIORITY_BELOW_NORMAL);
     } catch {
-      // A thread that has ended meanwhile, or a sandbox that forbids it.
+      // The thread has ended, or a sandbox forbids it.
     }
   }
 }

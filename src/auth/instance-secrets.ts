@@ -5,12 +5,12 @@ const CIPHER = "aes-256-gcm";
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** A new key of an instance. */
+/** Returns a new key of an instance. */
 export function newKey(): Buffer {
   return randomBytes(KEY_BYTES);
 }
 
-/** The key of an instance from its text in base64; undefined for any other text. */
+/** Decodes the key of an instance from base64. Returns undefined for any other text. */
 export function keyOf(text: string): Uint8Array | undefined {
   const key = Buffer.from(text, "base64");
   return key.byteLength === KEY_BYTES ? key : undefined;
@@ -19,9 +19,9 @@ export function keyOf(text: string): Uint8Array | undefined {
 export type InstanceSecrets = ReturnType<typeof createInstanceSecrets>;
 
 /**
- * What needs a key that is not in the store: without it, anyone with the store could guess wrong passwords and repeated
- * requests, read kept answers, and forge device tokens (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
- * Each purpose has a key of its own, derived from that of the instance.
+ * Functions that need the instance's key, which is not in the store. Without a key, anyone with the store could guess
+ * wrong passwords and repeated requests, read stored answers, and forge device tokens (OWASP, "Slow Down Online
+ * Guessing Attacks with Device Cookies"). Each purpose has its own key, derived from the instance's.
  */
 export function createInstanceSecrets(key: Uint8Array) {
   const derive = (purpose: string) => Buffer.from(hkdfSync("sha256", key, "", `userlock ${purpose}`, KEY_BYTES));
@@ -33,18 +33,18 @@ export function createInstanceSecrets(key: Uint8Array) {
     createHmac("sha256", with_).update(JSON.stringify(parts)).digest("base64url");
 
   return {
-    /** Tells keys apart, and nothing else of them. */
+    /** Identifies the key without revealing it. */
     fingerprint: derive("fingerprint").toString("base64url"),
-    /** The same for the same password of the same user. */
+    /** A keyed hash: equal for equal passwords of the same user. */
     mac: (userId: string, password: string): string => mac(passwordKey, userId, password).slice(0, 22),
-    /** Id of a new device. */
+    /** The id of a new device. */
     newDevice: (): string => randomBytes(16).toString("base64url"),
-    /** A token for a device from which the user has logged in; it is good until the end, microseconds. */
+    /** A token for a device of the user, good until `expires`, in microseconds since the Unix epoch. */
     deviceToken(userId: string, device: string, expires: number): string {
       const end = expires.toString(36);
       return `${device}.${end}.${mac(deviceKey, userId, device, end)}`;
     },
-    /** Id of the device that the token was made for, if it was made for this user and is good at this time. */
+    /** The id of the token's device, if the token was made for this user and has not expired at `time`. */
     deviceOf(userId: string, token: string, time: number): string | undefined {
       const [device, end, given] = token.split(".");
       if (!device || !end || !given) return undefined;
@@ -53,7 +53,7 @@ export function createInstanceSecrets(key: Uint8Array) {
       const isOurs = expected.length === actual.length && timingSafeEqual(expected, actual);
       return isOurs && time < Number.parseInt(end, 36) ? device : undefined;
     },
-    /** Keyed hash of a call or of its request. */
+    /** A keyed hash of a call or its request. */
     digest(...parts: readonly (string | Uint8Array)[]): string {
       const hmac = createHmac("sha256", callKey);
       for (const part of parts) {
@@ -62,13 +62,13 @@ export function createInstanceSecrets(key: Uint8Array) {
       }
       return hmac.digest("base64url");
     },
-    /** Encrypts (AES-256-GCM, NIST SP 800-38D) what is kept for one purpose, the context. */
+    /** Encrypts for a context (AES-256-GCM, NIST SP 800-38D). */
     seal(plain: Uint8Array, context: string): Uint8Array {
       const iv = randomBytes(IV_BYTES);
       const cipher = createCipheriv(CIPHER, answerKey, iv).setAAD(Buffer.from(context));
       return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
     },
-    /** Throws unless it was sealed in this context with this key. */
+    /** Decrypts. Throws unless `seal` encrypted it for this context with this key. */
     unseal(sealed: Uint8Array, context: string): Uint8Array {
       const end = sealed.byteLength - TAG_BYTES;
       const decipher = createDecipheriv(CIPHER, answerKey, sealed.subarray(0, IV_BYTES))

@@ -12,39 +12,41 @@ import { DomainError } from "../domain/errors.ts";
 import { isIdentifier, isSystemSubject } from "../domain/identifier.ts";
 import { createKeySet } from "./key-set.ts";
 
-/** How JWTs are verified (RFC 7519, RFC 8725). */
+/** Settings for the verification of JWTs (RFC 7519, RFC 8725). */
 interface JwtSettings {
   issuer: string;
   audience: string;
-  /** Address (http, https) or file of the issuer's JSON Web Key Set (RFC 7517). */
+  /** The URL (http, https) or file of the issuer's JSON Web Key Set (RFC 7517). */
   jwks: string;
-  /** Claim with an array of `ROLE` or `ROLE@organization`. Roles that userlock does not know are passed over. */
+  /** The claim with an array of `ROLE` or `ROLE@organization`. Unknown roles are ignored. */
   rolesClaim: string;
 }
 
-/** The principal of a JWT. Rejects with TOKEN_EXPIRED, TOKEN_INVALID, or KEYS_UNAVAILABLE. */
+/** Returns the principal of a JWT. Rejects with TOKEN_EXPIRED, TOKEN_INVALID or KEYS_UNAVAILABLE. */
 export type VerifyJwt = (token: string) => Promise<Principal>;
 
 interface Verified {
   principal: Principal;
   /** Seconds since the Unix epoch. */
   expires: number;
-  /** Of the key set in which its key was. */
+  /** The edition of the key set that had its key. */
   edition: string | undefined;
 }
 
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
-/** What a JWT may say that it is (RFC 8725, section 3.11; RFC 9068, section 2.1): not a logout token, say. */
+/**
+ * The allowed types of a JWT (RFC 8725, section 3.11; RFC 9068, section 2.1). A logout token, for example, is refused.
+ */
 const TYPE = /^(application\/)?(jwt|at\+jwt)$/i;
-/** How many verified tokens are remembered. */
+/** The number of verified tokens in the cache. */
 const MAX_REMEMBERED = 10_000;
-/** How far the clocks of issuer and server may be apart, seconds. */
+/** The allowed difference between the clocks of issuer and server, seconds. */
 const CLOCK_TOLERANCE_S = 5;
 
 /**
- * Prepares verification. A token that was verified is remembered until it ends, or the keys of its issuer are others;
- * when too many are, the least recently used one is forgotten. Refusals are not remembered. `onError` is called when the
- * keys cannot be fetched, once a minute at most. Rejects if a key set in a file cannot be read.
+ * Creates a verifier that caches verified tokens until they expire or the issuer's keys change, least recently used
+ * first. Refusals are not cached. `onError` is called when the keys cannot be fetched, at most once a minute. Rejects
+ * if a key set in a file cannot be read.
  */
 export async function createJwtVerifier(
   settings: JwtSettings,
@@ -52,7 +54,7 @@ export async function createJwtVerifier(
   onError: (error: unknown) => void,
 ): Promise<VerifyJwt> {
   const keySet = await createKeySet(settings.jwks, clock, onError);
-  /** By the token's hash, that which was used last at the end. */
+  /** By the token's hash, least recently used first. */
   const verified = new Map<string, Verified>();
   const verifying = new Map<string, Promise<Verified>>();
 
@@ -61,7 +63,7 @@ export async function createJwtVerifier(
     const before = keySet.edition();
     const keys = await keySet.find(header);
     const after = keySet.edition();
-    // If the set became another one meanwhile, the keys may be of either, and the token is not remembered.
+    // If the key set changed meanwhile, the edition of the key is unknown, so the token is not cached.
     const edition = before === undefined || before === after ? after : undefined;
     const payload = await verify(token, keys, {
       issuer: settings.issuer,
@@ -74,7 +76,7 @@ export async function createJwtVerifier(
     const subject: unknown = payload.sub;
     // OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
     if (typeof subject !== "string" || !/^[ -~]{1,255}$/.test(subject) || isSystemSubject(subject)) {
-      throw new DomainError("TOKEN_INVALID", "The token's subject is not valid here.");
+      throw new DomainError("TOKEN_INVALID", "The token's subject is invalid or reserved.");
     }
     const expires = Number(payload.exp);
     const grants = toGrants(payload[settings.rolesClaim]);
@@ -106,7 +108,7 @@ export async function createJwtVerifier(
   };
 }
 
-/** Throws TOKEN_INVALID for a header by which the token cannot be one that is taken here. */
+/** Decodes the header. Throws TOKEN_INVALID if the algorithm or type is not supported. */
 function headerOf(token: string): ProtectedHeaderParameters {
   let header: ProtectedHeaderParameters;
   try {
@@ -120,7 +122,7 @@ function headerOf(token: string): ProtectedHeaderParameters {
   return header;
 }
 
-/** What the token says, if one of the keys has signed it. */
+/** The token's claims, if one of the keys has signed it. */
 async function verify(token: string, keys: CryptoKey[], options: JWTVerifyOptions): Promise<JWTPayload> {
   let cause: unknown;
   for (const key of keys) {
@@ -128,9 +130,9 @@ async function verify(token: string, keys: CryptoKey[], options: JWTVerifyOption
       return (await jwtVerify(token, key, options)).payload;
     } catch (error) {
       if (error instanceof errors.JWTExpired) {
-        throw new DomainError("TOKEN_EXPIRED", "The token has expired: get a new one.", { cause: error });
+        throw new DomainError("TOKEN_EXPIRED", "The token has expired. Get a new one.", { cause: error });
       }
-      // It is another key's, or the key is too weak; all else is wrong whichever the key.
+      // The key is another one or too weak. All other errors do not depend on the key.
       const isAboutKey = error instanceof errors.JWSSignatureVerificationFailed || !(error instanceof errors.JOSEError);
       if (!isAboutKey) throw invalid(error);
       cause = error;
@@ -140,7 +142,7 @@ async function verify(token: string, keys: CryptoKey[], options: JWTVerifyOption
 }
 
 function invalid(cause: unknown): DomainError {
-  return new DomainError("TOKEN_INVALID", "The token is not valid here.", { cause });
+  return new DomainError("TOKEN_INVALID", "The token is invalid.", { cause });
 }
 
 function toGrants(claim: unknown): Grant[] {

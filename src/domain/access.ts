@@ -22,7 +22,7 @@ export const SELF_READ = "self.read";
 
 export type Permission = (typeof PERMISSIONS)[number] | typeof SELF_READ;
 
-/** Where each role can be granted, and what it permits. */
+/** The scope of each role, and its permissions. */
 export const ROLES = {
   INSTANCE_OWNER: { scope: "instance", permissions: PERMISSIONS },
   INSTANCE_VIEWER: { scope: "instance", permissions: ["user.read", "event.read"] },
@@ -41,31 +41,31 @@ export const ROLES = {
 
 export type Role = keyof typeof ROLES;
 
-/** A role in one place: on the organization, or on the instance where none is named. */
+/** A role on an organization, or on the instance if it names none. */
 export interface Grant {
   role: Role;
   organization?: string;
 }
 
-/** The user's own session whose token was presented. */
+/** The user's own session whose token the caller sent. */
 export interface OwnSession {
   id: string;
-  /** The user's when it was opened. */
+  /** The user's epoch when it was opened. */
   epoch: number;
   /** Id of the device that it was opened from. */
   device?: string;
 }
 
-/** Who calls, and what they may do. */
+/** The caller, with their grants. */
 export interface Principal {
   subject: string;
-  /** Id of the access token that was presented; absent for a JWT and for a session. */
+  /** Id of the access token that the caller sent. Absent for a JWT and for a session. */
   tokenId?: string;
   session?: OwnSession;
   /** When the token or the session ends by itself, microseconds since the Unix epoch. */
   expires?: number;
   grants: readonly Grant[];
-  /** userlock itself, or an operator with access to the store: may do everything, to everybody. */
+  /** userlock itself, or an operator with access to the store. May do everything. */
   isSystem?: true;
 }
 
@@ -78,13 +78,13 @@ export function isRole(name: string): name is Role {
   return Object.hasOwn(ROLES, name);
 }
 
-/** Whether the role can be granted in that place. */
+/** Whether the role can be granted on that scope. */
 export function isGrantable(grant: Grant): boolean {
   const { scope } = ROLES[grant.role];
   return scope === "either" || (scope === "organization") === (grant.organization !== undefined);
 }
 
-/** Where the principal holds the permission: on the whole instance, or on some organizations. */
+/** Where the principal holds the permission: on the instance, or on some organizations. */
 export function reach(principal: Principal, permission: Permission) {
   const held = principal.grants.filter(
     (grant) => isGrantable(grant) && (ROLES[grant.role].permissions as readonly Permission[]).includes(permission),
@@ -110,15 +110,15 @@ export function may(principal: Principal, permission: Permission, owner: Owner):
   return instance || (owner.type === "org" && organizations.includes(owner.id));
 }
 
-/** Whether the owner is the organization, where one is named. */
+/** Whether the owner is the organization. True if no organization is named. */
 export function isIn({ type, id }: Owner, organization: string | undefined): boolean {
   return organization === undefined || (type === "org" && id === organization);
 }
 
 /**
  * Steps 4 and 5 of the order of answers, for an object and the organization in which the caller expects it. Returns the
- * object. Throws PERMISSION_MISSING for an organization out of the caller's reach; `notFound` for an object that is not
- * there, not in that organization, or not visible; PERMISSION_MISSING for one that is visible only.
+ * object. Throws PERMISSION_MISSING for an organization out of reach, or an object that the caller may only see. Throws
+ * `notFound` for an object that is missing, in another organization, or not visible.
  */
 export function authorise<Found extends { owner: Owner }>(
   principal: Principal,
@@ -132,10 +132,10 @@ export function authorise<Found extends { owner: Owner }>(
     if (may(principal, toSee, found.owner)) throw missing(permission);
   }
   const kind = wanted.notFound.replace("_NOT_FOUND", "").toLowerCase();
-  throw new DomainError(wanted.notFound, `There is no such ${kind}, or none that you may see.`);
+  throw new DomainError(wanted.notFound, `The ${kind} does not exist or is not visible to you.`);
 }
 
-/** Step 4 alone. Throws PERMISSION_MISSING for an organization out of the caller's reach. */
+/** Step 4 alone. Throws PERMISSION_MISSING for an organization out of reach. */
 export function authoriseOrganization(
   principal: Principal,
   { permission, toSee, organization }: { permission: Permission; toSee: Permission; organization?: string | undefined },
@@ -145,9 +145,9 @@ export function authoriseOrganization(
   if (!may(principal, permission, expected) && !may(principal, toSee, expected)) throw missing(permission);
 }
 
-/** The error of a caller who lacks a permission. */
+/** The error for a caller without the permission. */
 export function missing(permission: Permission): DomainError {
-  return new DomainError("PERMISSION_MISSING", `The call needs the permission ${permission}.`, {
+  return new DomainError("PERMISSION_MISSING", `This call needs the permission ${permission}.`, {
     metadata: { permission },
   });
 }

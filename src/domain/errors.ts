@@ -1,4 +1,4 @@
-/** Every reason that a caller can be given, with its kind (https://grpc.io/docs/guides/status-codes/). */
+/** Every reason of an error, with its kind (https://grpc.io/docs/guides/status-codes/). */
 export const REASONS = {
   INVALID_REQUEST: "invalid_argument",
   IDEMPOTENCY_KEY_REUSED: "invalid_argument",
@@ -43,17 +43,14 @@ export const REASONS = {
 export type Reason = keyof typeof REASONS;
 export type ErrorKind = (typeof REASONS)[Reason];
 
-/** A field of the request and what is wrong with it. */
+/** An invalid field of the request. */
 export interface FieldViolation {
-  /** Path of the field in the request message, such as `user.contact.email.address`. */
+  /** The path of the field in the request message, such as `user.contact.email.address`. */
   field: string;
   description: string;
 }
 
-/**
- * An answer that says no. The message is a sentence that the caller can act on and may see; `cause`, where there is
- * one, is for the log.
- */
+/** An error that the caller sees. The message says what is wrong and what to do. `cause` is for the log only. */
 export class DomainError extends Error {
   override readonly name: string = "DomainError";
   readonly reason: Reason;
@@ -86,7 +83,7 @@ export function hasReason(error: unknown, reason: Reason): boolean {
   return error instanceof DomainError && error.reason === reason;
 }
 
-/** Whether the error may pass by itself, and says nothing about the request. */
+/** Whether the error is temporary and not caused by the request. */
 export function isUnavailable(error: unknown): boolean {
   return error instanceof DomainError && error.kind === "unavailable";
 }

@@ -5,7 +5,7 @@ import type { UserEvent } from "./user-state.ts";
 
 type EventType = (UserEvent | SessionEvent | TokenEvent | LockoutSettingsEvent | InstanceKeyEvent)["type"];
 
-/** Every type, and no other: the compiler holds it to the events. */
+/** Every type and no other: the compiler checks it. */
 const TYPES: Record<EventType, true> = {
   "instance_key.recorded": true,
   "instance_key.reset": true,

@@ -1,15 +1,15 @@
-/** When wrong passwords lock a user, and for how long. Times are microseconds. */
+/** Defines when wrong passwords lock a user, and for how long. Times are microseconds. */
 export interface LockoutPolicy {
-  /** Wrong passwords within the window that lock; 0 switches automatic locks off. */
+  /** The number of wrong passwords within the window that locks. 0 disables automatic locks. */
   maxAttempts: number;
   window: number;
-  /** Length of the first lock; it doubles with each further one since the last good login. */
+  /** The length of the first lock. It doubles with each lock since the last successful login. */
   lockDuration: number;
-  /** Beyond this it does not double; 0: a lock lasts until somebody unlocks. */
+  /** The maximum length of a lock. 0: a lock lasts until someone unlocks the user. */
   maxLockDuration: number;
-  /** A lock that tries from unknown devices caused does not stop a device that the user has logged in from. */
+  /** Whether a lock caused by unknown devices lets in known devices. */
   knownDevicesPass: boolean;
-  /** A caller with the right password learns that the user is locked. */
+  /** Whether a login with the right password learns that the user is locked. */
   revealLock: boolean;
 }
 
@@ -26,29 +26,29 @@ export const DEFAULT_POLICY: LockoutPolicy = {
   revealLock: false,
 };
 
-/** Wrong passwords in a row, from wherever, after which a lock has no end (NIST SP 800-63B-4, section 3.2.2). */
+/** Wrong passwords in a row, from any device, after which a lock does not expire (NIST SP 800-63B-4, section 3.2.2). */
 const MAX_FAILURES_IN_A_ROW = 100;
-/** How many of them are kept for known devices: strangers cannot use up the owner's own tries. */
+/** The share of them reserved for known devices, so that strangers cannot use up the user's own attempts. */
 const KEPT_FOR_DEVICES = 20;
-/** Wrong passwords that are remembered, so that the same one again is not counted. */
+/** The number of wrong passwords that are remembered, so that a repetition does not count. */
 const MAX_REMEMBERED = 3;
-/** Known devices of a user; beyond it the one that logged in longest ago is forgotten. */
+/** The number of known devices of a user. The device with the oldest login is forgotten first. */
 const MAX_DEVICES = 20;
 
-/** What is known of wrong passwords since the last good login. */
+/** The wrong passwords since the last successful login. */
 export interface Attempts {
   /**
-   * Clock times of the wrong passwords since the last lock that stopped their source: strangers, or known devices, which
-   * count together.
+   * Clock times of the wrong passwords since the last lock that stopped their source: strangers, or all known devices
+   * together.
    */
   failures: { strangers: number[]; devices: number[] };
-  /** How many since the last good login, from wherever. */
+  /** The number since the last successful login, from any device. */
   inARow: number;
-  /** Automatic locks. */
+  /** The number of automatic locks. */
   locks: number;
   /** The last wrong passwords, as keyed hashes. */
   remembered: { mac: string; time: number }[];
-  /** Right or wrong passwords that were compared during the present lock. */
+  /** The number of passwords that were compared during the current lock. */
   probes: number;
 }
 
@@ -57,25 +57,25 @@ export const NO_ATTEMPTS: Attempts = { failures: NO_FAILURES, inARow: 0, locks: 
 
 /** A wrong password. */
 export interface Failure {
-  /** Id of the known device that it came from; "" for any other. */
+  /** The id of the known device that it came from, or "". */
   device: string;
-  /** Keyed hash of the password. It is not kept in the log. */
+  /** A keyed hash of the password. It is not kept in the log. */
   mac: string;
-  /** The policy's window at that time. */
+  /** The policy's window at that time, microseconds. */
   window: number;
-  /** When it was tried, by the clock: the event's own time may be ahead of it. */
+  /** The clock's time. The event's own time may be ahead of it. */
   at: number;
 }
 
 /**
- * Whether the time is within the window before now. A time that is ahead of now by less than a window counts: another
- * server's clock made it. One that is further ahead was made by a clock that was wrong, and is forgotten.
+ * Whether the time is within the window before now. A time ahead of now by less than a window counts, because servers'
+ * clocks differ. A time further ahead came from a wrong clock and is forgotten.
  */
 function isWithin(window: number, then: number, now: number): boolean {
   return Math.abs(now - then) < window;
 }
 
-/** Adds a wrong password. What is not within the window is forgotten. */
+/** Adds a wrong password. Forgets those outside of the window. */
 export function addFailure(attempts: Attempts, { device, mac, window, at }: Failure): Attempts {
   const isRecent = (then: number) => isWithin(window, then, at);
   const recent = (times: number[]) => times.filter(isRecent).slice(-MAX_FAILURES_IN_A_ROW);
@@ -91,57 +91,57 @@ export function addFailure(attempts: Attempts, { device, mac, window, at }: Fail
   };
 }
 
-/** After a lock the count of those that it stops begins anew; what makes the next lock longer stays. */
+/** Resets the count of those that the lock stops. Keeps the number of locks, which makes the next one longer. */
 export function addLock(attempts: Attempts, stopsDevices: boolean): Attempts {
   const failures = stopsDevices ? NO_FAILURES : { ...attempts.failures, strangers: [] };
   return { ...attempts, failures, locks: attempts.locks + 1, probes: 0 };
 }
 
-/** Adds a device from which the user has just logged in, or makes it the last one. */
+/** Adds the device of the last login, or moves it to the end. */
 export function addDevice(devices: readonly string[], device: string): string[] {
   return [...devices.filter((one) => one !== device), device].slice(-MAX_DEVICES);
 }
 
-/** Whether this wrong password was tried before, within the window: then it is not counted again. */
+/** Whether this wrong password was tried within the window, so that it does not count again. */
 export function isRemembered(attempts: Attempts, mac: string, policy: LockoutPolicy, time: number): boolean {
   return attempts.remembered.some((one) => one.mac === mac && isWithin(policy.window, one.time, time));
 }
 
-/** Wrong passwords in a row after which the lock has no end. */
+/** The number of wrong passwords in a row after which the lock does not expire. */
 function inARowAtMost({ isStranger, hasDevices }: Trier, policy: LockoutPolicy): number {
   const kept = isStranger && hasDevices && policy.knownDevicesPass ? KEPT_FOR_DEVICES : 0;
   return MAX_FAILURES_IN_A_ROW - kept;
 }
 
-/** Where a password comes from. */
+/** The source of a password. */
 export interface Trier {
-  /** From no known device. */
+  /** Whether the device is unknown. */
   isStranger: boolean;
   /** Whether the user has any known device. */
   hasDevices: boolean;
 }
 
 /**
- * Whether a password may be looked at while the user is locked: a wrong one counts among those in a row, the last of
- * which is left to a login that locks for good.
+ * Whether a password may be compared while the user is locked. A wrong one counts, but never as the last in a row: a
+ * normal login makes the lock that does not expire.
  */
 export function mayProbe({ probes, inARow }: Attempts, trier: Trier, policy: LockoutPolicy): boolean {
   return policy.revealLock && probes < Math.max(policy.maxAttempts, 1) && inARow + 1 < inARowAtMost(trier, policy);
 }
 
-/** Counts a password that was looked at while the user was locked. */
+/** Counts a password that was compared while the user was locked. */
 export function addProbe(attempts: Attempts, isRight: boolean): Attempts {
   return { ...attempts, probes: attempts.probes + 1, inARow: attempts.inARow + (isRight ? 0 : 1) };
 }
 
-/** A lock that wrong passwords make. */
+/** A lock caused by wrong passwords. */
 interface FailureLock {
-  /** Undefined: until somebody unlocks. */
+  /** Undefined: until someone unlocks the user. */
   until: number | undefined;
   stopsDevices: boolean;
 }
 
-/** The lock that follows from the attempts after a wrong password, if there is one. */
+/** The lock that the attempts lead to after a wrong password, if any. */
 export function lockAfter(
   { failures, inARow, locks }: Attempts,
   trier: Trier,

@@ -3,19 +3,19 @@ import type { Aggregate } from "./aggregate.ts";
 import { DomainError } from "./errors.ts";
 import { isKept, type User } from "./user-state.ts";
 
-/** A login session. Its secret is not here: the session is found by the SHA-256 of it. */
+/** A login session. Only the SHA-256 of its secret is stored. */
 export interface Session {
   id: string;
-  /** The user's. */
+  /** The user's owner. */
   owner: Owner;
   userId: string;
   /** The user's epoch when the session was opened. */
   epoch: number;
   /** SHA-256 of the secret, base64url. */
   hash: string;
-  /** When it ends by itself, microseconds since the Unix epoch. */
+  /** When it expires, microseconds since the Unix epoch. */
   expires: number;
-  /** Id of the device that it was opened from. */
+  /** The id of the device that it was opened from. */
   device?: string;
   ended: boolean;
 }
@@ -38,14 +38,14 @@ export const session: Aggregate<Session, SessionCommand, SessionEvent> = {
   userId: (state) => state.userId,
 };
 
-/** The name by which a session is found. */
+/** The claim by which a session is found. */
 export function sessionClaim(hash: string): string {
   return `session:${hash}`;
 }
 
 /**
  * Whether the session is open. A lock, a deactivation, a deletion and a new password end all sessions of the user with
- * one event, by moving the user's epoch on.
+ * one event, which increments the user's epoch.
  */
 export function isOpen(state: Session, user: User | undefined, time: number): boolean {
   if (state.ended || time >= state.expires) return false;
@@ -57,7 +57,7 @@ function decide(state: Session | undefined, command: SessionCommand): SessionEve
     if (state !== undefined) throw new DomainError("SESSION_NOT_FOUND", "The id was used before.");
     return [{ type: "session.opened", data: command.session }];
   }
-  if (state === undefined || state.ended) throw new DomainError("SESSION_NOT_FOUND", "There is no such session.");
+  if (state === undefined || state.ended) throw new DomainError("SESSION_NOT_FOUND", "The session does not exist.");
   return [{ type: "session.ended", data: {} }];
 }
 

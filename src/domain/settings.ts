@@ -3,7 +3,7 @@ import type { Aggregate } from "./aggregate.ts";
 import { DomainError } from "./errors.ts";
 import type { LockoutPolicy } from "./lockout.ts";
 
-/** What an instance or an organization sets of its lockout policy; the rest is inherited. */
+/** The fields of the lockout policy that an instance or an organization sets. It inherits the others. */
 interface LockoutSettings {
   owner: Owner;
   /** Absent after a reset. */
@@ -25,7 +25,8 @@ export const lockoutSettings: Aggregate<LockoutSettings, LockoutSettingsCommand,
     if (command.type === "set") {
       return [{ type: "lockout_policy.set", data: { owner: command.owner, policy: command.policy } }];
     }
-    if (!state?.policy) throw new DomainError("POLICY_NOT_FOUND", "No lockout policy is set here: all is inherited.");
+    if (!state?.policy)
+      throw new DomainError("POLICY_NOT_FOUND", "No lockout policy is set here. Every field is inherited.");
     return [{ type: "lockout_policy.reset", data: {} }];
   },
   evolve: (state, event) =>
@@ -35,20 +36,20 @@ export const lockoutSettings: Aggregate<LockoutSettings, LockoutSettingsCommand,
   isGone: () => false,
 };
 
-/** Id of the stream with the settings of an owner. */
+/** The id of the stream with an owner's settings. */
 export function settingsId({ type, id }: Owner): string {
   return `${type}:${id}`;
 }
 
-/** The key that all servers of an instance have, as far as the store knows it. */
+/** The key of all servers of an instance, as recorded in the store. */
 interface InstanceKey {
   owner: Owner;
-  /** Tells keys apart, and says nothing else of them. Absent after a reset. */
+  /** Identifies the key without revealing it. Absent after a reset. */
   fingerprint?: string;
 }
 
 type InstanceKeyCommand =
-  /** Changes nothing where a key is recorded already. */
+  /** Changes nothing if a key is recorded already. */
   { type: "record"; owner: Owner; fingerprint: string } | { type: "reset" };
 
 export type InstanceKeyEvent =
@@ -66,7 +67,7 @@ export const instanceKey: Aggregate<InstanceKey, InstanceKeyCommand, InstanceKey
       return state?.fingerprint === undefined ? [{ type: "instance_key.recorded", data }] : [];
     }
     if (state?.fingerprint !== undefined) return [{ type: "instance_key.reset", data: {} }];
-    throw new DomainError("KEY_NOT_FOUND", "No key is recorded: the next server that starts records its own.");
+    throw new DomainError("KEY_NOT_FOUND", "No key is recorded. The next server that starts records its own.");
   },
   evolve: (state, event) =>
     event.type === "instance_key.recorded" ? event.data : { owner: (state as InstanceKey).owner },

@@ -3,7 +3,7 @@ import type { Aggregate, Occasion } from "./aggregate.ts";
 import { DomainError, invalidField } from "./errors.ts";
 import { isSystemSubject } from "./identifier.ts";
 
-/** A bearer token. Its secret is not here: the token is found by the SHA-256 of it. */
+/** A bearer token. Only the SHA-256 of its secret is stored. */
 export interface AccessToken {
   id: string;
   owner: Owner;
@@ -11,7 +11,7 @@ export interface AccessToken {
   grants: Grant[];
   /** SHA-256 of the secret, base64url. */
   hash: string;
-  /** Microseconds since the Unix epoch; absent if the token does not end by itself. */
+  /** When it expires, microseconds since the Unix epoch. Absent if it does not expire. */
   expires?: number;
   revoked: boolean;
 }
@@ -33,7 +33,7 @@ export const accessToken: Aggregate<AccessToken, TokenCommand, TokenEvent> = {
   isGone: (state) => state.revoked,
 };
 
-/** The name by which a token is found. */
+/** The claim by which a token is found. */
 export function tokenClaim(hash: string): string {
   return `token:${hash}`;
 }
@@ -42,7 +42,7 @@ function decide(state: AccessToken | undefined, command: TokenCommand, { time }:
   if (command.type === "create") {
     if (state !== undefined) throw new DomainError("TOKEN_ALREADY_EXISTS", "The id was used before.");
     const { subject, grants, expires } = command.token;
-    if (isSystemSubject(subject)) throw invalidField("subject", "marks an actor of userlock's own: choose another one");
+    if (isSystemSubject(subject)) throw invalidField("subject", "is reserved for userlock; choose another one");
     for (const [index, grant] of grants.entries()) {
       if (!isGrantable(grant)) {
         const place = ROLES[grant.role].scope === "instance" ? "the instance only" : "an organization only";
@@ -52,7 +52,7 @@ function decide(state: AccessToken | undefined, command: TokenCommand, { time }:
     if (expires !== undefined && expires <= time) throw invalidField("expires", "must be in the future");
     return [{ type: "token.created", data: command.token }];
   }
-  if (state === undefined || state.revoked) throw new DomainError("TOKEN_NOT_FOUND", "There is no such token.");
+  if (state === undefined || state.revoked) throw new DomainError("TOKEN_NOT_FOUND", "The token does not exist.");
   return [{ type: "token.revoked", data: {} }];
 }
 

@@ -23,30 +23,30 @@ interface Phone {
 
 export interface Lock {
   cause: "manual" | "password_failures";
-  /** Short code. */
+  /** A short code. */
   reason: string;
   note: string;
-  /** Subject of who locked. */
+  /** The subject of the caller that locked. */
   by: string;
-  /** By the clock, microseconds since the Unix epoch. */
+  /** The clock's time, microseconds since the Unix epoch. */
   since: number;
-  /** When it ends by itself, microseconds since the Unix epoch; absent if it does not. */
+  /** When it expires, microseconds since the Unix epoch. Absent if it does not expire. */
   until?: number;
-  /** A device that the user has logged in from is not stopped. */
+  /** Known devices are not stopped. */
   knownDevicesPass?: true;
-  /** Until when it stops known devices all the same, microseconds since the Unix epoch. */
+  /** Until when it stops known devices anyway, microseconds since the Unix epoch. */
   devicesUntil?: number;
 }
 
 export interface Password {
-  /** In PHC form, or in that of bcrypt. It is not kept in the log. */
+  /** In PHC or bcrypt form. It is not kept in the log. */
   hash: string;
   /** Microseconds since the Unix epoch. */
   changed: number;
   changeRequired: boolean;
 }
 
-/** What a caller can set about a user beside the user names. */
+/** The fields of a user that callers set, except user names. */
 export interface Profile {
   schemaId?: string;
   schemaType?: string;
@@ -55,7 +55,7 @@ export interface Profile {
   phone?: Phone;
 }
 
-/** A user has two axes, lifecycle and lock, and neither moves the other. */
+/** A user has two independent axes: lifecycle and lock. */
 export interface User extends Profile {
   id: string;
   owner: Owner;
@@ -64,11 +64,11 @@ export interface User extends Profile {
   usernames: Username[];
   password?: Password;
   attempts?: Attempts;
-  /** Counts what ends all sessions at once; a session is open only in the epoch that it was opened in. */
+  /** The number of times that all sessions were ended. A session is open only in the epoch in which it was opened. */
   epoch?: number;
-  /** The one session that is open though the epoch has moved on: the user's own new password was set by it. */
+  /** The one session that survived the last end of all sessions: the user's own new password was set by it. */
   keptSession?: string;
-  /** Ids of the known devices: those that the user has logged in from, the last one at the end. */
+  /** Ids of the known devices, from which the user has logged in. The last login is at the end. */
   devices?: string[];
 }
 
@@ -94,46 +94,44 @@ export type UserEvent =
   | {
       type: "user.password_changed";
       data: Pick<Password, "hash" | "changeRequired"> & {
-        /** What it was set by, and does not end with the others. */
+        /** The session and device that set it, which do not end. */
         keeps?: { session: string; device?: string };
       };
     }
   | { type: "user.password_rehashed"; data: { hash: string } }
-  /** From a known device, or from one that is known from now on, if any. */
+  /** `device` is a known device or "". `newDevice` becomes known. */
   | { type: "user.login_succeeded"; data: { device: string; newDevice?: string } }
   | { type: "user.login_failed"; data: Failure }
-  /** A password was looked at while the user was locked. */
+  /** A password was compared while the user was locked. */
   | { type: "user.lock_probed"; data: { isRight: boolean } }
   | { type: "user.sessions_ended"; data: object };
 
-/**
- * Whether the user may act by a token. A lock by wrong passwords does not matter: a stranger can cause it.
- */
+/** Whether the user may act by a token. A lock by wrong passwords does not matter, because strangers can cause it. */
 export function mayAct(user: User, time: number): boolean {
   return user.lifecycle === "active" && lockOf(user, time)?.cause !== "manual";
 }
 
-/** The lock at this time: undefined once its end has passed, whether or not the log says so already. */
+/** The lock at this time. Undefined once it has expired, even if the log has no event of it yet. */
 export function lockOf({ lock }: User, time: number): Lock | undefined {
   return lock?.until !== undefined && lock.until <= time ? undefined : lock;
 }
 
-/** Whether a session is still open after all that ended the sessions of the user at once. */
+/** Whether a session survived all events that ended the user's sessions. */
 export function isKept({ epoch = 0, keptSession }: User, session: { id: string; epoch: number }): boolean {
   return session.epoch === epoch || session.id === keptSession;
 }
 
-/** Whether the lock stops known devices, too, at this time. */
+/** Whether the lock stops known devices at this time, too. */
 export function stopsDevices({ knownDevicesPass, devicesUntil }: Lock, time: number): boolean {
   return !knownDevicesPass || (devicesUntil !== undefined && time < devicesUntil);
 }
 
-/** The device if it is known; "" for any other, such as one that was ended or forgotten. */
+/** The device if it is known, else "". */
 export function knownDevice({ devices }: User, device: string): string {
   return devices?.includes(device) ? device : "";
 }
 
-/** Placeholder for a log without its first event. It is the system's, so no grant reaches it. */
+/** Placeholder for a stream whose creation event is missing. The system owns it, so no grant reaches it. */
 const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
 
 /** The user after the event. Never throws. */
@@ -210,14 +208,14 @@ function withoutDevices({ devices = [], ...rest }: User, kept?: string): User {
   return kept !== undefined && devices.includes(kept) ? { ...rest, devices: [kept] } : rest;
 }
 
-/** The lock that an event `user.locked` has made. */
+/** The lock that a `user.locked` event made. */
 export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"], actor: Actor): Lock {
   return { ...data, by: data.cause === "manual" ? actor.subject : USERLOCK };
 }
 
 /**
- * Hashes of passwords, right or wrong, and addresses are in the state as long as they are needed, and never in the log,
- * which outlives the user.
+ * Removes password hashes and addresses from the event. The state keeps them while they are needed, but the log
+ * outlives the user.
  */
 export function logged(event: UserEvent): UserEvent {
   switch (event.type) {
@@ -246,18 +244,16 @@ function withoutAddresses({ email, phone, ...profile }: Profile): Profile {
   };
 }
 
-/**
- * The claim under which a login name is held: within the organization, or in the whole instance where none is named.
- */
+/** The claim of a login name: within the organization, or in the whole instance if none is named. */
 export function loginNameClaim(loginName: string, organization: string | undefined): string {
-  // Quoted, for both the id and the name may have any of the characters that could part them.
+  // Quoted, because the id and the name may contain the separators.
   const place = organization === undefined ? "" : `@${JSON.stringify(organization)}`;
   return `username${place}:${fold(loginName)}`;
 }
 
 /**
- * What a user name claims. One of the whole instance is claimed within the user's organization, too: there a login name
- * belongs to one user, whichever kind it is and in whichever order names are given.
+ * The claims of a user name. A name of the whole instance is also claimed within the user's organization, so that there
+ * it belongs to one user.
  */
 export function claimsOf({ name, organizationSpecific }: Username, owner: Owner): string[] {
   const inInstance = organizationSpecific ? [] : [loginNameClaim(name, undefined)];

@@ -28,7 +28,7 @@ import {
 } from "./user-state.ts";
 
 export const MAX_USERNAMES = 20;
-/** How far off the end of a lock may be, microseconds: 10 years. */
+/** The maximum length of a lock, microseconds: 10 years. */
 const MAX_LOCK = 10 * 366 * 24 * 3_600 * 1_000_000;
 
 export type UserCommand =
@@ -41,10 +41,10 @@ export type UserCommand =
       password?: Pick<Password, "hash" | "changeRequired">;
     }
   | { type: "patch"; profile: Profile }
-  /** At most one of until (a time) and duration, microseconds. */
+  /** At most one of `until` (a time) and `duration`, in microseconds. */
   | { type: "lock"; reason: string; note: string; until?: number; duration?: number }
   | { type: "unlock" }
-  /** Puts into the log what the clock has done. */
+  /** Records the expiry of the lock in the log. */
   | { type: "expire_lock" }
   | { type: "activate" }
   | { type: "deactivate" }
@@ -55,9 +55,9 @@ export type UserCommand =
       type: "set_password";
       hash: string;
       changeRequired: boolean;
-      /** The user's own, by which the password is set: it does not end with the others. */
+      /** The user's own session that sets the password. It does not end. */
       session?: OwnSession;
-      /** The user at the time of the proof of the old password; absent if none was needed. */
+      /** The user when the old password was proven. Absent if no proof was needed. */
       provenBy?: Pick<User, "epoch" | "password">;
     }
   /** The same password under a new hash. */
@@ -70,11 +70,11 @@ export interface CheckedLogin {
   isRight: boolean;
   /** The hash that it was compared with. */
   comparedWith: string;
-  /** Id of the device whose token came with it; "" without one. The device may have been ended since. */
+  /** The id of the device whose token came with it, or "". The device may have been ended since. */
   device: string;
-  /** Id of the device as which it is known from now on, if it is known as none; absent if it is not to be known. */
+  /** The id that makes an unknown device known. Absent if it does not become known. */
   newDevice?: string;
-  /** Keyed hash of the password that was tried. */
+  /** A keyed hash of the password. */
   mac: string;
   policy: LockoutPolicy;
 }
@@ -94,22 +94,22 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
 
 function decide(state: User | undefined, command: UserCommand, occasion: Occasion): UserEvent[] {
   if (command.type === "create") {
-    if (state !== undefined) refuse("USER_ALREADY_EXISTS", command.id, "The id was used before: choose another one.");
+    if (state !== undefined) refuse("USER_ALREADY_EXISTS", command.id, "The id was used before. Choose another one.");
     if (isSystemSubject(command.id)) {
-      throw invalidField("user.user_id", "marks an actor of userlock's own: choose another one");
+      throw invalidField("user.user_id", "is reserved for userlock; choose another one");
     }
     const { type: _create, ...data } = command;
     checkUsernames(data.usernames, data.owner, data.id);
     return [{ type: "user.created", data }];
   }
   if (state === undefined || user.isGone(state)) {
-    // The user was deleted while the password was compared: the login fails, and says no more.
+    // The user was deleted while the password was compared. The login fails without a reason.
     if (state && (command.type === "record_login" || command.type === "rehash_password")) return [];
-    throw new DomainError("USER_NOT_FOUND", "There is no such user.");
+    throw new DomainError("USER_NOT_FOUND", "The user does not exist.");
   }
 
   if (!state.lock || lockOf(state, occasion.time)) return decideOn(state, command, occasion);
-  // The lock has ended by the clock: the log has it before anything else.
+  // The lock has expired, so the log gets its end first.
   const expired: UserEvent = { type: "user.unlocked", data: { cause: "expired" } };
   return [expired, ...decideOn(evolve(state, expired, occasion), command, occasion)];
 }
@@ -122,10 +122,10 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
     }
     case "lock": {
       if (occasion.actor.subject === state.id) {
-        refuse("SELF_LOCK", state.id, "Nobody can lock themselves: let somebody else do it.");
+        refuse("SELF_LOCK", state.id, "You cannot lock yourself. Another user must do it.");
       }
       if (state.lock?.cause === "manual") {
-        refuse("USER_ALREADY_LOCKED", state.id, "The user is locked already: unlock the user first.");
+        refuse("USER_ALREADY_LOCKED", state.id, "The user is already locked. Unlock the user first.");
       }
       const { reason, note } = command;
       const until = laterEnd({ until: endOf(command, occasion.time) }, state.lock);
@@ -137,15 +137,15 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       ];
     }
     case "unlock":
-      if (!state.lock) refuse("USER_NOT_LOCKED", state.id, "The user is not locked: there is nothing to unlock.");
+      if (!state.lock) refuse("USER_NOT_LOCKED", state.id, "The user is not locked.");
       return [{ type: "user.unlocked", data: { cause: "manual" } }];
     case "expire_lock":
       return [];
     case "activate":
-      if (state.lifecycle !== "inactive") refuse("USER_NOT_INACTIVE", state.id, "The user is active already.");
+      if (state.lifecycle !== "inactive") refuse("USER_NOT_INACTIVE", state.id, "The user is already active.");
       return [{ type: "user.activated", data: {} }];
     case "deactivate":
-      if (state.lifecycle === "inactive") refuse("USER_ALREADY_INACTIVE", state.id, "The user is inactive already.");
+      if (state.lifecycle === "inactive") refuse("USER_ALREADY_INACTIVE", state.id, "The user is already inactive.");
       return [{ type: "user.deactivated", data: {} }];
     case "delete":
       return [{ type: "user.deleted", data: {} }];
@@ -159,12 +159,12 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       return [{ type: "user.username_removed", data: { usernameId: command.usernameId } }];
     case "set_password": {
       const { type: _set, provenBy, session, ...data } = command;
-      // The user was locked, or got another password, since the proof.
+      // The user was locked or got another password since the proof.
       const isSame = provenBy?.epoch === state.epoch && provenBy?.password?.changed === state.password?.changed;
       if (provenBy && !isSame) {
-        throw new DomainError("LOGIN_FAILED", "The user was locked, or got another password, in the meantime.");
+        throw new DomainError("LOGIN_FAILED", "The user was locked or got another password in the meantime.");
       }
-      // A session that has ended meanwhile is not brought back.
+      // An ended session is not reopened.
       const kept = session && isKept(state, session) ? session : undefined;
       const keeps = kept && { session: kept.id, ...(kept.device !== undefined && { device: kept.device }) };
       return [{ type: "user.password_changed", data: { ...data, ...(keeps && { keeps }) } }];
@@ -179,10 +179,10 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
   }
 }
 
-/** Decides anew what `admit` said before the password was compared, for much may have happened since. */
+/** Repeats the decision of `admit`, because the state may have changed while the password was compared. */
 function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[] {
   const { isRight, comparedWith, newDevice, mac, policy } = login;
-  // Nothing follows from a comparison with a password that is no longer the user's.
+  // The comparison is void if the user has another password now.
   if (comparedWith !== state.password?.hash) return [];
   switch (admit(state, login, time)) {
     case "refuse":
@@ -198,7 +198,7 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
     return [{ type: "user.login_succeeded", data: { device, ...(isNew && { newDevice }) } }];
   }
 
-  // Where the policy makes no difference between devices, all tries are counted together.
+  // If the policy does not distinguish devices, all attempts count together.
   const counter = policy.knownDevicesPass ? device : "";
   const failed: UserEvent = {
     type: "user.login_failed",
@@ -207,7 +207,7 @@ function decideLogin(state: User, login: CheckedLogin, time: number): UserEvent[
   const attempts = addFailure(state.attempts ?? NO_ATTEMPTS, failed.data);
   const lock = lockAfter(attempts, trierOf(state, counter), policy, time);
   if (!lock) return [failed];
-  // The lock of strangers that stands goes on for them: that of known devices ends by itself.
+  // A lock of strangers stays in force for them. That of known devices has its own end.
   const standing = lockOf(state, time);
   const until = laterEnd(lock, standing);
   const devicesUntil = standing && lock.until !== until ? lock.until : undefined;
@@ -231,7 +231,7 @@ function trierOf({ devices }: User, device: string): Trier {
 }
 
 /**
- * What may be done with a login before its password is compared with the hash: "check" it; "refuse" it unseen; or
+ * Decides what to do with a login before its password is compared: "check" it; "refuse" it without a comparison; or
  * "probe" it, which only reveals the lock to a caller with the right password.
  */
 export function admit(
@@ -255,7 +255,7 @@ function laterEnd(lock: { until: number | undefined }, standing: Lock | undefine
   return Math.max(lock.until, standing.until);
 }
 
-/** When a lock that is made at this time ends. Throws INVALID_REQUEST for an end that no lock can have. */
+/** The end of a lock that begins at this time. Throws INVALID_REQUEST for an end in the past or beyond 10 years. */
 export function endOf({ until, duration }: { until?: number; duration?: number }, time: number): number | undefined {
   const end = until ?? (duration === undefined ? undefined : time + duration);
   const field = until === undefined ? "duration" : "until";
@@ -266,17 +266,17 @@ export function endOf({ until, duration }: { until?: number; duration?: number }
 
 function checkUsernames(usernames: Username[], owner: Owner, id: string): void {
   if (usernames.length > MAX_USERNAMES) {
-    refuse("TOO_MANY_USERNAMES", id, `A user has at most ${MAX_USERNAMES} user names: remove one first.`);
+    refuse("TOO_MANY_USERNAMES", id, `A user has at most ${MAX_USERNAMES} user names. Remove one first.`);
   }
   if (owner.type !== "org" && usernames.some((username) => username.organizationSpecific)) {
-    throw invalidField("is_organization_specific", "the user is not in an organization");
+    throw invalidField("is_organization_specific", "must be false, because the user is not in an organization");
   }
   if (new Set(usernames.map((username) => claimsOf(username, owner)[0])).size < usernames.length) {
-    refuse("USERNAME_TAKEN", id, "The user has this user name already.");
+    refuse("USERNAME_TAKEN", id, "The user already has this user name.");
   }
 }
 
-/** What of the wanted profile differs from the state. */
+/** The fields of the wanted profile that differ from the state. */
 function changes(state: User, wanted: Profile): Profile {
   const differs = ([key, value]: [string, unknown]) =>
     JSON.stringify(value) !== JSON.stringify(state[key as keyof Profile]);

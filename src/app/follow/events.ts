@@ -7,12 +7,12 @@ export type { RecordedEvent } from "../../store/port.ts";
 
 const TO_SEE: Permission = "event.read";
 
-/** What callers' pages may take of the store, which reads two at once. */
+/** The share of callers' pages. The store reads two at once. */
 const PAGES = { atOnce: 2, atOnceEach: 1, waiting: 1_000, waitingEach: 200, full: "Too many pages are waiting." };
 
-/** Which events are asked for; what is empty or left out does not narrow it. */
+/** A filter of events. Empty or omitted fields do not filter. */
 export interface EventQuestion {
-  /** Id of the organization that owns what the events happened to. */
+  /** The id of the organization that owns the objects. */
   organization?: string | undefined;
   userIds: readonly string[];
   types: readonly string[];
@@ -20,7 +20,7 @@ export interface EventQuestion {
 
 /** A page of the log. Times are microseconds since the Unix epoch. */
 interface PageQuestion extends EventQuestion {
-  /** The page begins behind it, in its own direction. */
+  /** The page begins after it, in its own direction. */
   cursor?: Cursor | undefined;
   limit: number;
   descending: boolean;
@@ -32,8 +32,8 @@ interface PageQuestion extends EventQuestion {
 export type ListEvents = ReturnType<typeof createListEvents>;
 
 /**
- * The audit log, as far as the principal may see it; `next` is where the next page begins. Rejects with INVALID_REQUEST
- * for an invalid cursor, and with PERMISSION_MISSING for an organization out of reach. Callers take turns, as for searches.
+ * Returns a page of the audit log that the principal may see. `next` starts the next page. Rejects with INVALID_REQUEST
+ * for an invalid cursor, and with PERMISSION_MISSING for an organization out of reach. Callers take turns.
  */
 export function createListEvents({ store }: { store: EventStore }) {
   const pages = createFairQueue(PAGES);
@@ -55,8 +55,7 @@ export function createListEvents({ store }: { store: EventStore }) {
 }
 
 /**
- * What is asked for and what the principal may see, together: what `may` says of one owner, said of all. Throws
- * PERMISSION_MISSING for an organization out of reach.
+ * Combines the question with what the principal may see. Throws PERMISSION_MISSING for an organization out of reach.
  */
 export function filterOf(principal: Principal, { organization, userIds, types }: EventQuestion): EventFilter {
   return {
@@ -77,7 +76,7 @@ function inOrganization(principal: Principal, organization: string): EventFilter
   return { organizations: [organization] };
 }
 
-/** Whether an event passes, found out here and not by the store. */
+/** The filter as a function of an event, without the store. */
 export function matcher({ ownerTypes, organizations, userIds, types }: EventFilter): (event: RecordedEvent) => boolean {
   const owners = organizations && new Set(organizations);
   const users = userIds && new Set(userIds);

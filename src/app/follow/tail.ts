@@ -2,28 +2,28 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { retry } from "../../retry.ts";
 import type { Cursor, EventStore, RecordedEvent } from "../../store/port.ts";
 
-/** How often the log is looked at without a hint, milliseconds: hints may be missing. */
+/** How often the log is read without a hint, milliseconds. Hints may be missing. */
 const POLL_MS = 1_000;
 /** Events of one read. */
 const PAGE = 1_000;
-/** Events that a listener is given at once, which it may then write at once. */
+/** The number of events that a listener gets at once, and may write at once. */
 const BATCH = 100;
-/** How many events are given away in one turn of the event loop, so that others are served between them. */
+/** The number of events delivered in one event-loop tick, so that other calls are served in between. */
 const PER_TURN = 500;
 
-/** Takes some events. It must not throw, and must not wait. */
+/** Receives events. It must not throw or wait. */
 export type Listener = (events: readonly RecordedEvent[]) => void;
 
 /** The end of the log, as a follower sees it. */
 export interface Following {
-  /** All events up to here have been given to those who were attached. It never goes back. */
+  /** All events up to here were delivered to attached listeners. It never goes back. */
   readonly cursor: Cursor;
   /**
-   * From now on the listener is given every event behind `cursor`, once, in the order of the log, until the function
-   * that comes back is called.
+   * From now on the listener gets every event after `cursor`, once, in log order, until the returned function is
+   * called.
    */
   attach(listener: Listener): () => void;
-  /** Follows no longer. Listeners must have been detached. */
+  /** Stops following. Detach listeners first. */
   leave(): void;
 }
 
@@ -37,10 +37,7 @@ interface Run {
   stop: AbortController;
 }
 
-/**
- * One reader of the log for all followers: it reads while somebody follows. Faults of the store go to `onError`, are
- * tried again, and end nothing.
- */
+/** Reads the log once for all followers, while there are any. Store errors go to `onError` and are retried. */
 export function createTail({
   store,
   onError,
@@ -100,7 +97,7 @@ export function createTail({
       end();
       throw error;
     });
-    // The last one may have left, and have stopped it, while this one came.
+    // The last follower may have stopped the run in the meantime.
     if (run.stop.signal.aborted) return follow();
     run.followers++;
     return {
@@ -128,7 +125,7 @@ async function deliver(run: Run, events: readonly RecordedEvent[]): Promise<void
     const batch = events.slice(start, start + BATCH);
     // Listeners attached during the loop are visited last; detached ones are skipped.
     for (const listener of run.listeners) {
-      // Before the first one too: the answer to the call that made the event is sent first.
+      // Also before the first one, so that the answer to the call that made the event is sent first.
       if (given % PER_TURN < batch.length) {
         await nextTurn();
         if (run.stop.signal.aborted) return;

@@ -8,28 +8,28 @@ import { createBreather, createFairQueue, type Quota } from "../fairness.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
 import type { Following, Tail } from "./tail.ts";
 
-/** Events of one read by which a watcher catches up: they are held until the watcher has read them. */
+/** The number of events of one catch-up read. They are held until the watcher has read them. */
 const PAGE = 200;
-/** Events sent in one turn of the event loop. */
+/** The number of events sent in one event-loop tick. */
 const SLICE = 50;
-/** Watchers that catch up at the same time: a thousand that reconnect at once leave the store to others, too. */
+/** The number of watchers that catch up at once, so that a thousand reconnects leave capacity to others. */
 const MAX_READS = 4;
-const TOO_SLOW = "Too much is unread: read faster, and resume behind your last cursor.";
+const TOO_SLOW = "The client reads too slowly. Resume after the last cursor.";
 
 export interface WatchQuestion extends EventQuestion {
-  /** The stream goes on behind it; left out, it begins now. */
+  /** The stream continues after it. Omitted: it begins now. */
   after?: Cursor | undefined;
 }
 
 interface Watcher {
   principal: Principal;
-  /** Authenticates and authorises again. Rejects as a call would be refused. */
+  /** Authenticates and authorises again. Rejects like a call. */
   readmit(): Promise<Principal>;
-  /** Sends an event, or only the place up to which all was sent. False if too much is unread. */
+  /** Sends an event, or only a cursor. Returns false if too much is unread. */
   send(cursor: Cursor, event?: RecordedEvent): boolean;
   /**
-   * Undefined if little is unread, which is never so after `send` was false. Otherwise resolves with true once little is,
-   * or with false once nothing was read for a while.
+   * Undefined if little is unread, which is never so after `send` returned false. Otherwise resolves with true once
+   * little is unread, or with false if the client reads nothing for a while.
    */
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
@@ -37,19 +37,18 @@ interface Watcher {
 }
 
 /**
- * Streams events until the stream ends, which is always an error: that of the signal; WATCHER_TOO_SLOW; the error with
- * which a call would be refused, once a token, a grant or their holder is gone; INVALID_REQUEST for a cursor that is
- * none; PERMISSION_MISSING for an organization out of reach; TOO_MANY_REQUESTS. Faults of the store that come after the
- * first message only delay what is sent.
+ * Streams events until the stream ends, always with an error: the signal's reason; WATCHER_TOO_SLOW; the error of a
+ * call once a token, a grant or its holder is gone; INVALID_REQUEST for an invalid cursor; PERMISSION_MISSING for an
+ * organization out of reach; TOO_MANY_REQUESTS. Store errors after the first message only delay the stream.
  */
 export type Watch = (question: WatchQuestion, watcher: Watcher) => Promise<never>;
 
 export function createWatch(parts: {
   store: EventStore;
   tail: Tail;
-  /** How many may watch at once, in all and of one caller. */
+  /** The number of streams, in all and per caller. */
   places: Quota;
-  /** Time between signs of life, and between checks of the watcher's right, milliseconds. */
+  /** The time between keep-alive messages, and between checks of the watcher's permission, milliseconds. */
   heartbeatMs: number;
   onError(error: unknown): void;
 }): Watch {
@@ -76,17 +75,17 @@ export function createWatch(parts: {
   };
 }
 
-/** Rejects with INVALID_REQUEST for a cursor at which no stream can begin. */
+/** Rejects with INVALID_REQUEST for an invalid cursor. */
 async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
   try {
     await store.read({ from: after, limit: 1 });
   } catch (error) {
-    throw hasReason(error, "INVALID_REQUEST") ? invalidField("after", "is no cursor of this log") : error;
+    throw hasReason(error, "INVALID_REQUEST") ? invalidField("after", "is not a cursor of this log") : error;
   }
-  if (after > (await store.head())) throw invalidField("after", "lies beyond the end of this log");
+  if (after > (await store.head())) throw invalidField("after", "is beyond the end of this log");
 }
 
-/** Shared by all watchers that catch up. */
+/** Shared by all watchers. */
 interface CatchingUp {
   read: (query: LogQuery, reader: Principal, signal: AbortSignal) => Promise<LogPage>;
   breathe: () => Promise<void>;
@@ -104,7 +103,7 @@ async function stream(
   let { principal } = watcher;
   let where = filterOf(principal, question);
   let passes = matcher(where);
-  /** Everything that passes was sent up to here. */
+  /** Every matching event up to here was sent. */
   let cursor: Cursor = question.after ?? (await store.head());
   let isLive = false;
   let heartbeat: NodeJS.Timeout | undefined;
@@ -122,14 +121,14 @@ async function stream(
     return isSent;
   }
 
-  /** Whether the event was sent, or does not pass. */
+  /** Whether the event was sent or does not match. */
   function deliver(event: RecordedEvent): boolean {
     if (passes(event) && !send(event.cursor, event)) return false;
     cursor = event.cursor;
     return true;
   }
 
-  /** Waits for a slow watcher. */
+  /** Sends the events, waiting for a slow watcher. */
   async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
     for (const [index, event] of events.entries()) {
       if (index % SLICE === 0) await breathe();
@@ -142,8 +141,8 @@ async function stream(
   }
 
   /**
-   * Sends what the tail brings, until an event may have ended the watcher's right, or does not fit: the tail does not
-   * wait. From then on the watcher catches up.
+   * Sends the tail's events until one may end the watcher's permission, or does not fit. Then the watcher catches up,
+   * because the tail does not wait.
    */
   function live(): Promise<void> {
     return new Promise((resolve) => {
@@ -174,15 +173,15 @@ async function stream(
     retry(work, { signal, mayPass: isUnavailable, onFailure: onError });
 
   async function run(): Promise<never> {
-    // After the start is known. Only events that were read before the last readmission are sent, so nothing is sent that
-    // came after the event that ended the right.
+    // Runs after the start is known. Only events from before the last readmission are sent, so none that came after an
+    // event that ended the permission.
     await readmit();
     signal.throwIfAborted();
     send(cursor);
     heartbeat = setTimeout(beat, heartbeatMs);
     check = setInterval(checkRight, heartbeatMs);
     for (;;) {
-      // In one turn: between the look at the tail and being attached to it nothing can come.
+      // In one tick, so that no event comes between the comparison and the attachment.
       if (cursor >= following.cursor) await live();
       const page = await persist(() => read({ from: cursor, limit: PAGE, where }, principal, signal));
       await persist(readmit);
@@ -192,7 +191,7 @@ async function stream(
   }
 
   function beat(): void {
-    // A watcher with so much unread that it does not fit needs no sign of life.
+    // A watcher whose buffer is full needs no keep-alive.
     send(isLive && following.cursor > cursor ? following.cursor : cursor);
     heartbeat?.refresh();
   }
@@ -221,7 +220,7 @@ async function stream(
   }
 }
 
-/** Whether the event may have ended the principal's right: it is about the token, or about the user. */
+/** Whether the event is about the principal's token or user, and may have ended their permission. */
 function concerns({ kind, id }: RecordedEvent, { subject, tokenId }: Principal): boolean {
   return (kind === accessToken.kind && id === tokenId) || (kind === user.kind && id === subject);
 }

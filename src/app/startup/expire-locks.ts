@@ -5,15 +5,14 @@ import { user } from "../../domain/user.ts";
 import type { EventStore, Query } from "../../store/port.ts";
 import { type Execute, systemCaller } from "../execute.ts";
 
-/** How often locks are looked for whose end has come, milliseconds. */
+/** How often expired locks are searched, milliseconds. */
 const SWEEP_MS = 250;
-/** How many are ended in one go. */
+/** The number of locks that are ended at once. */
 const BATCH = 200;
 
 /**
- * Puts `user.unlocked` with the cause `expired` into the log for each lock whose end has come, within a second, until
- * the signal is aborted. The lock itself ends by the clock, with or without this. Several processes may do it at once:
- * the store lets one of them win, and the others find nothing left to do.
+ * Appends `user.unlocked` with the cause `expired` for each expired lock, within a second, until the signal is aborted.
+ * A lock ends by the clock even without this. Several processes may run it: the store lets one of them win.
  */
 export async function expireLocks(parts: {
   store: EventStore;

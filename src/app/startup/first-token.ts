@@ -6,7 +6,7 @@ import { type EventStore, load } from "../../store/port.ts";
 import { type Execute, systemCaller } from "../execute.ts";
 import { readSecret, secretInFile, TOKEN_FILE } from "./secret-file.ts";
 
-/** Id of the first token. It is fixed, so that of servers which start together on an empty store one makes it. */
+/** The id of the first token. It is fixed, so that only one of several servers creates it on an empty store. */
 const FIRST_TOKEN_ID = "admin";
 const SUBJECT = "admin";
 
@@ -19,9 +19,9 @@ interface Parts {
 }
 
 /**
- * Gives a store that never had one its first token, an INSTANCE_OWNER's: the given one, or a new one that is written to
- * the folder. Resolves with the file in the folder that has the first token, if one has: another server's may have it.
- * Rejects with STORE_UNAVAILABLE.
+ * Creates the first token of a new store, for an INSTANCE_OWNER: the given one, or a new one that is written to the
+ * folder. Resolves with the file in the folder if it has the first token; another server's folder may have it. Rejects
+ * with STORE_UNAVAILABLE.
  */
 export async function ensureFirstToken(
   parts: Parts,
@@ -42,14 +42,14 @@ export async function ensureFirstToken(
   });
   const secret = readSecret(file);
   if (secret !== undefined && hashSecret(secret) === hash) return file;
-  // A server with another folder was faster: the file does not have the token.
+  // A server with another folder was faster, so the file does not have the token.
   if (isOurs) rmSync(file, { force: true });
   return undefined;
 }
 
-/** Resolves with the hash of the first token; undefined if it was revoked. `makeHash` is called if it was never made. */
+/** Resolves with the hash of the first token; undefined if it was revoked. Calls `makeHash` if it was never created. */
 async function ensureToken({ store, execute, instanceId }: Parts, makeHash: () => string): Promise<string | undefined> {
-  // Not by the log, in which what was answered may come later.
+  // Not from the log, which may lag behind answered appends.
   const find = async () => (await load(store, accessToken, FIRST_TOKEN_ID))?.state;
   let found = await find();
   if (!found) {

@@ -4,10 +4,10 @@ import { StoreRefused } from "../../store/port.ts";
 import { type Caller, type Execute, systemCaller } from "../execute.ts";
 import { KEY_FILE, secretInFile } from "./secret-file.ts";
 
-/** Id of the one stream of its kind. */
+/** The id of the only stream of its kind. */
 const ID = "key";
 
-/** The key in the folder's file, which is made if it is not there. Throws if the file holds no key. */
+/** Reads the key from the folder's file, which is created if missing. Throws if the file has no valid key. */
 export function keyIn(
   folder: string,
   newKey: () => Buffer,
@@ -15,13 +15,13 @@ export function keyIn(
 ): Uint8Array {
   const file = join(folder, KEY_FILE);
   const key = keyOf(secretInFile(file, () => newKey().toString("base64")).secret);
-  if (!key) throw new Error(`${file} is damaged: it must hold 32 bytes in base64. Restore it from a backup.`);
+  if (!key) throw new Error(`${file} is damaged. It must hold 32 bytes in base64. Restore it from a backup.`);
   return key;
 }
 
 /**
- * Holds all servers of a store to one key: with another key a server would not know the others' device tokens, wrong
- * passwords and receipts. The first server records the fingerprint of its key. Rejects with StoreRefused if another
+ * Ensures that all servers of a store have the same key. Otherwise a server could not verify the others' device tokens,
+ * wrong passwords and receipts. The first server records its key's fingerprint. Rejects with StoreRefused if another
  * fingerprint is recorded.
  */
 export async function ensureSameKey(parts: {
@@ -36,7 +36,7 @@ export async function ensureSameKey(parts: {
   const { state } = await execute(instanceKey, change, systemCaller());
   if (state.fingerprint === fingerprint) return;
   throw new StoreRefused(
-    "The store was made with another key: give all servers the same USERLOCK_SECRET_KEY. " +
+    "The store belongs to another key. Give all servers the same USERLOCK_SECRET_KEY. " +
       "If the key is lost, run userlock admin reset-key.",
   );
 }

@@ -1,14 +1,11 @@
 import type { EventStore } from "../../store/port.ts";
 
-/**
- * How long an answer about the store is good for, milliseconds: many may ask, and each look writes a little. A full disk
- * shows within a second.
- */
+/** How long a result is reused, milliseconds, because each check writes a little. A full disk shows within a second. */
 const READY_MS = 900;
 
 /**
- * Whether the store can be written. One look serves all who ask during it and for a while after. `onChange` is called
- * with the error when the store can no longer be written, and with undefined when it can again.
+ * Reports whether the store accepts writes. Concurrent calls share one check. `onChange` is called with the error when
+ * the store fails, and with undefined when it recovers.
  */
 export function createReadiness(
   store: Pick<EventStore, "check">,

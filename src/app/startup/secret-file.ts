@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The files beside a store that hold what must not be in it. */
+/** The files beside a store with secrets that must not be in it. */
 export const KEY_FILE = "instance.key";
 export const TOKEN_FILE = "admin.token";
 
 /**
- * The secret in the file; if there is none, a new one, written with mode 0600. The file is there before the secret is
- * used, and processes that start together agree on one, so that no crash loses the secret of something stored.
+ * Reads the secret from the file. If there is none, creates one with mode 0600. The file exists before the secret is
+ * used, so that a crash cannot lose it. Processes that start together agree on one secret.
  */
 export function secretInFile(file: string, make: () => string): { secret: string; isNew: boolean } {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -26,7 +26,7 @@ export function secretInFile(file: string, make: () => string): { secret: string
   return { secret: readFileSync(file, "utf8").trim(), isNew };
 }
 
-/** The secret in the file; undefined if the file cannot be read. */
+/** Reads the secret from the file; undefined if the file cannot be read. */
 export function readSecret(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8").trim();
@@ -36,8 +36,8 @@ export function readSecret(file: string): string | undefined {
 }
 
 /**
- * Throws, with how to mend it, if a file of the database or a secret's file in the folder can be read or written by
- * others than its owner: its group, too. Windows has no such modes.
+ * Throws if the group or others can read or write a database file or a secret file. The message names the fix. Windows
+ * has no such modes.
  */
 export function refuseOpenFiles({ folder, database }: { folder: string; database: readonly string[] }): void {
   if (process.platform === "win32") return;
@@ -51,7 +51,7 @@ export function refuseOpenFiles({ folder, database }: { folder: string; database
   }
 }
 
-/** 0 for a file that is not there or cannot be looked at: opening it gives the error. */
+/** 0 for a missing file, or one that cannot be inspected: opening it gives the error. */
 function modeOf(file: string): number {
   try {
     return statSync(file).mode & 0o777;

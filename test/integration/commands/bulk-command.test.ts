@@ -118,7 +118,7 @@ test("a file: comments, empty lines and other columns are passed over; who faile
     code: 1,
     stdout: [
       "ü\tINVALID_REQUEST\tline 7 has no id of a user",
-      "no-such-user\tUSER_NOT_FOUND\tThere is no such user, or none that you may see.",
+      "no-such-user\tUSER_NOT_FOUND\tThe user does not exist or is not visible to you.",
       "",
     ].join("\n"),
   });
