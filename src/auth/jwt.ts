@@ -34,9 +34,7 @@ interface Verified {
 }
 
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
-/**
- * The allowed types of a JWT (RFC 8725, section 3.11; RFC 9068, section 2.1). A logout token, for example, is refused.
- */
+/** The allowed types (RFC 8725, section 3.11; RFC 9068, section 2.1), which exclude logout tokens. */
 const TYPE = /^(application\/)?(jwt|at\+jwt)$/i;
 /** The number of verified tokens in the cache. */
 const MAX_REMEMBERED = 10_000;

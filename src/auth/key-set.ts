@@ -21,9 +21,7 @@ const MAX_KEYS = 100;
 
 /** The keys with which an issuer signs (RFC 7517). */
 interface KeySet {
-  /**
-   * The keys that may have signed a token with this header. Rejects with KEYS_UNAVAILABLE if the set is not available.
-   */
+  /** The keys that may have signed a token with this header. Rejects with KEYS_UNAVAILABLE without a good set. */
   find(header: ProtectedHeaderParameters): Promise<CryptoKey[]>;
   /** Resolves once the set is fresh, or cannot be fetched. */
   refresh(): Promise<void>;
