@@ -1,21 +1,21 @@
 import { type SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { UsageError } from "../arguments.ts";
-import { clientOf, DEFAULT_URL, type Environment, EX_OK, EX_REFUSED } from "../client.ts";
+import { clientOf } from "../client.ts";
+import type { Environment, Screen } from "../frame/command.ts";
+import { EX_INTERRUPTED, EX_OK, EX_REFUSED, UsageError } from "../frame/errors.ts";
 import { callPage, FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, UsersLeft, withPatience } from "./calls.ts";
 import { countIds, idsIn, type Listed, textOf } from "./id-list.ts";
-import { type Job, readJob } from "./options.ts";
+import type { Job } from "./options.ts";
 import { pagesOfFilters, pagesOfList } from "./pages.ts";
 import { createPlaceKeeper } from "./place.ts";
-import { count, createProgress, type Screen, timeOf } from "./progress.ts";
+import { count, createProgress, timeOf } from "./progress.ts";
 import { failedOf, howToGoOn, summaryOf, takeUp } from "./report.ts";
 
 /** How long a call may take, milliseconds: longer than the server lets it. */
 const TIMEOUT_MS = 40_000;
-/** What the shell calls the end by Ctrl-C. */
-const EX_INTERRUPTED = 130;
 
 /** What the command line has around it. */
-interface Surroundings {
+export interface BulkSurroundings {
+  env: Environment;
   stdin(): AsyncIterable<string>;
   stdout: Pick<Screen, "write">;
   stderr: Screen;
@@ -24,19 +24,13 @@ interface Surroundings {
 }
 
 /**
- * `userlock lock …` and `userlock unlock …`: goes through users page by page. On stdout a line for each who failed: id,
- * reason, message. On stderr how far it is, and a summary. Resolves with the exit code, EX_OK only if all users are
- * what they are meant to be. Rejects with UsageError or the server's error.
+ * Goes through users page by page. On stdout a line for each user that failed: id, reason, message. On stderr the
+ * progress and a summary. Resolves with the exit code, EX_OK only if all users are what they are meant to be. Rejects with
+ * UsageError or the server's error.
  */
-export async function runBulk(
-  action: Job["action"],
-  args: string[],
-  environment: Environment,
-  { stdin, stdout, stderr, stop }: Surroundings,
-): Promise<number> {
+export async function runBulk(job: Job, { env, stdin, stdout, stderr, stop }: BulkSurroundings): Promise<number> {
   const started = performance.now();
-  const job = readJob(action, args, environment.USERLOCK_URL ?? DEFAULT_URL);
-  const client = clientOf(UserService, environment, TIMEOUT_MS);
+  const client = clientOf(UserService, env, TIMEOUT_MS);
   const keeper = createPlaceKeeper(job.resume, job.fingerprint);
   const place = keeper.load();
   const progress = createProgress(stderr);

@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { UsageError } from "../arguments.ts";
+import { UsageError } from "../frame/errors.ts";
 
 /** An id of a list, and the number of its line. */
 export interface Listed {

@@ -9,21 +9,8 @@ import {
   SearchFilterSchema,
   TextFilterMethod,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { duration, parse, UsageError } from "../arguments.ts";
-
-export const BULK_USAGE = `  userlock lock ID…         lock users
-  userlock lock --ids FILE|-
-                            lock those of a list, an id a line or the first column
-  userlock lock [--organization ID] [--username-starts-with X] [--email-starts-with X] [--email-contains X]
-                [--lock-reason CODE] [--filter JSON]
-                            lock those who pass all of these; JSON is a filter of SearchUsers, or several
-      [--reason CODE] [--note TEXT] [--duration 1h | --until 2030-01-31T12:00:00Z]
-                            what the locks say, and when they end
-      [--dry-run]           change nothing, show what would become of it
-      [--expect N]          refuse if there are not so many
-      [--resume FILE]       keep the place in FILE, and go on from it
-  userlock unlock …         unlock users; it takes the same, but for what locks say
-`;
+import { UsageError } from "../frame/errors.ts";
+import { anyText, duration, flag, number, text, time, type ValuesOf } from "../frame/options.ts";
 
 /** What a command line asks to be done with many users. */
 export interface Job {
@@ -38,27 +25,12 @@ export interface Job {
   fingerprint: string;
 }
 
-const text = { type: "string" } as const;
-const OPTIONS = {
-  ids: text,
-  organization: text,
-  "username-starts-with": text,
-  "email-starts-with": text,
-  "email-contains": text,
-  "lock-reason": text,
-  filter: text,
-  "dry-run": { type: "boolean" },
-  expect: text,
-  resume: text,
-} as const;
-const LOCK_OPTIONS = { ...OPTIONS, reason: text, note: text, duration: text, until: text } as const;
-
 type Filter = MessageInitShape<typeof SearchFilterSchema>["filter"];
 
 const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
 
 /** Options that stand for a filter. */
-const FILTERS: Record<string, (value: string) => Filter> = {
+const FILTERS = {
   organization: (id) => ({ case: "organizationIdFilter", value: { id, method: EQUALS } }),
   "username-starts-with": (username) => ({
     case: "usernameFilter",
@@ -67,63 +39,81 @@ const FILTERS: Record<string, (value: string) => Filter> = {
   "email-starts-with": (address) => ({ case: "emailFilter", value: { address, method: STARTS_WITH_IGNORE_CASE } }),
   "email-contains": (address) => ({ case: "emailFilter", value: { address, method: CONTAINS_IGNORE_CASE } }),
   "lock-reason": (reason) => ({ case: "lockFilter", value: { locked: true, reason } }),
+} satisfies Record<string, (value: string) => Filter>;
+const FILTER_NAMES = Object.keys(FILTERS) as (keyof typeof FILTERS)[];
+
+/** The options by which users are filtered. */
+export const FILTER_OPTIONS = {
+  organization: text("ID", "users of this organization; with ids, where they are expected"),
+  "username-starts-with": text("TEXT", "users with such a name, in any case"),
+  "email-starts-with": text("TEXT", "users with such an address, in any case"),
+  "email-contains": text("TEXT", "users with such an address, in any case"),
+  "lock-reason": text("CODE", "users whose lock has this reason"),
+  filter: text("JSON", "users who pass a filter of SearchUsers, or an array of them"),
 };
 
-/** Reads `userlock lock …` or `userlock unlock …`; `url` is the server that it is for. Throws UsageError. */
-export function readJob(action: Job["action"], args: string[], url: string): Job {
-  const { values, positionals } = parse(args, action === "lock" ? LOCK_OPTIONS : OPTIONS, true);
-  const given = values as Record<string, string | boolean | undefined>;
-  for (const [name, value] of Object.entries(given)) {
-    // It comes from a variable that is not set, and as a filter it would let everybody pass.
-    if (value === "" && name !== "note") throw new UsageError(`--${name} is empty`);
-  }
-  const option = (name: string) => given[name] as string | undefined;
-  const list = option("ids");
-  const named = Object.keys(FILTERS).filter((name) => option(name) !== undefined);
-  const byIds = [positionals.length > 0, list !== undefined];
+/** What unlock takes. */
+export const UNLOCK_OPTIONS = {
+  ids: text("FILE", "users of a list, an id a line or in the first column; - is stdin"),
+  ...FILTER_OPTIONS,
+  "dry-run": flag("change nothing, show what would happen"),
+  expect: number("N", "refuse if there are not exactly so many users"),
+  resume: text("FILE", "keep the place in FILE, and go on from it"),
+};
+
+/** What lock takes. */
+export const LOCK_OPTIONS = {
+  reason: text("CODE", "why, as a code of up to 64 letters, digits and . _ : -; left out, manual"),
+  note: anyText("TEXT", "why, as a sentence of up to 500 characters"),
+  duration: duration("TIME", "when the locks end, such as 30m or 12h; left out, never"),
+  until: time("TIME", "when the locks end, such as 2030-01-31T12:00:00Z"),
+  ...UNLOCK_OPTIONS,
+};
+
+/** The users whom the filters of a command line mean. Throws UsageError if the JSON is not a filter. */
+export function filtersOf(values: ValuesOf<typeof FILTER_OPTIONS>): SearchFilter[] {
+  const named = FILTER_NAMES.flatMap((name) => {
+    const value = values[name];
+    return value === undefined ? [] : [create(SearchFilterSchema, { filter: FILTERS[name](value) })];
+  });
+  return [...named, ...fromText(values.filter)];
+}
+
+/** The job of `userlock lock` or `userlock unlock`; `url` is the server that it is for. Throws UsageError. */
+export function readJob(
+  action: Job["action"],
+  values: ValuesOf<typeof UNLOCK_OPTIONS> & Partial<ValuesOf<typeof LOCK_OPTIONS>>,
+  ids: string[],
+  url: string,
+): Job {
+  const { ids: file, organization, resume, expect, reason = "", note = "", duration: lasting, until } = values;
+  const byIds = [ids.length > 0, file !== undefined];
   // With ids, an organization is not a filter: it says where the users are expected.
-  const narrowing = byIds.includes(true) ? named.filter((name) => name !== "organization") : named;
-  const ways = [...byIds, narrowing.length > 0 || given.filter !== undefined];
+  const narrowing = FILTER_NAMES.filter((name) => name !== "organization" || !byIds.includes(true));
+  const ways = [...byIds, [...narrowing, "filter" as const].some((name) => values[name] !== undefined)];
   if (ways.filter(Boolean).length !== 1) {
-    throw new UsageError(`name users by ids, by --ids or by filters, and by one of these only:\n${BULK_USAGE}`);
+    throw new UsageError("name users by ids, by --ids or by filters, and by one of these only");
   }
 
-  const source =
-    list !== undefined
-      ? { file: list }
-      : positionals.length > 0
-        ? { ids: positionals }
-        : { filters: [...named.map((name) => toFilter(name, option(name) as string)), ...fromText(option("filter"))] };
-  const organization = option("organization");
+  const source = file !== undefined ? { file } : ids.length > 0 ? { ids } : { filters: filtersOf(values) };
   const request = {
     ...(organization !== undefined && {
       organization: create(OrganizationSchema, { property: { case: "orgId", value: organization } }),
     }),
-    reason: option("reason") ?? "",
-    note: option("note") ?? "",
-    end: endOf(option("duration"), option("until")),
-    dryRun: given["dry-run"] === true,
+    reason,
+    note,
+    end: endOf(lasting, until),
+    dryRun: values["dry-run"] === true,
   };
+  const { resume: _resume, expect: _expect, ids: _ids, filter: _filter, ...same } = values;
   const filters = "filters" in source ? source.filters.map((filter) => toJson(SearchFilterSchema, filter)) : "ids";
-  const { resume, expect: _expect, ids: _ids, filter: _filter, ...same } = given;
   const fingerprint = createHash("sha256")
     .update(JSON.stringify([action, url, filters, sorted(same)]))
     .digest("hex");
-  return {
-    action,
-    source,
-    request,
-    expect: expected(option("expect")),
-    resume: option("resume"),
-    fingerprint,
-  };
+  return { action, source, request, expect, resume, fingerprint };
 }
 
 const sorted = (values: object) => Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
-
-function toFilter(name: string, value: string): SearchFilter {
-  return create(SearchFilterSchema, { filter: FILTERS[name]?.(value) as Filter & object });
-}
 
 function fromText(json: string | undefined): SearchFilter[] {
   if (json === undefined) return [];
@@ -138,18 +128,8 @@ function fromText(json: string | undefined): SearchFilter[] {
   return filters;
 }
 
-function endOf(length: string | undefined, until: string | undefined): BatchLockUsersRequest["end"] {
-  if (length !== undefined && until !== undefined) throw new UsageError("give --duration or --until, not both");
-  if (length !== undefined) return { case: "duration", value: durationFromMs(duration(length, "--duration") / 1_000) };
-  if (until === undefined) return { case: undefined };
-  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(until);
-  if (!isTime || Number.isNaN(Date.parse(until))) {
-    throw new UsageError("--until must be a time with its zone, such as 2030-01-31T12:00:00Z");
-  }
-  return { case: "until", value: timestampFromDate(new Date(until)) };
-}
-
-function expected(number: string | undefined): number | undefined {
-  if (number !== undefined && !/^\d{1,9}$/.test(number)) throw new UsageError("--expect must be a number of users");
-  return number === undefined ? undefined : Number(number);
+function endOf(micros: number | undefined, until: Date | undefined): BatchLockUsersRequest["end"] {
+  if (micros !== undefined && until !== undefined) throw new UsageError("give --duration or --until, not both");
+  if (micros !== undefined) return { case: "duration", value: durationFromMs(micros / 1_000) };
+  return until === undefined ? { case: undefined } : { case: "until", value: timestampFromDate(until) };
 }

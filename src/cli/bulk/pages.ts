@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SearchFilter } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { isIdentifier } from "../../domain/identifier.ts";
-import { UsageError } from "../arguments.ts";
+import { UsageError } from "../frame/errors.ts";
 import type { PageRequest } from "./calls.ts";
 import type { Listed } from "./id-list.ts";
 import type { Place } from "./place.ts";

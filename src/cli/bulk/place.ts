@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { UsageError } from "../arguments.ts";
+import { UsageError } from "../frame/errors.ts";
 
 /** How far a command has come: everything before is done. */
 export interface Place {

@@ -1,14 +1,9 @@
+import type { Screen } from "../frame/command.ts";
+
 /** How often a bar is drawn, and a line printed where there is no terminal, milliseconds. */
 const DRAW_MS = 100;
 const LINE_MS = 5_000;
 const BAR = 24;
-
-/** Where progress is shown: stderr. */
-export interface Screen {
-  write(text: string): unknown;
-  isTTY?: boolean;
-  columns?: number;
-}
 
 /** How far it is. */
 interface Standing {

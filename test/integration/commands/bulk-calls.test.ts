@@ -11,7 +11,7 @@ import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { type BatchResultSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { runBulk } from "../../../src/cli/bulk/bulk.ts";
 import { callPage, type Patience, UsersLeft } from "../../../src/cli/bulk/calls.ts";
-import { readJob } from "../../../src/cli/bulk/options.ts";
+import { jobOf } from "../../support/commands.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 
 type Result = MessageInitShape<typeof BatchResultSchema>;
@@ -46,7 +46,7 @@ function patienceOf(milliseconds: number) {
 }
 
 const IDS = ["ann", "bob", "cat"];
-const job = readJob("lock", IDS, "http://127.0.0.1:8080");
+const job = jobOf("lock", IDS);
 const page = ({ routes }: ReturnType<typeof serving>, patience: Patience) =>
   callPage(createClient(UserService, createRouterTransport(routes)), job, { ids: IDS }, "key", patience);
 
@@ -117,16 +117,17 @@ test("Ctrl-C while users of a page cannot be reached: the same command begins ag
   const server = serving((id) => (id === last && !isLastReached.value ? unreached(id) : done(id)));
   const http = createServer(connectNodeAdapter({ routes: server.routes })).listen(0, "127.0.0.1");
   await once(http, "listening");
-  const environment = {
+  const env = {
     USERLOCK_URL: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    USERLOCK_TOKEN: "a token",
+    USERLOCK_TOKEN: "a-token",
   };
 
   async function run() {
     const stop = new AbortController();
     let printed = "";
     let stderr = "";
-    const code = await runBulk("lock", [...ids, "--resume", place], environment, {
+    const code = await runBulk(jobOf("lock", [...ids, "--resume", place]), {
+      env,
       stdin: async function* () {},
       stdout: { write: (text: string) => (printed += text) },
       stderr: {

@@ -12,6 +12,7 @@ import { runBulk } from "../../../src/cli/bulk/bulk.ts";
 import { systemClock } from "../../../src/clock.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+import { jobOf } from "../../support/commands.ts";
 import { usersIn } from "../../support/servers/app.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
 import {
@@ -191,8 +192,9 @@ async function startBulk(args: string[], place: string): Promise<ChildProcess> {
 async function stopAfterFirstPage(args: string[], place: string): Promise<void> {
   const stop = new AbortController();
   const screen = { write: () => true };
-  const around = { stdin: () => Readable.from([]), stdout: screen, stderr: screen, stop: stop.signal };
-  const running = runBulk("lock", args, { USERLOCK_URL: server.url, USERLOCK_TOKEN: ADMIN_TOKEN }, around);
+  const env = { USERLOCK_URL: server.url, USERLOCK_TOKEN: ADMIN_TOKEN };
+  const around = { env, stdin: () => Readable.from([]), stdout: screen, stderr: screen, stop: stop.signal };
+  const running = runBulk(jobOf("lock", args, server.url), around);
   await until(() => existsSync(place));
   stop.abort();
   expect(await running).toBe(130);

@@ -1,11 +1,10 @@
 // Proves that options of the bulk commands are read or refused with a sentence.
 import { TextFilterMethod } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { UsageError } from "../../../src/cli/arguments.ts";
 import { idsIn } from "../../../src/cli/bulk/id-list.ts";
-import { readJob } from "../../../src/cli/bulk/options.ts";
+import { UsageError } from "../../../src/cli/frame/errors.ts";
+import { jobOf } from "../../support/commands.ts";
 
-const URL = "http://127.0.0.1:8080";
-const read = (...args: string[]) => readJob("lock", args, URL);
+const read = (...args: string[]) => jobOf("lock", args);
 
 test.each<[args: string[], says: string]>([
   [[], "by ids, by --ids or by filters"],
@@ -31,7 +30,7 @@ test.each<[args: string[], says: string]>([
 
 test("unlock refuses --reason, --note, --duration and --until", () => {
   for (const option of ["--reason", "--note", "--duration", "--until"]) {
-    expect(() => readJob("unlock", ["ann", option, "x"], URL)).toThrow(option);
+    expect(() => jobOf("unlock", ["ann", option, "x"])).toThrow(option);
   }
 });
 
@@ -80,9 +79,7 @@ test("the fingerprint of a command depends on its change and its server, not on 
   ]) {
     expect(of("--ids", "a.txt", ...other)).not.toBe(same);
   }
-  expect(readJob("lock", ["--ids", "a.txt", "--reason", "x", "--note", "y"], "http://other").fingerprint).not.toBe(
-    same,
-  );
+  expect(jobOf("lock", ["--ids", "a.txt", "--reason", "x", "--note", "y"], "http://other").fingerprint).not.toBe(same);
 });
 
 test("a list of ids is read correctly in pieces of any size", async () => {

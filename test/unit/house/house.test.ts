@@ -37,9 +37,9 @@ const ROOMS: Record<string, string[]> = {
     "gen",
   ],
   "transport/": ["rpc/", "gen"],
-  "cli/bulk/": ["cli/", "retry.ts", IDENTIFIER, "gen"],
-  "cli/demo/": ["cli/", "gen"],
-  "cli/": [IDENTIFIER, "duration.ts", "gen"],
+  "cli/frame/": ["duration.ts"],
+  "cli/demo/": ["gen"],
+  "cli/": ["cli/frame/", "cli/demo/", IDENTIFIER, "retry.ts", "gen"],
   "clock.ts": [],
   "duration.ts": [],
   "retry.ts": [],
@@ -70,7 +70,7 @@ const ROOMS: Record<string, string[]> = {
     "transport/streams/",
   ],
   "admin.ts": ["app/", "app/startup/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/open.ts"],
-  "main.ts": ["admin.ts", "cli/", "cli/bulk/", "cli/demo/", "config.ts", "log.ts", "server.ts"],
+  "main.ts": ["admin.ts", "cli/", "cli/frame/", "config.ts", "log.ts", "server.ts"],
 };
 
 /** Packages and modules that only some rooms may import. */
@@ -143,7 +143,7 @@ test.each([
   [{ file: "domain/user.ts", specifier: "../store/port.ts" }],
   [{ file: "transport/rest/door.ts", specifier: "../../app/execute.ts" }],
   [{ file: "rpc/services/users.ts", specifier: "../../store/sqlite/store.ts" }],
-  [{ file: "cli/token.ts", specifier: "../server.ts" }],
+  [{ file: "cli/token/create.ts", specifier: "../../server.ts" }],
   [{ file: "app/search.ts", specifier: "node:sqlite" }],
   [{ file: "server.ts", specifier: "pg" }],
   [{ file: "config.ts", specifier: "./store/sqlite/store.ts" }],

@@ -1,0 +1,27 @@
+import { command } from "../frame/command.ts";
+import { EX_OK } from "../frame/errors.ts";
+import { flag, required } from "../frame/options.ts";
+import { createTable, OUTPUT } from "../output.ts";
+
+const HEADS = ["ID", "CAUSE", "REASON", "LOCKED BY", "SINCE", "UNTIL"];
+
+export const adminList = command({
+  summary: "List the locked users of the store",
+  options: { locked: required(flag("only locked users; there is no other list")), ...OUTPUT },
+  example: "admin list --locked",
+  async run({ output }, _args, { host, ...around }) {
+    await host.withStore(around.env, async ({ locked }) => {
+      const table = createTable(HEADS, { host, ...around });
+      if (output !== "json") table.print([]);
+      for await (const { id, lock } of locked()) {
+        const since = timeOf(lock.since);
+        const until = lock.until === undefined ? undefined : timeOf(lock.until);
+        if (output === "json") around.stdout.write(`${JSON.stringify({ id, ...lock, since, until })}\n`);
+        else table.print([[id, lock.cause, lock.reason, lock.by, since, until ?? "unlocked by hand"]]);
+      }
+    });
+    return EX_OK;
+  },
+});
+
+const timeOf = (micros: number) => new Date(micros / 1_000).toISOString();

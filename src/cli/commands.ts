@@ -1,0 +1,49 @@
+import { adminCreateUser } from "./admin/create-user.ts";
+import { adminList } from "./admin/list.ts";
+import { adminResetKey } from "./admin/reset-key.ts";
+import { adminRevoke } from "./admin/revoke.ts";
+import { adminToken } from "./admin/token.ts";
+import { adminUnlock } from "./admin/unlock.ts";
+import { lock, unlock } from "./bulk/lock.ts";
+import { explain } from "./client.ts";
+import type { Group, Surroundings } from "./frame/command.ts";
+import { runCommandLine } from "./frame/run.ts";
+import { demo } from "./server/demo.ts";
+import { serve } from "./server/serve.ts";
+import { tokenCreate } from "./token/create.ts";
+import { tokenList } from "./token/list.ts";
+import { tokenRevoke } from "./token/revoke.ts";
+
+/** All commands, in the order of the help. */
+export const COMMANDS: Group = {
+  summary: "userlock locks user accounts",
+  commands: {
+    lock,
+    unlock,
+    token: {
+      summary: "Make, list and revoke tokens",
+      commands: { create: tokenCreate, list: tokenList, revoke: tokenRevoke },
+    },
+    admin: {
+      summary: "Work on the store, without a server",
+      commands: {
+        unlock: adminUnlock,
+        token: adminToken,
+        revoke: adminRevoke,
+        list: adminList,
+        "create-user": adminCreateUser,
+        "reset-key": adminResetKey,
+      },
+    },
+    serve,
+    demo,
+  },
+};
+
+const EPILOGUE = `The server is at USERLOCK_URL (default http://127.0.0.1:8080), and the caller's token is in USERLOCK_TOKEN.
+admin works on the store in USERLOCK_STORE, with the server down or up.`;
+
+/** Runs `userlock …`. Resolves with the exit code. */
+export function runUserlock(args: string[], around: Surroundings): Promise<number> {
+  return runCommandLine(COMMANDS, args, around, { explain, epilogue: EPILOGUE });
+}

@@ -1,0 +1,102 @@
+import { DURATION_RULE, durationOf } from "../../duration.ts";
+
+type Presence = "optional" | "required" | "many";
+
+/** An option of a command, such as `--reason CODE`. */
+export interface Option<Value = unknown, Given extends Presence = Presence> {
+  /** One line for the help. */
+  summary: string;
+  /** What stands for the value in the help; a flag has none. */
+  value?: string;
+  given: Given;
+  /** All values, where there are few. */
+  words?: readonly string[];
+  /** The value of a text. Throws an Error that says what is allowed. */
+  parse(text: string): Value;
+}
+
+/** Options by their names, without the dashes. */
+export type Options = Record<string, Option>;
+
+/** What a command gets: the values by the names of the options. */
+export type ValuesOf<All extends Options> = {
+  [Name in keyof All]: All[Name] extends Option<infer Value, infer Given>
+    ? "many" extends Given
+      ? Value[]
+      : "required" extends Given
+        ? Value
+        : Value | undefined
+    : never;
+};
+
+function optionOf<Value>(value: string, summary: string, parse: (text: string) => Value): Option<Value, "optional"> {
+  return { summary, value, given: "optional", parse };
+}
+
+/** An option without a value. */
+export function flag(summary: string): Option<true, "optional"> {
+  return { summary, given: "optional", parse: () => true };
+}
+
+/** An option whose value may be any text, but not an empty one: that comes from a variable that is not set. */
+export function text(value: string, summary: string): Option<string, "optional"> {
+  return optionOf(value, summary, (given) => {
+    if (given === "") throw new Error("is empty");
+    return given;
+  });
+}
+
+/** An option whose value may be any text, also an empty one. */
+export function anyText(value: string, summary: string): Option<string, "optional"> {
+  return optionOf(value, summary, (given) => given);
+}
+
+/** An option whose value is one of a few words. */
+export function word<Word extends string>(
+  value: string,
+  summary: string,
+  words: readonly Word[],
+): Option<Word, "optional"> {
+  const parse = (given: string) => {
+    const found = words.find((one) => one === given);
+    if (found === undefined) throw new Error(`must be one of ${words.join(", ")}, not ${JSON.stringify(given)}`);
+    return found;
+  };
+  return { ...optionOf(value, summary, parse), words };
+}
+
+/** An option whose value is a whole number. */
+export function number(value: string, summary: string, max = 999_999_999): Option<number, "optional"> {
+  return optionOf(value, summary, (given) => {
+    if (/^\d{1,9}$/.test(given) && Number(given) <= max) return Number(given);
+    throw new Error(`must be a number from 0 to ${max.toLocaleString("en")}, not ${JSON.stringify(given)}`);
+  });
+}
+
+/** An option whose value is a duration, such as `12h`. The value is in microseconds. */
+export function duration(value: string, summary: string): Option<number, "optional"> {
+  return optionOf(value, summary, (given) => {
+    const micros = durationOf(given);
+    if (micros === undefined) throw new Error(`must be ${DURATION_RULE}, not ${JSON.stringify(given)}`);
+    return micros;
+  });
+}
+
+/** An option whose value is a time with its zone. */
+export function time(value: string, summary: string): Option<Date, "optional"> {
+  return optionOf(value, summary, (given) => {
+    const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(given);
+    if (isTime && !Number.isNaN(Date.parse(given))) return new Date(given);
+    throw new Error(`must be a time with its zone, such as 2030-01-31T12:00:00Z, not ${JSON.stringify(given)}`);
+  });
+}
+
+/** The option, which a command line must have. */
+export function required<Value>(option: Option<Value>): Option<Value, "required"> {
+  return { ...option, given: "required" };
+}
+
+/** The option, which a command line may have several times. */
+export function many<Value>(option: Option<Value>): Option<Value, "many"> {
+  return { ...option, given: "many" };
+}

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { styleText } from "node:util";
+import { type Command, type Environment, type Group, isGroup, type Screen, type Surroundings } from "./command.ts";
+import { CommandFailed, EX_IOERR, EX_OK, EX_REFUSED, EX_USAGE, systemError, UsageError } from "./errors.ts";
+import { helpOfCommand, helpOfGroup } from "./help.ts";
+import { suggestion } from "./nearest.ts";
+import { parse, wantsHelp } from "./parse.ts";
+
+const PROGRAM = "userlock";
+
+/** What is printed of an error, and the exit code. */
+export type Explain = (error: unknown) => { message: string; exitCode: number };
+
+/** Makes text bold if the screen is a terminal that shows colours. */
+export function boldOn(screen: Screen, { NO_COLOR, TERM }: Environment): (text: string) => string {
+  const isPlain = !screen.isTTY || !!NO_COLOR || TERM === "dumb";
+  return (text) => (isPlain ? text : styleText("bold", text, { validateStream: false }));
+}
+
+/** Such as `userlock 0.1.0`. */
+function versionLine(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+  return `${PROGRAM} ${version}\n`;
+}
+
+/** Runs the command that the arguments name. Resolves with the exit code; errors are printed on stderr. */
+export async function runCommandLine(
+  root: Group,
+  args: string[],
+  around: Surroundings,
+  { explain, epilogue }: { explain: Explain; epilogue: string },
+): Promise<number> {
+  const asksHelp = args[0] === "help";
+  const { path, node, rest } = find(root, asksHelp ? args.slice(1) : args);
+  const help = (screen: Screen) => {
+    const bold = boldOn(screen, around.env);
+    const isRoot = node === root;
+    screen.write(
+      isGroup(node) ? helpOfGroup(path, node, bold, isRoot ? epilogue : "") : helpOfCommand(path, node, bold),
+    );
+  };
+  const misused = (why: string) => {
+    around.stderr.write(`${path}: ${why}\n${path} --help shows how it is used.\n`);
+    return EX_USAGE;
+  };
+
+  if (wantsHelp(rest) || (asksHelp && rest.length === 0)) {
+    return printed(() => help(around.stdout), around);
+  }
+  if (rest[0] === "--version" && (isGroup(node) || rest.length === 1)) {
+    return printed(() => around.stdout.write(versionLine()), around);
+  }
+  if (isGroup(node)) {
+    const [word] = rest;
+    const names = Object.keys(node.commands);
+    if (word === undefined) return misused(`a command is missing: ${names.join(", ")}`);
+    if (word.startsWith("-")) return misused(`there is no option ${word}`);
+    return misused(`there is no command ${word}${suggestion(word, names) || `: use ${names.join(", ")}`}`);
+  }
+  if (asksHelp) return misused(`there is no command ${rest[0]}`);
+
+  try {
+    const { values, args: positionals } = parse(node, rest);
+    return await untilOutputEnds(!!node.outlivesOutput, () => node.run(values as never, positionals, around), around);
+  } catch (error) {
+    if (error instanceof UsageError) return misused(error.message);
+    const { message, exitCode } = error instanceof CommandFailed ? error : explain(error);
+    around.stderr.write(error instanceof CommandFailed ? `${message}\n` : `${PROGRAM}: ${message}\n`);
+    return exitCode;
+  }
+}
+
+/** The group or command that the first words name, and the words after them. */
+function find(root: Group, args: string[]): { path: string; node: Group | Command; rest: string[] } {
+  const words = [PROGRAM];
+  let node: Group | Command = root;
+  let rest = args;
+  while (isGroup(node)) {
+    const [word] = rest;
+    const name: string | undefined = word !== undefined && Object.hasOwn(node.commands, word) ? word : undefined;
+    if (name === undefined) {
+      if (node.default === undefined || word === undefined || word.startsWith("-")) break;
+      node = node.commands[node.default] as Command;
+      break;
+    }
+    words.push(name);
+    node = node.commands[name] as Group | Command;
+    rest = rest.slice(1);
+  }
+  return { path: words.join(" "), node, rest };
+}
+
+async function printed(print: () => void, around: Surroundings): Promise<number> {
+  print();
+  return untilOutputEnds(true, async () => EX_OK, around);
+}
+
+/**
+ * The exit code of the work. Unless the work is to outlive its output, it is cut off when nobody reads the output any
+ * more. Output that cannot be written is an error.
+ */
+async function untilOutputEnds(
+  outlives: boolean,
+  work: () => Promise<number>,
+  { outputEnded, flush, stderr }: Surroundings,
+): Promise<number> {
+  const ended = Promise.withResolvers<number>();
+  const onEnd = () => ended.resolve(EX_OK);
+  if (!outlives) outputEnded.addEventListener("abort", onEnd);
+  try {
+    const code = await Promise.race([ended.promise, work()]);
+    await flush();
+    const { code: why } = (outputEnded.reason ?? {}) as { code?: string };
+    if (!outputEnded.aborted || why === "EPIPE") return code;
+    stderr.write(`${PROGRAM}: the output cannot be written: ${systemError(outputEnded.reason)}\n`);
+    return EX_IOERR;
+  } finally {
+    outputEnded.removeEventListener("abort", onEnd);
+  }
+}
+
+/** Asks a question on a terminal. Throws CommandFailed unless the answer is yes; without a person there it passes. */
+export async function confirm(question: string, { isInteractive, stdin, stderr }: Surroundings): Promise<void> {
+  if (!isInteractive) return;
+  stderr.write(`${question} [y/N] `);
+  for await (const text of stdin()) {
+    if (/^\s*y(es)?\s*$/i.test(text.split("\n")[0] as string)) return;
+    break;
+  }
+  throw new CommandFailed("Nothing was changed.", EX_REFUSED);
+}

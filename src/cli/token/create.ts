@@ -1,0 +1,31 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { AccessService, Role } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { clientOf } from "../client.ts";
+import { command } from "../frame/command.ts";
+import { EX_OK } from "../frame/errors.ts";
+import { duration, required, text, word } from "../frame/options.ts";
+import { OUTPUT } from "../output.ts";
+
+const ROLES = Object.keys(Role).filter((name) => name !== "UNSPECIFIED") as (keyof typeof Role)[];
+
+export const tokenCreate = command({
+  summary: "Make a token and print its secret, this once",
+  options: {
+    subject: required(text("SUBJECT", "who holds the token: a user's id, or a name of your own")),
+    role: required(word("ROLE", ROLES.join(", "), ROLES)),
+    organization: text("ID", "the organization of the role; left out, the role is on the instance"),
+    expires: duration("TIME", "when it ends by itself, such as 12h or 30d; left out, never"),
+    ...OUTPUT,
+  },
+  example: "token create --subject fraud-detector --role ORG_USER_MANAGER --organization acme --expires 30d",
+  async run({ subject, role, organization, expires, output }, _args, { env, stdout }) {
+    const grant = { role: Role[role], ...(organization !== undefined && { organizationId: organization }) };
+    const { token, details } = await clientOf(AccessService, env).createToken({
+      subject,
+      grants: [grant],
+      ...(expires !== undefined && { expires: timestampFromMs(Date.now() + expires / 1_000) }),
+    });
+    stdout.write(output === "json" ? `${JSON.stringify({ id: details?.id, token })}\n` : `${token}\n`);
+    return EX_OK;
+  },
+});
