@@ -4,7 +4,7 @@
  *   npm run bench                              lists them
  *   npm run bench -- grpc-js                   runs one
  *   npm run bench -- grpc-js --against ../old  compares this checkout with another one
- *   npm run bench -- all                       measures the README's table, which takes most of an hour
+ *   npm run bench -- all                       measures the table in docs/performance.md, which takes most of an hour
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -39,7 +39,7 @@ export interface Bench {
   theirs(): Promise<Side>;
 }
 
-/** Rows of the README's table. */
+/** Rows of the table in docs/performance.md. */
 export interface Row {
   name: string;
   bound: string;
