@@ -8,7 +8,7 @@ import { checkGrpcWeb, http1Wires } from "./http1-wire.ts";
 import { grpcWires } from "./http2-wire.ts";
 import type { Calls, OpenWire } from "./wire.ts";
 
-/** The id of the user that call number `n` locks. */
+/** Who is locked by call number `n`. */
 type UserOf = (call: number) => string;
 
 interface Target {
@@ -16,13 +16,13 @@ interface Target {
   token: string;
 }
 
-/** A protocol for LockUser. One call, with the number from `first`, may be made before the load. */
+/** A way to call LockUser. One call, the number of which `first` resolves with, may be made before a load. */
 export type LockDoor = (target: Target, user: UserOf, first: () => Promise<number>) => Promise<OpenWire>;
 
 const REASON = "fraud";
 const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
 
-/** A framed message for gRPC and gRPC-Web. All ids must have the same length. */
+/** A message as gRPC and gRPC-Web frame it, for ids that are all as long as the first, which it is made with. */
 function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
@@ -38,7 +38,7 @@ function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
 const lockFrames = (user: UserOf) =>
   framesOf(user, toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id: user(0), reason: REASON })));
 
-/** LockUser calls with the headers of @grpc/grpc-js's client. */
+/** The call with the headers that @grpc/grpc-js's client sends. */
 export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   return {
     url,
@@ -56,20 +56,20 @@ export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   };
 }
 
-/** CreateUser calls with the same headers. */
+/** CreateUser in the same way. */
 export function createCallsByGrpc(target: Target, user: UserOf): Calls {
   const message = create(CreateUserRequestSchema, { user: { userId: user(0) } });
   const path = `/${UserService.typeName}/${UserService.method.createUser.name}`;
   return { ...lockCallsByGrpc(target, user), path, body: framesOf(user, toBinary(CreateUserRequestSchema, message)) };
 }
 
-/** LockUser over gRPC. */
+/** LockUser by gRPC. */
 export const lockByGrpc: LockDoor = async (target, user, first) =>
   grpcWires(lockCallsByGrpc(target, user), await first());
 
 const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
 
-/** LockUser over binary gRPC-Web and HTTP/1.1, as Connect's browser client sends it. */
+/** LockUser by gRPC-Web over HTTP/1.1, in its binary form, as Connect's client for browsers sends it. */
 export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
   http1Wires(
     {
@@ -89,7 +89,7 @@ export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
     checkGrpcWeb,
   );
 
-/** LockUser over REST: JSON and HTTP/1.1. */
+/** LockUser by REST, JSON over HTTP/1.1. */
 export const lockByRest: LockDoor = async ({ url, token }, user) =>
   http1Wires({
     url,

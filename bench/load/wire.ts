@@ -1,4 +1,4 @@
-/** The calls of a load: one method, with a message for each call. */
+/** What is called, over and over: one method, each call with a message of its own. */
 export interface Calls {
   /** The server, such as `http://127.0.0.1:8080`. */
   url: string;
@@ -7,29 +7,29 @@ export interface Calls {
   headers: Record<string, string>;
   /** The body of call number `n`. */
   body(call: number): Buffer;
-  /** A text that the right answer to call number `n` contains. */
+  /** What an answer to call number `n` has in it if it is the right one. */
   expected(call: number): string;
 }
 
-/** The events of a connection. */
+/** What a connection tells. */
 export interface Listener {
-  /** A call was answered. `problem` is a short text if the answer is not OK. */
+  /** A call was answered, well or with a problem: a few words, to be counted. */
   onAnswer(call: number, problem: string | undefined): void;
-  /** The connection is lost. Its unanswered calls get no answer. */
+  /** The connection is of no use any more. Calls that were not answered never will be. */
   onEnd(error: Error): void;
 }
 
 /**
- * A connection that writes prepared bytes and checks the received ones. So a call costs the caller little CPU in
- * comparison with the server.
+ * A connection that writes bytes which were made beforehand and looks at those that come back, so that a call costs the
+ * one who makes it little beside what it costs the server.
  */
 export interface Wire {
-  /** Whether another call can start now. */
+  /** Whether one more call may be begun now. */
   isFree(): boolean;
-  /** Starts a call. It is sent with the next flush. A wire flushes by itself after answers. */
+  /** Begins a call. It is sent with the next flush; a wire flushes by itself after answers. */
   begin(call: number): void;
   flush(): void;
-  /** Closes the connection without a call of `onEnd`. */
+  /** Lets go of the connection. `onEnd` is not called. */
   close(): void;
 }
 

@@ -2,28 +2,28 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The core of the server, and the core of the load generator. */
+/** The core that a server has for itself, and that of who calls it. */
 const SERVER_CORE = 0;
 const GENERATOR_CORE = 1;
 
-/** The maximum time for a server to stop, in milliseconds. */
+/** How long a server may take to end, milliseconds. */
 const STOP_MS = 12_000;
 
 const PROFILES = process.env.BENCH_CPU_PROF;
-/** Arguments for a CPU profile of each server, if a folder is set. */
+/** A profile of each server, if a folder for them is named. */
 const PROFILE = PROFILES ? ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`] : [];
 
-/** A server in its own process. */
+/** A server in a process of its own. */
 export interface Program {
   url: string;
-  /** CPU time of all threads in milliseconds. */
+  /** CPU time of all its threads, milliseconds. */
   cpu(): number;
-  /** Resident memory in bytes. */
+  /** What it holds in memory, bytes. */
   memory(): number;
   stop(): Promise<void>;
 }
 
-/** Moves this process, the load generator, to its core. */
+/** Moves this process, the generator of the load, to its core. */
 export function pinGenerator(): void {
   const { status, error } = spawnSync("taskset", ["-acp", String(GENERATOR_CORE), String(process.pid)]);
   if (status !== 0) throw new Error("a benchmark needs Linux, taskset and two cores", { cause: error });
@@ -31,15 +31,15 @@ export function pinGenerator(): void {
 
 export interface Start {
   env?: NodeJS.ProcessEnv;
-  /** A file descriptor for the server's log. */
+  /** A file descriptor for what it logs. */
   stderr?: number;
-  /** Whether the process runs on the core for servers, true by default. */
+  /** On the core for servers, unless it is false. */
   isPinned?: boolean;
-  /** The folder of another checkout. */
+  /** The folder of the code, if it is another checkout. */
   checkout?: string;
 }
 
-/** Runs a Node program that prints its address. Rejects if the program ends earlier. */
+/** Runs a program of ours that prints where it listens. Rejects if it ends before. */
 export async function startProgram(
   args: readonly string[],
   { env = process.env, stderr = 2, isPinned = true, checkout = "." }: Start = {},
@@ -68,7 +68,7 @@ export async function startProgram(
     url,
     cpu() {
       const threads = readdirSync(`/proc/${child.pid}/task`);
-      // The first number is CPU time in nanoseconds (Linux: Documentation/scheduler/sched-stats.rst).
+      // Nanoseconds on a core come first (Documentation/scheduler/sched-stats.rst of Linux).
       const times = threads.map((thread) => Number(proc(`task/${thread}/schedstat`).split(" ")[0]));
       return times.reduce((sum, time) => sum + time, 0) / 1_000_000;
     },
@@ -85,7 +85,7 @@ export async function startProgram(
   };
 }
 
-/** Starts a peer, a program in `bench/peers`. */
+/** Starts a peer: one of the programs in `bench/peers`. */
 export function startPeer(name: string, ...args: string[]): Promise<Program> {
   return startProgram([`bench/peers/${name}.ts`, ...args]);
 }

@@ -1,4 +1,4 @@
-/** Caches a function's results by key, for as long as the key is alive. */
+/** The function that makes its value once for each key, and keeps it as long as the key is there. */
 export function oncePer<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
   const made = new WeakMap<Key, { value: Value }>();
   return (key) => {

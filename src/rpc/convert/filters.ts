@@ -47,7 +47,7 @@ export function fromColumn(column: FieldName): UserColumn {
   return COLUMNS[column as keyof typeof COLUMNS];
 }
 
-/** Converts valid filters. */
+/** Filters that were found valid at every depth. */
 export function fromFilters(filters: SearchFilter[]): UserFilter[] {
   return filters.map(fromFilter);
 }

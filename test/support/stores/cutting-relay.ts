@@ -1,21 +1,21 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** When a statement's connection is cut. */
+/** When the connection of a statement is cut. */
 export type Moment =
-  /** Before the server receives the statement. */
+  /** The server never sees it. */
   | "before"
-  /** After the server receives it; the client is gone. */
+  /** The server has it, and whoever sent it is gone. */
   | "after"
-  /** After the server has executed it; the answer is lost. */
+  /** The server has carried it out, and its answer gets lost. */
   | "answer";
 
-/** A TCP relay in front of a server that cuts connections during a statement. */
+/** A TCP relay in front of a server that cuts connections in the middle of a statement. */
 export interface CuttingRelay {
   port: number;
-  /** Cuts the connection of the next statement that contains the text. */
+  /** Cuts the connection of the next statement in which the text occurs. */
   cut(moment: Moment, text: string): void;
-  /** The number of cuts so far. */
+  /** How often it has cut. */
   cuts(): number;
   stop(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function startCuttingRelay(target: { host: string; port: number }):
     const cut = () => {
       cuts++;
       client.resetAndDestroy();
-      // The server still reads everything that was sent.
+      // The server gets to the end of what it was sent.
       upstream.end();
     };
     client.on("data", (chunk) => {

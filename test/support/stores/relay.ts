@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A TCP relay in front of a server, on a free port, which records the bytes of both sides and can cut connections. */
+/**
+ * A TCP relay on a free port in front of a server, to see what a client and the server really send, and to cut it off.
+ */
 export async function startRelay(target: { host: string; port: number }) {
   const sockets = new Set<Socket>();
   let isHeld = false;
@@ -29,13 +31,13 @@ export async function startRelay(target: { host: string; port: number }) {
   await once(server, "listening");
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** The number of connections since the start, and all their bytes. */
+    /** Connections since the start, and all bytes of all of them. */
     seen,
-    /** From now on, holds back all bytes from the server. */
+    /** From now on clients get nothing of what the server sends. */
     hold() {
       isHeld = true;
     },
-    /** Cuts all connections. New connections get all bytes again. */
+    /** Cuts all connections; new ones get everything again. */
     cut() {
       for (const socket of sockets) socket.destroy();
       isHeld = false;

@@ -15,7 +15,7 @@ import { ADMIN_TOKEN } from "../servers/server-process.ts";
 
 /** How a stream ended. */
 export interface StreamEnd {
-  /** Name of the code. A broken connection gives `UNAVAILABLE`, a cancelled stream `OK`. */
+  /** Name of the code; `UNAVAILABLE` too if the connection broke, `OK` if the caller left. */
   code: string;
   reason: string | undefined;
 }
@@ -25,22 +25,22 @@ export interface Message {
   event?: Event | undefined;
 }
 
-/** A stream of events in the same form for every protocol. */
+/** A stream of events, the same for every protocol. */
 export interface EventStream {
   messages: Message[];
-  /** The messages that are events. */
+  /** The events among them. */
   events(): Event[];
-  /** Resolves when `count` messages have arrived. Rejects if the stream ends earlier. */
+  /** Resolves when this many messages are there; rejects if the stream ends before. */
   received(count: number): Promise<void>;
-  /** Resolves when `count` events have arrived. Not every message is an event. */
+  /** The same for events, which is not all that comes. */
   happened(count: number): Promise<void>;
-  /** Never rejects. */
+  /** Does not reject. */
   ended: Promise<StreamEnd>;
   cancel(): void;
 }
 
 export interface WatchOptions {
-  /** The token, by default the instance owner's. Null for none. */
+  /** The instance owner's unless another is given; null for none. */
   token?: string | null;
   headers?: Record<string, string>;
   timeoutMs?: number;
@@ -48,14 +48,14 @@ export interface WatchOptions {
 
 type Request = MessageInitShape<typeof WatchEventsRequestSchema>;
 
-/** A client of one protocol for WatchEvents. */
+/** A way to watch. */
 export interface WatchDoor {
   name: string;
   watch(request?: Request, options?: WatchOptions): EventStream;
   close(): void;
 }
 
-/** Passes on each message until the stream ends. */
+/** Hands over what comes, until it has ended. */
 type Source = (
   request: Request,
   options: { headers: Record<string, string>; timeoutMs: number | undefined; signal: AbortSignal },
@@ -65,7 +65,7 @@ type Source = (
 const { watchEvents } = EventService.method;
 const PATH = `/${EventService.typeName}/${watchEvents.name}`;
 
-/** A client for every protocol with WatchEvents. */
+/** Every protocol of a server by which one can watch. */
 export function openWatchDoors(url: string): WatchDoor[] {
   const grpc = openGrpcClient(new URL(url).host);
   return [
@@ -81,7 +81,7 @@ export function openWatchDoors(url: string): WatchDoor[] {
   ];
 }
 
-/** The names of the protocols, for test tables that are built before a server starts. */
+/** The doors' names are needed before there is a server. */
 export const WATCH_DOORS = openWatchDoors("http://127.0.0.1:1").map((one) => {
   one.close();
   return one.name;
@@ -167,7 +167,7 @@ const nameOfNumber = (code: number) => {
 
 const BROKEN: StreamEnd = { code: "UNAVAILABLE", reason: undefined };
 
-/** Written by hand: base64 in pieces (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
+/** Spoken by hand: base64 in pieces (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
 function overGrpcWebText(url: string): Source {
   return async (request, { headers, timeoutMs, signal }, onMessage) => {
     const bytes = toBinary(WatchEventsRequestSchema, create(WatchEventsRequestSchema, request));
@@ -214,7 +214,7 @@ function overGrpcWebText(url: string): Source {
   };
 }
 
-/** The query string of a watch request. */
+/** The query of a request to watch. */
 export function queryOf(request: Request): string {
   const query = new URLSearchParams();
   if (request.after) query.set("after", request.after);
@@ -225,7 +225,9 @@ export function queryOf(request: Request): string {
   return query.toString();
 }
 
-/** Parses as browsers do (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). */
+/**
+ * Read as browsers read it (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+ */
 function overSse(url: string): Source {
   return async (request, { headers, timeoutMs, signal }, onMessage) => {
     const timeout = timeoutMs === undefined ? {} : { "connect-timeout-ms": String(timeoutMs) };

@@ -9,22 +9,22 @@ import { change, until } from "../stores/appends.ts";
 export const VIEWER: Principal = { subject: "gateway", tokenId: "its-token", grants: [{ role: "INSTANCE_VIEWER" }] };
 const EVERYTHING: WatchQuestion = { userIds: [], types: [] };
 
-/** A message to a watcher: a cursor, with an event or alone. */
+/** What a watcher was handed, in order: a cursor alone, or an event with its own. */
 export type Handed = { cursor: string; event?: RecordedEvent };
 
 export interface Watching {
   handed: Handed[];
-  /** The cursors of the messages with events. */
+  /** The cursors of the events among them. */
   events(): string[];
-  /** The cursor from which the watcher would resume. */
+  /** Where he would resume. */
   last(): string | undefined;
   /** Reason of the error that ended the stream. */
   ended: Promise<string>;
-  /** Cancels the stream. */
+  /** The caller leaves. */
   leave(): Promise<string>;
 }
 
-/** Returns a function that starts watchers of a store without a server. `onFault` gets survived errors. */
+/** People who watch a store, without a server. `onFault` is told of faults that are survived. */
 export function watchersOf(
   store: EventStore,
   {
@@ -49,7 +49,7 @@ export function watchersOf(
     more: {
       principal?: Principal;
       readmit?: () => Promise<Principal>;
-      /** Whether the watcher accepts a message. */
+      /** Whether he takes what he is handed. */
       takes?: () => boolean;
       ready?: () => Promise<boolean> | undefined;
     } = {},
@@ -89,7 +89,7 @@ export const SYSTEM: Owner = { type: "system", id: "userlock" };
 export const orgOf = (id: string): Owner => ({ type: "org", id });
 
 let streams = 0;
-/** Appends an event on a new object. */
+/** Puts an event into the log, on a new object. */
 export async function happen(
   store: EventStore,
   {
@@ -106,7 +106,7 @@ export async function happen(
   expect(outcome).toBe("appended");
 }
 
-/** Waits until each watcher has its first message. */
+/** Waits until each has his first message. */
 export async function areWatching(...watchers: Watching[]): Promise<void> {
   await until(() => watchers.every(({ handed }) => handed.length > 0));
 }
