@@ -1,4 +1,4 @@
-/** What runs in the browser, bundled: the clients that consoles use, behind one function. */
+/** The bundled script of the test page: the clients that consoles use, behind one function. */
 import {
   create,
   type DescMethod,
@@ -22,19 +22,19 @@ import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 
-/** The second is the published one, from npm. */
+/** `ZITADELUsers` is the published definition from npm. */
 const SERVICES = { UserService, ZITADELUsers };
 
 export interface Call {
   url: string;
   service: keyof typeof SERVICES;
   method: string;
-  /** Request and response are ProtoJSON. */
+  /** A call. Request and response are ProtoJSON. */
   request: object;
   token?: string;
 }
 
-/** What the page can tell of a call. */
+/** The outcome of a call that the page can see. */
 export interface Answer {
   /** Name of the google.rpc.Code. */
   code: string;
@@ -46,11 +46,11 @@ export interface Answer {
 interface Client {
   call(url: string, method: DescMethodUnary, request: Message, headers: Record<string, string>): Promise<Message>;
   failure(error: unknown): Answer;
-  /** Resolves with the first message of Health.Watch, and leaves the stream. */
+  /** Resolves with the first message of Health.Watch, and cancels the stream. */
   watch(url: string): Promise<object>;
 }
 
-/** The npm package of Connect, with one of its transports. */
+/** A client of connect-web with one of its transports. */
 function connectWeb(transportTo: (baseUrl: string) => Transport): Client {
   return {
     call(url, method, request, headers) {
@@ -70,7 +70,7 @@ function connectWeb(transportTo: (baseUrl: string) => Transport): Client {
   };
 }
 
-/** Google's npm package, as the code that its generator writes uses it, in one of the generator's modes. */
+/** Google's npm package grpc-web, used like its generated code in one of the generator's modes. */
 function grpcWeb(mode: "grpcweb" | "grpcwebtext"): Client {
   const base = new GrpcWebClientBase({ format: mode === "grpcweb" ? "binary" : "text" });
   const pathOf = ({ parent, name }: DescMethod) => `/${parent.typeName}/${name}`;
@@ -136,7 +136,7 @@ const page = {
     }
   },
   watch: (name: ClientName, url: string) => CLIENTS[name].watch(url),
-  /** Plain fetch; undefined if the browser keeps the answer from the page. */
+  /** Plain fetch. Undefined if the browser hides the answer from the page. */
   async fetch(
     url: string,
     options: RequestInit,

@@ -1,4 +1,4 @@
-// Proves that clients in a browser can call a server.
+// Proves that browser clients can call a server from listed origins only.
 import type { Browser, Page } from "playwright-core";
 import { State } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { bundle, launchChromium, servePage } from "../support/servers/chromium.ts";
@@ -12,7 +12,7 @@ let server: ServerProcess;
 let users: ReturnType<typeof usersOf>;
 let browser: Browser;
 const sites: Site[] = [];
-/** A page of an origin that the server lists, and one of an origin that it does not. */
+/** A page of a listed origin, and a page of an unlisted one. */
 let listed: Page;
 let unlisted: Page;
 
@@ -51,7 +51,7 @@ describe.each(CASES)("$client, on $service", ({ client, service }) => {
   const call = (method: string, request: Call["request"], token: string | null = ADMIN_TOKEN) =>
     callIn(listed, client, { service, method, request, ...(token !== null && { token }) });
 
-  test("a user is made, locked once, and seen locked", async () => {
+  test("creates a user, locks the user once, and sees the lock", async () => {
     const created = await call("CreateUser", { user: {} });
     const { id } = (created.response as { details: { id: string } }).details;
     const locked = await call("LockUser", { id });
@@ -66,24 +66,24 @@ describe.each(CASES)("$client, on $service", ({ client, service }) => {
     });
   });
 
-  test("without a token: UNAUTHENTICATED", async () => {
+  test("gets UNAUTHENTICATED without a token", async () => {
     for (const method of ["LockUser", "GetUser"]) {
       expect(await call(method, { id: "u" }, null)).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_MISSING" });
     }
   });
 
-  test("from a page of an origin that is not listed: nothing is done, and nothing is told", async () => {
+  test("changes nothing and reads nothing from a page of an unlisted origin", async () => {
     const id = await users.add();
     const lock = { service, method: "LockUser", request: { id }, token: ADMIN_TOKEN };
     const { code, reason, response } = await callIn(unlisted, client, lock);
     expect({ isAnswered: code === "OK", reason, response }).toEqual({ isAnswered: false });
     expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
-    // The same call from the other page shows that the origin made the difference.
+    // The same call succeeds from the other page, so only the origin differs.
     expect(await callIn(listed, client, lock)).toMatchObject({ code: "OK" });
   });
 });
 
-test.each(CLIENTS)("%s: a published method that is not served is UNIMPLEMENTED", async (client) => {
+test.each(CLIENTS)("%s gets UNIMPLEMENTED for a published method that userlock does not serve", async (client) => {
   const call = { service: "ZITADELUsers", method: "RequestPasswordReset", request: {}, token: ADMIN_TOKEN } as const;
   expect(await callIn(listed, client, call)).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
 });
@@ -92,7 +92,7 @@ describe("grpc.health.v1 in the browser", () => {
   // The binary mode of grpc-web has no streams (https://github.com/grpc/grpc-web#wire-format-mode).
   const streaming = CLIENTS.filter((client) => client !== "grpc-web, grpcweb");
 
-  test.each(streaming)("%s: Watch tells the status while the stream is open", async (client) => {
+  test.each(streaming)("gives %s the status by Watch while the stream is open", async (client) => {
     const status = await listed.evaluate(([name, url]) => window.userlock.watch(name, url), [
       client,
       server.url,
@@ -101,7 +101,7 @@ describe("grpc.health.v1 in the browser", () => {
   });
 });
 
-describe("REST by plain fetch", () => {
+describe("fetch of REST routes", () => {
   const USERS = "/resources/v3alpha/users";
   const AUTHORIZED = { authorization: `Bearer ${ADMIN_TOKEN}` };
   type Headers = Record<string, string>;
@@ -113,7 +113,7 @@ describe("REST by plain fetch", () => {
     return response && { ...response, json: /^\{/.test(response.text) ? JSON.parse(response.text) : undefined };
   }
 
-  test("every verb is allowed to a page of a listed origin", async () => {
+  test("may use every verb from a page of a listed origin", async () => {
     const created = await fetchIn(listed, "POST", USERS, {});
     expect(created).toMatchObject({ status: 201 });
     const path = `${USERS}/${created?.json.details.id}`;
@@ -130,7 +130,7 @@ describe("REST by plain fetch", () => {
     expect(await fetchIn(listed, "DELETE", path)).toMatchObject({ status: 200 });
   });
 
-  test("a page of a listed origin reads the challenge and the request id", async () => {
+  test("reads the challenge and the request id from a page of a listed origin", async () => {
     const answer = await fetchIn(listed, "POST", `${USERS}/u/_lock`, {}, {});
     expect(answer).toMatchObject({
       status: 401,
@@ -139,14 +139,14 @@ describe("REST by plain fetch", () => {
     });
   });
 
-  test("a page of an origin that is not listed cannot call", async () => {
+  test("cannot call from a page of an unlisted origin", async () => {
     const id = await users.add();
     expect(await fetchIn(unlisted, "POST", `${USERS}/${id}/_lock`, {})).toBeUndefined();
     expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
     expect(await fetchIn(unlisted, "GET", `${USERS}/${id}`)).toBeUndefined();
   });
 
-  test("a page of an origin that is not listed cannot read what it may send without asking", async () => {
+  test("cannot read the answer to a simple request from a page of an unlisted origin", async () => {
     expect(await fetchIn(unlisted, "GET", "/healthz", undefined, {})).toBeUndefined();
     expect(await fetchIn(listed, "GET", "/healthz", undefined, {})).toMatchObject({ status: 200 });
   });

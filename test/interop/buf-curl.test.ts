@@ -38,7 +38,7 @@ const SCHEMAS = [
   { schema: "reflection v1alpha", flags: ["--reflect-protocol", "grpc-v1alpha"] },
 ];
 
-/** Reflection is a stream in both directions, with which buf takes HTTP/2 for all calls. */
+/** Reflection is a bidirectional stream, for which buf uses HTTP/2 in all calls. */
 const CASES = [UserService, ZITADELUsers].flatMap(({ typeName }) =>
   SCHEMAS.flatMap((schema) =>
     PROTOCOLS.filter(({ http }) => schema.flags.includes("--schema") || http === "2.0").map((protocol) => ({
@@ -49,7 +49,7 @@ const CASES = [UserService, ZITADELUsers].flatMap(({ typeName }) =>
   ),
 );
 
-/** `buf curl -v`: what it wrote for programs, and what it told of the last HTTP response. */
+/** Runs `buf curl -v`. Returns its output, and its description of the last HTTP response. */
 async function bufCurl(method: string, request: object, flags: string[]) {
   const args = ["curl", "-v", ...flags, "--data", JSON.stringify(request), `${server.url}/${method}`];
   const { code, stdout, stderr } = await runCommand("node_modules/.bin/buf", args);
@@ -68,10 +68,10 @@ async function bufCurl(method: string, request: object, flags: string[]) {
 const AUTHORIZED = ["--header", `authorization: Bearer ${ADMIN_TOKEN}`];
 const flagsOf = ({ protocol, http }: Protocol) => ["--protocol", protocol, ...(http === "2.0" ? [H2C] : [])];
 
-/** buf's exit code: the gRPC code, three bits to the left. */
+/** buf's exit code: the gRPC code shifted left by three bits. */
 const exitCode = (code: number) => code << 3;
 
-test.each(CASES)("$protocol over HTTP/$http with $schema, on $typeName: a user is locked once", async (row) => {
+test.each(CASES)("buf curl locks a user once by $protocol over HTTP/$http with $schema, on $typeName", async (row) => {
   const { typeName, http, contentType } = row;
   const flags = [...AUTHORIZED, ...row.flags, ...flagsOf(row)];
   const id = await users.add();
@@ -84,14 +84,14 @@ test.each(CASES)("$protocol over HTTP/$http with $schema, on $typeName: a user i
   expect(reasonOfConnectError(again.error)).toBe("USER_ALREADY_LOCKED");
 });
 
-test.each(PROTOCOLS)("$protocol over HTTP/$http without a token: unauthenticated", async (protocol) => {
+test.each(PROTOCOLS)("buf curl gets UNAUTHENTICATED by $protocol over HTTP/$http without a token", async (protocol) => {
   const flags = ["--schema", "proto", ...flagsOf(protocol)];
   const { code, error } = await bufCurl(`${UserService.typeName}/LockUser`, { id: "u" }, flags);
   expect({ code, error: error.code }).toEqual({ code: exitCode(16), error: "unauthenticated" });
   expect(reasonOfConnectError(error)).toBe("TOKEN_MISSING");
 });
 
-test.each(SCHEMAS.slice(1))("$schema lists every service, and the methods of each", async ({ flags }) => {
+test.each(SCHEMAS.slice(1))("buf curl lists every service and its methods by $schema", async ({ flags }) => {
   const list = async (what: string) => {
     const { code, stdout } = await runCommand("node_modules/.bin/buf", ["curl", what, ...flags, H2C, server.url]);
     expect(code).toBe(0);

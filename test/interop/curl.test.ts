@@ -28,7 +28,7 @@ afterAll(async () => {
 const VERSIONS = [
   { version: "curl --http1.1", flags: ["--http1.1"], isTls: false, http: "1.1" },
   { version: "curl --http2-prior-knowledge", flags: ["--http2-prior-knowledge"], isTls: false, http: "2" },
-  { version: "curl --http2, which asks to upgrade in vain,", flags: ["--http2"], isTls: false, http: "1.1" },
+  { version: "curl --http2, whose upgrade is ignored", flags: ["--http2"], isTls: false, http: "1.1" },
   { version: "curl --http1.1 with TLS", flags: ["--http1.1"], isTls: true, http: "1.1" },
   { version: "curl --http2 with TLS", flags: ["--http2"], isTls: true, http: "2" },
 ];
@@ -37,9 +37,9 @@ interface Door {
   door: string;
   /** Path and body of LockUser. */
   lock(id: string): [path: string, body: object];
-  /** Path of GetUser, and its body if it is a POST. */
+  /** Path of GetUser, with a body if it is a POST. */
   get(id: string): [path: string, body?: object];
-  /** The codes of a refusal for its state, and for want of a token. */
+  /** The codes for FAILED_PRECONDITION and UNAUTHENTICATED. */
   failedPrecondition: unknown;
   unauthenticated: unknown;
   // biome-ignore lint/suspicious/noExplicitAny: JSON of two kinds
@@ -78,7 +78,7 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
     users = usersOf(url, isTls ? certFile : undefined);
   });
 
-  /** The response, whose body is JSON. Rejects if curl does not end with 0. */
+  /** The response with its JSON body. Rejects unless curl exits with 0. */
   async function curl(path: string, args: string[], input: Parameters<typeof runCommand>[2] = []) {
     const about = '%{stderr}{"http":"%{http_version}","status":%{http_code},"headers":%{header_json}}';
     const common = ["--silent", "--max-time", "20", "--cacert", certFile, "--write-out", about];
@@ -88,8 +88,8 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
     return { ...response, json: JSON.parse(stdout || "null") };
   }
 
-  describe.each(DOORS)("$door", ({ lock, get, failedPrecondition, unauthenticated, reasonOf }) => {
-    test("a user is locked once", async () => {
+  describe.each(DOORS)("calling $door", ({ lock, get, failedPrecondition, unauthenticated, reasonOf }) => {
+    test("locks a user once", async () => {
       const id = await users.add();
       const [path, body] = lock(id);
       const call = () => curl(path, [...AUTHORIZED, ...JSON_BODY], [JSON.stringify(body)]);
@@ -101,7 +101,7 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
       expect(reasonOf(again.json)).toBe("USER_ALREADY_LOCKED");
     });
 
-    test("without a token: 401 and a challenge", async () => {
+    test("gets 401 and a challenge without a token", async () => {
       const [path, body] = lock("u");
       const answer = await curl(path, JSON_BODY, [JSON.stringify(body)]);
       expect(answer).toMatchObject({ http, status: 401, json: { code: unauthenticated } });
@@ -109,7 +109,7 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
       expect(answer.headers["www-authenticate"]).toEqual(['Bearer realm="userlock"']);
     });
 
-    test("the answer arrives even if it comes before the request is sent", async () => {
+    test("gets the answer even if it comes before the whole request is sent", async () => {
       const [path, body] = lock("u");
       async function* later() {
         await sleep(200);
@@ -119,7 +119,7 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
       expect(await curl(path, upload, later())).toMatchObject({ http, status: 401 });
     });
 
-    test("gzip both ways", async () => {
+    test("sends and receives gzip", async () => {
       const text = "x".repeat(2_000);
       const id = await users.add({ text });
       const gzip = ["--header", "content-encoding: gzip"];
@@ -135,14 +135,21 @@ describe.each(VERSIONS)("$version", ({ flags, isTls, http }) => {
     });
   });
 
-  test.each([UserService, ZITADELUsers])("Connect GET, $name", async ({ typeName }) => {
-    const id = await users.add();
-    const query = new URLSearchParams({ connect: "v1", encoding: "json", message: JSON.stringify({ id }) });
-    const get = (method: string, headers: string[]) => curl(`/${typeName}/${method}?${query}`, headers);
-    expect(await get("GetUser", AUTHORIZED)).toMatchObject({ http, status: 200, json: { user: { details: { id } } } });
-    expect(await get("GetUser", [])).toMatchObject({ status: 401, json: { code: "unauthenticated" } });
-    // What changes something is not for GET.
-    expect(await get("LockUser", AUTHORIZED)).toMatchObject({ status: 405, headers: { allow: ["POST"] } });
-    expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
-  });
+  test.each([UserService, ZITADELUsers])(
+    "reads by Connect GET and changes nothing by it, on $name",
+    async ({ typeName }) => {
+      const id = await users.add();
+      const query = new URLSearchParams({ connect: "v1", encoding: "json", message: JSON.stringify({ id }) });
+      const get = (method: string, headers: string[]) => curl(`/${typeName}/${method}?${query}`, headers);
+      expect(await get("GetUser", AUTHORIZED)).toMatchObject({
+        http,
+        status: 200,
+        json: { user: { details: { id } } },
+      });
+      expect(await get("GetUser", [])).toMatchObject({ status: 401, json: { code: "unauthenticated" } });
+      // Methods that change something do not allow GET.
+      expect(await get("LockUser", AUTHORIZED)).toMatchObject({ status: 405, headers: { allow: ["POST"] } });
+      expect(await users.stateOf(id)).toBe(State.USER_STATE_ACTIVE);
+    },
+  );
 });

@@ -1,4 +1,4 @@
-// Proves that channels of grpc-js stay open, and are closed, as that library expects.
+// Proves that grpc-js channels work with concurrency, keepalive, compression and TLS.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, compressionAlgorithms, credentials } from "@grpc/grpc-js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
@@ -23,7 +23,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Runs with a client whose bytes go through a relay. */
+/** Runs with a client that connects through a relay. */
 async function throughRelay(
   channel: Record<string, number>,
   run: (client: ReturnType<typeof openGrpcClient>, seen: Awaited<ReturnType<typeof startRelay>>["seen"]) => unknown,
@@ -39,13 +39,13 @@ async function throughRelay(
   }
 }
 
-describe("200 calls at once over one channel", () => {
+describe("200 concurrent calls over one grpc-js channel", () => {
   const CALLS = 200;
   const counted = (codes: string[]) =>
     Object.fromEntries([...new Set(codes)].map((code) => [code, countOf(codes, code)]));
   const countOf = (codes: string[], code: string) => codes.filter((each) => each === code).length;
 
-  test("200 users are locked over one connection", () =>
+  test("lock 200 users over one connection", () =>
     throughRelay({}, async (client, seen) => {
       const created = await Promise.all(Array.from({ length: CALLS }, () => client.call(createUser, { user: {} })));
       const ids = created.map(({ response }) => response?.details?.id as string);
@@ -55,7 +55,7 @@ describe("200 calls at once over one channel", () => {
       expect(seen.connections).toBe(1);
     }));
 
-  test("of 200 who lock one user, one does", () =>
+  test("lock one user once", () =>
     throughRelay({}, async (client, seen) => {
       const id = await users.add();
       const endings = await Promise.all(Array.from({ length: CALLS }, () => client.call(lockUser, { id })));
@@ -67,8 +67,8 @@ describe("200 calls at once over one channel", () => {
     }));
 });
 
-describe("keepalive", () => {
-  /** Answered and unanswered pings (RFC 9113, section 6.7) in what one side of a connection sent. */
+describe("keepalive of grpc-js", () => {
+  /** The number of pings or ping answers (RFC 9113, section 6.7) in the bytes of one side of a connection. */
   function pings(bytes: Buffer, kind: "ping" | "answer"): number {
     const preface = bytes.subarray(0, 3).toString() === "PRI" ? 24 : 0;
     let count = 0;
@@ -79,7 +79,7 @@ describe("keepalive", () => {
     return count;
   }
 
-  test("a client may ping often, with or without a call, and keeps its connection", () =>
+  test("keeps the connection of a client that pings often, with and without a call", () =>
     throughRelay(
       { "grpc.keepalive_time_ms": 50, "grpc.keepalive_timeout_ms": 10_000, "grpc.keepalive_permit_without_calls": 1 },
       async (client, seen) => {
@@ -99,11 +99,11 @@ describe("keepalive", () => {
     ));
 });
 
-describe("gzip", () => {
+describe("gzip with grpc-js", () => {
   const GZIP = Buffer.from([0x1f, 0x8b, 0x08]);
   const text = "x".repeat(2_000);
 
-  test("a client that compresses is read, and answered in gzip", () =>
+  test("reads a compressed request and compresses the answer", () =>
     throughRelay({ "grpc.default_compression_algorithm": compressionAlgorithms.gzip }, async (client, seen) => {
       const created = await client.call(createUser, { user: { data: { text } } });
       const id = created.response?.details?.id as string;
@@ -115,7 +115,7 @@ describe("gzip", () => {
       }
     }));
 
-  test("a client that does not compress is read too", () =>
+  test("reads an uncompressed request", () =>
     throughRelay({}, async (client, seen) => {
       const created = await client.call(createUser, { user: { data: { text } } });
       expect(created.code).toBe("OK");
@@ -123,7 +123,7 @@ describe("gzip", () => {
     }));
 });
 
-describe("TLS", () => {
+describe("TLS with grpc-js", () => {
   const folder = temporaryFolder();
   let secure: ServerProcess;
   let cert: Buffer;
@@ -139,7 +139,7 @@ describe("TLS", () => {
     folder.remove();
   });
 
-  /** By name, for an address has no place in a TLS handshake (RFC 6066, section 3). */
+  /** By name, because a TLS handshake names no address (RFC 6066, section 3). */
   async function withClient(
     channelCredentials: ChannelCredentials,
     run: (client: ReturnType<typeof openGrpcClient>) => unknown,
@@ -157,13 +157,13 @@ describe("TLS", () => {
   test.each([
     { client: "a client that trusts other certificates", make: () => credentials.createSsl() },
     { client: "a client in cleartext", make: () => credentials.createInsecure() },
-  ])("$client: UNAVAILABLE", ({ make }) =>
+  ])("gives UNAVAILABLE to $client", ({ make }) =>
     withClient(make(), async (client) => {
       expect(await client.call(createUser, { user: {} })).toMatchObject({ code: "UNAVAILABLE" });
     }),
   );
 
-  test("a client that trusts the server's certificate locks a user once", () =>
+  test("lets a client that trusts the certificate lock a user once", () =>
     withClient(credentials.createSsl(cert), async (client) => {
       const id = (await client.call(createUser, { user: {} })).response?.details?.id as string;
       expect(await client.call(lockUser, { id })).toMatchObject({ code: "OK" });

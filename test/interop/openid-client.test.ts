@@ -1,4 +1,4 @@
-// Proves that openid-client can introspect tokens.
+// Proves that openid-client, a published OAuth client, can introspect tokens.
 import {
   allowInsecureRequests,
   type ClientAuth,
@@ -12,7 +12,7 @@ import { type Door, openDoors } from "../support/clients/doors.ts";
 import { addUser, openSession } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
-/** Token introspection as a resource server does it that knows OAuth and nothing of userlock. */
+/** Introspects like a resource server that knows OAuth and nothing about userlock. */
 let server: ServerProcess;
 let doors: Door[] = [];
 let sessionToken: string;
@@ -46,14 +46,14 @@ describe.each<[string, (secret: string) => ClientAuth]>([
   test.each<[string, () => string]>([
     ["the token's subject", () => SUBJECT],
     ["the token's id", () => client.id],
-  ])("introspects as the client with %s", async (_what, id) => {
+  ])("introspects with %s as client id", async (_what, id) => {
     const configuration = configurationOf(id(), authBy(client.secret));
     const hint = { token_type_hint: "access_token" };
     expect(await tokenIntrospection(configuration, sessionToken, hint)).toMatchObject({ active: true, sub: "ada" });
     expect(await tokenIntrospection(configuration, "no-such-token")).toEqual({ active: false });
   });
 
-  test("is told of a wrong secret by a challenge that it can read", async () => {
+  test("gets a readable challenge for a wrong secret", async () => {
     const asked = tokenIntrospection(configurationOf(SUBJECT, authBy("wrong")), sessionToken);
     await expect(asked).rejects.toMatchObject({
       code: "OAUTH_WWW_AUTHENTICATE_CHALLENGE",
@@ -62,7 +62,7 @@ describe.each<[string, (secret: string) => ClientAuth]>([
     });
   });
 
-  test("is told of a request that is not valid by an error that it can read", async () => {
+  test("gets a readable error for an invalid request", async () => {
     const asked = tokenIntrospection(configurationOf(SUBJECT, authBy(client.secret)), sessionToken.repeat(2_000));
     await expect(asked).rejects.toMatchObject({ code: "OAUTH_RESPONSE_BODY_ERROR", error: "invalid_request" });
   });

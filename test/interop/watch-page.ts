@@ -1,11 +1,11 @@
-/** What runs in the browser, bundled: the ways by which a console follows events. */
+/** The bundled script of the test page: the ways in which a console follows events. */
 import { create, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { GrpcWebClientBase, MethodDescriptor, MethodType } from "grpc-web";
 import { EventService, type WatchEventsResponse } from "../../gen/userlock/v3alpha/event_service_pb.ts";
 
-/** What has come so far: an event in short, or what else there is to tell. */
+/** Records an event in short, or another message. */
 type Note = (text: string) => void;
 
 const { watchEvents } = EventService.method;
@@ -19,7 +19,7 @@ function overConnect(transport: Transport, token: string, note: Note): void {
   })().catch((error) => note(String(error)));
 }
 
-/** As the code that Google's generator writes does it. */
+/** Used like the code of Google's generator. */
 function overGrpcWebText(url: string, token: string, note: Note): void {
   const path = ({ parent, name }: DescMethod) => `${url}/${parent.typeName}/${name}`;
   const descriptor = new MethodDescriptor<Message, WatchEventsResponse>(
@@ -38,7 +38,7 @@ function overGrpcWebText(url: string, token: string, note: Note): void {
 }
 
 const WAYS = {
-  /** A browser sends no token with it, so it asks a server of its own origin, which adds one. */
+  /** EventSource cannot send a token, so it calls a server of its own origin, which adds one. */
   EventSource(_url: string, _token: string, note: Note) {
     const source = new EventSource("/events");
     source.addEventListener("open", () => note("open"));

@@ -1,4 +1,4 @@
-// Proves that published clients can watch events.
+// Proves that published browser clients can watch events.
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +18,7 @@ let site: Server;
 let origin: string;
 let browser: Browser;
 let page: Page;
-/** The requests for events that the browser has made, by their Last-Event-ID. */
+/** The Last-Event-ID of each of the browser's requests for events. */
 const resumed: (string | undefined)[] = [];
 
 const start = (listen: string) =>
@@ -54,7 +54,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** As the server of a console would: it asks with a token of its own, and hands on what comes. */
+/** A proxy like a console's server: it adds its own token and passes on the events. */
 function handOn({ headers }: IncomingMessage, response: ServerResponse): void {
   const id = headers["last-event-id"];
   resumed.push(id as string | undefined);
@@ -100,7 +100,7 @@ async function newUser() {
 }
 
 test.each<Way>(["connect-web, gRPC-Web", "connect-web, Connect JSON", "grpc-web, grpcwebtext"])(
-  "%s: a lock is there while the stream is open",
+  "%s receives a lock while the stream is open",
   async (way) => {
     const user = await newUser();
     await follow(way);
@@ -110,7 +110,7 @@ test.each<Way>(["connect-web, gRPC-Web", "connect-web, Connect JSON", "grpc-web,
   },
 );
 
-test("EventSource: a lock is there, and after the server was cut it resumes where it was", async () => {
+test("EventSource receives a lock, and resumes at its last event after a lost connection", async () => {
   const user = await newUser();
   await follow("EventSource");
   await noted("EventSource", "open");

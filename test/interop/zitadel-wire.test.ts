@@ -1,4 +1,4 @@
-// Proves that requests and answers are the bytes of the published API.
+// Proves that messages are the same on the wire as those of the published API.
 import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user/v3alpha/user_service_pb.js";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -32,13 +32,13 @@ const METHODS_LEFT_OUT = [
   "RemoveIDPAuthenticator",
 ];
 
-/** Fields of the published messages that userlock's do not have. All are in responses: every request is read whole. */
+/** Published fields that userlock lacks. All are in responses, so requests lose nothing. */
 const FIELDS_LEFT_OUT: Record<string, string[]> = {
   GetSchema: ["revision"],
   Authenticators: ["web_auth_n", "totps", "otp_sms", "otp_email", "authentication_keys", "identity_providers"],
 };
 
-/** userlock's own fields, which published clients pass over. */
+/** userlock's own fields, which published clients ignore. */
 const OWN_FIELDS: Record<string, string[]> = {
   LockUserRequest: ["reason", "note", "until", "duration"],
   GetUser: ["lock"],
@@ -55,7 +55,7 @@ interface Pair {
   ours: Desc;
 }
 
-/** Messages and enums that stand in the same place on the wire, found from the methods that both services have. */
+/** The published and own messages and enums at the same places of the methods that both services have. */
 function pairs(): Pair[] {
   const found = new Map<string, Pair>();
   const visit = (published: Desc, ours: Desc) => {
@@ -78,26 +78,26 @@ function pairs(): Pair[] {
   return [...found.values()];
 }
 
-/** All of the fields that the wire, binary or JSON, shows. */
+/** The properties of fields that are visible on the wire, in binary or JSON. */
 const wiresOf = (fields: DescField[]) => fields.map(wireOf).sort((a, b) => a.number - b.number);
 
 function wireOf(field: DescField) {
   const { number, name, jsonName, fieldKind, scalar, presence, oneof } = field;
   const kind = fieldKind === "list" ? `list of ${field.listKind}` : fieldKind;
   const type = field.message ?? field.enum;
-  // Oneofs have no name on the wire; which fields share one is what counts.
+  // Oneofs have no name on the wire. Only the set of their fields counts.
   const siblings = oneof?.fields.map((sibling) => sibling.number).filter((other) => other < OWN_FROM);
   return { number, name, jsonName, kind, scalar, type: type?.name, presence, siblings };
 }
 
-test("the published methods are served, except those that are left out", () => {
+test("every published method is served or is in METHODS_LEFT_OUT", () => {
   const served = Published.methods.map(({ name }) => name).filter((name) => !METHODS_LEFT_OUT.includes(name));
   expect(ZITADELUsers.methods.map(({ name }) => name).sort()).toEqual([...served].sort());
   expect(Published.methods.map(({ name }) => name)).toEqual(expect.arrayContaining(METHODS_LEFT_OUT));
   expect(ZITADELUsers.typeName).toBe(Published.typeName);
 });
 
-test.each(ZITADELUsers.methods)("$name is called the same way under both names", (method) => {
+test.each(ZITADELUsers.methods)("$name has the same messages in UserService and ZITADELUsers", (method) => {
   const published = Published.methods.find(({ name }) => name === method.name);
   const own = UserService.methods.find(({ name }) => name === method.name);
   expect(method.methodKind).toBe(published?.methodKind);
@@ -106,10 +106,10 @@ test.each(ZITADELUsers.methods)("$name is called the same way under both names",
 
 const PAIRS = pairs();
 
-test.each(PAIRS)("$name is the same on the wire", ({ name, published, ours }) => {
+test.each(PAIRS)("$name is the same on the wire as the published one", ({ name, published, ours }) => {
   if (published.kind === "enum" || ours.kind === "enum") {
     const valuesOf = (desc: Desc) => (desc as DescEnum).values.map(({ number, name }) => ({ number, name }));
-    // Values of our own begin at 100, as fields do.
+    // Own values start at 100, like own fields.
     expect(valuesOf(ours).filter(({ number }) => number < 100)).toEqual(valuesOf(published));
     return;
   }
@@ -119,13 +119,13 @@ test.each(PAIRS)("$name is the same on the wire", ({ name, published, ours }) =>
   expect(ours.fields.filter(({ number }) => number >= OWN_FROM).map((field) => field.name)).toEqual(
     OWN_FIELDS[name] ?? [],
   );
-  // What is left out is there to be left out, and its number is not used for something else.
+  // Each left-out field exists in the published message, and its number is unused here.
   const numbers = leftOut.map((name) => published.fields.find((field) => field.name === name)?.number);
   expect(numbers).not.toContain(undefined);
   expect(ours.fields.filter(({ number }) => numbers.includes(number))).toEqual([]);
 });
 
-test("the lists name messages that were compared", () => {
+test("the lists of left-out and own fields name compared messages", () => {
   const names = PAIRS.map(({ name }) => name);
   expect(names).toEqual(expect.arrayContaining([...Object.keys(FIELDS_LEFT_OUT), ...Object.keys(OWN_FIELDS)]));
 });

@@ -1,4 +1,4 @@
-// Proves that the published client of the API can call a server.
+// Proves that the published client @zitadel/client can call a server.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -31,7 +31,7 @@ afterAll(async () => {
 
 const bearer = (token: string | undefined) => (token === undefined ? [] : [NewAuthorizationBearerInterceptor(token)]);
 
-/** The transports that the published client package makes, and the Connect one that it leaves to its callers. */
+/** The transports of the published client package, and Connect's own transport. */
 const TRANSPORTS: { name: string; make: (baseUrl: string, token?: string) => Transport }[] = [
   ...[true, false].map((useBinaryFormat) => ({
     name: `Connect, ${useBinaryFormat ? "binary" : "JSON"}`,
@@ -48,7 +48,7 @@ const TRANSPORTS: { name: string; make: (baseUrl: string, token?: string) => Tra
   })),
 ];
 
-/** Code and reason of a call that is refused; an answer fails the test. */
+/** Code and reason of a refused call. An answer fails the test. */
 async function refusalOf(call: Promise<unknown>): Promise<[code: string | undefined, reason: string | undefined]> {
   const error = await call.then(
     () => undefined,
@@ -62,7 +62,7 @@ const userId = (id: string, method = CONTAINS): Filter => ({
   Filter: { case: "userIdFilter", value: { id, method } },
 });
 
-/** Who of ann, bob and cem passes a filter of each kind. */
+/** Filters of each kind, and which of ann, bob and cem match. */
 const FILTERS: { Filter: NonNullable<Filter["Filter"]>; passes: string[] }[] = [
   { Filter: { case: "orFilter", value: { queries: [userId("-ann"), userId("-cem")] } }, passes: ["ann", "cem"] },
   { Filter: { case: "andFilter", value: { queries: [userId("-"), userId("-bob")] } }, passes: ["bob"] },
@@ -90,7 +90,7 @@ const FILTERS: { Filter: NonNullable<Filter["Filter"]>; passes: string[] }[] = [
 describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
   let client: Client;
   let stranger: Client;
-  /** What the ids of this transport's users begin with. */
+  /** The prefix of the ids of this transport's users. */
   const prefix = name.replaceAll(/\W+/g, "");
   const acme = { property: { case: "orgId" as const, value: "acme" } };
 
@@ -106,7 +106,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
   }
   const stateOf = async (id: string) => (await client.getUser({ id })).user?.state;
 
-  test("CreateUser and GetUser", async () => {
+  test("creates a user and gets all fields back", async () => {
     const id = `${prefix}.full`;
     const { details } = await client.createUser({
       organization: acme,
@@ -136,7 +136,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     });
   });
 
-  test("LockUser and UnlockUser", async () => {
+  test("locks and unlocks a user", async () => {
     const id = await newUser();
     const { details } = await client.lockUser({ id });
     expect(details).toMatchObject({ id, owner: { type: OwnerType.INSTANCE, id: "default" } });
@@ -147,7 +147,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     expect(await refusalOf(client.unlockUser({ id }))).toEqual(["FailedPrecondition", "USER_NOT_LOCKED"]);
   });
 
-  test("DeactivateUser and ActivateUser", async () => {
+  test("deactivates and activates a user", async () => {
     const id = await newUser();
     await client.deactivateUser({ id });
     expect(await stateOf(id)).toBe(State.USER_STATE_INACTIVE);
@@ -157,7 +157,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     expect(await refusalOf(client.activateUser({ id }))).toEqual(["FailedPrecondition", "USER_NOT_INACTIVE"]);
   });
 
-  test("PatchUser changes what it sets and leaves the rest", async () => {
+  test("patches the set fields and keeps the rest", async () => {
     const id = await newUser();
     await client.patchUser({ id, user: { schemaId: "guest", data: { a: 1 } } });
     await client.patchUser({ id, user: { contact: { email: { address: "x@example.com" } } } });
@@ -169,7 +169,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     });
   });
 
-  test("AddUsername and RemoveUsername", async () => {
+  test("adds and removes a user name", async () => {
     const [id, other] = [await newUser(), await newUser()];
     const username = { username: `${prefix}.name` };
     const { usernameId } = await client.addUsername({ id, username });
@@ -180,7 +180,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     expect(await namesOf()).toEqual([]);
   });
 
-  test("DeleteUser", async () => {
+  test("deletes a user", async () => {
     const id = await newUser();
     await client.deleteUser({ id });
     expect(await refusalOf(client.getUser({ id }))).toEqual(["NotFound", "USER_NOT_FOUND"]);
@@ -190,7 +190,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     ]);
   });
 
-  test("SetPassword, and GetUser shows when", async () => {
+  test("sets a password, and GetUser shows the time", async () => {
     const id = await newUser();
     const passwordOf = async () => (await client.getUser({ id })).user?.authenticators?.password;
     expect(await passwordOf()).toBeUndefined();
@@ -204,11 +204,11 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     ]);
   });
 
-  test("without a valid token: UNAUTHENTICATED", async () => {
+  test("gets UNAUTHENTICATED without a valid token", async () => {
     expect(await refusalOf(stranger.lockUser({ id: "u" }))).toEqual(["Unauthenticated", "TOKEN_INVALID"]);
   });
 
-  describe("SearchUsers", () => {
+  describe("searching users", () => {
     const mine = userId(`${prefix}-`, STARTS_WITH);
 
     beforeAll(async () => {
@@ -229,7 +229,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
       await client.lockUser({ id: bob });
       await add(undefined, { userId: cem, contact: { email: { address: "cem@example.com" } } });
       await client.deactivateUser({ id: cem });
-      // The published messages cannot set a type.
+      // The published messages cannot set a schema type.
       const own = createClient(
         UserService,
         createConnectTransport({
@@ -241,7 +241,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
       await own.patchUser({ id: cem, user: { schemaType: "guest" } });
     });
 
-    test.each(FILTERS)("$Filter.case: $passes", async ({ Filter, passes }) => {
+    test.each(FILTERS)("by $Filter.case finds $passes", async ({ Filter, passes }) => {
       const { result, details } = await client.searchUsers({
         sortingColumn: FieldName.ID,
         filters: [mine, { Filter }],
@@ -250,7 +250,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
       expect(details).toMatchObject({ totalResult: BigInt(passes.length), appliedLimit: 100n });
     });
 
-    test("sorted, the second of three", async () => {
+    test("sorts, and returns the second of three", async () => {
       const { result, details } = await client.searchUsers({
         query: { offset: 1n, limit: 1, desc: true },
         sortingColumn: FieldName.EMAIL,
@@ -261,7 +261,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     });
   });
 
-  test("published methods that are not served: UNIMPLEMENTED", async () => {
+  test("gets UNIMPLEMENTED for published methods that are not served", async () => {
     const served = ZITADELUsers.methods.map((method) => method.name);
     const unserved = Published.methods.filter((method) => !served.includes(method.name));
     const methods = client as unknown as Record<string, (request: object) => Promise<unknown>>;
@@ -272,7 +272,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     expect(refusals).toEqual(unserved.map(({ localName }) => [localName, ["Unimplemented", "NOT_SERVED"]]));
   });
 
-  test("a published service that is not served: UNIMPLEMENTED", async () => {
+  test("gets UNIMPLEMENTED for a published service that is not served", async () => {
     const schemas = createUserSchemaServiceClient(make(server.url, ADMIN_TOKEN));
     expect(await refusalOf(schemas.getUserSchema({ id: "s" }))).toEqual(["Unimplemented", "NOT_SERVED"]);
   });

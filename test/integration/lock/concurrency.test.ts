@@ -1,4 +1,4 @@
-// Proves that of many locks of one user at once exactly one succeeds.
+// Proves that of many concurrent locks of one user exactly one succeeds.
 import { DatabaseSync } from "node:sqlite";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
@@ -19,7 +19,7 @@ const file = folder.file("userlock.db");
 let servers: ServerProcess[] = [];
 const opened: Door[] = [];
 
-/** The doors of each server through which the callers come, in turn. */
+/** The doors of a server that the callers use in turn. */
 const doorsOf = (url: string): Door[] => {
   const doors = openDoors(url);
   opened.push(...doors);
@@ -37,7 +37,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** All callers lock the user at once, round after round, and one of them unlocks him in between. */
+/** In each round all callers lock the user concurrently, and one of them unlocks the user afterwards. */
 async function lockAtOnce(id: string, doors: Door[], rounds: number): Promise<void> {
   const [first] = doors as [Door];
   expect((await first.call(createUser, { user: { userId: id } }, asOwner)).code).toBe("OK");
@@ -71,11 +71,11 @@ function logOf(id: string): unknown[] {
   }
 }
 
-test("64 callers lock one user at once over gRPC, Connect and REST: one succeeds, 200 times of 200", async () => {
+test("one of 64 concurrent locks over gRPC, Connect and REST succeeds, in each of 200 rounds", async () => {
   await lockAtOnce("one", doorsOf((servers[0] as ServerProcess).url), 200);
 }, 600_000);
 
-test("also through two servers on one file, 20 times of 20", async () => {
+test("one of 64 concurrent locks at two servers on one file succeeds, in each of 20 rounds", async () => {
   const [doors, others] = servers.map(({ url }) => doorsOf(url)) as [Door[], Door[]];
   const alternating = doors.flatMap((door, index) => [door, others[index] as Door]);
   await lockAtOnce("two", alternating, 20);

@@ -1,4 +1,4 @@
-// Proves that the last owner of an instance cannot be locked out.
+// Proves that the last owner of an instance cannot be locked, deactivated or deleted.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
@@ -11,7 +11,7 @@ import { ADMIN_TOKEN, QUICK, startServer } from "../../support/servers/server-pr
 const { revokeToken } = AccessService.method;
 const { getUser, lockUser, unlockUser, deactivateUser, activateUser, deleteUser } = UserService.method;
 
-/** A server for as long as the work takes. */
+/** Runs work with a new server. */
 async function withServer(work: (door: Door, url: string) => Promise<void>): Promise<void> {
   const server = await startServer({}, QUICK);
   const doors = openDoors(server.url);
@@ -23,8 +23,8 @@ async function withServer(work: (door: Door, url: string) => Promise<void>): Pro
   }
 }
 
-describe("the last user who holds INSTANCE_OWNER", () => {
-  test("cannot be locked, deactivated or deleted, as long as he is the last one", async () => {
+describe("the last user with INSTANCE_OWNER", () => {
+  test("cannot be locked, deactivated or deleted until there is another one", async () => {
     await withServer(async (door, url) => {
       const make = tokenMaker(url, ADMIN_TOKEN);
       for (const id of ["boss", "deputy", "clerk"]) await addUser(door, { id });
@@ -37,7 +37,7 @@ describe("the last user who holds INSTANCE_OWNER", () => {
       for (const method of takeAway) expect(await call(method, "boss")).toBe(LAST);
       expect(await call(lockUser, "clerk")).toBe("OK");
 
-      // A token that has ended or was revoked makes no owner.
+      // An expired or revoked token does not make an owner.
       await make.revoke((await make.create("deputy", ["INSTANCE_OWNER"])).id);
       await make.createExpiring("deputy", 300);
       await sleep(310);
@@ -56,7 +56,7 @@ describe("the last user who holds INSTANCE_OWNER", () => {
     });
   });
 
-  test("two owners locked at once, by 20 callers: one of them stays", async () => {
+  test("is kept when 20 callers concurrently lock both of two owners", async () => {
     await withServer(async (door, url) => {
       const make = tokenMaker(url, ADMIN_TOKEN);
       let before: { id: string }[] = [];
@@ -80,12 +80,12 @@ describe("the last user who holds INSTANCE_OWNER", () => {
     });
   });
 
-  test("does not lose the last token for it", async () => {
+  test("keeps the last token with this role", async () => {
     await withServer(async (door, url) => {
       const make = tokenMaker(url, ADMIN_TOKEN);
       for (const id of ["boss", "deputy"]) await addUser(door, { id });
       const revoke = async (tokenId: string) => outcomeOf(await door.call(revokeToken, { tokenId }, asOwner));
-      // The first token is that of no user, and the last one of all.
+      // The first token belongs to no user, and is the only one.
       expect(await revoke("admin")).toBe("FAILED_PRECONDITION LAST_OWNER");
       const first = await make.create("boss", ["INSTANCE_OWNER"]);
       expect(await revoke(first.id)).toBe("FAILED_PRECONDITION LAST_OWNER");

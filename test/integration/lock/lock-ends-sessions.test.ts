@@ -1,4 +1,4 @@
-// Proves that a lock ends the sessions and tokens of its user at once.
+// Proves that a lock and other ends close the sessions of a user at once, on every path.
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -27,13 +27,13 @@ interface OpenSession {
   sessionToken: string;
 }
 
-/** Everything that takes a session's token, or tells of a session, and what it says while the session is open. */
+/** All calls that accept a session token or show a session, with their outcomes for an open and an ended session. */
 const PATHS: {
   name: string;
   ask: (door: Door, session: OpenSession) => Promise<string>;
   open: string;
   ended: string;
-  /** Where the user himself is gone. */
+  /** The outcome if the user is deleted. */
   gone?: string;
 }[] = [
   {
@@ -50,7 +50,7 @@ const PATHS: {
     ended: "NOT_FOUND SESSION_NOT_FOUND",
   },
   {
-    name: "IntrospectToken, over REST the form of RFC 7662",
+    name: "IntrospectToken, which is RFC 7662 over REST",
     ask: async (door, { sessionToken }) => {
       const { response } = await door.call(introspectToken, { token: sessionToken }, asOwner);
       const { active, sub, username, iat, exp, iss } = response!;
@@ -71,14 +71,14 @@ const PATHS: {
     gone: "NOT_FOUND USER_NOT_FOUND",
   },
   {
-    name: "GetSession with the token as bearer",
+    name: "GetSession with the session token as bearer",
     ask: async (door, { sessionId, sessionToken }) =>
       outcomeOf(await door.call(getSession, { sessionId, sessionToken }, { token: sessionToken })),
     open: "OK",
     ended: "UNAUTHENTICATED TOKEN_INVALID",
   },
   {
-    name: "SetPassword on oneself with the token as bearer",
+    name: "SetPassword for oneself with the session token as bearer",
     ask: async (door, { userId, sessionToken }) => {
       const verification = { case: "currentPassword" as const, value: PASSWORD };
       const newPassword = { type: { case: "password" as const, value: PASSWORD }, verification };
@@ -96,7 +96,7 @@ const PATHS: {
   },
 ];
 
-/** Every way in which a session ends; `undo` is what could bring it back. */
+/** Every way to end a session. `undo` must not reopen it. */
 const WAYS: {
   name: string;
   end: (door: Door, session: OpenSession) => Promise<unknown>;
@@ -131,7 +131,7 @@ const WAYS: {
     isGone: true,
   },
   {
-    name: "SetPassword by an admin, even of the same password",
+    name: "SetPassword by an admin, even to the same password",
     end: async (door, { userId: id }) => {
       const newPassword = { type: { case: "password" as const, value: PASSWORD } };
       ok(await door.call(setPassword, { id, newPassword }, asOwner));
@@ -162,7 +162,7 @@ const WAYS: {
     end: async (door, { userId: id }) => ok(await door.call(deleteSessions, { id }, asOwner)),
   },
   {
-    name: "its time is up",
+    name: "the end of the session's lifetime",
     end: async (door, { sessionId }) => {
       const { response } = await door.call(getSession, { sessionId }, asOwner);
       const { seconds: whole, nanos } = response!.session!.expires!;
@@ -176,7 +176,7 @@ const LIFETIME_S = 4;
 
 let servers: { long: ServerProcess; short: ServerProcess };
 let doors: { long: Door[]; short: Door[] } = { long: [], short: [] };
-/** Callers without a permission for sessions. */
+/** Tokens of callers without a permission for sessions. */
 const strangers = new Map<Door, string>();
 const stranger = (door: Door) => strangers.get(door) as string;
 
@@ -198,7 +198,7 @@ afterAll(async () => {
   for (const server of Object.values(servers ?? {})) await server.stop();
 });
 
-/** What all paths say through all doors, without what they all agree on being said more than once. */
+/** The distinct outcomes of each path over all doors. */
 async function askAll(all: Door[], session: OpenSession): Promise<Record<string, readonly string[]>> {
   const told = PATHS.map(async ({ name, ask }) => {
     const answers = await Promise.all(all.map((door) => ask(door, session)));
@@ -212,7 +212,7 @@ describe.each(WAYS.map((way, index) => ({ ...way, index })))("$name", ({ name, e
     PATHS.map(({ name, ended, gone }) => [name, [isGone ? (gone ?? ended) : ended]] as const),
   );
 
-  test("ends a session at once, on every path and every door, for good", async () => {
+  test("ends a session at once and permanently, on every path over every protocol", async () => {
     const all = doors[lives ?? "long"];
     const door = all[index % all.length] as Door;
     const userId = await addUser(door, { id: `user-${index}` });
@@ -220,7 +220,7 @@ describe.each(WAYS.map((way, index) => ({ ...way, index })))("$name", ({ name, e
     const session = { userId, ...(await openSession(door, userId)) };
     const ofOther = { userId: other, ...(await openSession(door, other)) };
     for (const { ask, open } of PATHS.slice(0, -1)) expect(await ask(door, session)).toBe(open);
-    // Opened now, for the user's own new password among the paths ends all sessions but one.
+    // Opened now, because SetPassword among the paths ends all other sessions.
     const sibling = { userId, ...(await openSession(door, userId)) };
 
     await end(door, lives === "short" ? sibling : session);
@@ -233,14 +233,14 @@ describe.each(WAYS.map((way, index) => ({ ...way, index })))("$name", ({ name, e
     await undo?.(door, userId);
     expect(await askAll(all, session)).toEqual(refusals);
     if (isGone) return;
-    // The user can log in again, and his new session does not bring back the old one.
+    // The user can log in again, and the new session does not reopen the old one.
     const again = { userId, ...(await openSession(door, userId)) };
     expect(await askAll(all, session)).toEqual(refusals);
     for (const { ask, open } of PATHS.slice(0, -1)) expect(await ask(door, again)).toBe(open);
   });
 });
 
-test("a session that a lock overtook while it was being opened is not open", async () => {
+test("a session that was opened concurrently with a lock is not open", async () => {
   const [door] = doors.long as [Door];
   const opened: OpenSession[] = [];
   for (let round = 0; round < 20; round++) {

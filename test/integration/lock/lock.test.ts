@@ -20,7 +20,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 const tokens: Record<string, string> = {};
 
-/** The doors' names are needed before there is a server. */
+/** The names of the doors, for tables that are built before a server starts. */
 const NAMES = openDoors("http://127.0.0.1:1").map((door) => {
   door.close();
   return door.name;
@@ -51,7 +51,7 @@ afterAll(async () => {
 const doorOf = (name: string) => doors.find((door) => door.name === name) as Door;
 
 let users = 0;
-/** A new user, in the organization if one is named. */
+/** Creates a user, in the organization if one is given. */
 async function newUser(door: Door, organization?: string, id = `u${++users}`): Promise<string> {
   const answer = await door.call(
     createUser,
@@ -70,7 +70,7 @@ const refused = (answer: Answer, code: string, reason: string) =>
   expect({ code: answer.code, reason: answer.reason }).toEqual({ code, reason });
 const inOrganization = (value: string) => ({ organization: { property: { case: "orgId" as const, value } } });
 
-/** Time and version of the events of a user, from the file itself. */
+/** Type and time of a user's events, from the store's file. */
 function logOf(id: string): { type: string; time: number }[] {
   const database = new DatabaseSync(folder.file("lock.db"), { readOnly: true });
   try {
@@ -85,9 +85,7 @@ function logOf(id: string): { type: string; time: number }[] {
 
 const micros = (time: Details["created"]) => Number(time?.seconds) * 1e6 + Number(time?.nanos) / 1e3;
 
-/**
- * What a token, a request and a state are answered with; the user is one of the organization named, or the instance's.
- */
+/** The expected refusals for a token, a request and a state. Users without an organization belong to the instance. */
 const REFUSALS: {
   name: string;
   token?: string;
@@ -96,51 +94,51 @@ const REFUSALS: {
   request?: object;
   expect: [code: string, reason: string];
 }[] = [
-  { name: "no token", expect: ["UNAUTHENTICATED", "TOKEN_MISSING"] },
-  { name: "broken token", bearer: "no-such-token-at-all", expect: ["UNAUTHENTICATED", "TOKEN_INVALID"] },
-  { name: "expired token", token: "expired", expect: ["UNAUTHENTICATED", "TOKEN_EXPIRED"] },
-  { name: "revoked token", token: "revoked", expect: ["UNAUTHENTICATED", "TOKEN_INVALID"] },
-  { name: "no permission", token: "gateway", expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"] },
-  { name: "reader without write", token: "reader", expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"] },
+  { name: "a missing token", expect: ["UNAUTHENTICATED", "TOKEN_MISSING"] },
+  { name: "an unknown token", bearer: "no-such-token-at-all", expect: ["UNAUTHENTICATED", "TOKEN_INVALID"] },
+  { name: "an expired token", token: "expired", expect: ["UNAUTHENTICATED", "TOKEN_EXPIRED"] },
+  { name: "a revoked token", token: "revoked", expect: ["UNAUTHENTICATED", "TOKEN_INVALID"] },
+  { name: "a caller without the permission", token: "gateway", expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"] },
+  { name: "a caller who may only read", token: "reader", expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"] },
   {
-    name: "no token goes before an invalid request",
+    name: "a missing token before an invalid request",
     request: { id: "" },
     expect: ["UNAUTHENTICATED", "TOKEN_MISSING"],
   },
   {
-    name: "no permission goes before an invalid request",
+    name: "a missing permission before an invalid request",
     token: "gateway",
     request: { id: "" },
     expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"],
   },
-  { name: "empty id", token: "owner", request: { id: "" }, expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"] },
+  { name: "an empty id", token: "owner", request: { id: "" }, expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"] },
   {
-    name: "id of 201 characters",
+    name: "an id of 201 characters",
     token: "owner",
     request: { id: "x".repeat(201) },
     expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"],
   },
   {
-    name: "id of other characters",
+    name: "an id with a space",
     token: "owner",
     request: { id: "a b" },
     expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"],
   },
   {
-    name: "note of 501 characters",
+    name: "a note of 501 characters",
     token: "owner",
     request: { note: "x".repeat(501) },
     expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"],
   },
   {
-    name: "reason that is no code",
+    name: "a reason with a space",
     token: "owner",
     request: { reason: "two words" },
     expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"],
   },
-  { name: "unknown user", token: "owner", request: { id: "nobody" }, expect: ["NOT_FOUND", "USER_NOT_FOUND"] },
+  { name: "an unknown user", token: "owner", request: { id: "nobody" }, expect: ["NOT_FOUND", "USER_NOT_FOUND"] },
   {
-    name: "deleted user",
+    name: "a deleted user",
     token: "owner",
     user: { before: (door, id) => door.call(deleteUser, { id }, { token: ADMIN_TOKEN }) },
     expect: ["NOT_FOUND", "USER_NOT_FOUND"],
@@ -153,37 +151,37 @@ const REFUSALS: {
     expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"],
   },
   {
-    name: "an organization outside the grants goes before an unknown user",
+    name: "an organization outside the grants before an unknown user",
     token: "managerOfA",
     request: { id: "nobody", ...inOrganization("b") },
     expect: ["PERMISSION_DENIED", "PERMISSION_MISSING"],
   },
   {
-    name: "an invalid request goes before an organization outside the grants",
+    name: "an invalid request before an organization outside the grants",
     token: "managerOfA",
     request: { id: "", ...inOrganization("b") },
     expect: ["INVALID_ARGUMENT", "INVALID_REQUEST"],
   },
   {
-    name: "an organization in which the user is not",
+    name: "an organization that the user is not in",
     token: "owner",
     user: { organization: "a" },
     request: inOrganization("b"),
     expect: ["NOT_FOUND", "USER_NOT_FOUND"],
   },
   {
-    name: "a manager on a foreign user",
+    name: "a manager with a user of another organization",
     token: "managerOfA",
     user: { organization: "b" },
     expect: ["NOT_FOUND", "USER_NOT_FOUND"],
   },
   {
-    name: "a manager on a user of the instance",
+    name: "a manager with a user of the instance",
     token: "managerOfA",
     expect: ["NOT_FOUND", "USER_NOT_FOUND"],
   },
   {
-    name: "a foreign user who is locked looks like none",
+    name: "a manager with a locked user of another organization, as for an unknown user",
     token: "managerOfA",
     user: { organization: "b", before: (door, id) => door.call(lockUser, { id }, { token: ADMIN_TOKEN }) },
     expect: ["NOT_FOUND", "USER_NOT_FOUND"],
@@ -201,18 +199,23 @@ const REFUSALS: {
     expect: ["NOT_FOUND", "INSTANCE_NOT_FOUND"],
   },
   {
-    name: "a domain of an organization",
+    name: "an organization's domain",
     token: "owner",
     request: { organization: { property: { case: "orgDomain", value: "example.com" } } },
     expect: ["UNIMPLEMENTED", "NOT_SERVED"],
   },
   {
-    name: "already locked",
+    name: "a user who is already locked",
     token: "owner",
     user: { before: (door, id) => door.call(lockUser, { id }, { token: ADMIN_TOKEN }) },
     expect: ["FAILED_PRECONDITION", "USER_ALREADY_LOCKED"],
   },
-  { name: "self lock", token: "owner", user: { id: "admin" }, expect: ["FAILED_PRECONDITION", "SELF_LOCK"] },
+  {
+    name: "a caller who locks their own user",
+    token: "owner",
+    user: { id: "admin" },
+    expect: ["FAILED_PRECONDITION", "SELF_LOCK"],
+  },
 ];
 
 describe.each(NAMES)("LockUser over %s", (name) => {
@@ -222,7 +225,7 @@ describe.each(NAMES)("LockUser over %s", (name) => {
   });
   const asOwner = { token: ADMIN_TOKEN };
 
-  test("a locked user is locked, and GetUser shows the lock", async () => {
+  test("locks a user, and GetUser shows the lock", async () => {
     const id = await newUser(door);
     const request = { id, reason: "fraud", note: "Called from a stolen phone." };
     const answer = await door.call(lockUser, request, asOwner);
@@ -240,7 +243,7 @@ describe.each(NAMES)("LockUser over %s", (name) => {
     });
   });
 
-  test("created and changed are the times of the first and the last event, to the microsecond", async () => {
+  test("returns the times of the first and the last event, to the microsecond", async () => {
     const id = await newUser(door);
     const answer = await door.call(lockUser, { id }, asOwner);
     const [first, last, ...more] = logOf(id);
@@ -251,14 +254,14 @@ describe.each(NAMES)("LockUser over %s", (name) => {
     expect(Math.abs(timestampDate(answer.response!.details!.changed!).getTime() - Date.now())).toBeLessThan(5_000);
   });
 
-  test("the reason is manual where none is given", async () => {
+  test("sets the reason manual if none is given", async () => {
     const id = await newUser(door);
     ok(await door.call(lockUser, { id }, asOwner));
     const { response } = await door.call(getUser, { id }, asOwner);
     expect(response?.user?.lock?.reason).toBe("manual");
   });
 
-  test("unlocked, and locked again", async () => {
+  test("locks again after an unlock", async () => {
     const id = await newUser(door);
     refused(await door.call(unlockUser, { id }, asOwner), "FAILED_PRECONDITION", "USER_NOT_LOCKED");
     ok(await door.call(lockUser, { id }, asOwner));
@@ -270,7 +273,7 @@ describe.each(NAMES)("LockUser over %s", (name) => {
     expect(logOf(id).map(({ type }) => type)).toEqual(["user.created", "user.locked", "user.unlocked", "user.locked"]);
   });
 
-  test("an inactive user is locked, and unlocked to inactive", async () => {
+  test("locks an inactive user, and an unlock restores the inactive state", async () => {
     const id = await newUser(door);
     const stateOf = async () => (await door.call(getUser, { id }, asOwner)).response?.user?.state;
     refused(await door.call(activateUser, { id }, asOwner), "FAILED_PRECONDITION", "USER_NOT_INACTIVE");
@@ -287,16 +290,16 @@ describe.each(NAMES)("LockUser over %s", (name) => {
     expect(await stateOf()).toBe(State.USER_STATE_ACTIVE);
   });
 
-  test("a manager of the organization locks a user of the organization", async () => {
+  test("lets an organization's manager lock a user of the organization", async () => {
     const id = await newUser(door, "a");
     const answer = await door.call(lockUser, { id, ...inOrganization("a") }, { token: tokens.managerOfA });
     ok(answer);
     expect(answer.response?.details?.owner).toMatchObject({ type: OwnerType.ORG, id: "a" });
   });
 
-  test.each(REFUSALS)("refused: $name", async ({ token, bearer, user, request, expect: [code, reason] }) => {
+  test.each(REFUSALS)("refuses $name", async ({ token, bearer, user, request, expect: [code, reason] }) => {
     const id = user?.id ?? `u${++users}`;
-    // The user with a fixed id is there from the first door on.
+    // A user with a fixed id exists after the first door's test.
     const isThere = (await door.call(getUser, { id }, asOwner)).code === "OK";
     if (!isThere) await newUser(door, user?.organization, id);
     await user?.before?.(door, id);

@@ -22,7 +22,7 @@ let doors: Door[] = [];
 
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC, UserService"];
 
-/** The users that the tables are about, in the order in which they are locked; "free" and "unlocked" are not. */
+/** The locks of the users of the tables, in order of locking. The users "free" and "unlocked" have none. */
 const times: Record<string, { since: Timestamp; until?: Timestamp }> = {};
 
 beforeAll(async () => {
@@ -32,7 +32,7 @@ beforeAll(async () => {
   const lock = async (id: string, more: object) => {
     await addUser(door, { id });
     ok(await door.call(lockUser, { id, ...more }, asOwner));
-    // No two of them at the same time, also as JSON tells times.
+    // Locks need distinct times, also in the precision of JSON.
     await sleep(5);
   };
   await addUser(door, { id: "free" });
@@ -61,29 +61,41 @@ const since = (id: string) => times[id]!.since;
 const until = (id: string) => times[id]!.until as Timestamp;
 const LOCKED = ["fraud", "guessed", "idle", "long", "short"];
 
-/** Who passes, by id; the filter is made when the locks are there. */
+/** Filters, which are built after the locks exist, with the ids of the matching users. */
 const FILTERS: [what: string, filter: () => LockFilter, found: string[]][] = [
-  ["locked", () => ({ locked: true }), LOCKED],
-  ["not locked", () => ({ locked: false }), ["free", "unlocked"]],
-  ["cause: manual", () => ({ cause: LockCause.MANUAL }), ["fraud", "idle", "long", "short"]],
-  ["cause: wrong passwords", () => ({ cause: LockCause.PASSWORD_FAILURES }), ["guessed"]],
-  ["reason", () => ({ reason: "fraud" }), ["fraud", "long"]],
-  ["reason of those who are given none", () => ({ reason: "manual" }), ["idle", "short"]],
-  ["reason, the beginning of it", () => ({ reason: "frau" }), []],
-  ["until before: not who has no end", () => ({ untilBefore: timestampFromMs(4e12) }), ["guessed", "long", "short"]],
-  ["until before an end: not that end itself", () => ({ untilBefore: until("short") }), ["guessed"]],
-  ["until after an end: not that end itself", () => ({ untilAfter: until("short") }), ["long"]],
-  ["until after: not who has no end", () => ({ untilAfter: timestampFromMs(0) }), ["guessed", "long", "short"]],
-  ["until in between", () => ({ untilAfter: until("guessed"), untilBefore: until("long") }), ["short"]],
-  ["since before a beginning: not that itself", () => ({ sinceBefore: since("long") }), ["fraud", "short"]],
-  ["since after a beginning: not that itself", () => ({ sinceAfter: since("long") }), ["guessed", "idle"]],
-  ["since in between", () => ({ sinceAfter: since("fraud"), sinceBefore: since("guessed") }), ["long", "short"]],
+  ["locked users", () => ({ locked: true }), LOCKED],
+  ["unlocked users", () => ({ locked: false }), ["free", "unlocked"]],
+  ["the cause manual", () => ({ cause: LockCause.MANUAL }), ["fraud", "idle", "long", "short"]],
+  ["the cause wrong passwords", () => ({ cause: LockCause.PASSWORD_FAILURES }), ["guessed"]],
+  ["a reason", () => ({ reason: "fraud" }), ["fraud", "long"]],
+  ["the default reason", () => ({ reason: "manual" }), ["idle", "short"]],
+  ["the start of a reason, which does not match", () => ({ reason: "frau" }), []],
   [
-    "all of it",
+    "an end before a time, without locks that have no end",
+    () => ({ untilBefore: timestampFromMs(4e12) }),
+    ["guessed", "long", "short"],
+  ],
+  ["an end before a lock's end, which is excluded", () => ({ untilBefore: until("short") }), ["guessed"]],
+  ["an end after a lock's end, which is excluded", () => ({ untilAfter: until("short") }), ["long"]],
+  [
+    "an end after a time, without locks that have no end",
+    () => ({ untilAfter: timestampFromMs(0) }),
+    ["guessed", "long", "short"],
+  ],
+  ["an end between two times", () => ({ untilAfter: until("guessed"), untilBefore: until("long") }), ["short"]],
+  ["a start before a lock's start, which is excluded", () => ({ sinceBefore: since("long") }), ["fraud", "short"]],
+  ["a start after a lock's start, which is excluded", () => ({ sinceAfter: since("long") }), ["guessed", "idle"]],
+  [
+    "a start between two times",
+    () => ({ sinceAfter: since("fraud"), sinceBefore: since("guessed") }),
+    ["long", "short"],
+  ],
+  [
+    "all conditions",
     () => ({ locked: true, cause: LockCause.MANUAL, reason: "fraud", untilAfter: until("short") }),
     ["long"],
   ],
-  ["a lock that is none", () => ({ locked: false, reason: "fraud" }), []],
+  ["contradictory conditions", () => ({ locked: false, reason: "fraud" }), []],
 ];
 
 describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
@@ -101,13 +113,13 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
       asOwner,
     );
 
-  test.each(FILTERS)("%s", async (_what, filter, found) => {
+  test.each(FILTERS)("finds users by %s", async (_what, filter, found) => {
     const { response } = await search(filter());
     expect(response?.result.map(({ details }) => details?.id)).toEqual(found);
     expect(response?.details?.totalResult).toBe(BigInt(found.length));
   });
 
-  test("within not, and with a state", async () => {
+  test("accepts a lock filter within a negation and beside a state filter", async () => {
     const filter = { case: "notFilter", value: { query: { filter: { case: "lockFilter", value: { locked: true } } } } };
     const { response } = await door.call(searchUsers, { filters: [{ filter }] as never }, asOwner);
     expect(response?.result.map(({ details }) => details?.id).sort()).toEqual(["free", "unlocked"]);
@@ -115,7 +127,7 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
     expect((await search({ locked: true }, [active])).response?.result).toEqual([]);
   });
 
-  test("what is found shows its lock, with the end if it has one", async () => {
+  test("returns each lock, with its end if it has one", async () => {
     const { response } = await search({ locked: true });
     for (const { details, state, lock } of response!.result) {
       expect(state).toBe(State.USER_STATE_LOCKED);
@@ -126,14 +138,14 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
 
   test.each<[what: string, filter: object]>([
     ["no condition", {}],
-    ["a cause that is not set", { cause: LockCause.UNSPECIFIED }],
-    ["a cause that does not exist", { cause: 99 }],
+    ["the cause UNSPECIFIED", { cause: LockCause.UNSPECIFIED }],
+    ["an unknown cause", { cause: 99 }],
     ["a reason of 65 characters", { reason: "x".repeat(65) }],
-  ])("refused: %s", async (_what, filter) => {
+  ])("refuses %s", async (_what, filter) => {
     refused(await search(filter), "INVALID_ARGUMENT", "INVALID_REQUEST");
   });
 
-  test("a lock that has ended is none from that very moment", async () => {
+  test("excludes a lock from the moment of its end", async () => {
     const id = await addUser(door, { id: `ended-${NAMES.indexOf(name)}` });
     const end = timestampFromMs(Date.now() + 300);
     ok(await door.call(lockUser, { id, reason: "timed", end: { case: "until", value: end } }, asOwner));
@@ -145,7 +157,7 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
     expect(await found({ reason: "timed" })).toBe(false);
     expect(await found({ untilBefore: timestampFromMs(4e12) })).toBe(false);
     expect(await found({ locked: false })).toBe(true);
-    // The next door's table does not know him.
+    // The tables of the next door do not include this user.
     ok(await door.call(UserService.method.deleteUser, { id }, asOwner));
   });
 });

@@ -1,14 +1,14 @@
-// Proves that costly searches hold up nobody else.
+// Proves that costly searches of one caller do not delay others.
 import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
-/** How long a call may take, milliseconds: the searches of the attack would take minutes. */
+/** The time limit of a call in milliseconds. The searches of the attack would take minutes. */
 const CALL_MS = 6_000;
-/** How long another caller waits at most while the attack goes on, milliseconds. */
+/** The longest wait of another caller during the attack, in milliseconds. */
 const MAX_WAIT_MS = 5_000;
-/** What the process may have in all with a heap of 512 MiB, bytes. */
+/** The memory limit of the process with a heap of 512 MiB, in bytes. */
 const MAX_MEMORY = 768 * 2 ** 20;
 const USERS = 50_000;
 const ATTACKS = 30;
@@ -23,7 +23,7 @@ beforeAll(async () => {
   await server.stop();
   addUsers(file);
   server = await startServer(settings, { callMs: CALL_MS });
-  // Without another owner none of those who are locked below could be.
+  // Without this owner the last-owner rule would refuse the locks below.
   await call("POST", "users", { userId: "owner" });
   await tokenOf("owner", "ROLE_INSTANCE_OWNER");
 });
@@ -32,7 +32,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** As rows of the store, for that many calls would take long. */
+/** Inserts rows directly, because so many calls would take long. */
 function addUsers(file: string): void {
   const database = new DatabaseSync(file);
   const insert = database.prepare(`
@@ -78,13 +78,13 @@ async function tokenOf(subject: string, role: string): Promise<string> {
   return body.token as string;
 }
 
-/** Memory of the server's process, bytes. */
+/** Resident memory of the server's process in bytes. */
 function memoryOf({ child }: ServerProcess): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1024;
 }
 
-/** A condition that is costly for each user and that no user meets. */
+/** Conditions that are costly for each user and match no user. */
 const COSTLY = [
   {
     orFilter: {
@@ -105,7 +105,7 @@ const ATTACK: [name: string, attack: (token: string, signal?: AbortSignal) => Pr
 
 type Victim = Pick<Answer, "status" | "milliseconds"> & { called: string };
 
-/** What other callers need while the attack goes on. */
+/** Calls of another caller during the attack. */
 async function callOthers(holder: string): Promise<Victim[]> {
   const victims: Victim[] = [];
   for (const [method, path, body] of [
@@ -123,14 +123,14 @@ async function callOthers(holder: string): Promise<Victim[]> {
 }
 
 test.each(ATTACK)(
-  "30 costly %s calls of one caller hold up nobody else, and end at their deadline",
+  "30 costly calls of %s do not delay another caller, and end at their deadline",
   async (name, attack) => {
     const attacker = await tokenOf(`attacker-${name.length}`, "ROLE_INSTANCE_OWNER");
     const holder = `holder-${name.length}`;
     await call("POST", "users", { userId: holder });
     await tokenOf(holder, "ROLE_INSTANCE_OWNER");
 
-    // Each thread of the store is started when it is needed, which takes long on a busy machine.
+    // Starts all threads of the store, which takes long on a busy machine.
     const leave = new AbortController();
     const first = Array.from({ length: ATTACKS }, () => attack(attacker, leave.signal));
     await callOthers(holder);
@@ -149,19 +149,19 @@ test.each(ATTACK)(
     expect(victims.length).toBeGreaterThan(0);
     expect(memoryOf(server)).toBeLessThan(MAX_MEMORY);
     const all = await answers;
-    // A fast machine may answer the first ones in time.
+    // A fast machine may answer the first calls in time.
     expect(all.filter(({ status }) => status !== 504 && status !== 200)).toEqual([]);
     expect(all.filter(({ status }) => status === 504).length).toBeGreaterThan(ATTACKS / 2);
     expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(CALL_MS + MAX_WAIT_MS);
 
-    // Those that were answered are not at work any more, nor are those begun that nobody waits for.
+    // No search continues after its call has ended.
     const { status, milliseconds } = await call("POST", "users/_search", [{ userIdFilter: { id: holder } }], attacker);
     expect(status).toBe(200);
     expect(milliseconds).toBeLessThan(MAX_WAIT_MS);
   },
 );
 
-test("a costly search ends when its caller goes", async () => {
+test("a costly search ends when its caller leaves", async () => {
   const attacker = await tokenOf("leaving", "ROLE_INSTANCE_OWNER");
   const [, attack] = ATTACK[0] as (typeof ATTACK)[0];
   const leave = new AbortController();

@@ -1,4 +1,4 @@
-// Proves that pages of long users are short enough for any client.
+// Proves that pages of large users are small enough for any client.
 import { toBinary } from "@bufbuild/protobuf";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { FieldName, TextFilterMethod, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -10,14 +10,14 @@ import { type EmptyStore, SHARED_KEY, STORES } from "../../support/stores/stores
 
 const { createUser, searchUsers, batchLockUsers, patchUser } = UserService.method;
 const { listEvents } = EventService.method;
-/** What a gRPC client takes if nobody says otherwise, bytes. */
+/** The default limit of gRPC clients for a message, in bytes. */
 const MAX_RECEIVED = 4 * 1024 * 1024;
 
 const IDS = Array.from({ length: 25 }, (_, index) => `u${String(index).padStart(2, "0")}`);
-/** Of all JSON of this length the one that is longest as protobuf. */
+/** The JSON of this length that is longest in Protobuf. */
 const dataOf = (digit: number) => ({ list: Array(30_000).fill(digit) });
 
-describe.each(STORES)("on %s, pages of users whose data is as long as it may be", (_, makeStore) => {
+describe.each(STORES)("on %s, with users whose data has the maximum size", (_, makeStore) => {
   let place: EmptyStore;
   let server: ServerProcess;
   let doors: Door[] = [];
@@ -38,7 +38,7 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
   const doorOf = (wanted: string) => doors.find(({ name }) => name === wanted) as Door;
 
   test.each(["gRPC, UserService", "gRPC-Web, UserService", "Connect JSON, UserService", "REST"])(
-    "SearchUsers over %s: who goes on by applied_limit finds each of them once, on pages that a client takes",
+    "SearchUsers over %s returns each user once, by applied_limit, on pages of less than 4 MiB",
     async (name) => {
       const found: (string | undefined)[] = [];
       for (let offset = 0n; ; ) {
@@ -57,7 +57,7 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
     },
   );
 
-  test("ListEvents: who goes on by next_cursor finds each event once, though they are long only in the log", async () => {
+  test("ListEvents returns each event once by next_cursor", async () => {
     const found: string[] = [];
     let pages = 0;
     for (let cursor = ""; ; pages++) {
@@ -71,7 +71,7 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
     expect(pages).toBeGreaterThanOrEqual(4);
   });
 
-  test("BatchLockUsers: who goes on by next_cursor locks each of them", async () => {
+  test("BatchLockUsers locks each user by next_cursor", async () => {
     const locked: string[] = [];
     const startsWithU = { case: "userIdFilter", value: { id: "u", method: TextFilterMethod.STARTS_WITH } } as const;
     for (let cursor = ""; ; ) {
@@ -85,7 +85,7 @@ describe.each(STORES)("on %s, pages of users whose data is as long as it may be"
     expect(locked).toEqual(IDS);
   });
 
-  test("admin list --locked lists each of them", async () => {
+  test("admin list --locked lists each user", async () => {
     const { stdout } = await runUserlock(["admin", "list", "--locked"], { ...SHARED_KEY, USERLOCK_STORE: place.url });
     expect(
       stdout

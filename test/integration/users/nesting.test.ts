@@ -7,7 +7,7 @@ import { WIRES, type Wire } from "../../support/clients/wires.ts";
 import { type Bystander, bystanderOf } from "../../support/servers/bystander.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
-/** Levels of data that every reader of Protobuf takes, in both formats. */
+/** The depth of data that every Protobuf implementation accepts, in both formats. */
 const MAX_DATA_DEPTH = 32;
 const MAX_FILTER_DEPTH = 10;
 
@@ -24,14 +24,14 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const door of doors) door.close();
   bystander?.close();
-  // It lived until now.
+  // The server survived all tests.
   expect(await server?.stop()).toBe(0);
 });
 
 const asOwner = { token: ADMIN_TOKEN };
 const invalid = { code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" };
 
-/** Data of so many levels: itself, then objects or arrays. */
+/** Data with this many levels of objects or arrays, including itself. */
 function nested(levels: number, wrap: (inner: JsonValue) => JsonValue): JsonObject {
   let value: JsonValue = true;
   for (let level = 1; level < levels; level++) value = wrap(value);
@@ -43,9 +43,9 @@ const WRAPS: [string, (inner: JsonValue) => JsonValue][] = [
   ["arrays", (a) => [a]],
 ];
 
-describe.each(WRAPS)("data of %s within one another", (what, wrap) => {
+describe.each(WRAPS)("data of nested %s", (what, wrap) => {
   let users = 0;
-  test("is taken to 32 levels through every door, and read back through every other", async () => {
+  test("is accepted with 32 levels over every protocol, and read back over every other", async () => {
     const { createUser, getUser } = UserService.method;
     for (const door of doors) {
       const id = `${what}-${++users}`;
@@ -57,7 +57,7 @@ describe.each(WRAPS)("data of %s within one another", (what, wrap) => {
     }
   });
 
-  test("is refused from 33 on, through every door", async () => {
+  test("is refused with 33 levels over every protocol", async () => {
     const { createUser, patchUser } = UserService.method;
     const data = nested(MAX_DATA_DEPTH + 1, wrap);
     await doors[0]!.call(createUser, { user: { userId: "flat" } }, asOwner);
@@ -68,9 +68,9 @@ describe.each(WRAPS)("data of %s within one another", (what, wrap) => {
   });
 });
 
-/** Wraps bytes in length-delimited fields again and again, the last number outermost. */
+/** Wraps bytes `times` times in length-delimited fields, the last number outermost. */
 function wrapped(bytes: Uint8Array, numbers: readonly number[], times: number): Buffer {
-  // From the inside out the length grows, so the heads are made backwards and joined once.
+  // Each head contains the length of all inner ones, so heads are made from the inside out and joined once.
   const heads: Buffer[] = [];
   let length = bytes.byteLength;
   for (let time = 0; time < times; time++) {
@@ -87,19 +87,19 @@ function varint(value: number): number[] {
   return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
 }
 
-/** A CreateUserRequest whose `user.data` has this google.protobuf.Value. */
+/** A CreateUserRequest with this google.protobuf.Value in `user.data`. */
 function userWithData(value: Uint8Array): Buffer {
   const entry = wrapped(Buffer.concat([Buffer.from("\n\u0001a"), wrapped(value, [2], 1)]), [1], 1);
   return wrapped(entry, [2, 3], 1);
 }
 
-/** One with so many lists in it: ListValue.values = 1, Value.list_value = 6. */
+/** A CreateUserRequest with nested lists: ListValue.values = 1, Value.list_value = 6. */
 const protoData = (levels: number) => userWithData(wrapped(Buffer.alloc(0), [1, 6], levels));
 
-/** Groups of an unknown field, one in another, without an end. */
+/** Nested groups of an unknown field that never end. */
 const OPEN_GROUPS = Buffer.alloc(60_000, Buffer.from(varint(15 * 8 + 3)));
 
-describe("data that JSON and Protobuf do not both have is refused", () => {
+describe("data that cannot be both JSON and Protobuf is refused", () => {
   const jsonWires = WIRES.filter(({ format }) => format === "json");
   test.each(
     jsonWires.flatMap(({ name }) =>
@@ -111,7 +111,7 @@ describe("data that JSON and Protobuf do not both have is refused", () => {
     expect(wire.read(await exchange(server.url, wire.request(Buffer.from(message))))).toMatchObject(invalid);
   });
 
-  test.each([Number.NaN, Number.POSITIVE_INFINITY])("%d over every door of Protobuf", async (value) => {
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])("%d over every Protobuf protocol", async (value) => {
     const number = Buffer.from(new Float64Array([value]).buffer);
     for (const wire of WIRES.filter(({ format }) => format === "proto")) {
       const answer = await exchange(
@@ -123,7 +123,7 @@ describe("data that JSON and Protobuf do not both have is refused", () => {
   });
 });
 
-describe("filters within one another", () => {
+describe("nested filters", () => {
   const { searchUsers } = UserService.method;
   const filterOf = (levels: number): SearchFilter => {
     let filter = { filter: { case: "userIdFilter", value: { id: "x" } } } as SearchFilter;
@@ -133,7 +133,7 @@ describe("filters within one another", () => {
     return filter;
   };
 
-  test("are taken to 10 levels and refused from 11 on, through every door", async () => {
+  test("are accepted with 10 levels and refused with 11, over every protocol", async () => {
     for (const door of doors) {
       const search = (levels: number) => door.call(searchUsers, { filters: [filterOf(levels)] }, asOwner);
       expect(await search(MAX_FILTER_DEPTH)).toMatchObject({ code: "OK" });
@@ -142,7 +142,7 @@ describe("filters within one another", () => {
   });
 });
 
-describe.each(WIRES)("as many levels as a message has room for, over $name", (wire) => {
+describe.each(WIRES)("deeply nested messages over $name", (wire) => {
   const isJson = wire.format === "json";
   const isRest = wire.name === "REST";
 
@@ -169,7 +169,7 @@ describe.each(WIRES)("as many levels as a message has room for, over $name", (wi
   test.each<[string, () => HttpRequest]>([
     ["lists in data", () => create(isJson ? jsonData(5) : protoData(5))],
     ["filters", () => search(isJson ? jsonFilter(5) : protoFilter(5))],
-  ])("5 %s are taken", async (_what, request) => {
+  ])("are accepted with 5 %s", async (_what, request) => {
     expect(wire.read(await exchange(server.url, request()))).toMatchObject({ code: "OK" });
   });
 
@@ -178,8 +178,8 @@ describe.each(WIRES)("as many levels as a message has room for, over $name", (wi
     ["thousands of lists in data", () => create(isJson ? jsonData(30_000) : protoData(8_000))],
     ["100 filters", () => search(isJson ? jsonFilter(100) : protoFilter(100))],
     ["thousands of filters", () => search(isJson ? jsonFilter(2_500) : protoFilter(7_500))],
-    ["what is opened and never closed", () => create(isJson ? "[".repeat(60_000) : OPEN_GROUPS)],
-  ])("%s are refused, and other callers served", async (_what, request) => {
+    ["brackets or groups that never close", () => create(isJson ? "[".repeat(60_000) : OPEN_GROUPS)],
+  ])("are refused with %s, and another caller is served", async (_what, request) => {
     const answer = await bystander.isServedDuring(() => exchange(server.url, request()));
     expect(wire.read(answer)).toMatchObject(invalid);
   });

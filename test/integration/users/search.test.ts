@@ -1,4 +1,4 @@
-// Proves that users are found by filters, in order, page by page.
+// Proves that SearchUsers applies filters, order and pages.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   FieldName,
@@ -21,7 +21,7 @@ let doors: Door[] = [];
 const tokens: Record<string, string> = { owner: ADMIN_TOKEN };
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC, UserService"];
 
-/** The users that the table is about, in the order of their creation. */
+/** The users of the tables, in order of creation. */
 const USERS: {
   id: string;
   org?: string;
@@ -125,36 +125,44 @@ const schemaType = (type: string, method: TextFilterMethod): Filter => ({
 const ALL = ["ada", "bob", "cyd", "dan", "eve"];
 
 const FILTERS: [what: string, filters: Filter[], found: string[]][] = [
-  ["no filter: all but the deleted", [], ALL],
-  ["id equals", [userId("bob")], ["bob"]],
-  ["id equals, another case", [userId("BOB")], []],
-  ["id equals, ignoring case", [userId("BOB", EQUALS_IGNORE_CASE)], ["bob"]],
-  ["id starts with", [userId("d", STARTS_WITH)], ["dan"]],
-  ["id contains", [userId("a", CONTAINS)], ["ada", "dan"]],
-  ["organization", [org("a")], ["ada", "bob"]],
-  ["organization: not that of an instance's user", [org("default")], []],
-  ["user name contains", [name("ove", CONTAINS)], ["ada"]],
-  ["user name with the wildcards of SQL in it", [name("100%_", STARTS_WITH)], ["cyd"]],
-  ["user name: wildcards are text", [name("1_0", STARTS_WITH)], []],
-  ["user name beyond ASCII, ignoring case", [name("äP", STARTS_WITH_IGNORE_CASE)], ["dan"]],
-  ["user names of an organization only", [name("b", STARTS_WITH, true)], []],
-  ["user names of an organization only, found", [name("Love", STARTS_WITH, true)], ["ada"]],
-  ["email equals, another case", [email("ada@example.com", EQUALS)], []],
-  ["email equals, ignoring case", [email("ada@example.com", EQUALS_IGNORE_CASE)], ["ada"]],
-  ["email contains", [email("example", CONTAINS)], ["bob"]],
-  ["no email like this: also who has none", [not(email("@example", CONTAINS))], ["ada", "cyd", "dan", "eve"]],
-  ["phone starts with", [phone("+41", STARTS_WITH)], ["ada", "cyd"]],
-  ["active", [state(State.USER_STATE_ACTIVE)], ["ada", "eve"]],
-  ["inactive: not locked", [state(State.USER_STATE_INACTIVE)], ["cyd"]],
-  ["locked: active or inactive", [state(State.USER_STATE_LOCKED)], ["bob", "dan"]],
-  ["deleted: shown to nobody", [state(State.USER_STATE_DELETED)], []],
-  ["schema id", [schemaId("s1")], ["ada", "eve"]],
-  ["schema type, ignoring case", [schemaType("PERSON", EQUALS_IGNORE_CASE)], ["ada", "eve"]],
-  ["schema type equals", [schemaType("person", EQUALS)], ["eve"]],
-  ["several filters: all of them", [org("a"), state(State.USER_STATE_LOCKED)], ["bob"]],
-  ["or", [or(userId("ada"), userId("eve"), userId("nobody"))], ["ada", "eve"]],
-  ["and", [and(org("a"), not(userId("ada")))], ["bob"]],
-  ["nested", [not(or(and(org("a"), state(State.USER_STATE_LOCKED)), not(or(org("a"), org("b")))))], ["ada", "cyd"]],
+  ["no filter, all users except the deleted", [], ALL],
+  ["an id", [userId("bob")], ["bob"]],
+  ["an id in another case", [userId("BOB")], []],
+  ["an id, ignoring case", [userId("BOB", EQUALS_IGNORE_CASE)], ["bob"]],
+  ["the start of an id", [userId("d", STARTS_WITH)], ["dan"]],
+  ["a part of an id", [userId("a", CONTAINS)], ["ada", "dan"]],
+  ["an organization", [org("a")], ["ada", "bob"]],
+  ["an organization with the instance's id, which has no users", [org("default")], []],
+  ["a part of a user name", [name("ove", CONTAINS)], ["ada"]],
+  ["a user name with SQL wildcards in it", [name("100%_", STARTS_WITH)], ["cyd"]],
+  ["an SQL wildcard, which is plain text", [name("1_0", STARTS_WITH)], []],
+  ["a non-ASCII user name, ignoring case", [name("äP", STARTS_WITH_IGNORE_CASE)], ["dan"]],
+  ["an organization's user names, without a match", [name("b", STARTS_WITH, true)], []],
+  ["an organization's user names", [name("Love", STARTS_WITH, true)], ["ada"]],
+  ["an email address in another case", [email("ada@example.com", EQUALS)], []],
+  ["an email address, ignoring case", [email("ada@example.com", EQUALS_IGNORE_CASE)], ["ada"]],
+  ["a part of an email address", [email("example", CONTAINS)], ["bob"]],
+  [
+    "not a part of an email address, including users without one",
+    [not(email("@example", CONTAINS))],
+    ["ada", "cyd", "dan", "eve"],
+  ],
+  ["the start of a phone number", [phone("+41", STARTS_WITH)], ["ada", "cyd"]],
+  ["the state active", [state(State.USER_STATE_ACTIVE)], ["ada", "eve"]],
+  ["the state inactive, without locked users", [state(State.USER_STATE_INACTIVE)], ["cyd"]],
+  ["the state locked, active or inactive", [state(State.USER_STATE_LOCKED)], ["bob", "dan"]],
+  ["the state deleted, which is never shown", [state(State.USER_STATE_DELETED)], []],
+  ["a schema id", [schemaId("s1")], ["ada", "eve"]],
+  ["a schema type, ignoring case", [schemaType("PERSON", EQUALS_IGNORE_CASE)], ["ada", "eve"]],
+  ["a schema type", [schemaType("person", EQUALS)], ["eve"]],
+  ["several filters, which must all match", [org("a"), state(State.USER_STATE_LOCKED)], ["bob"]],
+  ["a disjunction", [or(userId("ada"), userId("eve"), userId("nobody"))], ["ada", "eve"]],
+  ["a conjunction", [and(org("a"), not(userId("ada")))], ["bob"]],
+  [
+    "nested filters",
+    [not(or(and(org("a"), state(State.USER_STATE_LOCKED)), not(or(org("a"), org("b")))))],
+    ["ada", "cyd"],
+  ],
 ];
 
 const ORDERS: [column: FieldName, ascending: string[]][] = [
@@ -176,7 +184,7 @@ describe.each(NAMES)("SearchUsers over %s", (doorName) => {
     return { ...answer, ids: answer.response?.result.map((user) => user.details?.id) };
   }
 
-  test.each(FILTERS)("%s", async (_what, filters, found) => {
+  test.each(FILTERS)("finds users by %s", async (_what, filters, found) => {
     const { response, ids } = await search({
       filters: filters.map((filter) => ({ filter })),
       sortingColumn: FieldName.ID,
@@ -185,12 +193,12 @@ describe.each(NAMES)("SearchUsers over %s", (doorName) => {
     expect(response?.details?.totalResult).toBe(BigInt(found.length));
   });
 
-  test.each(ORDERS)("sorted by column %s, both ways", async (sortingColumn, ascending) => {
+  test.each(ORDERS)("sorts by column %s in both directions", async (sortingColumn, ascending) => {
     expect((await search({ sortingColumn })).ids).toEqual(ascending);
     expect((await search({ sortingColumn, query: { desc: true } })).ids).toEqual([...ascending].reverse());
   });
 
-  test("offset and limit page through; the total is that of all pages", async () => {
+  test("pages by offset and limit, with the total of all pages", async () => {
     const { response, ids } = await search({ query: { offset: 1n, limit: 2 }, sortingColumn: FieldName.ID });
     expect(ids).toEqual(["bob", "cyd"]);
     expect(response?.details).toMatchObject({ appliedLimit: 2n, totalResult: 5n });
@@ -201,7 +209,7 @@ describe.each(NAMES)("SearchUsers over %s", (doorName) => {
   test.each([
     ["viewerOfA", ["ada", "bob"]],
     ["viewerOfAandB", ["ada", "bob", "cyd"]],
-  ])("%s sees what he may read", async (token, found) => {
+  ])("returns to %s only the users that they may read", async (token, found) => {
     const { response, ids } = await search({ sortingColumn: FieldName.ID }, token);
     expect(ids).toEqual(found);
     expect(response?.details?.totalResult).toBe(BigInt(found.length));
@@ -211,22 +219,22 @@ describe.each(NAMES)("SearchUsers over %s", (doorName) => {
   const deep = (levels: number): Filter => (levels === 0 ? userId("ada") : not(deep(levels - 1)));
   const INVALID: [what: string, request: MessageInitShape<typeof searchUsers.input>][] = [
     ["a limit of 1001", { query: { limit: 1001 } }],
-    ["a filter that is empty", { filters: [{}] }],
-    ["an or of nothing", { filters: [{ filter: or() }] }],
-    ["a not of nothing", { filters: [{ filter: { case: "notFilter", value: {} } }] }],
-    ["a state that is none", { filters: [{ filter: state(State.USER_STATE_UNSPECIFIED) }] }],
+    ["an empty filter", { filters: [{}] }],
+    ["an empty disjunction", { filters: [{ filter: or() }] }],
+    ["an empty negation", { filters: [{ filter: { case: "notFilter", value: {} } }] }],
+    ["the state UNSPECIFIED", { filters: [{ filter: state(State.USER_STATE_UNSPECIFIED) }] }],
     ["101 filters", { filters: Array.from({ length: 101 }, () => ({ filter: userId("x") })) }],
-    ["filters nested 11 deep", { filters: [{ filter: deep(10) }] }],
+    ["filters with 11 levels", { filters: [{ filter: deep(10) }] }],
   ];
-  test.each(INVALID)("refused: %s", async (_what, request) => {
+  test.each(INVALID)("refuses %s", async (_what, request) => {
     expect(await search(request)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" });
   });
 
-  test("filters nested 10 deep are served", async () => {
+  test("accepts filters with 10 levels", async () => {
     expect((await search({ filters: [{ filter: deep(9) }] })).code).toBe("OK");
   });
 
-  test("who may not read users is refused", async () => {
+  test("refuses a caller who may not read users", async () => {
     expect(await search({}, "gateway")).toMatchObject({ code: "PERMISSION_DENIED", reason: "PERMISSION_MISSING" });
   });
 });

@@ -1,4 +1,4 @@
-// Proves that text is compared as people read it.
+// Proves that text that stores cannot keep is refused.
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { TextFilterMethod, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
@@ -74,7 +74,7 @@ describe.each(["REST", "Connect JSON, UserService", "gRPC, UserService"])("U+000
 });
 
 test.each(["/resources/v3alpha/users/alice/_lock", "/userlock.v3alpha.UserService/LockUser"])(
-  "half a surrogate pair, which JSON can say and Protobuf cannot, is refused: %s",
+  "half a surrogate pair, which JSON can encode and Protobuf cannot, is refused: %s",
   async (path) => {
     const response = await fetch(server.url + path, {
       method: "POST",

@@ -1,4 +1,4 @@
-// Proves that user names are unique where they must be.
+// Proves that user names are unique within their scope, and that logins and searches agree on them.
 import { create } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import {
@@ -16,14 +16,14 @@ const { getSession } = SessionService.method;
 const { addUsername, createUser, removeUsername, searchUsers } = UserService.method;
 const TAKEN = "ALREADY_EXISTS USERNAME_TAKEN";
 
-/** A user of an organization, or of the instance, and a name of theirs: in the organization only, or in the instance. */
+/** A user of an organization or the instance, with a name in the organization only or in the instance. */
 type Named = { organization?: string; isSpecific?: boolean };
 const IN_A: Named = { organization: "a" };
 const IN_B: Named = { organization: "b" };
 const IN_INSTANCE: Named = {};
 const only = (named: Named): Named => ({ ...named, isSpecific: true });
 
-/** Two users of whom one has the name, and whether the other may have it, too. */
+/** Two users, one of whom has the name, and whether the other may have it too. */
 const PAIRS: [one: Named, other: Named, mayHave: boolean][] = [
   [IN_A, IN_A, false],
   [IN_A, only(IN_A), false],
@@ -40,7 +40,7 @@ const BOTH_ORDERS = PAIRS.flatMap(([one, other, may]) => [[one, other, may] as c
 describe.each(STORES)("on %s", (_, make) => {
   let place: EmptyStore;
   let servers: ServerProcess[] = [];
-  /** Of both servers, one after the other. */
+  /** The doors of both servers. */
   let doors: Door[][] = [];
   let door: Door;
 
@@ -64,7 +64,7 @@ describe.each(STORES)("on %s", (_, make) => {
   const give = (at: Door, id: string, username: string, { isSpecific = false }: Named) =>
     at.call(addUsername, { id, username: { username, isOrganizationSpecific: isSpecific } }, asOwner);
 
-  /** The user whom a login with this name reaches. */
+  /** The user who logs in with this name. */
   async function reached(username: string, organization?: string): Promise<string | undefined> {
     const place = organization === undefined ? {} : inOrganization(organization);
     const { response } = await logIn(door, { ...byName(username), ...place });
@@ -74,7 +74,7 @@ describe.each(STORES)("on %s", (_, make) => {
   }
 
   describe.each(["REST", "Connect JSON, UserService", "gRPC, ZITADELUsers"])("over %s", (name) => {
-    test.each(BOTH_ORDERS)("%j before %j: %p", async (one, other, mayHave) => {
+    test.each(BOTH_ORDERS)("a name of %j allows the same name for %j: %p", async (one, other, mayHave) => {
       const at = doors[0]?.find((candidate) => candidate.name === name) as Door;
       const username = newName();
       const first = await newUser(one.organization);
@@ -88,7 +88,7 @@ describe.each(STORES)("on %s", (_, make) => {
           authenticators: { usernames: [{ username, isOrganizationSpecific: other.isSpecific ?? false }] },
         },
       };
-      // Nobody else may have it either way.
+      // A third user may not have the name in either case.
       expect(outcomeOf(await at.call(createUser, request, asOwner))).toBe(TAKEN);
       if (one.organization !== undefined) expect(await reached(username, one.organization)).toBe(first);
       if (!one.isSpecific) expect(await reached(username)).toBe(first);
@@ -96,7 +96,7 @@ describe.each(STORES)("on %s", (_, make) => {
   });
 
   test.each(PAIRS.filter(([, , mayHave]) => !mayHave))(
-    "of two assignments at once at two servers one is made: %j and %j",
+    "of two concurrent assignments at two servers one succeeds: %j and %j",
     async (one, other) => {
       for (let round = 0; round < 5; round++) {
         const username = newName();
@@ -108,7 +108,7 @@ describe.each(STORES)("on %s", (_, make) => {
     },
   );
 
-  test("a name that was removed is free, in the instance and in the organization", async () => {
+  test("a removed name is free in the instance and in the organization", async () => {
     const username = newName();
     const [first, second] = [await newUser("a"), await newUser("a")];
     const answer = await give(door, first, username, IN_A);
@@ -129,7 +129,7 @@ describe.each(STORES)("on %s", (_, make) => {
       ["NFKC", "ﬁona", "FIONA"],
       ["width", "ｔａｒｏ", "Taro"],
       ["a sharp s", "Strauß", "STRAUSS"],
-    ])("whatever differs in %s", async (_what, username, typed) => {
+    ])("if they differ in %s", async (_what, username, typed) => {
       const id = await newUser(undefined);
       ok(await give(door, id, username, {}));
       const found = async (value: string, method: TextFilterMethod) => {

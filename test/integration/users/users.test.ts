@@ -11,7 +11,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 let managerOfA: string;
 
-/** One door of each kind of encoding; LockUser's table goes through all of them. */
+/** One door for each kind of encoding. The table of LockUser's test covers all doors. */
 const NAMES = ["REST", "Connect JSON, UserService", "gRPC, ZITADELUsers"];
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ describe.each(NAMES)("over %s", (name) => {
     return toJson(GetUserSchema, response!.user!) as Record<string, unknown>;
   }
 
-  test("CreateUser keeps all that it is given, and GetUser shows it", async () => {
+  test("GetUser shows everything that CreateUser was given", async () => {
     const userId = newId();
     const answer = await door.call(
       createUser,
@@ -86,14 +86,14 @@ describe.each(NAMES)("over %s", (name) => {
     });
   });
 
-  test("CreateUser makes an id where none is given: decimal, and later ones are larger", async () => {
+  test("CreateUser generates ascending decimal ids", async () => {
     const first = (await door.call(createUser, { user: {} }, asOwner)).response?.details?.id as string;
     const second = (await door.call(createUser, { user: {} }, asOwner)).response?.details?.id as string;
     expect(first).toMatch(/^\d{24}$/);
     expect(second > first).toBe(true);
   });
 
-  test("CreateUser refuses an id that was ever used, also a deleted one", async () => {
+  test("CreateUser refuses the id of an existing or deleted user", async () => {
     const userId = newId();
     ok(await door.call(createUser, { user: { userId } }, asOwner));
     refused(await door.call(createUser, { user: { userId } }, asOwner), "ALREADY_EXISTS", "USER_ALREADY_EXISTS");
@@ -103,7 +103,7 @@ describe.each(NAMES)("over %s", (name) => {
     refused(await door.call(deleteUser, { id: userId }, asOwner), "NOT_FOUND", "USER_NOT_FOUND");
   });
 
-  test("a grant on an organization makes users there and nowhere else", async () => {
+  test("CreateUser refuses an organization's manager outside that organization", async () => {
     const asManager = { token: managerOfA };
     ok(await door.call(createUser, { ...ORG_A, user: { userId: newId() } }, asManager));
     const other = { organization: { property: { case: "orgId" as const, value: "b" } } };
@@ -113,7 +113,7 @@ describe.each(NAMES)("over %s", (name) => {
     }
   });
 
-  test("an organization's owner deletes its users, and sees no others", async () => {
+  test("DeleteUser lets an organization's owner delete its users and no others", async () => {
     const own = newId();
     const foreign = newId();
     ok(await door.call(createUser, { ...ORG_A, user: { userId: own } }, asOwner));
@@ -123,7 +123,7 @@ describe.each(NAMES)("over %s", (name) => {
     refused(await door.call(getUser, { id: foreign }, { token: managerOfA }), "NOT_FOUND", "USER_NOT_FOUND");
   });
 
-  test("PatchUser changes what is set, leaves the rest, and without a change leaves `changed`", async () => {
+  test("PatchUser changes the set fields, keeps the rest, and without a change keeps `changed`", async () => {
     const id = newId();
     const email = (address: string) => ({ contact: { email: { address } } });
     ok(
@@ -145,7 +145,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect(second.response?.details?.changed).toEqual(first.response?.details?.changed);
   });
 
-  test("user names: added, taken, removed, free again; the same in another case is the same", async () => {
+  test("user names are added, taken in any case, removed, and free again", async () => {
     const [one, two] = [newId(), newId()];
     const username = `Name of ${one}`;
     for (const userId of [one, two]) ok(await door.call(createUser, { user: { userId } }, asOwner));
@@ -169,7 +169,7 @@ describe.each(NAMES)("over %s", (name) => {
     ok(await door.call(addUsername, { id: one, username: { username } }, asOwner));
   });
 
-  test("a user name of an organization is unique there; one of the instance everywhere", async () => {
+  test("an organization's user name is unique in that organization and needs an organization", async () => {
     const specific = { username: `n-${newId()}`, isOrganizationSpecific: true };
     const inOrg = (value: string) => ({ organization: { property: { case: "orgId" as const, value } } });
     const create = (org: string) =>
@@ -183,12 +183,12 @@ describe.each(NAMES)("over %s", (name) => {
   });
 
   const INVALID: [what: string, user: MessageInitShape<typeof createUser.input>["user"], field: string][] = [
-    ["an email address that is none", { contact: { email: { address: "nobody" } } }, "user.contact.email.address"],
-    ["a phone number that is none", { contact: { phone: { number: "call me" } } }, "user.contact.phone.number"],
+    ["an invalid email address", { contact: { email: { address: "nobody" } } }, "user.contact.email.address"],
+    ["an invalid phone number", { contact: { phone: { number: "call me" } } }, "user.contact.phone.number"],
     ["an id with a slash", { userId: "a/b" }, "user.user_id"],
-    ["an id that a path would swallow", { userId: ".." }, "user.user_id"],
+    ["an id that URLs remove as a dot segment", { userId: ".." }, "user.user_id"],
     ["userlock's own subject as an id", { userId: "userlock" }, "user.user_id"],
-    ["the subject of an operator at the store as an id", { userId: "admin@host" }, "user.user_id"],
+    ["the subject of an offline operator as an id", { userId: "admin@host" }, "user.user_id"],
     [
       "an empty user name",
       { authenticators: { usernames: [{ username: "" }] } },
@@ -221,7 +221,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect(answer.badRequest?.fieldViolations.map((violation) => violation.field)).toContain(field);
   });
 
-  test("a password is kept, and only when it was set is shown", async () => {
+  test("a password is stored, and GetUser shows only its time", async () => {
     const userId = newId();
     const password = { type: { case: "password" as const, value: "secret" } };
     const { response } = await door.call(createUser, { user: { userId, authenticators: { password } } }, asOwner);
@@ -233,21 +233,21 @@ describe.each(NAMES)("over %s", (name) => {
 
   const NOT_SERVED: [what: string, user: MessageInitShape<typeof createUser.input>["user"]][] = [
     [
-      "a code by mail",
+      "an email code",
       { contact: { email: { address: "a@example.com", verification: { case: "sendCode", value: {} } } } },
     ],
     [
-      "a code in the answer",
+      "a returned code",
       { contact: { phone: { number: "+41446681800", verification: { case: "returnCode", value: {} } } } },
     ],
   ];
-  test.each(NOT_SERVED)("CreateUser says that it does not serve %s, and makes no user", async (_what, user) => {
+  test.each(NOT_SERVED)("CreateUser refuses %s as not served, and creates no user", async (_what, user) => {
     const userId = newId();
     refused(await door.call(createUser, { user: { userId, ...user } }, asOwner), "UNIMPLEMENTED", "NOT_SERVED");
     refused(await door.call(getUser, { id: userId }, asOwner), "NOT_FOUND", "USER_NOT_FOUND");
   });
 
-  test("a locked user can be patched and stays locked", async () => {
+  test("PatchUser keeps the lock of a locked user", async () => {
     const id = newId();
     ok(await door.call(createUser, { user: { userId: id } }, asOwner));
     ok(await door.call(lockUser, { id }, asOwner));

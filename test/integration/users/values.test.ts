@@ -1,4 +1,4 @@
-// Proves that values come back as they were sent.
+// Proves that values come back as they were sent, and that malformed ones are refused.
 import { AccessService, Role } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { CreateUserSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -31,7 +31,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Where each method is, by RPC and by REST. */
+/** The paths of each method, for RPC and REST. */
 const PATHS = {
   lockUser: ["/userlock.v3alpha.UserService/LockUser", `${REST}/users/al/_lock`],
   batchLockUsers: ["/userlock.v3alpha.UserService/BatchLockUsers", `${REST}/users/_batch_lock`],
@@ -41,10 +41,10 @@ const PATHS = {
   unlockUser: ["/userlock.v3alpha.UserService/UnlockUser", `${REST}/users/al/_unlock`],
 } as const;
 
-/** Bytes of a text in Latin-1, for what is not UTF-8. */
+/** The bytes of a text in Latin-1, which are not valid UTF-8. */
 const latin1 = (text: string) => Buffer.from(text, "latin1");
 
-// Compressed requests are read by Connect's router, the others by userlock's own door.
+// Compressed requests take another way through the server than uncompressed ones.
 const ways = JSON_WIRES.flatMap((wire) =>
   [false, true].map((gzip) => [`${wire.name}${gzip ? ", gzip" : ""}`, wire, gzip] as const),
 );
@@ -57,39 +57,39 @@ describe.each(ways)("JSON over %s", (name, wire, gzip) => {
 
   test.each<[what: string, method: keyof typeof PATHS, json: string | Buffer]>([
     ["a misspelt field of LockUser", "lockUser", '{"id":"al","reasn":"fraud"}'],
-    ["a misspelt field further in", "lockUser", '{"id":"al","organization":{"orgID":"a"}}'],
+    ["a misspelt nested field", "lockUser", '{"id":"al","organization":{"orgID":"a"}}'],
     ["a misspelt dryRun", "batchLockUsers", '{"ids":["al"],"dry_Run":true}'],
-    ["a misspelt condition", "batchLockUsers", '{"filters":[{"lockFilter":{"locked":false,"resaon":"a"}}]}'],
-    ["a misspelt filter", "batchUnlockUsers", '{"filters":[{"lockfilter":{"locked":true}}]}'],
-    ["an unknown cause", "batchUnlockUsers", '{"filters":[{"lockFilter":{"locked":true,"cause":"MANUAL"}}]}'],
     [
-      "an unknown method of comparison",
+      "a misspelt condition of a filter",
       "batchLockUsers",
-      '{"filters":[{"userIdFilter":{"id":"a","method":"CONTAINS"}}]}',
+      '{"filters":[{"lockFilter":{"locked":false,"resaon":"a"}}]}',
     ],
+    ["a misspelt filter", "batchUnlockUsers", '{"filters":[{"lockfilter":{"locked":true}}]}'],
+    ["an unknown lock cause", "batchUnlockUsers", '{"filters":[{"lockFilter":{"locked":true,"cause":"MANUAL"}}]}'],
+    ["an unknown text method", "batchLockUsers", '{"filters":[{"userIdFilter":{"id":"a","method":"CONTAINS"}}]}'],
     ["an unknown role", "createToken", '{"subject":"a","grants":[{"role":"ROLE_OWNER"}]}'],
-    ["a number that the enum does not have", "createToken", '{"subject":"a","grants":[{"role":99}]}'],
-    ["a key that comes twice", "lockUser", '{"id":"al","note":"a","note":"b"}'],
-    ["a key that comes twice, once in escapes", "lockUser", '{"id":"al","note":"a","\\u006eote":"b"}'],
-    ["a key that comes twice further in", "lockUser", '{"id":"al","instance":{"id":"a","id":"default"}}'],
+    ["an unknown enum number", "createToken", '{"subject":"a","grants":[{"role":99}]}'],
+    ["a duplicate key", "lockUser", '{"id":"al","note":"a","note":"b"}'],
+    ["a duplicate key, once with escapes", "lockUser", '{"id":"al","note":"a","\\u006eote":"b"}'],
+    ["a duplicate nested key", "lockUser", '{"id":"al","instance":{"id":"a","id":"default"}}'],
     ["Latin-1", "lockUser", latin1('{"id":"al","note":"p\xe4ss"}')],
     ["a password in Latin-1", "createSession", latin1('{"userId":"al","password":"p\xe4ss"}')],
-    ["a longer form of a character than need be", "lockUser", latin1('{"id":"al","note":"\xc0\xaf"}')],
+    ["an overlong UTF-8 form of a character", "lockUser", latin1('{"id":"al","note":"\xc0\xaf"}')],
     ["half a surrogate pair", "lockUser", latin1('{"id":"al","note":"\xed\xa0\x80"}')],
     ["the 30th of February", "lockUser", '{"id":"al","until":"2028-02-30T00:00:00Z"}'],
     ["the 29th of February of a common year", "lockUser", '{"id":"al","until":"2027-02-29T00:00:00Z"}'],
     ["the 31st of April", "lockUser", '{"id":"al","until":"2027-04-31T00:00:00Z"}'],
     ["the month 0", "lockUser", '{"id":"al","until":"2027-00-10T00:00:00Z"}'],
-    ["24 o'clock", "lockUser", '{"id":"al","until":"2027-01-31T24:00:00Z"}'],
+    ["the hour 24", "lockUser", '{"id":"al","until":"2027-01-31T24:00:00Z"}'],
     ["an offset of 24 hours", "lockUser", '{"id":"al","until":"2027-01-31T12:00:00+24:00"}'],
     ["a time that is a number", "lockUser", '{"id":"al","until":1900000000}'],
     ["the year 10,000", "lockUser", '{"id":"al","until":"10000-01-01T00:00:00Z"}'],
-    ["a duration of ten decimals", "lockUser", '{"id":"al","duration":"1.1234567890s"}'],
-    ["a duration with something behind it", "lockUser", '{"id":"al","duration":"1sec"}'],
+    ["a duration with ten decimals", "lockUser", '{"id":"al","duration":"1.1234567890s"}'],
+    ["a duration with trailing text", "lockUser", '{"id":"al","duration":"1sec"}'],
     ["a duration in hours", "lockUser", '{"id":"al","duration":"1h"}'],
     ["a duration of more than 10,000 years", "lockUser", '{"id":"al","duration":"315576000001s"}'],
-    ["what is no JSON", "lockUser", '{"id":"al",}'],
-  ])("%s is refused", async (_what, method, json) => {
+    ["invalid JSON", "lockUser", '{"id":"al",}'],
+  ])("with %s is refused", async (_what, method, json) => {
     expect(await call(method, json)).toMatchObject(invalid);
     const { response } = await grpc.call(UserService.method.getUser, { id: "al" }, asOwner);
     expect(response?.user?.lock).toBeUndefined();
@@ -97,27 +97,27 @@ describe.each(ways)("JSON over %s", (name, wire, gzip) => {
 
   test.each<[what: string, method: keyof typeof PATHS, json: string | Buffer]>([
     ["a leap day", "lockUser", '{"id":"al","until":"2028-02-29T23:59:59.999999999+23:59"}'],
-    ["a duration of nine decimals", "lockUser", '{"id":"al","duration":"3600.123456789s"}'],
-    ["null for what is not set", "lockUser", '{"id":"al","until":null,"organization":null,"note":null}'],
+    ["a duration with nine decimals", "lockUser", '{"id":"al","duration":"3600.123456789s"}'],
+    ["null for absent fields", "lockUser", '{"id":"al","until":null,"organization":null,"note":null}'],
     [
       "the same key in two objects",
       "batchLockUsers",
       '{"filters":[{"userIdFilter":{"id":"al"}},{"userIdFilter":{"id":"al"}}]}',
     ],
     ["an enum by number", "batchLockUsers", '{"filters":[{"userIdFilter":{"id":"al","method":1}}]}'],
-  ])("%s is taken", async (_what, method, json) => {
+  ])("with %s is accepted", async (_what, method, json) => {
     expect(await call(method, json)).toMatchObject({ code: "OK" });
     expect((await grpc.call(UserService.method.unlockUser, { id: "al" }, asOwner)).code).toBe("OK");
   });
 
-  test("a field that UnlockUser does not know is ignored where clients of the protocol expect it, and refused by REST", async () => {
+  test("with an unknown field of UnlockUser is accepted by RPC protocols and refused by REST", async () => {
     const expected = name.startsWith("REST") ? invalid : { reason: "USER_NOT_LOCKED" };
     expect(await call("unlockUser", '{"id":"al","surprise":1}')).toMatchObject(expected);
   });
 });
 
 test.each(WIRES.filter(({ format }) => format === "proto"))(
-  "a string that is not UTF-8 is refused in Protobuf: $name",
+  "a Protobuf string that is not UTF-8 is refused over $name",
   async (wire) => {
     const { schemaType } = CreateUserSchema.field;
     const tag = (schemaType.number << 3) | 2;
@@ -162,14 +162,14 @@ test.each<[what: string, verb: string, path: string, more: object]>([
 ])("%s is refused", async (_what, verb, path, more) => {
   const { status, body } = await exchange(server.url, { verb, path, headers, ...more });
   expect(status).toBe(400);
-  // As REST tells it in words, and Connect in base64.
+  // REST has the details in plain text, Connect in base64.
   const told = JSON.parse(body.toString());
   const text = body.toString() + (told.details ?? []).map(({ value = "" }) => Buffer.from(value, "base64")).join();
   expect(text).toContain("INVALID_REQUEST");
   expect(told.message).not.toContain("nested");
 });
 
-test("escapes of UTF-8 are taken in a query", async () => {
+test("percent-encoded UTF-8 in a query is accepted", async () => {
   const { status } = await exchange(server.url, {
     verb: "GET",
     path: `${REST}/events?actor=p%C3%A4ss+100%25`,
@@ -178,8 +178,8 @@ test("escapes of UTF-8 are taken in a query", async () => {
   expect(status).toBe(200);
 });
 
-describe.each(["user.lockd", "user.loccked", "lock.user"])("the event type %s, which does not exist", (type) => {
-  test("is refused by ListEvents through every door, with those that do", async () => {
+describe.each(["user.lockd", "user.loccked", "lock.user"])("the unknown event type %s", (type) => {
+  test("is refused by ListEvents over every protocol, with a list of the known types", async () => {
     for (const door of doors) {
       const { code, reason, badRequest, message } = await door.call(
         EventService.method.listEvents,
@@ -192,7 +192,7 @@ describe.each(["user.lockd", "user.loccked", "lock.user"])("the event type %s, w
     }
   });
 
-  test("is refused by WatchEvents through every door", async () => {
+  test("is refused by WatchEvents over every protocol", async () => {
     for (const door of openWatchDoors(server.url)) {
       expect(await door.watch({ types: [type] }).ended).toEqual(invalid);
       door.close();
@@ -200,7 +200,7 @@ describe.each(["user.lockd", "user.loccked", "lock.user"])("the event type %s, w
   });
 });
 
-test("a token that ends in the last second of the year 9999 can be made and listed; a later one cannot be made", async () => {
+test("a token can expire in the last second of the year 9999 and not later", async () => {
   const token = (seconds: bigint, nanos = 0) =>
     ({ subject: "late", grants: [{ role: Role.GATEWAY }], expires: { seconds, nanos } }) as never;
   expect((await grpc.call(createToken, token(253_402_300_799n, 999_999_999), asOwner)).code).toBe("OK");
