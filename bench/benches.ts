@@ -22,7 +22,7 @@ import { standby } from "./stores/standby.ts";
 import { watch, watchers } from "./streams/watchers.ts";
 import type { Bench } from "./support/compare.ts";
 
-/** Those of the table in docs/performance.md, in its order. */
+/** The benchmarks of the table in docs/performance.md, in its order. */
 export const FIGURES: Record<string, Bench> = {
   "connect-node": connectNode,
   "grpc-js": grpcJs,

@@ -21,13 +21,13 @@ if (name === undefined) {
   await runAll();
 } else {
   const bench = BENCHES[name];
-  if (!bench) throw new Error(`there is no benchmark ${name}: npm run bench lists them`);
+  if (!bench) throw new Error(`"${name}" is not a benchmark; npm run bench lists them`);
   await compare(bench, values.against && resolve(values.against));
 }
-// Connections of clients may still be open.
+// Client connections may still be open.
 process.exit();
 
-/** Each has a process of its own, so that none measures what another one has left. */
+/** Runs each benchmark in its own process, so that none affects another. */
 async function runAll(): Promise<void> {
   let output = "";
   for (const each of Object.keys(FIGURES)) {

@@ -13,7 +13,7 @@ const IDS_A_CALL = 10_000;
 const ids = Array.from({ length: USERS }, (_, number) => idOf(number));
 const filter = { case: "userIdFilter", value: { id: "user-", method: TextFilterMethod.STARTS_WITH } } as const;
 
-/** A page of results, and where the next one begins. */
+/** A page of results, and the cursor of the next page. */
 interface Page {
   results: { outcome: { case: string | undefined } }[];
   nextCursor: string;
@@ -21,15 +21,15 @@ interface Page {
 type Work = (request: { ids: string[] } | { filters: { filter: typeof filter }[]; cursor: string }) => Promise<Page>;
 
 /**
- * Many users, by filters in pages of 1,000 and by ids, 10,000 a call; the slower way counts. The bare insert is the same
- * events, decided beforehand and appended straight through the store.
+ * Locks many users by filters in pages of 1,000, and by ids in calls of 10,000. The slower way counts. The bare insert
+ * appends the same events directly through the store, decided beforehand.
  */
 export const bulk: Bench = {
   name: `bulk lock of ${USERS.toLocaleString("en")} ÷ bare batch insert of the same events`,
   bound: 0.3,
   aim: 0.5,
   isOfCheckout: true,
-  // The server has both cores, as the insert has.
+  // The server may use both cores, like the insert.
   isUnpinned: true,
   warmUps: 0,
   async ours(checkout) {
@@ -84,7 +84,7 @@ async function byIds(work: Work): Promise<number> {
 
 const doneOn = ({ results }: Page) => results.filter(({ outcome }) => outcome.case === "details").length;
 
-/** Users a second. */
+/** Rate in users per second. */
 async function rate(work: () => Promise<number>): Promise<number> {
   const started = performance.now();
   const done = await work();

@@ -9,17 +9,17 @@ import { headers, startBenchServer, usersOn } from "../support/server.ts";
 import { CALLS } from "../support/sizes.ts";
 import { idOf } from "../support/users.ts";
 
-/** As many users, each of whom has a session. */
+/** The number of users, each with a session. */
 const SESSIONS = Math.min(CALLS, 1_000);
 
-/** Introspection of sessions' tokens (RFC 7662). */
+/** Introspection of session tokens (RFC 7662). */
 export const introspection: Bench = {
   name: "introspection of a session over HTTP/1.1 ÷ Fastify's no-op",
   bound: 0.5,
   aim: 0.8,
   isOfCheckout: true,
   async ours(checkout) {
-    // The cost of a password hash is not part of an introspection.
+    // A cheap hash, because an introspection does not hash passwords.
     const server = await startBenchServer({ checkout, env: { USERLOCK_ARGON2: "m=64,t=1,p=1" } });
     return introspecting(server, await openSessions(server));
   },

@@ -6,7 +6,7 @@ import { type Peer, rateOf, startLocking, startNothing } from "../support/lock-r
 const GRPC = { connections: 4, inFlight: 64 };
 const HTTP1 = { connections: 64, inFlight: 64 };
 
-/** Locks a second through a door, as a ratio to the calls a second that a peer answers, which does nothing. */
+/** The rate of locks through a door, divided by the call rate of a peer that does nothing. */
 function lockRate(
   { door, peer, how }: { door: LockDoor; peer: Peer; how: { connections: number; inFlight: number } },
   figure: Pick<Bench, "name" | "bound" | "aim">,
@@ -44,7 +44,7 @@ export const grpcWeb = lockRate(
   { name: "LockUser by gRPC-Web over HTTP/1.1 ÷ connect-node's gRPC-Web no-op", bound: 5, aim: 8 },
 );
 
-/** What a server in Node can do at the least: bare node:http2, which does nothing. */
+/** Compares with the least that a Node server can do: bare node:http2 without any work. */
 export const bareGrpc = lockRate(
   { door: lockByGrpc, peer: ["http2"], how: GRPC },
   { name: "LockUser by gRPC ÷ bare node:http2's no-op" },
@@ -56,8 +56,8 @@ export const bareRest = lockRate(
 );
 
 /**
- * On a PostgreSQL of this machine, which fsyncs each commit. It has the generator's core, as it would have another
- * machine.
+ * Uses a PostgreSQL on this machine, which syncs each commit. It shares the generator's core, because in production it
+ * runs on another machine.
  */
 export const lockPostgres: Bench = {
   name: "LockUser by gRPC on PostgreSQL ÷ @grpc/grpc-js's no-op",

@@ -12,19 +12,19 @@ import { CALLS } from "../support/sizes.ts";
 import { median, quantile, show } from "../support/statistics.ts";
 
 const LOCKS = Math.min(CALLS, 300);
-/** More than can be hashed or wait, so that the queue stays full. */
+/** More logins than the queue accepts, so it stays full. */
 const LOGINS_AT_ONCE = 450;
-/** Users who log in, each again and again, and for how long. */
+/** The number of users who log in repeatedly, and the duration in milliseconds. */
 const USERS = 32;
 const LOGINS_MS = Math.min(CALLS, 4_000);
 const PASSWORD = "correct horse battery staple";
-/** As USERLOCK_ARGON2 comes. */
+/** The default of USERLOCK_ARGON2. */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-// Node reads it when its pool of threads is first used.
+// Node reads this when its thread pool is first used.
 process.env.UV_THREADPOOL_SIZE ??= String(availableParallelism() + 4);
 
-/** What a flood of logins costs everybody else. */
+/** The effect of a flood of logins on other calls. */
 export const hashQueue: Bench = {
   name: "LockUser while the queue of hashes is full ÷ on an idle server",
   parts: ["p50", "p99"],
@@ -35,7 +35,7 @@ export const hashQueue: Bench = {
   theirs: () => lockingBeside(0),
 };
 
-/** What logins get of the machine: the peer hashes with as many threads as there are cores. */
+/** The share of the CPU that logins can use. The peer hashes with one thread for each core. */
 export const logins: Bench = {
   name: "good logins ÷ bare argon2id",
   isUnpinned: true,
@@ -55,7 +55,7 @@ export const logins: Bench = {
   },
 };
 
-/** Times of LockUser calls, one after the other, while so many unknown users try to log in, each of whom costs a hash. */
+/** Times of sequential LockUser calls during `flood` concurrent logins of unknown users, each of which costs a hash. */
 async function lockingBeside(flood: number, checkout = ".") {
   const server = await startBenchServer({ checkout, isPinned: false });
   const users = createClient(UserService, createGrpcTransport({ baseUrl: server.url }));
@@ -89,7 +89,7 @@ async function lockingBeside(flood: number, checkout = ".") {
   };
 }
 
-/** How often a second so many workers get it done. */
+/** The rate at which `workers` concurrent workers complete `work`. */
 async function rateOf(workers: number, work: (worker: number) => Promise<unknown>): Promise<Sample> {
   let done = 0;
   const started = performance.now();
@@ -106,7 +106,7 @@ async function rateOf(workers: number, work: (worker: number) => Promise<unknown
 
 const agent = new Agent({ keepAlive: true });
 
-/** A good login by bare HTTP: the caller shares the cores with the server, and should take little of them. */
+/** A successful login over bare HTTP. The caller shares the cores with the server and must use little CPU. */
 function logIn(url: string, userId: string): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const options = { method: "POST", agent, headers: { ...headers, "content-type": "application/json" } };

@@ -13,7 +13,7 @@ import { idOf } from "../support/users.ts";
 
 const COUNT = Math.ceil(CALLS / 20);
 
-/** What one call takes when nothing else is under way. The commit is SQLite's alone, without a thread between. */
+/** The time of one call on an idle server. The bare commit runs in SQLite without another thread. */
 export const loneCall: Bench = {
   name: "p50 of a lone LockUser ÷ that of a no-op call and a commit",
   bound: 1.4,
@@ -46,7 +46,7 @@ export const loneCall: Bench = {
   },
 };
 
-/** Has it see many calls, as a server that has run for a while. */
+/** Makes many calls, so the server is as warm as in production. */
 async function warm(contender: Contender): Promise<Contender> {
   await contender.run({ connections: 4, inFlight: 64 });
   return contender;
@@ -62,7 +62,7 @@ async function openCommits(): Promise<{ time(): number; close(): void }> {
   const database = openDatabase(file, "default");
   let users = 0;
 
-  /** In one commit. */
+  /** Appends all in one commit. */
   function commit(appends: readonly Append[]): StreamRecord[] {
     for (const { outcome } of database.appendAll(appends.map(toKeyedRow))) {
       if (outcome !== "appended") throw new Error(`an append was refused: ${outcome}`);

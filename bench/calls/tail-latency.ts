@@ -6,7 +6,7 @@ import { quantile, show } from "../support/statistics.ts";
 const AT = 0.7;
 const connections = 4;
 
-/** Each is called at 70 % of its own highest rate. Calls come when they are due, and their time counts from then. */
+/** Each side is called at 70 % of its own peak rate. A call's time counts from when it was due. */
 export const tailLatency: Bench = {
   name: "p99 of LockUser ÷ that of @grpc/grpc-js's no-op, both at 70 % of their peak",
   bound: 2,

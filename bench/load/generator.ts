@@ -20,8 +20,8 @@ async function startTarget() {
 }
 
 /**
- * Whether the generator of the load is in the way. Both call a server on bare node:http2 that does nothing; h2load
- * (Debian's nghttp2-client) is written in C++ and sends the same body with every call.
+ * Measures whether the load generator is a bottleneck. Both generators call a server on bare node:http2 that does
+ * nothing. h2load (Debian's nghttp2-client) is written in C++ and sends the same body with every call.
  */
 export const generator: Bench = {
   name: "calls of our generator ÷ h2load's",
@@ -38,7 +38,7 @@ export const generator: Bench = {
     const args = [...amounts, "-d", body, ...headers, `${peer.url}${calls.path}`];
     return {
       async sample() {
-        // It inherits the core.
+        // The child process inherits the core.
         const { stdout, error } = spawnSync("h2load", args, { encoding: "utf8" });
         if (!stdout?.includes(`status codes: ${CALLS} 2xx`)) {
           throw new Error(`h2load is not installed, or not every answer was OK: ${stdout}`, { cause: error });

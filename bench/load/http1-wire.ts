@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import type { Calls, Listener, OpenWire, Wire } from "./wire.ts";
 
-/** What is wrong with an answer whose status is 200, or undefined. */
+/** Returns the problem of an answer with status 200, or undefined. */
 export type CheckBody = (body: Buffer) => string | undefined;
 
-/** Parts what arrives, in whatever pieces, into answers: status and body, by its length or in chunks (RFC 9112). */
+/** Splits received bytes into answers with status and body, by length or in chunks (RFC 9112). */
 export function http1Reader(onAnswer: (status: number, body: Buffer) => void): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
@@ -15,7 +15,7 @@ export function http1Reader(onAnswer: (status: number, body: Buffer) => void): (
       if (headEnd < 0) return;
       const head = rest.toString("latin1", 0, headEnd);
       const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
-      if (Number.isNaN(status)) throw new Error(`no answer of HTTP/1.1: ${head.slice(0, 50)}`);
+      if (Number.isNaN(status)) throw new Error(`this is not an HTTP/1.1 answer: ${head.slice(0, 50)}`);
       const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
       const bodyAt = headEnd + 4;
       const found = length === undefined ? readChunks(rest, bodyAt) : readLength(rest, bodyAt, Number(length));
@@ -49,7 +49,7 @@ function readChunks(bytes: Buffer, start: number): Found | undefined {
   }
 }
 
-/** Opens connections that are kept and make one call after the other. */
+/** Opens keep-alive connections that make one call after another. */
 export function http1Wires(calls: Calls, checkBody: CheckBody = () => undefined): OpenWire {
   return (listener) => openHttp1Wire(calls, checkBody, listener);
 }
@@ -86,7 +86,7 @@ async function openHttp1Wire(calls: Calls, checkBody: CheckBody, { onAnswer, onE
   }
 
   const read = http1Reader((status, body) => {
-    if (running === undefined) throw new Error("an answer to no call");
+    if (running === undefined) throw new Error("an answer came without a call");
     const call = running;
     running = undefined;
     onAnswer(call, problemOf(call, status, body));
@@ -116,7 +116,7 @@ async function openHttp1Wire(calls: Calls, checkBody: CheckBody, { onAnswer, onE
   };
 }
 
-/** A unary answer of gRPC-Web: a message, then the trailers, in which the status must be 0. */
+/** Checks a unary gRPC-Web answer: a message, then trailers with status 0. */
 export const checkGrpcWeb: CheckBody = (body) => {
   const trailersAt = body.length < 5 ? 0 : 5 + body.readUInt32BE(1);
   const isThere = body[trailersAt] === 0x80 && /^grpc-status: *0\r?$/m.test(body.toString("latin1", trailersAt + 5));

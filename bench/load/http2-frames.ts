@@ -5,14 +5,14 @@ export const ACK = 1;
 export const END_HEADERS = 4;
 export const PADDED = 8;
 
-/** What a client begins with (RFC 9113, section 3.4), before its SETTINGS. */
+/** The client connection preface, without SETTINGS (RFC 9113, section 3.4). */
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 export const HEAD_BYTES = 9;
 
 export type OnFrame = (type: number, flags: number, stream: number, payload: Buffer) => void;
 
-/** Parts what arrives, in whatever pieces, into frames. */
+/** Splits received bytes into frames. */
 export function frameReader(onFrame: OnFrame): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
@@ -29,7 +29,7 @@ export function frameReader(onFrame: OnFrame): (chunk: Buffer) => void {
   };
 }
 
-/** Writes the nine bytes before a payload. */
+/** Writes the nine bytes of a frame header. */
 export function writeHead(into: Buffer, at: number, length: number, type: number, flags: number, stream: number): void {
   into.writeUIntBE(length, at, 3);
   into[at + 3] = type;
@@ -54,12 +54,12 @@ export function settings(values: Record<number, number>): Buffer {
   return frame(FRAME.SETTINGS, 0, 0, payload);
 }
 
-/** Names and values that have an entry in HPACK's static table, or a name there (RFC 7541, appendix A). */
+/** Header fields and names with an entry in HPACK's static table (RFC 7541, appendix A). */
 const STATIC: Record<string, number> = { ":method POST": 3, ":scheme http": 6, ":authority": 1, ":path": 4 };
 
 /**
- * The headers of a connection's first request, which put what is not in the static table into the dynamic one, and
- * those of all later ones, which only point there: as gRPC's clients send them.
+ * Header blocks as gRPC clients send them. The first block of a connection adds fields to HPACK's dynamic table. Later
+ * blocks only refer to the tables.
  */
 export function headerBlocks(headers: Record<string, string>): { first: Buffer; later: Buffer } {
   const fields = Object.entries(headers);
@@ -82,6 +82,6 @@ export function headerBlocks(headers: Record<string, string>): { first: Buffer; 
 }
 
 function text(value: string): Buffer {
-  if (value.length > 126) throw new Error(`too long for a header of the generator: ${value}`);
+  if (value.length > 126) throw new Error(`the generator allows header values of at most 126 bytes: ${value}`);
   return Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
 }

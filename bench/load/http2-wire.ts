@@ -20,27 +20,27 @@ import type { Calls, Listener, OpenWire, Wire } from "./wire.ts";
 
 /** Numbers of SETTINGS (RFC 9113, section 6.5.2). */
 const [TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW] = [1, 2, 3, 4];
-/** What a peer may send before it is told to go on, bytes: more than a run needs is given back halfway. */
+/** The receive window in bytes. It is renewed when half of it is used. */
 const WINDOW = 2 ** 30;
-/** What a call's message may have, bytes. */
+/** The maximum size of a call's message in bytes. */
 const MAX_BODY = 1_024;
-/** What a peer may be sent before it says more (RFC 9113, section 6.9.2). */
+/** The initial send window in bytes (RFC 9113, section 6.9.2). */
 const FIRST_WINDOW = 65_535;
 
-/** Opens connections that make gRPC calls. Makes one call, number `first`, to learn what a good answer looks like. */
+/** Opens connections that make gRPC calls. First makes call number `first`, to learn the trailers of success. */
 export async function grpcWires(calls: Calls, first: number): Promise<OpenWire> {
   const trailers = await learnTrailers(calls, first);
   return (listener) => openGrpcWire(calls, trailers, listener);
 }
 
 function headersOf({ url, path, headers }: Calls): Record<string, string> {
-  if (typeof path !== "string") throw new Error("a method of gRPC has one path");
+  if (typeof path !== "string") throw new Error("a gRPC method has one path, not one for each call");
   return { ":method": "POST", ":scheme": "http", ":path": path, ":authority": new URL(url).host, ...headers };
 }
 
 /**
- * The bytes of the trailers after which a call has succeeded: those that Node's own client has read as `grpc-status:
- * 0`. A client that allows no dynamic table is sent the same bytes for the same trailers on every stream (RFC 7541).
+ * Learns the bytes of the trailers with `grpc-status: 0` from a call by Node's own client. A client without a dynamic
+ * table gets the same bytes for the same trailers on every stream (RFC 7541).
  */
 async function learnTrailers(calls: Calls, call: number): Promise<Buffer> {
   let trailers: Buffer | undefined;
@@ -69,7 +69,7 @@ async function learnTrailers(calls: Calls, call: number): Promise<Buffer> {
   }
 }
 
-/** A connection whose received bytes somebody else sees, too. */
+/** A connection that also passes received bytes to `onBytes`. */
 function tapped(socket: Socket, onBytes: (chunk: Buffer) => void): Duplex {
   const tap = new Duplex({
     read: () => socket.resume(),
@@ -86,7 +86,7 @@ function tapped(socket: Socket, onBytes: (chunk: Buffer) => void): Duplex {
   return tap;
 }
 
-/** A stream that is open. */
+/** An open stream. */
 interface Running {
   call: number;
   data: Buffer | undefined;
@@ -122,7 +122,7 @@ async function openGrpcWire(calls: Calls, okTrailers: Buffer, { onAnswer, onEnd 
     onAnswer(call, problem);
   }
 
-  /** What is wrong with the answer whose trailers these are. */
+  /** The problem of an answer with these trailers, or undefined. */
   function problemOf({ call, data }: Running, trailers: Buffer): string | undefined {
     if (!trailers.equals(okTrailers)) return "grpc-status is not 0";
     return data?.toString("latin1").includes(calls.expected(call)) ? undefined : "an answer to another call";
@@ -132,12 +132,12 @@ async function openGrpcWire(calls: Calls, okTrailers: Buffer, { onAnswer, onEnd 
     const open = running.get(stream);
     switch (type) {
       case FRAME.HEADERS:
-        // What no server that is measured here does is not understood, and said.
-        if (!open || flags & PADDED || !(flags & END_HEADERS)) throw new Error("headers that were not expected");
+        // The measured servers never do this, so it is not supported.
+        if (!open || flags & PADDED || !(flags & END_HEADERS)) throw new Error("unexpected headers");
         if (flags & END_STREAM) answer(stream, problemOf(open, payload));
         break;
       case FRAME.DATA:
-        if (!open || flags & PADDED) throw new Error("data that was not expected");
+        if (!open || flags & PADDED) throw new Error("unexpected data");
         open.data = open.data ? Buffer.concat([open.data, payload]) : payload;
         giveBack(payload.length);
         if (flags & END_STREAM) answer(stream, "no grpc-status");
@@ -195,7 +195,7 @@ async function openGrpcWire(calls: Calls, okTrailers: Buffer, { onAnswer, onEnd 
   await greeted;
 
   return {
-    // A window that is used up is waited for, not overrun.
+    // Waits when the send window is used up.
     isFree: () => running.size < (maxStreams as number) && sendWindow >= MAX_BODY,
     begin(call) {
       const body = calls.body(call);

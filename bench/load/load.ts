@@ -1,30 +1,30 @@
 import type { OpenWire, Wire } from "./wire.ts";
 
-/** How long no call at all may be answered, milliseconds. */
+/** The longest time without any answer, in milliseconds. */
 const STALL_MS = 20_000;
 
 export interface Load {
-  /** The calls from number `from` on are made, so many. */
+  /** Makes `count` calls, from number `from` on. */
   from: number;
   count: number;
   connections: number;
-  /** How many calls are under way at most, on all connections together. */
+  /** The maximum number of concurrent calls on all connections. */
   inFlight: number;
-  /** At a fixed rate, whatever the server makes of it; left out, each answer begins the next call. */
+  /** A fixed rate in calls per second. Without it, each answer starts the next call. */
   perSecond?: number;
 }
 
 export interface Outcome {
   calls: number;
-  /** Calls a second, all of them OK. */
+  /** Calls per second, all of them OK. */
   rate: number;
-  /** Milliseconds of each call; at a fixed rate from the moment when it should have begun. */
+  /** Milliseconds of each call. At a fixed rate they count from when the call was due. */
   times: Float64Array;
-  /** What a call cost this process, microseconds of CPU. */
+  /** CPU time of this process for each call, in microseconds. */
   ownCpu: number;
 }
 
-/** Makes the calls. Rejects, with what the answers were, unless every one is OK. */
+/** Makes the calls. Rejects with a summary of the answers unless all are OK. */
 export async function load(open: OpenWire, { from, count, connections, inFlight, perSecond }: Load): Promise<Outcome> {
   const share = Math.ceil(inFlight / connections);
   const times = new Float64Array(count);
@@ -39,12 +39,12 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     fail = reject;
   });
 
-  // It may be so before anybody waits for it.
+  // It may reject before it is awaited.
   finished.catch(() => {});
 
   const running = new Array<number>(connections).fill(0);
 
-  /** Begins the next call on this connection. Its time is kept as it began until it is answered. */
+  /** Starts the next call on this connection. `times` has its start until the answer comes. */
   function begin(index: number, at: number): void {
     running[index]!++;
     times[begun] = at;
@@ -77,7 +77,7 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     const cpu = process.cpuUsage();
     const started = performance.now();
 
-    /** Begins what is due, as far as there is room. */
+    /** Starts the due calls, as far as connections are free. */
     function pump(rate: number): void {
       const now = performance.now();
       for (;;) {
@@ -97,7 +97,7 @@ export async function load(open: OpenWire, { from, count, connections, inFlight,
     if (problems.size > 0) throw new Error(`not every answer was OK: ${describe(problems)} of ${count}`);
     return { calls: count, rate: (1_000 * count) / milliseconds, times, ownCpu: (user + system) / count };
   } finally {
-    // Nothing is due any more.
+    // No further calls are due.
     begun = count;
     for (const wire of wires) wire.close();
   }

@@ -8,7 +8,7 @@ import { checkGrpcWeb, http1Wires } from "./http1-wire.ts";
 import { grpcWires } from "./http2-wire.ts";
 import type { Calls, OpenWire } from "./wire.ts";
 
-/** Who is locked by call number `n`. */
+/** The id of the user that call number `n` locks. */
 type UserOf = (call: number) => string;
 
 interface Target {
@@ -16,13 +16,13 @@ interface Target {
   token: string;
 }
 
-/** A way to call LockUser. One call, the number of which `first` resolves with, may be made before a load. */
+/** A protocol for LockUser. One call, with the number from `first`, may be made before the load. */
 export type LockDoor = (target: Target, user: UserOf, first: () => Promise<number>) => Promise<OpenWire>;
 
 const REASON = "fraud";
 const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
 
-/** A message as gRPC and gRPC-Web frame it, for ids that are all as long as the first, which it is made with. */
+/** A framed message for gRPC and gRPC-Web. All ids must have the same length. */
 function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
@@ -38,7 +38,7 @@ function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
 const lockFrames = (user: UserOf) =>
   framesOf(user, toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id: user(0), reason: REASON })));
 
-/** The call with the headers that @grpc/grpc-js's client sends. */
+/** LockUser calls with the headers of @grpc/grpc-js's client. */
 export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   return {
     url,
@@ -56,20 +56,20 @@ export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   };
 }
 
-/** CreateUser in the same way. */
+/** CreateUser calls with the same headers. */
 export function createCallsByGrpc(target: Target, user: UserOf): Calls {
   const message = create(CreateUserRequestSchema, { user: { userId: user(0) } });
   const path = `/${UserService.typeName}/${UserService.method.createUser.name}`;
   return { ...lockCallsByGrpc(target, user), path, body: framesOf(user, toBinary(CreateUserRequestSchema, message)) };
 }
 
-/** LockUser by gRPC. */
+/** LockUser over gRPC. */
 export const lockByGrpc: LockDoor = async (target, user, first) =>
   grpcWires(lockCallsByGrpc(target, user), await first());
 
 const browser = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
 
-/** LockUser by gRPC-Web over HTTP/1.1, in its binary form, as Connect's client for browsers sends it. */
+/** LockUser over binary gRPC-Web and HTTP/1.1, as Connect's browser client sends it. */
 export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
   http1Wires(
     {
@@ -89,7 +89,7 @@ export const lockByGrpcWeb: LockDoor = async ({ url, token }, user) =>
     checkGrpcWeb,
   );
 
-/** LockUser by REST, JSON over HTTP/1.1. */
+/** LockUser over REST: JSON and HTTP/1.1. */
 export const lockByRest: LockDoor = async ({ url, token }, user) =>
   http1Wires({
     url,

@@ -1,4 +1,4 @@
-/** What is called, over and over: one method, each call with a message of its own. */
+/** The calls of a load: one method, with a message for each call. */
 export interface Calls {
   /** The server, such as `http://127.0.0.1:8080`. */
   url: string;
@@ -7,29 +7,29 @@ export interface Calls {
   headers: Record<string, string>;
   /** The body of call number `n`. */
   body(call: number): Buffer;
-  /** What an answer to call number `n` has in it if it is the right one. */
+  /** A text that the right answer to call number `n` contains. */
   expected(call: number): string;
 }
 
-/** What a connection tells. */
+/** The events of a connection. */
 export interface Listener {
-  /** A call was answered, well or with a problem: a few words, to be counted. */
+  /** A call was answered. `problem` is a short text if the answer is not OK. */
   onAnswer(call: number, problem: string | undefined): void;
-  /** The connection is of no use any more. Calls that were not answered never will be. */
+  /** The connection is lost. Its unanswered calls get no answer. */
   onEnd(error: Error): void;
 }
 
 /**
- * A connection that writes bytes which were made beforehand and looks at those that come back, so that a call costs the
- * one who makes it little beside what it costs the server.
+ * A connection that writes prepared bytes and checks the received ones. So a call costs the caller little CPU in
+ * comparison with the server.
  */
 export interface Wire {
-  /** Whether one more call may be begun now. */
+  /** Whether another call can start now. */
   isFree(): boolean;
-  /** Begins a call. It is sent with the next flush; a wire flushes by itself after answers. */
+  /** Starts a call. It is sent with the next flush. A wire flushes by itself after answers. */
   begin(call: number): void;
   flush(): void;
-  /** Lets go of the connection. `onEnd` is not called. */
+  /** Closes the connection without a call of `onEnd`. */
   close(): void;
 }
 

@@ -1,5 +1,5 @@
-// LockUser that does nothing, on @connectrpc/connect-node: gRPC over HTTP/2, or with the argument `http1` gRPC-Web and
-// Connect over HTTP/1.1.
+// A LockUser that does nothing, on @connectrpc/connect-node. It serves gRPC over HTTP/2, or with the argument `http1`
+// gRPC-Web and Connect over HTTP/1.1.
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";

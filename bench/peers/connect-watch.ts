@@ -1,4 +1,4 @@
-// A stream of locks to whoever watches, by connect-node's async generators, and a LockUser that tells them.
+// A stream of locks by connect-node's async generators, and a LockUser that sends to all watchers.
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";

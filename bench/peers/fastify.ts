@@ -1,4 +1,4 @@
-// A lock by REST, and the introspection of a token (RFC 7662), that do nothing, on Fastify with schemas.
+// A REST lock and a token introspection (RFC 7662) that do nothing, on Fastify with schemas.
 import type { AddressInfo } from "node:net";
 import fastify from "fastify";
 import { announce } from "./announce.ts";

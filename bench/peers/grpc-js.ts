@@ -1,4 +1,4 @@
-// LockUser by gRPC that does nothing, on @grpc/grpc-js.
+// A gRPC LockUser that does nothing, on @grpc/grpc-js.
 import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import { announce } from "./announce.ts";
 import { type Answer, answerTo, lockUserMethod } from "./lock-user.ts";

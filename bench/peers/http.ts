@@ -1,5 +1,5 @@
-// A lock by REST, and the introspection of a token (RFC 7662), that do nothing, on bare node:http: what a server in Node
-// can cost at the least.
+// A REST lock and a token introspection (RFC 7662) that do nothing, on bare node:http: the least that a Node server can
+// cost.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { announce } from "./announce.ts";

@@ -1,4 +1,4 @@
-// LockUser by gRPC that does nothing, on bare node:http2: what a server in Node can cost at the least.
+// A gRPC LockUser that does nothing, on bare node:http2: the least that a Node server can cost.
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { announce } from "./announce.ts";

@@ -4,7 +4,7 @@ import type { MethodDefinition } from "@grpc/grpc-js";
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { file_userlock_v3alpha_user_service } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 
-/** LockUser as a peer answers it: with the fields of a real answer and the id of the request, and nothing done. */
+/** A peer's LockUser: it does nothing, and answers with the fields of a real answer and the requested id. */
 export interface Answer {
   details: { id: string; created: Time; changed: Time; owner: { type: string; id: string } };
 }
@@ -22,9 +22,7 @@ export function answerTo(id: string): Answer {
   return { details: { id, created: now, changed: now, owner: OWNER } };
 }
 
-/**
- * The method with the codecs of protobufjs, which are the faster ones here, from the contract that we generate from.
- */
+/** The method with protobufjs codecs, which are the faster ones here, made from the same contract. */
 export function lockUserMethod(): MethodDefinition<{ id: string }, Answer> {
   const files = new Set<DescFile>();
   (function add(file: DescFile): void {

@@ -9,10 +9,10 @@ import { show } from "../support/statistics.ts";
 import { usersOf } from "../support/users.ts";
 
 const FEW = EVENTS / 1_000;
-/** Of as many users as have events in the small store, each is called once a round. */
+/** A round locks each user once, so it has no more calls than the small store has users. */
 const how = { connections: 4, inFlight: 64, count: Math.min(CALLS, Math.floor(FEW / 2)) };
 
-/** What a LockUser by gRPC takes of a busy server. The events are those of 1,000,000 users and of 10,000. */
+/** The time of LockUser over gRPC on a busy server. The events belong to 1,000,000 users and to 10,000. */
 export const bigStore: Bench = {
   name: `a lock with ${EVENTS.toLocaleString("en")} events in the store ÷ with ${FEW.toLocaleString("en")}`,
   bound: 1.3,

@@ -5,11 +5,11 @@ import { type Contender, startLocking, startNothing } from "../support/lock-rate
 import { show } from "../support/statistics.ts";
 
 const CALLS = 100;
-/** Until what a start or a call has left is put away. */
+/** Time for garbage collection after a start or a call. */
 const SETTLE_MS = 1_000;
 const MEBIBYTE = 2 ** 20;
 
-/** After the start and after a hundred locks by gRPC; the greater ratio counts. Each round has servers of its own. */
+/** Memory after the start and after 100 gRPC locks. The greater ratio counts. Each round starts new servers. */
 export const idleMemory: Bench = {
   name: "idle memory ÷ that of connect-node's no-op",
   bound: 1.6,

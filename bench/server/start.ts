@@ -10,7 +10,7 @@ import { countLocks, idOf } from "../support/users.ts";
 const MANY = 10 * USERS;
 const FEW = Math.max(MANY / 1_000, 100);
 
-/** How long it takes from the start of userlock to its first answer, a lock by gRPC. */
+/** The time from the start of userlock to its first answer, to a gRPC lock. */
 export const start: Bench = {
   name: `start to first answer with ${MANY.toLocaleString("en")} users ÷ with ${FEW.toLocaleString("en")}`,
   bound: 1.5,
@@ -31,14 +31,14 @@ async function startingWith(users: number, checkout = "."): Promise<Side> {
     async sample() {
       const started = performance.now();
       const server = await startBenchServer({ checkout, store });
-      // It makes a call to learn what an answer looks like.
+      // Opening this door makes one call.
       await lockByGrpc(server, idOf, async () => starts++);
       const time = performance.now() - started;
       await server.stop();
       return { values: [time], line: `${show(time)} ms` };
     },
     async stop() {
-      if ((await countLocks(store)) !== starts) throw new Error("the log has another number of locks");
+      if ((await countLocks(store)) !== starts) throw new Error("the log does not have one lock for each start");
     },
   };
 }

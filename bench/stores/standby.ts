@@ -16,8 +16,8 @@ const IN_FLIGHT = [1, 64, 256];
 const APPENDS = Math.min(CALLS, 4_000);
 
 /**
- * How far one PostgreSQL primary goes, and what a synchronous standby costs: durable appends by one process. All servers
- * run on this machine, so the standby costs time of the same processors and disk, and no network.
+ * The append rate of one process on one PostgreSQL primary, with and without a synchronous standby. All servers run on
+ * this machine, so the standby costs CPU and disk time, and no network time.
  */
 export const standby: Bench = {
   name: "appends on PostgreSQL with a synchronous standby ÷ without",
@@ -34,7 +34,7 @@ async function appending(isWaited: boolean): Promise<Side> {
   const store = await openPostgresStore(primary.url, "default");
   let users = 0;
 
-  /** Appends a second, and the median time of one, milliseconds. */
+  /** Appends per second, and the median time of one in milliseconds. */
   async function load(inFlight: number) {
     const count = inFlight === 1 ? Math.ceil(APPENDS / 20) : APPENDS;
     const times: number[] = [];
@@ -67,7 +67,7 @@ async function appending(isWaited: boolean): Promise<Side> {
   };
 }
 
-/** A standby that confirms each commit of the primary from now on. */
+/** Starts a standby that confirms each commit of the primary from now on. */
 async function startStandby(programs: string, primary: string): Promise<{ remove(): Promise<void> }> {
   const root = mkdtempSync(join(tmpdir(), "userlock-standby-"));
   const folder = join(root, "data");
@@ -82,7 +82,7 @@ async function startStandby(programs: string, primary: string): Promise<{ remove
   const { port } = probe.address() as { port: number };
   await new Promise((resolve) => probe.close(resolve));
   const settings = ["-c", `port=${port}`, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="];
-  // A standby must not allow fewer than its primary.
+  // A standby must allow at least as many connections as its primary.
   settings.push("-c", "max_connections=400");
   const child = spawn(`${programs}/postgres`, ["-D", folder, ...settings], { ...nobody, stdio: "ignore" });
   process.once("exit", () => child.kill("SIGQUIT"));

@@ -11,7 +11,7 @@ import { headers, startBenchServer, TOKEN } from "../support/server.ts";
 import { CALLS, WATCHERS } from "../support/sizes.ts";
 import { median, quantile, show } from "../support/statistics.ts";
 
-/** From the moment a lock is asked for, by connect-node's async generators and by userlock, which commits it before. */
+/** Times from the LockUser request. Unlike the peer, userlock commits the lock before it sends the event. */
 export const watchers: Bench = {
   name: `last of ${WATCHERS.toLocaleString("en")} watchers hears of a lock: connect's ÷ ours`,
   bound: 8,
@@ -26,7 +26,7 @@ export const watchers: Bench = {
 
 const usersOver = ({ url: baseUrl }: Program) => createClient(UserService, createGrpcTransport({ baseUrl }));
 
-/** The value is how many locks a second could be heard one after the other, so that more is better. */
+/** The value is the rate of sequential locks with all watchers informed, so more is better. */
 async function hearing(program: Program, prepare: (id: string) => Promise<unknown>): Promise<Side> {
   const users = usersOver(program);
   const all = await openManyWatchers(program.url, { token: TOKEN, count: WATCHERS, types: ["user.locked"] });
@@ -48,15 +48,15 @@ async function hearing(program: Program, prepare: (id: string) => Promise<unknow
   };
 }
 
-/** Locks that are made at once. */
+/** The number of concurrent locks. */
 const AT_ONCE = 100;
-/** How many are locked at once, and how often. */
+/** The numbers of concurrent locks and of repetitions. */
 const SIZES = [
   { size: 1, calls: Math.min(CALLS, 100) },
   { size: AT_ONCE, calls: Math.min(CALLS, 10) },
 ];
 
-/** From LockUser's answer to the last watcher. The watchers share this process, and the server has its own. */
+/** Times from LockUser's answer to the last watcher. All watchers run in this process. */
 export const watch: Bench = {
   name: `all ${WATCHERS.toLocaleString("en")} watchers have what was locked ÷ bare insert of the events`,
   parts: ["one lock, p50", "one lock, p99", `${AT_ONCE} at once, p50`, `${AT_ONCE} at once, p99`],

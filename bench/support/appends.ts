@@ -2,12 +2,12 @@ import { type UserCommand, user } from "../../src/domain/user.ts";
 import type { User } from "../../src/domain/user-state.ts";
 import type { Append, EventStore, StreamRecord } from "../../src/store/port.ts";
 
-/** Appends that are under way at once: ten full commits. */
+/** The number of concurrent appends: ten full commits. */
 const AT_ONCE = 10_000;
 const ACTOR = { subject: "bench", requestId: "0123456789abcdef01234567", address: "127.0.0.1", userAgent: "bench" };
 const OWNER = { type: "instance", id: "default" } as const;
 
-/** What the store is given when the user is changed. */
+/** The append that a command on the user leads to. */
 export function toAppend(id: string, before: StreamRecord | undefined, command: UserCommand): Append {
   const occasion = { time: Math.max(Date.now() * 1_000, before?.changed ?? 0), actor: ACTOR };
   let state = before?.state as User | undefined;
@@ -34,12 +34,12 @@ export const toLock = (record: StreamRecord) =>
   toAppend(record.id, record, { type: "lock", reason: "bench", note: "" });
 export const toUnlock = (record: StreamRecord) => toAppend(record.id, record, { type: "unlock" });
 
-/** What a next append needs of the stream after this one. */
+/** The stream after this append, for the next one. */
 export function recordOf({ kind, id, expectedVersion, owner, time, state, events }: Append): StreamRecord {
   return { kind, id, version: expectedVersion + events.length, owner, created: time, changed: time, state };
 }
 
-/** Appends all of them, and resolves with the records and with the milliseconds that it took. */
+/** Appends all, and resolves with the records and the time in milliseconds. */
 export async function appendAll(
   store: EventStore,
   appends: readonly Append[],

@@ -3,8 +3,8 @@ import { headers, startBenchServer, usersOn } from "./server.ts";
 import { idOf } from "./users.ts";
 
 /**
- * Makes an SQLite file with so many users, each with so many events (10 at most), as the code of the checkout writes
- * them. The first user is made by a server. The others are copies with their ids, made by SQL in a fraction of the time.
+ * Makes an SQLite file with `users` users, each with `events` events (10 at most), as the checkout's code writes them.
+ * A server makes the first user. SQL copies that user under other ids, in a fraction of the time.
  */
 export async function makeBigFile(
   file: string,
@@ -14,7 +14,7 @@ export async function makeBigFile(
   const client = usersOn(server);
   const id = idOf(0);
   const email = { address: `${id}@example.com`, verification: { case: "isVerified", value: true } } as const;
-  // Everybody's log begins like this, and ends without a lock.
+  // Each user's log begins like this, and ends without a lock.
   const story = [
     () => client.createUser({ user: { userId: id } }, { headers }),
     () => client.patchUser({ id, user: { contact: { email } } }, { headers }),
@@ -29,10 +29,10 @@ export async function makeBigFile(
   copyFirst(file, users, events);
 }
 
-/** Columns that say where an event stands in the log. */
+/** Columns with places in the log. */
 const POSITIONS = ["position", "previous", "last_event"];
 
-/** Each copy is the first user's rows with another id, and with events that stand as many places further on. */
+/** A copy has the first user's rows with another id and with later places in the log. */
 function copyFirst(file: string, users: number, events: number): void {
   const database = new DatabaseSync(file);
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; BEGIN");

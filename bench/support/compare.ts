@@ -2,44 +2,44 @@ import { pinGenerator } from "./program.ts";
 import { ROUNDS } from "./sizes.ts";
 import { median, show, spread } from "./statistics.ts";
 
-/** One of the two that are compared, started and ready. */
+/** One of the two compared sides, started and ready. */
 export interface Side {
   sample(): Promise<Sample>;
   stop(): Promise<void>;
 }
 
-/** What one side gives in a round. */
+/** The result of one side in a round. */
 export interface Sample {
   /** One value, or one for each part of the figure. */
   values: number[];
-  /** CPU time of the server for each call, microseconds. It is steadier than a rate where other programs run. */
+  /** CPU time of the server for each call, in microseconds. Other programs affect it less than a rate. */
   cpu?: number;
-  /** What is printed about it. */
+  /** The printed text. */
   line: string;
 }
 
-/** A benchmark: a ratio of ours to theirs, measured in turn. */
+/** A benchmark: the ratio of our side to theirs, measured in turn. */
 export interface Bench {
-  /** What is measured, as "ours ÷ theirs". */
+  /** The measured figure, as "ours ÷ theirs". */
   name: string;
-  /** What the ratio should be at least, and what we aim at; at most, where less is better. */
+  /** The required and the desired ratio: minima, or maxima if less is better. */
   bound?: number;
   aim?: number;
   isLessBetter?: boolean;
-  /** Each part has a ratio of its own. Without names the worst part counts. */
+  /** Names of parts with their own ratios. Without names the worst part counts. */
   parts?: string[];
-  /** Servers and generator may use all cores; else each has one. */
+  /** Whether servers and generator may use all cores. Otherwise each has one. */
   isUnpinned?: boolean;
-  /** Rounds that are not counted, 1 if left out. */
+  /** Rounds that are not counted, 1 by default. */
   warmUps?: number;
-  /** Left out where `ours` does not run a server of a checkout, so that two checkouts cannot be compared. */
+  /** Set if `ours` runs a server of a checkout, so that two checkouts can be compared. */
   isOfCheckout?: true;
-  /** Starts our side, with the code in that folder. */
+  /** Starts our side with the code in this folder. */
   ours(checkout: string): Promise<Side>;
   theirs(): Promise<Side>;
 }
 
-/** Rows of the table in docs/performance.md. */
+/** A row of the table in docs/performance.md. */
 export interface Row {
   name: string;
   bound: string;
@@ -52,8 +52,8 @@ export function rowsOf({ name, bound, aim, isLessBetter, parts = [""] }: Bench):
 }
 
 /**
- * Runs the rounds and prints each, then the rows of the table. With another checkout, `theirs` is our side with the code
- * of that one, and the medians of both are printed.
+ * Runs the rounds and prints each, then the rows of the table. With another checkout, `theirs` is our side with that
+ * checkout's code, and the medians of both are printed.
  */
 export async function compare(bench: Bench, other?: string): Promise<void> {
   if (other !== undefined && !bench.isOfCheckout) throw new Error("this benchmark cannot compare two checkouts");
@@ -64,7 +64,7 @@ export async function compare(bench: Bench, other?: string): Promise<void> {
   const rounds: [Sample, Sample][] = [];
   const warmUps = bench.warmUps ?? 1;
   for (let number = 1 - warmUps; number <= ROUNDS; number++) {
-    // The order changes, so that neither is always the one that comes after the other.
+    // The order alternates, so that neither side always runs second.
     const isOursFirst = number % 2 !== 0;
     const first = await (isOursFirst ? ours : theirs).sample();
     const second = await (isOursFirst ? theirs : ours).sample();

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A folder that goes with this process, if not before. */
+/** A folder that is removed with this process at the latest. */
 export interface Folder {
   file(name: string): string;
   remove(): void;
@@ -18,5 +18,5 @@ export function temporaryFolder(): Folder {
   return { file: (name) => join(path, name), remove };
 }
 
-// Whoever interrupts a benchmark is not left with its servers and gigabytes.
+// An interrupted benchmark also stops its servers and removes its files.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));

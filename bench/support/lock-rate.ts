@@ -8,26 +8,26 @@ import { CALLS, USERS } from "./sizes.ts";
 import { show } from "./statistics.ts";
 import { idOf, seedUsers, type Users } from "./users.ts";
 
-/** A program in `bench/peers`, and its arguments. */
+/** A program in `bench/peers` with its arguments. */
 export type Peer = [name: string, ...args: string[]];
 
 /** A server under load. */
 export interface Contender {
-  /** Makes calls, every one of which is OK. What a call costs the server is in microseconds of CPU. */
+  /** Makes calls, all of which must be OK. `serverCpu` is the server's CPU time for each call, in microseconds. */
   run(how: Omit<Load, "from" | "count"> & { count?: number }): Promise<Outcome & { serverCpu: number }>;
-  /** What it holds in memory, bytes. */
+  /** Resident memory in bytes. */
   memory(): number;
-  /** Stops it; of a real one the log is counted before. */
+  /** Stops the server. For userlock, checks the number of locks in the log first. */
   stop(): Promise<void>;
 }
 
-/** userlock with users, of whom each call locks another one. */
+/** Starts userlock with users. Each call locks another user. */
 export async function startLocking(door: LockDoor, options: ServerOptions = {}, count = USERS): Promise<Contender> {
   const server = await startBenchServer(options);
   return lockingOf(door, server, await seedUsers(server, count));
 }
 
-/** The same of a server that has its users already. */
+/** The same for a server that already has its users. */
 export async function lockingOf(door: LockDoor, server: BenchServer, users: Users): Promise<Contender> {
   const open = await door(server, users.user, () => users.take(1));
   return {
@@ -40,7 +40,7 @@ export async function lockingOf(door: LockDoor, server: BenchServer, users: User
   };
 }
 
-/** A peer, which answers the same calls and does nothing. */
+/** Starts a peer, which answers the same calls and does nothing. */
 export async function startNothing(door: LockDoor, [name, ...args]: Peer): Promise<Contender> {
   const peer = await startPeer(name, ...args);
   const user = (call: number) => idOf(call % USERS);
@@ -62,7 +62,7 @@ async function loadOf(server: Program, open: OpenWire, how: Load): Promise<Outco
   return { ...outcome, serverCpu: (1_000 * (server.cpu() - before)) / how.count };
 }
 
-/** A side whose value is the rate, in calls a second. */
+/** A side whose value is the rate in calls per second. */
 export function rateOf({ run, stop }: Contender, how: { connections: number; inFlight: number }): Side {
   return {
     async sample() {

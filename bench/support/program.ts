@@ -2,28 +2,28 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The core that a server has for itself, and that of who calls it. */
+/** The core of the server, and the core of the load generator. */
 const SERVER_CORE = 0;
 const GENERATOR_CORE = 1;
 
-/** How long a server may take to end, milliseconds. */
+/** The maximum time for a server to stop, in milliseconds. */
 const STOP_MS = 12_000;
 
 const PROFILES = process.env.BENCH_CPU_PROF;
-/** A profile of each server, if a folder for them is named. */
+/** Arguments for a CPU profile of each server, if a folder is set. */
 const PROFILE = PROFILES ? ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`] : [];
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export interface Program {
   url: string;
-  /** CPU time of all its threads, milliseconds. */
+  /** CPU time of all threads in milliseconds. */
   cpu(): number;
-  /** What it holds in memory, bytes. */
+  /** Resident memory in bytes. */
   memory(): number;
   stop(): Promise<void>;
 }
 
-/** Moves this process, the generator of the load, to its core. */
+/** Moves this process, the load generator, to its core. */
 export function pinGenerator(): void {
   const { status, error } = spawnSync("taskset", ["-acp", String(GENERATOR_CORE), String(process.pid)]);
   if (status !== 0) throw new Error("a benchmark needs Linux, taskset and two cores", { cause: error });
@@ -31,15 +31,15 @@ export function pinGenerator(): void {
 
 export interface Start {
   env?: NodeJS.ProcessEnv;
-  /** A file descriptor for what it logs. */
+  /** A file descriptor for the server's log. */
   stderr?: number;
-  /** On the core for servers, unless it is false. */
+  /** Whether the process runs on the core for servers, true by default. */
   isPinned?: boolean;
-  /** The folder of the code, if it is another checkout. */
+  /** The folder of another checkout. */
   checkout?: string;
 }
 
-/** Runs a program of ours that prints where it listens. Rejects if it ends before. */
+/** Runs a Node program that prints its address. Rejects if the program ends earlier. */
 export async function startProgram(
   args: readonly string[],
   { env = process.env, stderr = 2, isPinned = true, checkout = "." }: Start = {},
@@ -68,7 +68,7 @@ export async function startProgram(
     url,
     cpu() {
       const threads = readdirSync(`/proc/${child.pid}/task`);
-      // Nanoseconds on a core come first (Documentation/scheduler/sched-stats.rst of Linux).
+      // The first number is CPU time in nanoseconds (Linux: Documentation/scheduler/sched-stats.rst).
       const times = threads.map((thread) => Number(proc(`task/${thread}/schedstat`).split(" ")[0]));
       return times.reduce((sum, time) => sum + time, 0) / 1_000_000;
     },
@@ -85,7 +85,7 @@ export async function startProgram(
   };
 }
 
-/** Starts a peer: one of the programs in `bench/peers`. */
+/** Starts a peer, a program in `bench/peers`. */
 export function startPeer(name: string, ...args: string[]): Promise<Program> {
   return startProgram([`bench/peers/${name}.ts`, ...args]);
 }

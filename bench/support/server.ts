@@ -8,17 +8,17 @@ import { type Program, type Start, startProgram } from "./program.ts";
 export const TOKEN = "token-of-the-benchmark";
 export const headers = { authorization: `Bearer ${TOKEN}` };
 
-/** userlock in a process of its own, in a folder that goes with it. It logs as it does in production, to a file. */
+/** userlock in its own process and temporary folder. It logs to a file, as in production. */
 export interface BenchServer extends Program {
   token: string;
-  /** Where it keeps everything, as in USERLOCK_STORE. */
+  /** The store, as in USERLOCK_STORE. */
   store: string;
 }
 
 export interface ServerOptions extends Start {
-  /** As in USERLOCK_STORE; left out, an SQLite file in the folder. */
+  /** As in USERLOCK_STORE. The default is an SQLite file in the folder. */
   store?: string;
-  /** Put in the place of its own. */
+  /** Limits that replace the server's own. */
   limits?: object;
 }
 
@@ -48,7 +48,7 @@ export async function startBenchServer({ store: given, limits, ...start }: Serve
   };
 }
 
-/** A client for what is not measured. */
+/** A client for calls that are not measured. */
 export function usersOn({ url: baseUrl }: Pick<Program, "url">) {
   return createClient(UserService, createConnectTransport({ baseUrl, httpVersion: "1.1", acceptCompression: [] }));
 }

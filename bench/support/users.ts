@@ -6,33 +6,31 @@ import { createCallsByGrpc } from "../load/lock-calls.ts";
 import { type BenchServer, headers, usersOn } from "./server.ts";
 import { USERS } from "./sizes.ts";
 
-/** Ids of a call that unlocks. */
+/** Ids in one call that unlocks. */
 const IDS_A_CALL = 10_000;
-/** Events are counted here without a store's own bounds on a page. */
+/** Counts locks in SQL, because the store's own reads are limited to pages. */
 const COUNT = "SELECT count(*) AS count FROM events WHERE type = 'user.locked'";
 
 export const idOf = (number: number) => `user-${String(number).padStart(7, "0")}`;
 
-/**
- * Users in a server's store, each of whom can be locked by one call, in an order that is shuffled and always the same.
- */
+/** Users in a server's store. Each is locked by one call, in a shuffled order that is always the same. */
 export interface Users {
-  /** Who is locked by call number `n`. */
+  /** The id of the user that call number `n` locks. */
   user(call: number): string;
-  /** Takes so many calls, and resolves with the number of the first; their users are not locked. */
+  /** Reserves this many calls on unlocked users, and resolves with the number of the first. */
   take(calls: number): Promise<number>;
-  /** Rejects unless the store has as many locks in its log as calls were taken. */
+  /** Rejects unless the store's log has one lock for each reserved call. */
   check(): Promise<void>;
 }
 
-/** Creates them, by gRPC. */
+/** Creates users over gRPC. */
 export async function seedUsers(server: BenchServer, count = USERS): Promise<Users> {
   const open = await grpcWires(createCallsByGrpc(server, idOf), 0);
   if (count > 1) await load(open, { from: 1, count: count - 1, connections: 4, inFlight: 256 });
   return usersOf(server, count);
 }
 
-/** Those that are in its store already, none of them locked. */
+/** The users that are already in the store. None of them may be locked. */
 export async function usersOf(server: BenchServer, count: number): Promise<Users> {
   const order = shuffled(count).map(idOf);
   const client = usersOn(server);
@@ -52,7 +50,7 @@ export async function usersOf(server: BenchServer, count: number): Promise<Users
   return {
     user: (call) => order[call] as string,
     async take(calls) {
-      if (calls > count) throw new Error(`${calls} calls need as many users, and there are ${count}`);
+      if (calls > count) throw new Error(`${calls} calls need as many users, and the store has ${count}`);
       if (next + calls > count) {
         await unlock(order.slice(0, next));
         next = 0;
@@ -68,7 +66,7 @@ export async function usersOf(server: BenchServer, count: number): Promise<Users
   };
 }
 
-/** How many locks a store has in its log. */
+/** The number of locks in a store's log. */
 export async function countLocks(store: string): Promise<number> {
   if (!store.startsWith("sqlite:")) return Number((await query<{ count: string }>(store, COUNT))[0]?.count);
   const database = new DatabaseSync(store.slice("sqlite:".length), { readOnly: true });
@@ -79,7 +77,7 @@ export async function countLocks(store: string): Promise<number> {
   }
 }
 
-/** The numbers below `count` in an order that looks like none (Fisher and Yates, with the generator of mulberry32). */
+/** The numbers below `count` in a reproducible random order (Fisher-Yates with mulberry32). */
 function shuffled(count: number): number[] {
   const numbers = Array.from({ length: count }, (_, number) => number);
   let seed = 0x75_6c_63_6b;

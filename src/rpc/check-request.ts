@@ -5,7 +5,7 @@ import type { Validator } from "@bufbuild/protovalidate";
 import { SearchFilterSchema } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { DomainError, type FieldViolation, invalidField } from "../domain/errors.ts";
 
-/** Values that all lists of a request may have together. */
+/** The maximum number of values in all lists of a request together. */
 export const MAX_ITEMS = 20_000;
 const MAX_FILTERS = 100;
 const MAX_FILTER_DEPTH = 10;
@@ -17,12 +17,12 @@ export const MAX_DURATION_SECONDS = 315_576_000_000n;
 const MAX_NANOS = 999_999_999;
 
 /**
- * Throws INVALID_REQUEST for a request with too many values, with a time, a duration or an enum number that does not
- * exist, or against a rule of the contract, at whatever depth.
+ * Throws INVALID_REQUEST for too many values, for an invalid time, duration or enum number, or for a broken rule of the
+ * contract, at any depth.
  */
 export function checkRequest(validator: Validator, desc: DescMessage, request: Message): void {
   const { violations, recurring } = checkValues(desc, request);
-  // The rules assume valid times, so they run only where all times are valid.
+  // The rules assume valid times, so they run only if all times are valid.
   if (violations.length === 0) {
     for (const part of [{ desc, message: request, path: "" }, ...recurring])
       violations.push(...broken(validator, part));
@@ -30,7 +30,7 @@ export function checkRequest(validator: Validator, desc: DescMessage, request: M
   const [first] = violations;
   if (!first) return;
   const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
-  // A rule about several fields of the request names none of them.
+  // A rule about several fields names no field.
   const field = first.field ? `${first.field}: ` : "";
   throw new DomainError("INVALID_REQUEST", `${field}${first.description}${more}`, { violations });
 }
@@ -42,8 +42,8 @@ interface Part {
 }
 
 /**
- * What the rules of the contract cannot say of a request, and the messages in it that stand within one of their own
- * type. Throws where there are too many values: before the rules are applied, which takes microseconds for each value.
+ * Checks what the contract's rules cannot express, and collects messages nested within their own type. Throws for too
+ * many values before the rules run, which cost microseconds for each value.
  */
 function checkValues(desc: DescMessage, request: Message): { violations: FieldViolation[]; recurring: Part[] } {
   const violations: FieldViolation[] = [];
@@ -68,7 +68,7 @@ function checkValues(desc: DescMessage, request: Message): { violations: FieldVi
       else {
         const items = value as readonly unknown[];
         itemsLeft -= items.length;
-        if (itemsLeft < 0) throw invalidField(field.name, `the lists of a request may have ${MAX_ITEMS} values in all`);
+        if (itemsLeft < 0) throw invalidField(field.name, `all lists together must have at most ${MAX_ITEMS} values`);
         if (field.listKind !== "scalar")
           for (const [index, item] of items.entries()) check(field, item, `${path}[${index}]`);
       }
@@ -100,7 +100,7 @@ function heldIn(message: Message, field: DescField): unknown {
   return oneof.case === field.localName ? oneof.value : undefined;
 }
 
-/** The rules that a message breaks. The library applies none within a message of the same type: each is a part. */
+/** The rules that a message breaks. The library skips messages nested in their own type, so each is a part. */
 function broken(validator: Validator, { desc, message, path }: Part): FieldViolation[] {
   const result = validator.validate(desc, message);
   if (result.kind === "error") throw result.error;
@@ -125,7 +125,7 @@ function durationProblem({ seconds, nanos }: Duration): string | undefined {
     : `must be at most ${MAX_DURATION_SECONDS} seconds either way, with nanoseconds of the same sign`;
 }
 
-/** What is wrong with a value of an enum that the contract does not have. */
+/** The description of an invalid enum value. */
 export function mustBeOneOf({ values }: DescEnum): string {
   return `must be one of ${values.map(({ name }) => name).join(", ")}`;
 }

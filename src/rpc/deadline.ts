@@ -1,12 +1,12 @@
 import { DomainError } from "../domain/errors.ts";
 
-/** The longest time that setTimeout takes, milliseconds; a later deadline counts as no deadline. */
+/** The longest delay of setTimeout, milliseconds. A later deadline counts as no deadline. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Something that ends calls, and the error to tell then. */
+/** A signal that ends calls, and its error. */
 export type End = readonly [signal: AbortSignal, reason: () => unknown];
 
-/** Rejects at the deadline, if there is one, or at one of the ends, whether or not the work heeds its signal. */
+/** Rejects at the deadline or at one of the ends, even if the work ignores its signal. */
 export function withDeadline<Result>(
   timeoutMs: number | undefined,
   ends: readonly End[],
@@ -33,7 +33,7 @@ export function withDeadline<Result>(
     const ended = ends.find(([signal]) => signal.aborted);
     if (isSet && timeoutMs <= 0) return end(timeIsUp());
     if (ended) return end(ended[1]());
-    // Not all handlers are async, and what one throws must not leave the timer behind.
+    // A handler may throw synchronously, which must not leave the timer behind.
     const started = async () => work(controller.signal);
     started().finally(forget).then(resolve, reject);
   });
@@ -42,6 +42,6 @@ export function withDeadline<Result>(
 function timeIsUp(): DomainError {
   return new DomainError(
     "DEADLINE_EXCEEDED",
-    "The time is up. What was under way may be done: call again, with the same Idempotency-Key if it changes anything.",
+    "The deadline has passed. The change may or may not be made. Retry with the same Idempotency-Key.",
   );
 }

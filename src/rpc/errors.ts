@@ -13,15 +13,15 @@ import {
 import { DomainError, type ErrorKind, type FieldViolation, type Reason } from "../domain/errors.ts";
 import { toDuration } from "./convert/messages.ts";
 
-/** Domain of every ErrorInfo. */
+/** The domain of every ErrorInfo. */
 export const ERROR_DOMAIN = "userlock";
 
 /**
- * Bytes that the field violations of one error take at most. gRPC clients keep all details in one header, in base64,
- * and some take no more than 8 KiB of headers.
+ * The maximum size of the field violations of one error, bytes. gRPC clients keep all details in one base64 header, and
+ * some accept only 8 KiB of headers.
  */
 const MAX_VIOLATION_BYTES = 4 * 1024;
-/** Characters of one sentence, which may list what is allowed, and of one field path. */
+/** The maximum length of a message or description, which may list allowed values, and of a field path. */
 const MAX_TEXT = 500;
 const MAX_FIELD = 200;
 
@@ -47,7 +47,7 @@ interface ErrorDetail {
   value: Message;
 }
 
-/** An error as a caller is told it, in every protocol: code, sentence and details (google.rpc.Status). */
+/** An error as callers get it on every protocol: code, message and details (google.rpc.Status). */
 export class RpcError extends Error {
   readonly code: Code;
   readonly details: readonly ErrorDetail[];
@@ -70,22 +70,22 @@ export class RpcError extends Error {
 }
 
 /**
- * What a caller is told of an error. An unforeseen error becomes INTERNAL with the id of the request, under which
- * the log has the cause.
+ * Converts an error for the caller. An unexpected error becomes INTERNAL with the request id, under which the log has
+ * the cause.
  */
 export function toRpcError(error: unknown, requestId: string): RpcError {
   if (error instanceof DomainError) return rpcErrorOf(error);
-  const message = `Something went wrong in the server. Its log has more under the request id ${requestId}.`;
+  const message = `An internal error occurred. The server's log has the cause under the request id ${requestId}.`;
   const info = create(RequestInfoSchema, { requestId });
   return new RpcError(Code.INTERNAL, message, [{ desc: RequestInfoSchema, value: info }], error);
 }
 
-/** What a caller is told of an error that was foreseen. */
+/** Converts an expected error for the caller. */
 export function rpcErrorOf(error: DomainError): RpcError {
   return new RpcError(CODES[error.kind], shorten(error.message), detailsOf(error), error);
 }
 
-/** The same error with its ErrorInfo and no other details, for where it stands among many. */
+/** The error with its ErrorInfo as the only detail, for responses with many errors. */
 export function inBrief({ code, message, details, cause }: RpcError): RpcError {
   return new RpcError(
     code,
@@ -95,12 +95,12 @@ export function inBrief({ code, message, details, cause }: RpcError): RpcError {
   );
 }
 
-/** The error of a door that cannot read a request, or will not. */
+/** The error of a door that cannot or will not read a request. */
 export function refusal(reason: Reason, message: string, violations: FieldViolation[] = []): DomainError {
   return new DomainError(reason, message, { violations });
 }
 
-/** Whether a caller may be told the error as it is. */
+/** Whether the error is expected, so that callers may see it. */
 export function isForeseen(error: unknown): error is DomainError {
   return error instanceof DomainError;
 }
@@ -125,21 +125,21 @@ function detailsOf(error: DomainError): ErrorDetail[] {
   return details;
 }
 
-/** The first violations, as many as fit. */
+/** The first violations that fit. */
 function fitting(violations: readonly FieldViolation[]): BadRequest_FieldViolation[] {
   const fit: BadRequest_FieldViolation[] = [];
   let bytes = 0;
   for (const { field, description } of violations) {
     const violation = { field: shorten(field, MAX_FIELD), description: shorten(description) };
-    const told = create(BadRequest_FieldViolationSchema, violation);
-    bytes += toBinary(BadRequest_FieldViolationSchema, told).byteLength;
+    const message = create(BadRequest_FieldViolationSchema, violation);
+    bytes += toBinary(BadRequest_FieldViolationSchema, message).byteLength;
     if (bytes > MAX_VIOLATION_BYTES) break;
-    fit.push(told);
+    fit.push(message);
   }
   return fit;
 }
 
-/** Cuts a text, and replaces half surrogate pairs: no header can carry them. */
+/** Cuts a text, and replaces lone surrogates, which headers cannot carry. */
 function shorten(text: string, length = MAX_TEXT): string {
   return (text.length <= length ? text : `${text.slice(0, length)}…`).toWellFormed();
 }

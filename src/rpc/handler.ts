@@ -10,19 +10,19 @@ import type { Caller } from "../app/execute.ts";
 import type { Permission, Principal } from "../domain/access.ts";
 import type { Repeatable } from "./idempotency.ts";
 
-/** A caller who was let in, and the permission of the method that they call. */
+/** An authorised caller, with the permission of the called method. */
 export type EnteredCaller = Caller & { permission: Permission };
 
-/** Converts, calls the application, converts. The pipeline has authenticated the caller and validated the request. */
+/** Converts, calls the application, converts. The caller is authenticated and the request validated. */
 export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<Method["input"]>,
   caller: EnteredCaller & Repeatable<MessageInitShape<Method["output"]>>,
 ) => Promise<MessageInitShape<Method["output"]>>;
 
-/** A handler whose first answer may not be good any more when its call comes again. */
+/** A handler whose stored answer may become invalid before the call is repeated. */
 export interface CheckedHandler<Method extends DescMethodUnary = DescMethodUnary> {
   run: Handler<Method>;
-  /** Rejects if the first answer must not be given again. */
+  /** Rejects if the stored answer must not be returned again. */
   checkAgain(
     answer: MessageShape<Method["output"]>,
     request: MessageShape<Method["input"]>,
@@ -30,22 +30,22 @@ export interface CheckedHandler<Method extends DescMethodUnary = DescMethodUnary
   ): Promise<void>;
 }
 
-/** Where the messages of a stream go out. */
+/** The output of a stream. */
 export interface Outlet<Output extends Message = Message> {
-  /** Sends a message. False, and the message is not sent, if the client has too much unread. */
+  /** Sends a message. Returns false, without sending it, if the client has too much unread. */
   send(message: Output): boolean;
   /**
-   * Undefined if the client has little unread, which is never so after a message was not sent. Otherwise it resolves
-   * when the client has, or is gone; with false once the client has read nothing for a while.
+   * Undefined if the client has little unread, which is never so after `send` returned false. Otherwise resolves with
+   * true once it has little unread or disconnects, or with false if it reads nothing for a while.
    */
   ready(): Promise<boolean> | undefined;
 }
 
-/** The same for a method that answers with a stream, which ends with the promise. It heeds its caller's signal. */
+/** A handler of a streaming method. The stream ends with the promise. The handler must heed the caller's signal. */
 export type StreamHandler<Method extends DescMethodServerStreaming = DescMethodServerStreaming> = (
   request: MessageShape<Method["input"]>,
   caller: EnteredCaller & {
-    /** Steps 1 and 2 of the order of answers once more, for a stream that outlives them. Rejects with a DomainError. */
+    /** Repeats steps 1 and 2 of the order of answers during a long stream. Rejects with a DomainError. */
     readmit(): Promise<Principal>;
   },
   outlet: Outlet<MessageShape<Method["output"]>>,

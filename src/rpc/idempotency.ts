@@ -13,25 +13,25 @@ import type { CallReceipts } from "../app/receipts.ts";
 import type { Permission } from "../domain/access.ts";
 import { invalidField } from "../domain/errors.ts";
 
-/** What a handler has for a call that may come again; nothing for any other call. */
+/** Extra context of a handler for a call with an Idempotency-Key. Empty for any other call. */
 export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["output"]>> {
-  /** From the answer to the receipt that `execute` stores with the change which the answer tells of. */
+  /** Makes the receipt that `execute` stores with the change, from the answer to the change. */
   receiptFor?: <State>(toAnswer: (stored: Stored<State>) => Output) => Change<never, State>["receipt"];
-  /** For a call that is made of parts. */
+  /** The receipts, for a call that consists of parts. */
   receipts?: CallReceipts;
-  /** Keeps the answer as a whole from being given again: parts of it may go better then. */
+  /** Prevents storing the whole answer, because parts of it may succeed later. */
   leaveOpen?(): void;
 }
 
 /**
- * Whether a method changes anything, so that an Idempotency-Key means something. Those that may be called by GET say
- * that they do not; those that must not, for their secrets would be in URLs, are known by their permission.
+ * Whether a method changes anything, so that an Idempotency-Key has a meaning. Methods that GET can call declare that
+ * they do not. Methods with secrets must not be called by GET, so their permission decides.
  */
 export function isChanging({ idempotency }: Pick<DescMethodUnary, "idempotency">, permission: Permission): boolean {
   return idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && !permission.endsWith(".read");
 }
 
-/** Throws INVALID_REQUEST for an invalid key. A key is opaque: the quotes of a structured field are part of it. */
+/** Throws INVALID_REQUEST for an invalid key. Quotes are part of a key. */
 export function checkIdempotencyKey(key: string): void {
   if (!/^[!-~]([ -~]{0,253}[!-~])?$/.test(key)) {
     throw invalidField("Idempotency-Key", "must be 1 to 255 printable ASCII characters");
@@ -39,9 +39,8 @@ export function checkIdempotencyKey(key: string): void {
 }
 
 /**
- * Runs a call, unless it has come before: then its first answer is given again. Where the change and the answer could
- * not be stored together, as of a call that changes nothing, the answer is kept once it is there. Before a first answer
- * is given again, `check` rejects if it is not good any more.
+ * Runs a call, or returns its stored answer after `check`, which rejects if that is no longer valid. If the change did
+ * not store the answer, as when nothing changed, stores it after the call.
  */
 export async function answerOnce<Desc extends DescMessage>(
   output: Desc,
@@ -60,7 +59,7 @@ export async function answerOnce<Desc extends DescMessage>(
   const before = await find();
   if (before) return again(before);
 
-  /** Whether the answer is kept already, or is not to be. */
+  /** Whether the answer is stored already, or must not be. */
   let isDone = false;
   let answer: MessageShape<Desc>;
   try {
@@ -77,7 +76,7 @@ export async function answerOnce<Desc extends DescMessage>(
       },
     });
   } catch (error) {
-    // Perhaps only because the same call came through meanwhile, and made what this one finds made already.
+    // The call may have failed because the same call succeeded meanwhile.
     const meanwhile = await find().catch(() => undefined);
     if (meanwhile) return again(meanwhile);
     throw error;

@@ -1,4 +1,4 @@
-/** The function that makes its value once for each key, and keeps it as long as the key is there. */
+/** Caches a function's results by key, for as long as the key is alive. */
 export function oncePer<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
   const made = new WeakMap<Key, { value: Value }>();
   return (key) => {

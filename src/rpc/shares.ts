@@ -2,12 +2,12 @@ import { createFairQueue, createQuota } from "../app/fairness.ts";
 
 export type { Quota } from "../app/fairness.ts";
 
-/** What callers share. Callers without a token have shares of their own. */
+/** The resources that callers share. Callers without a token have separate shares. */
 export type Shares = ReturnType<typeof createShares>;
 
 export type Backlog = ReturnType<typeof createBacklog>;
 
-/** Bytes that were sent and not taken yet, of all streams. */
+/** Counts the unread bytes of all streams. */
 export function createBacklog(total: number) {
   const held = new Map<string, number>();
   let all = 0;
@@ -19,14 +19,14 @@ export function createBacklog(total: number) {
       else held.set(holder, own);
     },
     /**
-     * Bytes that one stream of the holder may have unread now. The more is unread of all, and of the holder, the fewer:
-     * so the streams with most of the holder with most are the first to wait, and those with little are the last.
+     * The bytes that one stream of the holder may have unread. The limit shrinks as the unread bytes of all streams and
+     * of the holder grow, so the holders with the most unread wait first.
      */
     limit: (holder: string): number => total - all - (held.get(holder) ?? 0),
   };
 }
 
-/** Where `connectionsPerAddress` is 0, addresses are not told apart. */
+/** Creates the shares. If `connectionsPerAddress` is 0, all addresses share one limit. */
 export function createShares(limits: {
   connectionsPerAddress: number;
   bodyBytes: number;
@@ -39,44 +39,44 @@ export function createShares(limits: {
   openStreams: number;
   openStreamsPerAddress: number;
 }) {
-  const onTheirWay = "Too many requests are on their way at once: send fewer at a time, or try again in a moment.";
+  const tooMany = "Too many requests are being received. Send fewer at once, or try again later.";
   const perAddress = (limit: number) => (limits.connectionsPerAddress === 0 ? Infinity : limit);
   return {
     /** Connections, by address. */
     connections: createQuota({
       total: Infinity,
       each: perAddress(limits.connectionsPerAddress),
-      full: "Too many connections are open from the address.",
+      full: "Too many connections are open from this address.",
     }),
-    /** Bytes of requests of callers with a token that are not there whole yet. */
-    bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: onTheirWay }),
-    /** The same for services that need no token. */
+    /** Bytes of incomplete requests of callers with a token. */
+    bodies: createQuota({ total: limits.bodyBytes, each: limits.bodyBytesPerCaller, full: tooMany }),
+    /** Bytes of incomplete requests to services that need no token. */
     openBodies: createQuota({
       total: limits.openBodyBytes,
       each: perAddress(limits.openBodyBytesPerAddress),
-      full: onTheirWay,
+      full: tooMany,
     }),
-    /** The reading of large messages. */
-    decoding: createFairQueue({ atOnce: 1, waiting: 64, waitingEach: 16, full: onTheirWay }),
-    /** Streams of events, and what is unread of them. */
+    /** Decoding of large messages. */
+    decoding: createFairQueue({ atOnce: 1, waiting: 64, waitingEach: 16, full: tooMany }),
+    /** Streams of events, and their unread bytes. */
     watchers: createQuota({
       total: limits.watchers,
       each: limits.watchersPerCaller,
-      full: "Too many watch already: close some of your own, try another server, or later.",
+      full: "Too many event streams are open. Close some of your own, or try another server.",
     }),
     backlog: createBacklog(limits.watchersBytes),
     /** Streams of the services that need no token: health and reflection. */
     openStreams: createQuota({
       total: limits.openStreams,
       each: perAddress(limits.openStreamsPerAddress),
-      full: "Too many streams of health and reflection are open: close some, or try again later.",
+      full: "Too many streams of health and reflection are open. Close some, or try again later.",
     }),
   };
 }
 
 /**
- * The holder of what a caller without a token takes. One host has a whole network of IPv6 addresses, the first 64 bits
- * of which are the same (RFC 4291, section 2.5.4).
+ * The holder of the share of a caller without a token. An IPv6 host has a whole network, whose addresses have equal
+ * first 64 bits (RFC 4291, section 2.5.4).
  */
 export function holderOf(address: string | undefined): string {
   if (address === undefined) return "address:";

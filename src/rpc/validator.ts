@@ -3,8 +3,8 @@ import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { file_userlock_v3alpha_options } from "../../gen/userlock/v3alpha/options_pb.ts";
 
 /**
- * Checks requests by the rules of the contract. Its patterns are matched by JavaScript's own engine, in a tenth of the
- * time of the library's RE2: tests hold that they mean the same to both, and that none can take more than linear time.
+ * Creates a validator for the contract's rules. JavaScript's regular expressions take a tenth of the time of the
+ * library's RE2. Tests check that every pattern means the same in both and takes linear time.
  */
 export function createRequestValidator(): Validator {
   const patterns = new Map<string, RegExp>();

@@ -2,7 +2,7 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 
-/** A function that makes tokens on a server, by its instance owner. */
+/** Returns a function that creates tokens on a server as its instance owner. */
 export function tokenMaker(url: string, owner: string) {
   const client = createClient(AccessService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
   const headers = { authorization: `Bearer ${owner}` };

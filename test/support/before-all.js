@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { startCluster } from "./stores/postgres.ts";
 
 /**
- * Run by jest before all tests. Answers with the address of a PostgreSQL server that all test files share. It starts
- * for the first file that needs it, and ends with the run.
+ * Jest runs this before all tests. It serves the address of a PostgreSQL server that all test files share. That server
+ * starts for the first file that needs it, and ends with the run.
  */
 export default async function sharePostgres() {
   let cluster;
@@ -20,7 +20,7 @@ export default async function sharePostgres() {
   });
   server.listen(0, "127.0.0.1").unref();
   await once(server, "listening");
-  // Programs that tests start load in half the time.
+  // The cache halves the load time of programs that tests start.
   process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "userlock-compile-cache");
   process.env.SHARED_POSTGRES = `http://127.0.0.1:${server.address().port}`;
 }

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from "node:fs";
 
-/** A page that users read, with its path. */
+/** A page of the documentation, with its path. */
 export interface Page {
   path: string;
   text: string;
@@ -12,7 +12,7 @@ export const PAGES: readonly Page[] = ["README.md", ...globSync("docs/**/*.md").
   text: readFileSync(path, "utf8"),
 }));
 
-/** All pages, one after another. */
+/** The text of all pages. */
 export const DOCUMENTATION = PAGES.map(({ text }) => text).join("\n");
 
 /** The code blocks of a language, such as "sh". */
@@ -23,7 +23,7 @@ export function blocks(language: string): { path: string; code: string }[] {
   );
 }
 
-/** The rows of the tables below a heading that one page has, as cells. The first row is the table's head. */
+/** The cells of the tables below a heading that only one page has. The first row is the table's head. */
 export function rows(heading: string): string[][] {
   const line = new RegExp(`^(#+) ${heading}$`, "m");
   const found = PAGES.flatMap(({ text }) => {

@@ -8,19 +8,19 @@ import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Answer, Door } from "./clients/doors.ts";
 import { ADMIN_TOKEN } from "./servers/server-process.ts";
 
-/** The password of everybody, unless it is said. */
+/** The default password of test users. */
 export const PASSWORD = "correct horse battery staple";
 
 export const asOwner = { token: ADMIN_TOKEN };
 export const inOrganization = (value: string) => ({ organization: { property: { case: "orgId" as const, value } } });
 
 export const ok = (answer: Answer) => expect(answer).toMatchObject({ code: "OK" });
-/** `code` and `reason` of an answer, in one text. */
+/** `code` and `reason` of an answer in one text. */
 export const outcomeOf = ({ code, reason }: Answer) => (reason === undefined ? code : `${code} ${reason}`);
 export const refused = (answer: Answer, code: string, reason: string) =>
   expect(outcomeOf(answer)).toBe(`${code} ${reason}`);
 
-/** A request to log in; what is left out is not sent. */
+/** A login request. Absent fields are not sent. */
 export interface Login {
   user?: { case: "userId" | "loginName"; value: string };
   organization?: ReturnType<typeof inOrganization>["organization"];
@@ -34,13 +34,13 @@ export const byName = (value: string) => ({ user: { case: "loginName" as const, 
 export interface NewUser {
   id: string;
   organization?: string;
-  /** None if it is empty. */
+  /** Empty for no password. */
   password?: string;
   hash?: string;
   names?: readonly [name: string, isOrganizationSpecific?: boolean][];
 }
 
-/** Adds a user who has a password. */
+/** Adds a user, with the default password if no other is given. */
 export async function addUser(door: Door, { id, organization, password, hash, names = [] }: NewUser): Promise<string> {
   const type =
     hash === undefined
@@ -56,14 +56,14 @@ export async function addUser(door: Door, { id, organization, password, hash, na
   return id;
 }
 
-/** A try to log in, with the right password unless another is given. */
+/** Logs in, with the default password if no other is given. */
 export const logIn = (door: Door, who: Login, token: string | undefined = ADMIN_TOKEN, key?: string) =>
   door.call(SessionService.method.createSession, { password: PASSWORD, ...who } as never, {
     token,
     ...(key !== undefined && { headers: { "idempotency-key": key } }),
   });
 
-/** A session of the user. */
+/** Opens a session of the user. */
 export async function openSession(door: Door, id: string, more: Login = {}) {
   const answer = await logIn(door, { ...byId(id), ...more });
   ok(answer);
@@ -72,7 +72,7 @@ export async function openSession(door: Door, id: string, more: Login = {}) {
 }
 
 let wrongOnes = 0;
-/** Wrong passwords, each another one, one after the other. */
+/** Tries `count` different wrong passwords, one after another. */
 export async function failLogins(door: Door, id: string, count: number, more: Login = {}): Promise<void> {
   for (let index = 0; index < count; index++) {
     const answer = await logIn(door, { ...byId(id), password: `wrong ${++wrongOnes}`, ...more });
@@ -80,7 +80,7 @@ export async function failLogins(door: Door, id: string, count: number, more: Lo
   }
 }
 
-/** Sets the policy of the organization, or that of the instance. */
+/** Sets the policy of the organization or of the instance. */
 export async function setPolicy(
   door: Door,
   policy: MessageInitShape<typeof LockoutPolicySchema>,
@@ -100,7 +100,7 @@ export interface LoggedEvent {
   data: Record<string, unknown>;
 }
 
-/** The events of an object, a user unless it is said, from the store's file. */
+/** The events of an object, a user by default, from the store's file. */
 export function readLog(file: string, id: string, kind = "user"): LoggedEvent[] {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
@@ -120,12 +120,12 @@ export function readLog(file: string, id: string, kind = "user"): LoggedEvent[] 
 
 export const typesOf = (events: LoggedEvent[]) => events.map(({ type }) => type);
 
-/** Waits until the time has come, and a little longer, for timers are not exact. */
+/** Waits until a little after the given time, because timers are not exact. */
 export async function waitUntil(time: Timestamp | undefined): Promise<void> {
   await sleep(timestampMs(time!) - Date.now() + 5);
 }
 
-/** Everything that the store's file holds. */
+/** All rows of the store's file. */
 export function dump(file: string): unknown[] {
   const database = new DatabaseSync(file, { readOnly: true });
   try {

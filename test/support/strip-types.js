@@ -1,4 +1,4 @@
 import { stripTypeScriptTypes } from "node:module";
 
-/** A jest transformer that does to tests what Node does to the program: it blanks the types out. */
+/** A jest transformer that removes types from tests, as Node does for the program. */
 export default { process: (source) => ({ code: stripTypeScriptTypes(source) }) };

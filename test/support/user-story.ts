@@ -3,16 +3,16 @@ import { DEFAULT_POLICY, type LockoutPolicy } from "../../src/domain/lockout.ts"
 import { type CheckedLogin, type UserCommand, user } from "../../src/domain/user.ts";
 import type { User, UserEvent } from "../../src/domain/user-state.ts";
 
-/** When every story begins, microseconds since the Unix epoch. */
+/** The start of every story, in microseconds since the Unix epoch. */
 export const START = 1_764_000_000_000_000;
-/** The time so many seconds after the beginning. */
+/** The time `seconds` after the start. */
 export const timeAt = (seconds: number) => START + Math.round(seconds * 1_000_000);
 
 export const HASH = "hash of the right password";
 export const PHONE = "phone";
 export const LAPTOP = "laptop";
 
-/** What somebody does, so many seconds after the beginning. A login comes as one whose password was compared. */
+/** A step of a story, `at` seconds after the start. The password of a login is already compared. */
 export type Step = { at: number; as?: string } & (
   | { command: UserCommand }
   | { login: Pick<CheckedLogin, "isRight" | "device" | "newDevice" | "mac">; comparedWith?: string }
@@ -23,12 +23,12 @@ export const wrong = (at: number, password = `wrong at ${at}`, device = ""): Ste
   login: { isRight: false, device, mac: password },
 });
 export const right = (at: number, device = ""): Step => ({ at, login: { isRight: true, device, mac: "right" } });
-/** A good login by which the device becomes known. */
+/** A successful login that makes the device known. */
 export const from = (at: number, newDevice: string): Step => ({
   at,
   login: { isRight: true, device: "", newDevice, mac: "right" },
 });
-/** How two devices become known. */
+/** The logins that make two devices known. */
 export const KNOWN_DEVICES = [from(0, PHONE), from(0, LAPTOP)];
 export const command = (at: number, one: UserCommand, as = "operator"): Step => ({ at, command: one, as });
 export const lock = (at: number, end: { until?: number; duration?: number } = {}) =>
@@ -36,11 +36,11 @@ export const lock = (at: number, end: { until?: number; duration?: number } = {}
 export const unlock = (at: number) => command(at, { type: "unlock" });
 export const setPassword = (at: number, hash = HASH) =>
   command(at, { type: "set_password", hash, changeRequired: false });
-/** So many wrong passwords, one each second, no two the same. */
+/** `count` different wrong passwords, one each second. */
 export const wrongs = (count: number, from: number, device = "") =>
   Array.from({ length: count }, (_, index) => wrong(from + index, undefined, device));
 
-/** What came of a story: the user at its end, the time of the last event, and what the last step led to. */
+/** The outcome of a story: the final user, the time of the last event, and the events of the last step. */
 export interface Ending {
   state: User;
   changed: number;
@@ -48,8 +48,8 @@ export interface Ending {
 }
 
 /**
- * Tells the story of an active user with a password. The clock may go back between two steps: the events stay in order.
- * Throws what a step is refused with.
+ * Runs the story of an active user with a password. The clock may go back between two steps, and the events stay in
+ * order. Throws the error of a refused step.
  */
 export function tell(steps: readonly Step[], policy: Partial<LockoutPolicy> = {}): Ending {
   const create: UserCommand = {
@@ -87,7 +87,7 @@ function follow(before: Ending | undefined, one: UserCommand, occasion: Occasion
   return { state: state as User, changed: events.length > 0 ? time : (before?.changed ?? 0), events };
 }
 
-/** An event in a few words; times are seconds after the beginning. */
+/** An event in a few words, with times in seconds after the start. */
 export function inWords(event: UserEvent): string {
   if (event.type === "user.unlocked") return event.data.cause === "expired" ? "expired" : "unlocked";
   if (event.type !== "user.locked") return event.type.replace("user.", "");
@@ -99,6 +99,6 @@ export function inWords(event: UserEvent): string {
   return `locked ${end} for ${knownDevicesPass ? "strangers" : "all"}${ofDevices}`;
 }
 
-/** What the last step of the story led to, in words. */
+/** The events of the story's last step, in words. */
 export const endingInWords = (steps: readonly Step[], policy?: Partial<LockoutPolicy>) =>
   tell(steps, policy).events.map(inWords);

@@ -6,14 +6,14 @@ import { ADMIN_TOKEN } from "./servers/server-process.ts";
 const { createUser, lockUser, unlockUser } = UserService.method;
 const asOwner = { token: ADMIN_TOKEN };
 
-/** What a worker knows of its user: the events that were answered, and the one of the call that was not. */
+/** A worker's record of its user: the answered events, and the event of an unanswered call. */
 export interface Account {
   id: string;
   answered: string[];
   pending: string | undefined;
 }
 
-/** Creates a user with a name, locks and unlocks him on and on, until the door is shut. */
+/** Creates a user with a name, then locks and unlocks the user until the server is shut down. */
 async function work(account: Account, door: Door, isShut: () => boolean): Promise<void> {
   const { id } = account;
   const authenticators = { usernames: [{ username: `name of ${id}` }] };
@@ -26,7 +26,7 @@ async function work(account: Account, door: Door, isShut: () => boolean): Promis
   for (;;) {
     account.pending = next;
     const answer = await calls[next]().catch((error: Error) => ({ code: error.message, detailTypes: [] }));
-    // Without details it is not the server's answer: each client calls a broken connection by another code.
+    // An error without details is not from the server. Clients use different codes for a broken connection.
     if (isShut() && answer.code !== "OK" && answer.detailTypes.length === 0) return;
     expect(answer).toMatchObject({ code: "OK" });
     account.answered.push(next);
@@ -35,7 +35,7 @@ async function work(account: Account, door: Door, isShut: () => boolean): Promis
   }
 }
 
-/** Loads a server with workers, and shuts it by `shut` once it has answered so many calls. */
+/** Loads a server with workers, and runs `shut` after `afterAnswers` answers. */
 export async function shutUnderLoad(
   doors: readonly Door[],
   { name, workers, afterAnswers }: { name: string; workers: number; afterAnswers: number },

@@ -47,7 +47,7 @@ export function fromColumn(column: FieldName): UserColumn {
   return COLUMNS[column as keyof typeof COLUMNS];
 }
 
-/** Filters that were found valid at every depth. */
+/** Converts valid filters. */
 export function fromFilters(filters: SearchFilter[]): UserFilter[] {
   return filters.map(fromFilter);
 }

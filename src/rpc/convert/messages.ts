@@ -31,26 +31,26 @@ const LOCK_CAUSES: Record<Lock["cause"], LockCause> = {
   password_failures: LockCause.PASSWORD_FAILURES,
 };
 
-/** From microseconds since the Unix epoch. */
+/** Converts from microseconds since the Unix epoch. */
 export function toTimestamp(micros: number): MessageInitShape<typeof TimestampSchema> {
   const seconds = Math.floor(micros / 1_000_000);
   return { seconds: BigInt(seconds), nanos: (micros - seconds * 1_000_000) * 1_000 };
 }
 
 /**
- * To microseconds since the Unix epoch; what is finer is cut off. So is the last second of the year 9999: numbers are
- * coarser there, and it would be rounded up into a year that no Timestamp has.
+ * Converts to microseconds since the Unix epoch, cutting off nanoseconds and the last second of the year 9999: a double
+ * is too coarse there, and would round up to an invalid Timestamp.
  */
 export function fromTimestamp({ seconds, nanos }: Timestamp): number {
   return Math.min(Number(seconds) * 1_000_000 + Math.floor(nanos / 1_000), LAST_SECOND);
 }
 
-/** To microseconds; what is finer is cut off. */
+/** Converts to microseconds, cutting off nanoseconds. */
 export function fromDuration({ seconds, nanos }: Duration): number {
   return Number(seconds) * 1_000_000 + Math.trunc(nanos / 1_000);
 }
 
-/** From microseconds. */
+/** Converts from microseconds. */
 export function toDuration(micros: number): MessageInitShape<typeof DurationSchema> {
   const seconds = Math.trunc(micros / 1_000_000);
   return { seconds: BigInt(seconds), nanos: (micros - seconds * 1_000_000) * 1_000 };
@@ -80,7 +80,7 @@ export function toLock({ cause, reason, note, by, since, until }: Lock): Message
   };
 }
 
-/** The answer of a method that has no more to tell than an object's details. */
+/** The response of a method that returns only details. */
 export function toDetailsAnswer(stored: Stored<unknown>): { details: MessageInitShape<typeof DetailsSchema> } {
   return { details: toDetails(stored) };
 }
@@ -102,15 +102,15 @@ export function toListDetails(
   return { appliedLimit: BigInt(appliedLimit), totalResult: BigInt(list.total), timestamp: toTimestamp(now) };
 }
 
-/** The id of the organization that a request names, if it names one. */
+/** The id of the request's organization, if any. */
 export function fromOrganization(organization: Organization | undefined): string | undefined {
   if (organization?.property.case === "orgDomain") {
-    throw notServed("organization.org_domain: userlock keeps no organizations; name the organization by org_id");
+    throw notServed("organization.org_domain: userlock keeps no organizations; use org_id");
   }
   return organization?.property.value;
 }
 
-/** Who owns what is made or set in the organization that a request names, or in the instance if it names none. */
+/** The owner of a new object: the request's organization, or the instance. */
 export function ownerFor(organization: Organization | undefined, instanceId: string): Owner {
   const id = fromOrganization(organization);
   return id === undefined ? { type: "instance", id: instanceId } : { type: "org", id };

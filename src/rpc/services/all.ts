@@ -17,7 +17,7 @@ import { userMethods } from "./users.ts";
 /** The services that need a token. */
 export const SERVICES = [UserService, ZITADELUsers, SessionService, SettingsService, AccessService, EventService];
 
-/** What reflection shows: those, and the services that need no token. */
+/** The services that reflection lists: also those that need no token. */
 export const REFLECTED = [...SERVICES, Health, ServerReflection, ServerReflectionV1alpha];
 
 type Parts = Parameters<typeof userMethods>[0] &
@@ -26,7 +26,7 @@ type Parts = Parameters<typeof userMethods>[0] &
   Parameters<typeof accessMethods>[0] &
   Parameters<typeof eventMethods>[0];
 
-/** Has the pipeline serve all of SERVICES. */
+/** Adds all of SERVICES to the pipeline. */
 export function serveAll({ serve }: Pick<ReturnType<typeof createPipeline>, "serve">, parts: Parts): void {
   serve(UserService, userMethods(parts));
   serve(ZITADELUsers, userMethods(parts));

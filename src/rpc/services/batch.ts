@@ -17,12 +17,12 @@ import { inBrief, type RpcError, toRpcError } from "../errors.ts";
 import type { Handler, Implementation } from "../handler.ts";
 
 const DEFAULT_REASON = "manual";
-/** Users of a page, where the request does not say. */
+/** The default number of users of a page. */
 const DEFAULT_LIMIT = 1_000;
-/** With more errors than this each has its ErrorInfo alone, for gRPC clients take no more than 4 MiB unless told. */
+/** With more errors than this each has only its ErrorInfo, because gRPC clients accept 4 MiB by default. */
 const MAX_DETAILED_ERRORS = 1_000;
 
-/** The lock that a request asks for. */
+/** The lock command of a request. */
 export function fromLock({ reason, note, end }: Pick<LockUserRequest, "reason" | "note" | "end">) {
   return {
     type: "lock" as const,
@@ -38,7 +38,7 @@ type Result = MessageInitShape<typeof BatchResultSchema>;
 /** The methods of UserService that change many users. */
 export function batchMethods(parts: {
   batch: Batch;
-  /** Told of the errors that users are given. */
+  /** Called with the error of each user that failed. */
   onUserError(error: RpcError, requestId: string): void;
 }): Pick<Implementation<typeof UserService>, "batchLockUsers" | "batchUnlockUsers"> {
   const { batch, onUserError } = parts;
@@ -85,7 +85,7 @@ export function batchMethods(parts: {
   };
 }
 
-/** Whether the user may be answered otherwise when the same call comes again. */
+/** Whether a retry of the call may have another outcome for the user. */
 function mayGoBetter(outcome: Outcome): boolean {
   if (!("error" in outcome)) return false;
   const { error } = outcome;

@@ -6,7 +6,7 @@ import type { Repeatable } from "../idempotency.ts";
 
 type Message = MessageInitShape<DescMethodUnary["output"]>;
 
-/** Executes a change under the permission of the method, and answers. The answer is kept for a call that may come again. */
+/** Executes a change with the method's permission, and stores its answer if the call has an Idempotency-Key. */
 export async function answerChange<State, Command, Event extends DomainEvent, Output extends Message>(
   execute: Execute,
   aggregate: Aggregate<State, Command, Event>,

@@ -26,7 +26,7 @@ type EventInit = MessageInitShape<typeof EventSchema>;
 /** EventService. */
 export function eventMethods(parts: { listEvents: ListEvents; watch: Watch }): Implementation<typeof EventService> {
   const { listEvents, watch } = parts;
-  /** All who watch are sent the same message of an event, so that its bytes are made once. */
+  /** All watchers get the same message of an event, so that it is encoded once. */
   const messageOf = oncePer((event: RecordedEvent) =>
     create(WatchEventsResponseSchema, { cursor: event.cursor, event: toEvent(event) }),
   );
@@ -62,18 +62,18 @@ export function eventMethods(parts: { listEvents: ListEvents; watch: Watch }): I
   };
 }
 
-/** A mistyped type would be an empty page, or a stream without events. */
+/** Rejects unknown types. A mistyped one would give an empty page or stream. */
 function checkTypes(types: readonly string[]): void {
   const index = types.findIndex((type) => !EVENT_TYPES.includes(type));
   if (index >= 0) throw invalidField(`types[${index}]`, `must be one of ${EVENT_TYPES.join(", ")}`);
 }
 
-/** Microseconds as every store can compare them: no event is before 1970. */
+/** Clamps a time to what every store can compare. No event is before 1970. */
 function inRange(micros: number): number {
   return Math.min(Math.max(micros, 0), Number.MAX_SAFE_INTEGER);
 }
 
-/** What is told of an event. Of its data only what the contract names: there may be hashes in the rest. */
+/** Converts an event. Its data may have hashes, so only the fields of the contract are copied. */
 function toEvent(recorded: RecordedEvent): EventInit {
   const { cursor, type, kind, id, userId, owner, time, actor } = recorded;
   return {

@@ -8,7 +8,7 @@ import {
 } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { DomainError } from "../../domain/errors.ts";
 
-/** How often each watcher looks at the status, milliseconds. They share the looks at the store. */
+/** How often each watcher checks the status, milliseconds. Watchers share the checks of the store. */
 const WATCH_MS = 500;
 
 type CheckResponse = MessageInitShape<typeof HealthCheckResponseSchema>;
@@ -17,12 +17,12 @@ export type Health = ReturnType<typeof createHealth>;
 
 /**
  * The health service of gRPC (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), for the server as a
- * whole (the empty name) and for each of its services. Anybody may call it: balancers carry no token.
+ * whole (the empty name) and for each service. It needs no token, because load balancers have none.
  */
 export function createHealth(parts: {
   isReady: () => Promise<boolean>;
   services: readonly string[];
-  /** Aborted, with the error to tell, when the server stops. */
+  /** Aborts when the server stops, with the error to return. */
   stopping: AbortSignal;
 }) {
   const { isReady, services, stopping } = parts;
@@ -34,12 +34,12 @@ export function createHealth(parts: {
   }
 
   return {
-    /** Rejects with NOT_FOUND for a service that is not there. */
+    /** Rejects with SERVICE_NOT_FOUND for an unknown service. */
     async check({ service }: HealthCheckRequest): Promise<CheckResponse> {
       const status = await statusOf(service);
       if (status === SERVICE_UNKNOWN) {
         const metadata = { service: service.slice(0, 200).toWellFormed() };
-        throw new DomainError("SERVICE_NOT_FOUND", `There is no service ${service}.`, { metadata });
+        throw new DomainError("SERVICE_NOT_FOUND", `The service ${service} does not exist.`, { metadata });
       }
       return { status };
     },
@@ -48,18 +48,18 @@ export function createHealth(parts: {
       const status = await statusOf("");
       return { statuses: Object.fromEntries(["", ...services].map((service) => [service, { status }])) };
     },
-    /** The status at once, then each change; ends with SHUTTING_DOWN when the server stops. */
+    /** Yields the current status, then each change. Ends with SHUTTING_DOWN when the server stops. */
     async *watch({ service }: HealthCheckRequest, gone: AbortSignal): AsyncGenerator<CheckResponse> {
       const ended = AbortSignal.any([gone, stopping]);
-      let told: HealthCheckResponse_ServingStatus | undefined;
+      let sent: HealthCheckResponse_ServingStatus | undefined;
       while (!ended.aborted) {
         const status = await statusOf(service);
-        if (status !== told) yield { status };
-        told = status;
+        if (status !== sent) yield { status };
+        sent = status;
         await sleep(WATCH_MS, undefined, { signal: ended }).catch(() => {});
       }
       if (!stopping.aborted) return;
-      if (told !== NOT_SERVING && told !== SERVICE_UNKNOWN) yield { status: NOT_SERVING };
+      if (sent !== NOT_SERVING && sent !== SERVICE_UNKNOWN) yield { status: NOT_SERVING };
       throw stopping.reason;
     },
   };

@@ -19,13 +19,13 @@ type ReflectionResponse = MessageInitShape<typeof ServerReflectionResponseSchema
 
 /**
  * Answers one request of gRPC server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md),
- * of version v1 or v1alpha, which are alike. Anybody may ask: the contract is no secret.
+ * version v1 or v1alpha, which are alike. It needs no token, because the contract is public.
  */
 export type Reflection = (request: Pick<ServerReflectionRequest, "host" | "messageRequest">) => ReflectionResponse;
 
 type Found = Exclude<ReflectionResponse["messageResponse"], undefined>;
 
-/** `more` is what no service imports: the files of the details of errors, which travel as google.protobuf.Any. */
+/** `more` has files that no service imports: the error details, which are sent as google.protobuf.Any. */
 export function createReflection(services: readonly DescService[], more: readonly DescFile[]): Reflection {
   const files = new Map<string, DescFile>();
   const add = (file: DescFile) => {
@@ -77,7 +77,7 @@ export function createReflection(services: readonly DescService[], more: readonl
   });
 }
 
-/** The full names of a type and of all that is declared in it. */
+/** The full names of a type and its members. */
 function symbolsOf(type: DescMessage | DescEnum | DescExtension | DescService): string[] {
   const { typeName } = type;
   const within = (members: readonly { name: string }[]) => members.map(({ name }) => `${typeName}.${name}`);
@@ -87,7 +87,7 @@ function symbolsOf(type: DescMessage | DescEnum | DescExtension | DescService): 
     case "service":
       return [typeName, ...within(type.methods)];
     case "enum": {
-      // The values of an enum stand beside it.
+      // Enum values are siblings of their enum.
       const scope = typeName.slice(0, typeName.lastIndexOf(".") + 1);
       return [typeName, ...type.values.map(({ name }) => scope + name)];
     }
@@ -96,7 +96,7 @@ function symbolsOf(type: DescMessage | DescEnum | DescExtension | DescService): 
   }
 }
 
-/** The one file; a client asks for the files that it imports by their names. */
+/** Returns one file. Clients request its imports by name. */
 function fileResponse(file: DescFile | undefined, what: string): Found {
   if (!file) return notFound(what);
   const fileDescriptorProto = [toBinary(FileDescriptorProtoSchema, file.proto)];
@@ -104,5 +104,5 @@ function fileResponse(file: DescFile | undefined, what: string): Found {
 }
 
 function notFound(what: string): Found {
-  return { case: "errorResponse", value: { errorCode: Code.NOT_FOUND, errorMessage: `There is no ${what}.` } };
+  return { case: "errorResponse", value: { errorCode: Code.NOT_FOUND, errorMessage: `${what} does not exist.` } };
 }

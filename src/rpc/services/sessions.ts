@@ -21,7 +21,7 @@ import {
 } from "../convert/messages.ts";
 import type { Implementation } from "../handler.ts";
 
-/** SessionService. `lifetime` is that of a session, `deviceLifetime` that of a device token, microseconds. */
+/** SessionService. `lifetime` is a session's, `deviceLifetime` a device token's, in microseconds. */
 export function sessionMethods(parts: {
   login: Login;
   sessions: Sessions;
@@ -53,7 +53,7 @@ export function sessionMethods(parts: {
         const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, device, receipt };
         return toAnswer(await sessions.open(owner, opening, caller));
       },
-      /** A login whose session has ended meanwhile is a failed one. */
+      /** A repeated login fails if its session has ended. */
       async checkAgain({ sessionToken }, request, caller) {
         if (!(await findSession(hashSecret(sessionToken)))) await login.fail(toAttempt(request), caller);
       },

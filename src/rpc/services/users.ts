@@ -38,12 +38,12 @@ import { batchMethods, fromLock } from "./batch.ts";
 import { answerChange } from "./change.ts";
 
 /**
- * Objects and arrays within one another. In Protobuf each takes three messages, and most of its readers take no more
- * than 100: a user who was created by JSON must not be one whom gRPC clients cannot read.
+ * The maximum nesting of data. Each level takes three messages in Protobuf, and most readers accept 100, so a deeper
+ * user could not be read by gRPC clients.
  */
 const MAX_DATA_DEPTH = 32;
 
-/** UserService, and ZITADELUsers, which has the same methods. */
+/** UserService and ZITADELUsers, which has the same methods. */
 export function userMethods(parts: {
   execute: Execute;
   search: Search;
@@ -62,14 +62,14 @@ export function userMethods(parts: {
     if (type.case === "password") return hasher.hash(type.value, turn);
     const hash = type.value ?? "";
     if (isSupportedHash(hash)) return hash;
-    throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, of a bearable cost");
+    throw invalidField("password.hash", "must be argon2id or argon2i in PHC form, or bcrypt, within the cost limits");
   }
 
   function withNewId({ username, isOrganizationSpecific }: SetUsername) {
     return { id: newId(), name: username, organizationSpecific: isOrganizationSpecific };
   }
 
-  /** A handler that changes a user who is there. */
+  /** A handler that changes an existing user. */
   function changing<Request extends { id: string; organization?: Organization | undefined }>(
     toCommand: (request: Request) => UserCommand,
     isGuarded = false,
@@ -136,7 +136,7 @@ export function userMethods(parts: {
     async setPassword(request, caller) {
       const wanted = request.newPassword as SetPassword;
       if (wanted.verification.case === "verificationCode") {
-        throw notServed("new_password.verification_code: userlock sends no codes; give current_password, or nothing");
+        throw notServed("new_password.verification_code: userlock sends no codes; use current_password or omit it");
       }
       const { session } = caller.principal;
       const isSelf = wanted.verification.case === "currentPassword";
@@ -178,12 +178,13 @@ function fromProfile({ schemaId, schemaType, data, contact }: CreateUser | Patch
   return profile;
 }
 
-/** Refuses what JSON and Protobuf do not both have: it would come back as something else, or not at all. */
+/** Rejects data that JSON and Protobuf cannot both represent. */
 function checkData(data: JsonObject): JsonObject {
   const check = (value: JsonValue, levels: number): void => {
-    if (typeof value === "number" && !Number.isFinite(value)) throw invalidField("user.data", "has an infinite number");
+    if (typeof value === "number" && !Number.isFinite(value))
+      throw invalidField("user.data", "must not have an infinite number");
     if (typeof value === "string" && (!value.isWellFormed() || value.includes("\0")))
-      throw invalidField("user.data", "has text that is not Unicode, or with U+0000");
+      throw invalidField("user.data", "must not have text with U+0000 or that is not Unicode");
     if (value === null || typeof value !== "object") return;
     if (levels === 0) throw invalidField("user.data", `must be nested at most ${MAX_DATA_DEPTH} deep`);
     for (const [key, inner] of Object.entries(value)) {

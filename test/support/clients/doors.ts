@@ -31,7 +31,7 @@ import { type Status, StatusSchema } from "../../../gen/google/rpc/status_pb.ts"
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 
-/** What came back, the same for every protocol. */
+/** An answer in the same form for every protocol. */
 export interface Answer<Output = Message> {
   /** Name of the google.rpc.Code, such as `FAILED_PRECONDITION`; `OK` for success. */
   code: string;
@@ -51,7 +51,7 @@ export interface CallOptions {
   headers?: Record<string, string>;
 }
 
-/** A way to call a method. */
+/** A client of one protocol. */
 export interface Door {
   name: string;
   call<Method extends DescMethodUnary>(
@@ -64,7 +64,7 @@ export interface Door {
 
 const registry = createRegistry(file_google_rpc_error_details);
 
-/** Every door of a server, for both service names where the protocol has them. */
+/** A client for every protocol of a server, under both service names where the protocol has them. */
 export function openDoors(url: string): Door[] {
   const connectJson = createConnectTransport({
     baseUrl: url,
@@ -90,7 +90,7 @@ function bothNames(protocol: string, invoke: (method: DescMethodUnary) => Invoke
   return [UserService, ZITADELUsers].map((service: DescService) => ({
     name: `${protocol}, ${service.name}`,
     async call(method, request, options = {}) {
-      // Methods that the other service lacks are called by their own name.
+      // The second service lacks some methods. They are called under their own name.
       const isShared = method.parent.typeName === UserService.typeName;
       const named = (isShared ? service.method[method.localName] : undefined) ?? method;
       const answer = await invoke(named as DescMethodUnary)(create(method.input, request as never), options);
@@ -109,14 +109,14 @@ const overConnect =
     } catch (error) {
       const { code, rawMessage, details } = ConnectError.from(error);
       const packed = details.map((detail) => {
-        if ("desc" in detail) throw new Error("a detail that did not come from the wire");
+        if ("desc" in detail) throw new Error("an error detail was not decoded from bytes");
         return { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value };
       });
       return failure(create(StatusSchema, { code: code as number, message: rawMessage, details: packed }));
     }
   };
 
-/** A client of @grpc/grpc-js with definitions made from the generated descriptors. */
+/** A client of @grpc/grpc-js with definitions from the generated descriptors. */
 function grpcDoors(url: string): Door[] {
   const client = new GrpcClient(new URL(url).host, credentials.createInsecure());
   const invoke =
@@ -142,7 +142,7 @@ function grpcDoors(url: string): Door[] {
   return bothNames("gRPC", invoke, () => client.close());
 }
 
-/** Spoken by hand: one base64 body each way (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
+/** Written by hand: one base64 body each way (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
 function overGrpcWebText(url: string, method: DescMethodUnary): Invoke {
   return async (request, { token, headers }) => {
     const bytes = toBinary(method.input, request);
@@ -180,7 +180,7 @@ function overGrpcWebText(url: string, method: DescMethodUnary): Invoke {
   };
 }
 
-/** The routes of REST: verb, path with {variables}, field of the body. */
+/** The REST routes: verb, path with {variables}, and the field of the body. */
 export const REST_ROUTES: Record<string, [verb: string, path: string, body?: string]> = {
   CreateUser: ["POST", "/users", "user"],
   GetUser: ["GET", "/users/{id}"],
@@ -211,7 +211,7 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   ListEvents: ["GET", "/events"],
 };
 
-/** The same for callers who prove by a session token that they may: it goes into no query. */
+/** The routes for callers with a session token as proof, which must not be in a query. */
 const PROOF_ROUTES: typeof REST_ROUTES = {
   GetSession: ["POST", "/sessions/{sessionId}/_get", "*"],
   DeleteSession: ["POST", "/sessions/{sessionId}/_delete", "*"],
@@ -258,7 +258,7 @@ function restDoor(url: string): Door {
 async function readRest(method: DescMethodUnary, response: Response): Promise<Answer> {
   const text = await response.text();
   if (response.ok) return success(fromJsonString(method.output, text, { registry }));
-  // Errors of introspection have the fields of OAuth beside.
+  // Errors of introspection also have the fields of OAuth.
   return failure(fromJson(StatusSchema, JSON.parse(text), { registry, ignoreUnknownFields: true }));
 }
 

@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 
-/** Reason of the ErrorInfo in the JSON of a Connect error, read from its bytes as clients without the schema do. */
+/** Reason of the ErrorInfo in the JSON of a Connect error, read without its schema. */
 export function reasonOfConnectError(error: { details?: { type: string; value: string }[] }): string | undefined {
   const info = error.details?.find(({ type }) => type === ErrorInfoSchema.typeName);
   return info && fromBinary(ErrorInfoSchema, Buffer.from(info.value, "base64")).reason;

@@ -23,9 +23,7 @@ import {
 } from "@grpc/grpc-js";
 import { reasonOfGrpcStatus } from "./error-info.ts";
 
-/**
- * The definition that @grpc/grpc-js wants of a service, made from its generated descriptor, as protoc plugins do it.
- */
+/** The service definition for @grpc/grpc-js, from a generated descriptor, as protoc plugins make it. */
 export function definitionOf(service: DescService): ServiceDefinition {
   const serialize = (method: DescMethod["input"]) => (message: Message) => Buffer.from(toBinary(method, message));
   const deserialize = (method: DescMethod["input"]) => (bytes: Buffer) => fromBinary(method, bytes) as Message;
@@ -136,7 +134,7 @@ export function openGrpcClient(
         messages,
         ended,
         cancel: () => stream.cancel(),
-        /** Resolves when this many messages are there. */
+        /** Resolves when `count` messages have arrived. */
         async received(count: number) {
           while (messages.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
         },

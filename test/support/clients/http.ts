@@ -5,8 +5,8 @@ import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
 
 /**
- * A request as it goes over the wire. A body that is not all there at once is sent as it comes; with the header
- * `expect` it is sent once the server asks for it.
+ * An HTTP request. An iterable body is sent as its parts come. With the header `expect`, the body is sent after the
+ * server asks for it.
  */
 export interface HttpRequest {
   version?: 1 | 2;
@@ -14,7 +14,7 @@ export interface HttpRequest {
   path: string;
   headers?: Record<string, string>;
   body?: Uint8Array | string | AsyncIterable<Uint8Array>;
-  /** Certificate that is trusted, for a server with TLS. */
+  /** The trusted certificate, for a server with TLS. */
   ca?: Buffer;
 }
 
@@ -25,7 +25,7 @@ export interface HttpAnswer {
   body: Buffer;
 }
 
-/** One request on a connection of its own. Rejects if the connection breaks before the answer is there. */
+/** Sends a request on its own connection. Rejects if the connection breaks before the answer is complete. */
 export function exchange(url: string, request: HttpRequest): Promise<HttpAnswer> {
   return request.version === 2 ? overHttp2(url, request) : overHttp1(url, request);
 }
@@ -36,7 +36,7 @@ async function overHttp1(url: string, { verb = "POST", path, headers, body, ca }
   const request = ca ? http1TlsRequest(target, { ...options, ca }) : http1Request(target, options);
   const answered = once(request, "response") as Promise<[IncomingMessage]>;
   answered.catch(() => {});
-  // The server may answer, and close, before it has read everything.
+  // The server may answer and close before it has read everything.
   request.on("error", () => {});
   if (headers?.expect) {
     request.on("continue", () => send(request, body));
@@ -79,7 +79,7 @@ function send(target: NodeJS.WritableStream & { destroyed?: boolean }, body: Htt
     target.end(body ?? "");
     return;
   }
-  // Not awaited: the answer may come first.
+  // Not awaited, because the answer may come first.
   void (async () => {
     for await (const chunk of body) {
       if (target.destroyed) return;
@@ -97,23 +97,23 @@ function toHeaders(all: Record<string, string | string[] | undefined>): Headers 
   return headers;
 }
 
-/** A connection for bytes of the test's own choosing. */
+/** A connection for raw bytes. */
 export interface RawConnection {
   socket: Socket;
   write(bytes: Uint8Array | string): void;
-  /** What has come so far. */
+  /** The bytes received so far. */
   received(): Buffer;
-  /** Resolves when the server has closed the connection, with all that came before. Rejects after `milliseconds`. */
+  /** Resolves with all received bytes when the server closes the connection. Rejects after `milliseconds`. */
   closed(milliseconds?: number): Promise<Buffer>;
 }
 
-/** `localAddress` is one of the machine itself. */
+/** `localAddress` is an address of this machine. */
 export async function openRaw(url: string, localAddress = "127.0.0.1"): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
   const socket = tcpConnect({ host: hostname, port: Number(port), localAddress });
   const chunks: Buffer[] = [];
   socket.on("data", (chunk) => chunks.push(chunk));
-  // A connection that is reset has been closed too.
+  // A reset counts as closed.
   socket.on("error", () => {});
   const end = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   await once(socket, "connect");

@@ -1,4 +1,4 @@
-/** What an HTTP/2 client begins with (RFC 9113, section 3.4), before its SETTINGS. */
+/** The client connection preface of HTTP/2, without SETTINGS (RFC 9113, section 3.4). */
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** Types of frames (RFC 9113, section 6). */
@@ -15,7 +15,7 @@ export const FRAME = {
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 
-/** A frame, for what no client of HTTP/2 would send. */
+/** A frame, for requests that no HTTP/2 client would send. */
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.byteLength, 0, 3);
@@ -25,14 +25,14 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return Buffer.concat([head, payload]);
 }
 
-/** Types of the frames in what a server has sent, in order; one that is not whole is left out. */
+/** Types of the complete frames that a server has sent, in order. */
 export function frameTypes(bytes: Buffer): number[] {
   const types: number[] = [];
   for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) types.push(bytes[at + 3] as number);
   return types;
 }
 
-/** Headers, each as a literal without indexing (RFC 7541, section 6.2.2); names and values of up to 126 bytes. */
+/** Headers as literals without indexing (RFC 7541, section 6.2.2), with names and values of up to 126 bytes. */
 export function headerBlock(headers: Record<string, string>): Buffer {
   const text = (value: string) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
   return Buffer.concat(Object.entries(headers).flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));

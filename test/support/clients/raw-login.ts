@@ -33,7 +33,7 @@ const PROTOCOLS: [
   ["gRPC-Web text", 1, RPC, "application/grpc-web-text+proto", (login) => framed(login).toString("base64")],
 ];
 
-/** Ways to log in of which everything that comes back is seen: status, headers, body and trailers. */
+/** Logins over each protocol that return the complete answer: status, headers, body and trailers. */
 export const RAW_LOGINS = PROTOCOLS.map(([name, version, path, type, encode]) => ({
   name,
   send: (url: string, login: Login): Promise<HttpAnswer> => {
@@ -42,7 +42,7 @@ export const RAW_LOGINS = PROTOCOLS.map(([name, version, path, type, encode]) =>
   },
 }));
 
-/** All of an answer but what no two answers share: the time and the id of the request. */
+/** An answer without its time and request id, which differ between any two answers. */
 export function withoutIdentity({ status, headers, trailers, body }: HttpAnswer): object {
   const rest = (all: Headers) => [...all].filter(([name]) => name !== "date" && name !== "x-request-id");
   return { status, headers: rest(headers), trailers: rest(trailers), body: body.toString("latin1") };

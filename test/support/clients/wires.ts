@@ -7,18 +7,18 @@ import { reasonOfConnectError, reasonOfGrpcStatus } from "./error-info.ts";
 import type { HttpAnswer, HttpRequest } from "./http.ts";
 
 /**
- * A protocol as bytes, for requests that no client would send. All of them call CreateUser, whose request can be as
- * large and as deep as one likes.
+ * A protocol as bytes, for requests that no client would send. Each request calls CreateUser, whose message can have
+ * any size and depth.
  */
 export interface Wire {
   name: string;
   version: 1 | 2;
   format: "json" | "proto";
-  /** Whether the message stands in a frame with a flag and a length. */
+  /** Whether the message is in a frame with a flag and a length. */
   isFramed: boolean;
   /** The message for a user, before compression and framing. */
   encode(user: JsonObject): Buffer;
-  /** The request with this message; `flag` and `length` are what its frame says instead of the truth. */
+  /** The request with this message. `flag` and `length` replace the true values in its frame. */
   request(message: Uint8Array, options?: FrameOptions): WireRequest;
   read(answer: HttpAnswer): Outcome;
 }
@@ -39,9 +39,9 @@ export interface Outcome {
   code: string;
   /** Reason of the ErrorInfo. */
   reason: string | undefined;
-  /** The sentence of an error. */
+  /** Message of the error. */
   message: string;
-  /** Status of HTTP. */
+  /** HTTP status. */
   status: number;
   detailBytes: number;
 }
@@ -63,7 +63,7 @@ export const WIRES: readonly Wire[] = [
   framed("gRPC-Web text", 1, "application/grpc-web-text+proto", readGrpcWeb),
 ];
 
-/** Every protocol that takes JSON. The methods of which `body: "*"` take the same document from all of them. */
+/** Every protocol with JSON. Methods with `body: "*"` accept the same document from all of them. */
 export const JSON_WIRES: readonly Wire[] = [
   plain("REST", 1, "/resources/v3alpha/users", "application/json", toRestJson, readStatus),
   plain("Connect JSON", 1, RPC_PATH, "application/json", toRpcJson, readConnect),
@@ -143,7 +143,7 @@ export function readGrpc({ status, headers: head, trailers }: HttpAnswer): Outco
   return { ...grpcStatus(trailers.has("grpc-status") ? trailers : head), status };
 }
 
-/** The trailers are in the last frame of the body, or, where there is no message, in the header. */
+/** The trailers are in the last frame of the body, or in the header if there is no message. */
 export function readGrpcWeb({ status, headers: head, body }: HttpAnswer): Outcome {
   const isText = head.get("content-type")?.includes("-text");
   let rest = isText ? fromBase64Pieces(body.toString()) : body;
@@ -163,7 +163,7 @@ export function readGrpcWeb({ status, headers: head, body }: HttpAnswer): Outcom
   return { ...grpcStatus(trailers), status };
 }
 
-/** Base64 in pieces, each with its own padding. */
+/** Base64 of one or more separately padded pieces. */
 export function fromBase64Pieces(text: string): Buffer {
   return Buffer.concat([...text.matchAll(/[^=]+=*/g)].map(([piece]) => Buffer.from(piece, "base64")));
 }

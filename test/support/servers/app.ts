@@ -6,14 +6,14 @@ import { readAll } from "../stores/appends.ts";
 
 export const INSTANCE: Owner = { type: "instance", id: "default" };
 
-/** Whoever may do everything in the instance. */
+/** A caller with all permissions in the instance. */
 export const callerOf = (subject: string, signal = new AbortController().signal): Caller => ({
   principal: { subject, grants: [{ role: "INSTANCE_OWNER" }] },
   actor: { subject },
   signal,
 });
 
-/** A clock that is set by hand, microseconds. */
+/** A clock in microseconds that the test sets. */
 export interface HandClock {
   (): number;
   set(time: number): void;
@@ -28,7 +28,7 @@ export function handClock(start: number): HandClock {
   });
 }
 
-/** The way by which users are changed, for tests that care for nothing else. */
+/** Shortcuts to change users in a store. */
 export function usersIn(store: EventStore, clock: () => number) {
   const execute: Execute = createExecute({ store, clock });
   return {
@@ -52,7 +52,7 @@ export function usersIn(store: EventStore, clock: () => number) {
         { id, command: { type: "lock", reason: "fraud", note: "", ...end }, permission: "user.write" },
         callerOf("operator"),
       ),
-    /** The events of all users, or of one. */
+    /** The events of all users or of one. */
     async log(id?: string): Promise<RecordedEvent[]> {
       return (await readAll(store)).filter((event) => event.kind === user.kind && (id ?? event.id) === event.id);
     },

@@ -3,16 +3,16 @@ import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { openDoors } from "../clients/doors.ts";
 import { ADMIN_TOKEN } from "./server-process.ts";
 
-/** Another caller of a server, who reads a user again and again while the test works. */
+/** Another caller of a server, who reads a user repeatedly during the test's work. */
 export interface Bystander {
-  /** Does the work and checks that the bystander was served throughout, each time within ten seconds. */
+  /** Does the work, and checks that each read of the bystander succeeded within ten seconds. */
   isServedDuring<Result>(work: () => Promise<Result>): Promise<Result>;
   close(): void;
 }
 
 const MAX_WAIT_MS = 10_000;
 
-/** The bystander calls over gRPC, on one connection. */
+/** A bystander that calls over one gRPC connection. */
 export async function bystanderOf(url: string): Promise<Bystander> {
   const doors = openDoors(url);
   const door = doors.find(({ name }) => name === "gRPC, UserService")!;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { runCommand } from "./command.ts";
 import type { temporaryFolder } from "./server-process.ts";
 
-/** A certificate for 127.0.0.1 and localhost that signs itself, made by the openssl command. */
+/** A self-signed certificate for 127.0.0.1 and localhost, made with the openssl command. */
 export async function makeCertificate(folder: ReturnType<typeof temporaryFolder>) {
   const [certFile, keyFile] = [folder.file("cert.pem"), folder.file("key.pem")];
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", keyFile];

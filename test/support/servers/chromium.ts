@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { build, stop } from "esbuild";
 import { type Browser, chromium } from "playwright-core";
 
-/** A headless Chromium: the one that CHROMIUM names, or Debian's. It reaches 127.0.0.1 and nothing else. */
+/** A headless Chromium, from the path in CHROMIUM or Debian's package. It can reach 127.0.0.1 only. */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
   if (!existsSync(executablePath)) {
@@ -29,14 +29,14 @@ export async function launchChromium(): Promise<Browser> {
   });
 }
 
-/** The script of a page, with all that it imports. */
+/** The script of a page, bundled with its imports. */
 export async function bundle(entryPoint: string): Promise<string> {
   const { outputFiles } = await build({ entryPoints: [entryPoint], bundle: true, write: false, format: "iife" });
   await stop();
   return outputFiles[0]?.text ?? "";
 }
 
-/** Serves an empty page with a script, on an origin of its own. */
+/** Serves an empty page with a script, on its own origin. */
 export async function servePage(script: string): Promise<{ origin: string; close(): Promise<void> }> {
   const server = createServer(({ url }, response) => {
     const [type, body] =

@@ -2,13 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 
 export interface Outcome {
-  /** Exit code; null if a signal ended the command. */
+  /** The exit code, or null if a signal ended the command. */
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** Runs a command to its end. Rejects only if it cannot be started; `input` is what it reads from stdin. */
+/** Runs a command with `input` on stdin until it ends. Rejects only if it cannot be started. */
 export async function runCommand(
   command: string,
   args: readonly string[],
@@ -21,7 +21,7 @@ export async function runCommand(
     for await (const chunk of stream) chunks.push(chunk);
     return Buffer.concat(chunks).toString();
   };
-  // A command may end before it has read all of its input.
+  // A command may end before it has read all its input.
   child.stdin.on("error", () => {});
   const feed = async () => {
     for await (const chunk of input) child.stdin.write(chunk);

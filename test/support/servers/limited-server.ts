@@ -1,4 +1,4 @@
-// The server, with limits of its own: `node limited-server.ts '{"headersMs":300}'`. Settings as usual.
+// The server with other limits: `node limited-server.ts '{"headersMs":300}'`. Settings come from the environment.
 import { readConfig } from "../../../src/config.ts";
 import { createLogger } from "../../../src/log.ts";
 import { start } from "../../../src/server.ts";

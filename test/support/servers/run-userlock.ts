@@ -5,7 +5,7 @@ import { run } from "../../../src/main.ts";
 import type { Outcome } from "./command.ts";
 import { withoutSettings } from "./server-process.ts";
 
-/** Runs userlock's command line in this process, with these settings and no others. */
+/** Runs userlock's command line in this process, with these settings only. */
 export async function runUserlock(
   args: readonly string[],
   settings: Record<string, string> = {},
@@ -28,7 +28,7 @@ export async function runUserlock(
   return { code: await run([...args], around), ...printed };
 }
 
-/** The same in a process of its own, for exit codes and signals. */
+/** Runs userlock's command line in its own process, for exit codes and signals. */
 export async function runUserlockProcess(
   args: readonly string[],
   settings: Record<string, string> = {},

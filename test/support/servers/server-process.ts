@@ -8,17 +8,17 @@ import type { StartOptions } from "../../../src/server.ts";
 
 export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 
-/** Few tests are about the cost of hashes. */
+/** A low hash cost, because few tests depend on it. */
 const CHEAP_HASHES = { USERLOCK_ARGON2: "m=64,t=1,p=1" };
 
-/** Options of a server that starts often, and refuses many logins. */
+/** Options for a server that starts often or refuses many logins. */
 export const QUICK: StartOptions = { warmUp: false, loginSlotMs: 10 };
 
-/** A userlock in a process of its own, as people run it. */
+/** A userlock server in its own process, as operators run it. */
 export interface ServerProcess {
   url: string;
   child: ChildProcessByStdio<null, Readable, Readable>;
-  /** What it has printed so far. */
+  /** The output so far. */
   stdout(): string;
   stderr(): string;
   /** Sends the signal and resolves with the exit code, or null if the signal killed it. */
@@ -75,7 +75,7 @@ export async function startServer(
   };
 }
 
-/** A folder that is gone after the test. */
+/** A folder that the test removes. */
 export function temporaryFolder(): { path: string; file(name: string): string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "userlock-"));
   return {
@@ -85,7 +85,7 @@ export function temporaryFolder(): { path: string; file(name: string): string; r
   };
 }
 
-/** The environment without settings of the machine that the tests run on. */
+/** The environment without the userlock settings of this machine. */
 export function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("USERLOCK_")));
 }

@@ -4,7 +4,7 @@ import type { Append, AppendResult, EventStore, Receipt, RecordedEvent } from ".
 /** Microseconds since the Unix epoch. */
 export const NOW = 1_764_000_000_123_456;
 
-/** A change of a stream by one event, unless more is said. */
+/** A change of a stream, by one event unless `more` has others. */
 export function change(id: string, more: Partial<Append> = {}): Append {
   return {
     kind: "user",
@@ -21,11 +21,11 @@ export function change(id: string, more: Partial<Append> = {}): Append {
   };
 }
 
-/** A change by which the stream adds some claims and removes others. */
+/** A change that adds and removes claims of the stream. */
 export const claiming = (id: string, add: string[], remove: string[] = [], expectedVersion = 0) =>
   change(id, { expectedVersion, claims: { add, remove } });
 
-/** An answer that is kept for a minute. */
+/** A receipt that expires after a minute. */
 export const receipt = (key: string, more: Partial<Receipt> = {}): Receipt => ({
   key,
   fingerprint: `request of ${key}`,
@@ -45,21 +45,21 @@ export async function holderOf(store: EventStore, claim: string): Promise<string
   return (await store.loadByClaim(claim))?.id;
 }
 
-/** The log from after the cursor to its end, page by page. */
+/** The whole log after the cursor, read page by page. */
 export async function readAll(store: EventStore, limit = 1_000, after?: string): Promise<RecordedEvent[]> {
   const all: RecordedEvent[] = [];
   for (let from = after; ; ) {
     const { events, cursor } = await store.read({ from, limit });
     all.push(...events);
     if (events.length === 0) return all;
-    if (cursor === from) throw new Error("the cursor stands still");
+    if (cursor === from) throw new Error("the cursor did not advance");
     from = cursor;
   }
 }
 
 export const inShort = (events: RecordedEvent[]) => events.map(({ id, version }) => `${id} ${version}`);
 
-/** Reads on page by page, until the log has ended and the writers have, too. */
+/** Reads page by page until the writers have finished and the log has no more events. */
 export async function readWhile(
   store: EventStore,
   writers: Promise<unknown>[],
@@ -75,7 +75,7 @@ export async function readWhile(
     const isLast = !writing;
     const page = await store.read({ from: cursor, limit });
     all.push(...page.events);
-    if (page.events.length > 0 && page.cursor === cursor) throw new Error("the cursor stands still");
+    if (page.events.length > 0 && page.cursor === cursor) throw new Error("the cursor did not advance");
     cursor = page.cursor;
     if (page.events.length === 0 && isLast) break;
     await sleep(0);
@@ -84,7 +84,7 @@ export async function readWhile(
   return all;
 }
 
-/** Waits until the condition holds, and fails after 30 seconds. */
+/** Waits until the condition is true, and fails after 30 seconds. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   for (let waited = 0; !(await condition()) && waited < 30_000; waited += 5) await sleep(5);
   expect(await condition()).toBe(true);

@@ -1,21 +1,21 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** When the connection of a statement is cut. */
+/** When a statement's connection is cut. */
 export type Moment =
-  /** The server never sees it. */
+  /** Before the server receives the statement. */
   | "before"
-  /** The server has it, and whoever sent it is gone. */
+  /** After the server receives it; the client is gone. */
   | "after"
-  /** The server has carried it out, and its answer gets lost. */
+  /** After the server has executed it; the answer is lost. */
   | "answer";
 
-/** A TCP relay in front of a server that cuts connections in the middle of a statement. */
+/** A TCP relay in front of a server that cuts connections during a statement. */
 export interface CuttingRelay {
   port: number;
-  /** Cuts the connection of the next statement in which the text occurs. */
+  /** Cuts the connection of the next statement that contains the text. */
   cut(moment: Moment, text: string): void;
-  /** How often it has cut. */
+  /** The number of cuts so far. */
   cuts(): number;
   stop(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function startCuttingRelay(target: { host: string; port: number }):
     const cut = () => {
       cuts++;
       client.resetAndDestroy();
-      // The server gets to the end of what it was sent.
+      // The server still reads everything that was sent.
       upstream.end();
     };
     client.on("data", (chunk) => {

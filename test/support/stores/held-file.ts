@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** Keeps everybody else from writing to an SQLite file, as a slow disk would; readers go on. Ends with `release`. */
+/** Blocks all other writers of an SQLite file until `release`, like a slow disk. Readers continue. */
 export function holdWrites(file: string): { release(): void } {
   const database = new DatabaseSync(file, { timeout: 5_000 });
   database.exec("BEGIN IMMEDIATE");

@@ -3,27 +3,27 @@ import { openStore } from "../../../src/store/open.ts";
 import type { Query } from "../../../src/store/port.ts";
 import { change } from "./appends.ts";
 
-/** What a process with a store of its own is told to do, as a line of JSON on stdin. */
+/** An order for a process with its own store, as a line of JSON on stdin. */
 export type Order = ({ file: string } | { url: string }) & {
-  /** The streams to create, each with a state of so many bytes. */
+  /** The streams to create, each with a state of `bytes` bytes. */
   streams: { id: string; bytes?: number }[];
-  /** Whether all are created at once, or one after another. */
+  /** Whether all are created at once or one after another. */
   atOnce?: boolean;
-  /** How many appends one commit takes at most. */
+  /** The maximum number of appends in one commit. */
   commitRows?: number;
-  /** What is searched for thereafter. */
+  /** Searches to run afterwards. */
   searches?: Query[];
 };
 
-/** What came of it, as a line of JSON on stdout. */
+/** The outcome of an order, as a line of JSON on stdout. */
 export interface Outcome {
-  /** Name of the error with which opening failed, and its message. */
+  /** Name and message of the error if the store could not be opened. */
   refused?: [name: string, message: string];
-  /** What became of each stream: an outcome, or the name of an error. */
+  /** For each stream an outcome or the name of an error. */
   streams?: string[];
 }
 
-// Not before the program is loaded, which may lie where nobody else can read.
+// After the program is loaded, because its files may be readable by root only.
 if (process.argv.includes("--as-nobody") && process.getuid?.() === 0) process.seteuid?.(65_534);
 
 async function carryOut({ streams, atOnce = false, commitRows, searches = [], ...place }: Order): Promise<Outcome> {

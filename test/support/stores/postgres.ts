@@ -6,28 +6,28 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
 
-/** A server that a test has for itself. Its methods resolve when it is done. */
+/** A PostgreSQL server for one test. Each method resolves when it is complete. */
 export interface Cluster {
-  /** Address of its first database. */
+  /** Address of the first database. */
   url: string;
   start(): Promise<void>;
-  /** Ends it in order. */
+  /** Shuts the server down. */
   stop(): Promise<void>;
-  /** Ends it at once, as a power cut does. */
+  /** Ends the server at once, like a power cut. */
   crash(): Promise<void>;
-  /** Leaves nothing behind. */
+  /** Removes the server and its data. */
   remove(): Promise<void>;
 }
 
 /**
- * Starts a server of its own with the programs from npm, or with those of an installation: the folder with `initdb` and
- * `postgres`. With `fsync` "on" what it answers is on disk, as measurements want it.
+ * Starts a server with the programs from npm, or with those in the folder `installation`, which has `initdb` and
+ * `postgres`. With `fsync` "on" its commits are on disk, as benchmarks need it.
  */
 export async function startCluster(installation = "", { fsync = "off" } = {}): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), "userlock-postgres-"));
   const child = spawn(process.execPath, ["test/support/stores/postgres-cluster.ts", folder, installation, fsync], {
     stdio: ["pipe", "pipe", "pipe"],
-    // Not in the terminal's group, so that it can put things away when the runner is interrupted.
+    // Outside the terminal's process group, so it can clean up when the runner is interrupted.
     detached: true,
   });
   let stderr = "";
@@ -37,7 +37,7 @@ export async function startCluster(installation = "", { fsync = "off" } = {}): P
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   async function nextLine(): Promise<string> {
     const { value, done } = await lines.next();
-    if (done) throw new Error(`no PostgreSQL server: ${stderr}`);
+    if (done) throw new Error(`the PostgreSQL server did not start: ${stderr}`);
     return value;
   }
   async function order(name: string): Promise<void> {
@@ -46,7 +46,7 @@ export async function startCluster(installation = "", { fsync = "off" } = {}): P
   }
 
   const port = await nextLine();
-  // The runner does not wait for a server that is shared by its test files: it goes when the runner does.
+  // The runner does not wait for a shared server, which ends with the runner.
   child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
   return {
@@ -63,7 +63,7 @@ export async function startCluster(installation = "", { fsync = "off" } = {}): P
   };
 }
 
-/** The folder with the programs of the newest PostgreSQL that is installed here, `pg_dump` and its like among them. */
+/** The folder with the programs of the newest installed PostgreSQL, including `pg_dump`. */
 export function installedPostgres(): string {
   const home = "/usr/lib/postgresql";
   const versions = existsSync(home) ? readdirSync(home).map(Number) : [];
@@ -73,17 +73,17 @@ export function installedPostgres(): string {
   return found;
 }
 
-/** A database that a test has for itself. */
+/** A database for one test. */
 export interface Database {
   url: string;
-  /** Runs SQL as another program would. */
+  /** Runs SQL like another program. */
   query<Row>(text: string, values?: unknown[]): Promise<Row[]>;
   drop(): Promise<void>;
 }
 
 /**
- * A new empty database on the server of TEST_DATABASE_URL, or else on one from npm, which starts for the first test
- * that asks and is there until the run has ended.
+ * A new empty database on the server of TEST_DATABASE_URL, or on one from npm. That one starts for the first test that
+ * needs it, and ends with the run.
  */
 export async function newDatabase(options = ""): Promise<Database> {
   const server = process.env.TEST_DATABASE_URL ?? (await sharedServer());
@@ -110,7 +110,7 @@ export async function query<Row>(url: string, text: string, values: unknown[] = 
   }
 }
 
-/** The server of this run, which jest's own process starts for the first test file that asks. */
+/** The shared server of this run. Jest's main process starts it for the first test file that needs it. */
 async function sharedServer(): Promise<string> {
   const response = await fetch(process.env.SHARED_POSTGRES as string);
   const text = await response.text();

@@ -1,9 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/**
- * A TCP relay on a free port in front of a server, to see what a client and the server really send, and to cut it off.
- */
+/** A TCP relay in front of a server, on a free port, which records the bytes of both sides and can cut connections. */
 export async function startRelay(target: { host: string; port: number }) {
   const sockets = new Set<Socket>();
   let isHeld = false;
@@ -31,13 +29,13 @@ export async function startRelay(target: { host: string; port: number }) {
   await once(server, "listening");
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** Connections since the start, and all bytes of all of them. */
+    /** The number of connections since the start, and all their bytes. */
     seen,
-    /** From now on clients get nothing of what the server sends. */
+    /** From now on, holds back all bytes from the server. */
     hold() {
       isHeld = true;
     },
-    /** Cuts all connections; new ones get everything again. */
+    /** Cuts all connections. New connections get all bytes again. */
     cut() {
       for (const socket of sockets) socket.destroy();
       isHeld = false;

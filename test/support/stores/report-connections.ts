@@ -3,8 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { isMainThread } from "node:worker_threads";
 
 /**
- * Loaded before a program (node --import), in each of its threads: asks every SQLite connection, when it commits and
- * when it closes, what is in force on it, and says so on stderr.
+ * Loaded before a program (node --import), in each thread. Writes the settings of every SQLite connection to stderr
+ * when it commits and when it closes.
  */
 export interface Report {
   moment: "commit" | "close";

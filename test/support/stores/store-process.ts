@@ -4,20 +4,20 @@ import { createInterface } from "node:readline";
 import { withoutSettings } from "../servers/server-process.ts";
 import type { Order, Outcome } from "./open-store.ts";
 
-/** A process that opens a store, uses and closes it whenever it is told to. */
+/** A process that opens, uses and closes a store for each order. */
 export interface StoreProcess {
   carryOut(order: Order): Promise<Outcome>;
-  /** Ends the process, and resolves with what it has written on stderr. */
+  /** Ends the process, and resolves with its output on stderr. */
   stop(): Promise<string>;
 }
 
-/** Resolves when the process is ready for its first order. `limit` is the most bytes that it may write to a file. */
+/** Resolves when the process is ready for its first order. `limit` is the maximum size of its files in bytes. */
 export async function startStoreProcess(
   options: { nodeOptions?: string[]; asNobody?: boolean; limit?: number } = {},
 ): Promise<StoreProcess> {
   const command = [process.execPath, ...(options.nodeOptions ?? []), "test/support/stores/open-store.ts"];
   if (options.asNobody) command.push("--as-nobody");
-  // ulimit counts blocks of 512 bytes; a shell that counts others sets another limit of the same order.
+  // ulimit counts blocks of 512 bytes in most shells. Others set a limit of the same order.
   if (options.limit !== undefined) {
     command.unshift("sh", "-c", `ulimit -S -f ${Math.ceil(options.limit / 512)} && exec "$@"`, "sh");
   }

@@ -3,16 +3,16 @@ import type { EventStore } from "../../../src/store/port.ts";
 import { temporaryFolder } from "../servers/server-process.ts";
 import { newDatabase } from "./postgres.ts";
 
-/** An empty store that several servers may share, as USERLOCK_STORE names it. */
+/** An empty store that several servers can share. `url` is a value for USERLOCK_STORE. */
 export interface EmptyStore {
   url: string;
   remove(): Promise<void> | void;
 }
 
-/** The key that all servers of one store must have. */
+/** The secret key for all servers of one store. */
 export const SHARED_KEY = { USERLOCK_SECRET_KEY: Buffer.alloc(32, 1).toString("base64") };
 
-/** The stores that servers are run on, by name. */
+/** The kinds of stores that servers are tested on, by name. */
 export const STORES: [name: string, make: () => Promise<EmptyStore>][] = [
   [
     "SQLite",
@@ -30,7 +30,7 @@ export const STORES: [name: string, make: () => Promise<EmptyStore>][] = [
   ],
 ];
 
-/** Another process's look at the store that USERLOCK_STORE names. */
+/** Opens the store that USERLOCK_STORE names, beside its servers. */
 export function openStoreAt(url: string): Promise<EventStore> {
   const isFile = url.startsWith("sqlite:");
   return openStore(

@@ -8,16 +8,16 @@ import { SHARED_KEY } from "../stores/stores.ts";
 import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
 
 const EVENTS = 10_000;
-/** Appends that are made at once. */
+/** The number of concurrent appends. */
 const AT_ONCE = 50;
-/** After how many events the server is killed. */
+/** The numbers of events after which the server is killed. */
 const KILLS_AT = [3_000, 6_000];
-/** Short, so that those whose filter lets little through move on, too; milliseconds. */
+/** Milliseconds. Short, so that the cursors of narrow filters advance too. */
 const HEARTBEAT_MS = 200;
 
 type Request = Parameters<WatchDoor["watch"]>[0];
 
-/** What somebody watches, with what passes. */
+/** A request to watch, with the events that match it. */
 type Filter = [request: Request, passes: (event: RecordedEvent) => boolean];
 
 const EVERYTHING: Filter = [{}, () => true];
@@ -26,7 +26,7 @@ const NARROW: Filter[] = [
   [{ types: ["user.locked"] }, ({ type }) => type === "user.locked"],
 ];
 
-/** Somebody who watches for as long as it takes, over one connection after another. */
+/** A watcher that reconnects until the test ends. */
 interface Follower {
   name: string;
   cursors: string[];
@@ -36,9 +36,9 @@ interface Follower {
 }
 
 /**
- * Two servers of one store, of which one is killed while the log grows, and watchers of every protocol who lose their
- * connections besides and go from the one server to the other: in the end each has what passes his filter, in order,
- * once. The store, as USERLOCK_STORE names it, is written to by the test beside the servers.
+ * Starts two servers of one store, and kills one of them repeatedly while the log grows. Watchers of every protocol
+ * lose their connections and change servers. In the end each has every matching event once, in order. The test writes
+ * to the store beside the servers.
  */
 export async function killsAndResumes(url: string, store: EventStore): Promise<void> {
   const start = (listen = "127.0.0.1:0") =>
@@ -60,13 +60,13 @@ export async function killsAndResumes(url: string, store: EventStore): Promise<v
       await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => append(store, made + index)));
       if (KILLS_AT.includes(made)) {
         await mortal.stop("SIGKILL");
-        // The log goes on growing meanwhile.
+        // The log continues to grow during the restart.
         const [started] = await Promise.all([start(new URL(mortal.url).host), append(store, EVENTS + made)]);
         mortal = started;
       }
       await sleep(5);
     }
-    // Everybody is thrown out more often than by the kills alone.
+    // Every watcher reconnects more often than the kills alone require.
     const least = () => Math.min(...followers.map(({ connections }) => connections));
     while (least() <= KILLS_AT.length + 2) await sleep(20);
 
@@ -116,7 +116,7 @@ function follow(doors: readonly [WatchDoor, WatchDoor], [request, passes]: Filte
       follower.connections++;
       cursors.push(...stream.events().map(({ cursor }) => cursor));
       after = stream.messages.at(-1)?.cursor ?? after;
-      // While the server is down.
+      // The server may be down.
       if (code !== "OK") await sleep(50);
     }
   }

@@ -3,19 +3,19 @@ import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EventService, WatchEventsRequestSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 
-/** Streams on one connection; a server takes 256. */
+/** Streams on one connection. A server allows 256. */
 const STREAMS = 250;
 
-/** Many who watch over gRPC, on a few connections. They read bytes and count messages, for there are many of them. */
+/** Many watchers over few gRPC connections. They only count messages, to save CPU. */
 export interface ManyWatchers {
-  /** Resolves, when each has got so many messages, with the time of the last one (performance.now). */
+  /** Resolves when each has this many messages, with the time of the last one (performance.now). */
   allHave(messages: number): Promise<number>;
-  /** What each got, message by message, as bytes. */
+  /** The messages of each watcher as bytes, if they are kept. */
   received: Buffer[][];
   close(): void;
 }
 
-/** Resolves when each has his first message. `keep` keeps what they get. */
+/** Resolves when each watcher has its first message. `keep` keeps the messages. */
 export async function openManyWatchers(
   url: string,
   { token, count, keep = false, types = [] }: { token: string; count: number; keep?: boolean; types?: string[] },

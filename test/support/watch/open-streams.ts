@@ -8,7 +8,7 @@ import { ServerReflection as ServerReflectionV1alpha } from "../../../gen/grpc/r
 import { envelope } from "../../../src/transport/streams/frames.ts";
 import { reasonOfGrpcStatus } from "../clients/error-info.ts";
 
-/** A question of reflection, as a frame of gRPC. */
+/** A reflection request as a gRPC frame. */
 export const LIST_SERVICES = envelope(
   toBinary(
     ServerReflectionRequestSchema,
@@ -16,7 +16,7 @@ export const LIST_SERVICES = envelope(
   ),
 );
 
-/** The streams that need no token: where they are, and whether the client's part of one stays open. */
+/** The streams that need no token: their paths, and whether the client keeps its side open. */
 export const OPEN_STREAMS = [
   { name: "Health/Watch", path: `/${Health.typeName}/Watch`, first: envelope(Buffer.alloc(0)), isTwoWay: false },
   ...[ServerReflection, ServerReflectionV1alpha].map(({ typeName }) => ({
@@ -29,13 +29,13 @@ export const OPEN_STREAMS = [
 
 export interface OpenStream {
   stream: ClientHttp2Stream;
-  /** `served` once a message is there, else the reason of the error. */
+  /** "served" after the first message, or the reason of the error. */
   outcome: Promise<string>;
-  /** The reason of the error that ended it, or how the connection did. */
+  /** The reason of the error that ended the stream, or how the connection ended. */
   ended: Promise<string>;
 }
 
-/** A connection of HTTP/2 that comes from this address of the machine itself. */
+/** An HTTP/2 connection from this address of the machine. */
 export function connectFrom(url: string, localAddress = "127.0.0.1", settings = {}): ClientHttp2Session {
   const { hostname, port } = new URL(url);
   const session = connect(url, {
@@ -46,7 +46,7 @@ export function connectFrom(url: string, localAddress = "127.0.0.1", settings = 
   return session;
 }
 
-/** Opens a stream by gRPC, without a token. */
+/** Opens a gRPC stream without a token. */
 export function openStream(
   session: ClientHttp2Session,
   { path, first, isTwoWay }: (typeof OPEN_STREAMS)[number],
@@ -69,7 +69,7 @@ export function openStream(
   return { stream, ended, outcome: Promise.race([isServed, ended]) };
 }
 
-/** Memory of a process, MiB. */
+/** Resident memory of a process in MiB. */
 export function residentMib(pid: number | undefined): number {
   const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kib) / 1024;

@@ -15,7 +15,7 @@ import { ADMIN_TOKEN } from "../servers/server-process.ts";
 
 /** How a stream ended. */
 export interface StreamEnd {
-  /** Name of the code; `UNAVAILABLE` too if the connection broke, `OK` if the caller left. */
+  /** Name of the code. A broken connection gives `UNAVAILABLE`, a cancelled stream `OK`. */
   code: string;
   reason: string | undefined;
 }
@@ -25,22 +25,22 @@ export interface Message {
   event?: Event | undefined;
 }
 
-/** A stream of events, the same for every protocol. */
+/** A stream of events in the same form for every protocol. */
 export interface EventStream {
   messages: Message[];
-  /** The events among them. */
+  /** The messages that are events. */
   events(): Event[];
-  /** Resolves when this many messages are there; rejects if the stream ends before. */
+  /** Resolves when `count` messages have arrived. Rejects if the stream ends earlier. */
   received(count: number): Promise<void>;
-  /** The same for events, which is not all that comes. */
+  /** Resolves when `count` events have arrived. Not every message is an event. */
   happened(count: number): Promise<void>;
-  /** Does not reject. */
+  /** Never rejects. */
   ended: Promise<StreamEnd>;
   cancel(): void;
 }
 
 export interface WatchOptions {
-  /** The instance owner's unless another is given; null for none. */
+  /** The token, by default the instance owner's. Null for none. */
   token?: string | null;
   headers?: Record<string, string>;
   timeoutMs?: number;
@@ -48,14 +48,14 @@ export interface WatchOptions {
 
 type Request = MessageInitShape<typeof WatchEventsRequestSchema>;
 
-/** A way to watch. */
+/** A client of one protocol for WatchEvents. */
 export interface WatchDoor {
   name: string;
   watch(request?: Request, options?: WatchOptions): EventStream;
   close(): void;
 }
 
-/** Hands over what comes, until it has ended. */
+/** Passes on each message until the stream ends. */
 type Source = (
   request: Request,
   options: { headers: Record<string, string>; timeoutMs: number | undefined; signal: AbortSignal },
@@ -65,7 +65,7 @@ type Source = (
 const { watchEvents } = EventService.method;
 const PATH = `/${EventService.typeName}/${watchEvents.name}`;
 
-/** Every protocol of a server by which one can watch. */
+/** A client for every protocol with WatchEvents. */
 export function openWatchDoors(url: string): WatchDoor[] {
   const grpc = openGrpcClient(new URL(url).host);
   return [
@@ -81,7 +81,7 @@ export function openWatchDoors(url: string): WatchDoor[] {
   ];
 }
 
-/** The doors' names are needed before there is a server. */
+/** The names of the protocols, for test tables that are built before a server starts. */
 export const WATCH_DOORS = openWatchDoors("http://127.0.0.1:1").map((one) => {
   one.close();
   return one.name;
@@ -167,7 +167,7 @@ const nameOfNumber = (code: number) => {
 
 const BROKEN: StreamEnd = { code: "UNAVAILABLE", reason: undefined };
 
-/** Spoken by hand: base64 in pieces (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
+/** Written by hand: base64 in pieces (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). */
 function overGrpcWebText(url: string): Source {
   return async (request, { headers, timeoutMs, signal }, onMessage) => {
     const bytes = toBinary(WatchEventsRequestSchema, create(WatchEventsRequestSchema, request));
@@ -214,7 +214,7 @@ function overGrpcWebText(url: string): Source {
   };
 }
 
-/** The query of a request to watch. */
+/** The query string of a watch request. */
 export function queryOf(request: Request): string {
   const query = new URLSearchParams();
   if (request.after) query.set("after", request.after);
@@ -225,9 +225,7 @@ export function queryOf(request: Request): string {
   return query.toString();
 }
 
-/**
- * Read as browsers read it (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
- */
+/** Parses as browsers do (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). */
 function overSse(url: string): Source {
   return async (request, { headers, timeoutMs, signal }, onMessage) => {
     const timeout = timeoutMs === undefined ? {} : { "connect-timeout-ms": String(timeoutMs) };

@@ -9,22 +9,22 @@ import { change, until } from "../stores/appends.ts";
 export const VIEWER: Principal = { subject: "gateway", tokenId: "its-token", grants: [{ role: "INSTANCE_VIEWER" }] };
 const EVERYTHING: WatchQuestion = { userIds: [], types: [] };
 
-/** What a watcher was handed, in order: a cursor alone, or an event with its own. */
+/** A message to a watcher: a cursor, with an event or alone. */
 export type Handed = { cursor: string; event?: RecordedEvent };
 
 export interface Watching {
   handed: Handed[];
-  /** The cursors of the events among them. */
+  /** The cursors of the messages with events. */
   events(): string[];
-  /** Where he would resume. */
+  /** The cursor from which the watcher would resume. */
   last(): string | undefined;
   /** Reason of the error that ended the stream. */
   ended: Promise<string>;
-  /** The caller leaves. */
+  /** Cancels the stream. */
   leave(): Promise<string>;
 }
 
-/** People who watch a store, without a server. `onFault` is told of faults that are survived. */
+/** Returns a function that starts watchers of a store without a server. `onFault` gets survived errors. */
 export function watchersOf(
   store: EventStore,
   {
@@ -49,7 +49,7 @@ export function watchersOf(
     more: {
       principal?: Principal;
       readmit?: () => Promise<Principal>;
-      /** Whether he takes what he is handed. */
+      /** Whether the watcher accepts a message. */
       takes?: () => boolean;
       ready?: () => Promise<boolean> | undefined;
     } = {},
@@ -89,7 +89,7 @@ export const SYSTEM: Owner = { type: "system", id: "userlock" };
 export const orgOf = (id: string): Owner => ({ type: "org", id });
 
 let streams = 0;
-/** Puts an event into the log, on a new object. */
+/** Appends an event on a new object. */
 export async function happen(
   store: EventStore,
   {
@@ -106,7 +106,7 @@ export async function happen(
   expect(outcome).toBe("appended");
 }
 
-/** Waits until each has his first message. */
+/** Waits until each watcher has its first message. */
 export async function areWatching(...watchers: Watching[]): Promise<void> {
   await until(() => watchers.every(({ handed }) => handed.length > 0));
 }

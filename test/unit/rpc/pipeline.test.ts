@@ -2,6 +2,7 @@
 import { getEventListeners } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { jest } from "@jest/globals";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { EventService, WatchEventsRequestSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { Principal } from "../../../src/domain/access.ts";
 import { DomainError } from "../../../src/domain/errors.ts";
@@ -70,4 +71,13 @@ describe("an error is reported once", () => {
     expect(error).toMatchObject({ reason: "TOO_LARGE" });
     expect(onError.mock.calls).toEqual([[error, "", "r1"]]);
   });
+});
+
+test("a service with a method that names no permission is not served", () => {
+  const handlers = Object.fromEntries(Health.methods.map(({ localName }) => [localName, async () => {}]));
+  const pipeline = createPipeline({ onError() {} } as Partial<PipelineParts> as PipelineParts);
+  expect(() =>
+    pipeline.serve(Health, handlers as unknown as Parameters<typeof pipeline.serve<typeof Health>>[1]),
+  ).toThrow();
+  expect(pipeline.methods).toEqual([]);
 });
