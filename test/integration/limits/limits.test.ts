@@ -1,4 +1,4 @@
-// Proves that sizes and counts have the limits that README.md lists, over every protocol.
+// Proves that sizes and counts have the limits of docs/limits.md, over every protocol.
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type Settings } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";

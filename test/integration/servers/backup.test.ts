@@ -17,7 +17,7 @@ import { shutUnderLoad } from "../../support/workload.ts";
 const { lockUser, searchUsers, createUser } = UserService.method;
 const { introspectToken } = SessionService.method;
 
-/** A store that can be backed up as README.md says. */
+/** A store that can be backed up as docs/operations.md says. */
 interface Original {
   url: string;
   /** Backs it up while it is used, restores the backup in another place, and resolves with the url of that. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { SETTINGS } from "../../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
-import { rows } from "../../support/docs.ts";
+import { blocks, rows } from "../../support/docs.ts";
 
 const PAGE = readFileSync("docs/operations.md", "utf8");
 
@@ -36,4 +36,17 @@ test("the table of connection settings names those that userlock sets on Postgre
 
 test("the time that a stopping server gives its calls is that of the limits", () => {
   expect(PAGE).toContain(`Calls in flight have ${LIMITS.drainMs / 1000} s to`);
+});
+
+test("the statements that distribute a store by hand are those of a first start on Citus", () => {
+  const schema = readFileSync("src/store/postgres/schema.sql", "utf8");
+  const tables = [...schema.matchAll(/^CREATE TABLE (\w+)/gm)].map(([, name]) => name as string);
+  const source = readFileSync("src/store/postgres/schema.ts", "utf8");
+  const together = tables
+    .filter((name) => name !== "instances" && name !== "userlock_schema")
+    .map((name) => `SELECT create_distributed_table('${name}', 'instance', colocate_with => 'instances')`);
+  const others = [...source.matchAll(/"(SELECT create_\w+\(.*\))"/g)].map(([, statement]) => statement as string);
+  const written = blocks("sql").flatMap(({ code }) => code.match(/SELECT create_.*(?=;)/g) ?? []);
+  expect(tables.length).toBeGreaterThan(4);
+  expect(written.toSorted()).toEqual([...together, ...others].toSorted());
 });
