@@ -33,7 +33,7 @@ import { createReflection } from "./rpc/services/reflection.ts";
 import { createShares } from "./rpc/shares.ts";
 import { createRequestValidator } from "./rpc/validator.ts";
 import { openStore } from "./store/open.ts";
-import { filesOf, isKept, placeOf } from "./store/settings.ts";
+import { filesOf, isKept, kindOf, placeOf } from "./store/settings.ts";
 import { createDispatch } from "./transport/dispatch.ts";
 import { createConnectDoor } from "./transport/grpc/connect-door.ts";
 import { openServices } from "./transport/grpc/open-services.ts";
@@ -43,6 +43,7 @@ import { LIMITS, type Limits } from "./transport/limits.ts";
 import { createRestDoor } from "./transport/rest/door.ts";
 import { createIntrospectionDoor } from "./transport/rest/introspection.ts";
 import { createProbesDoor } from "./transport/rest/probes.ts";
+import { VERSION } from "./version.ts";
 
 export { poolSize } from "./app/hash-queue.ts";
 
@@ -131,6 +132,7 @@ export async function start(
       newId,
       clock,
       instanceId,
+      about: { version: VERSION, store: kindOf(config.store) },
       lifetime: config.sessionLifetime,
       deviceLifetime: config.deviceLifetime,
       listEvents: createListEvents({ store }),

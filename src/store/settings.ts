@@ -11,6 +11,11 @@ export function isKept(settings: StoreSettings): boolean {
   return settings.kind !== "sqlite" || settings.file !== IN_MEMORY;
 }
 
+/** The kind of the store, in a word. */
+export function kindOf(settings: StoreSettings): "memory" | "sqlite" | "postgres" {
+  return isKept(settings) ? settings.kind : "memory";
+}
+
 /** The folder for what must not be in the store, and the files of the store itself that are beside it. */
 export function filesOf(settings: StoreSettings): { folder: string; database: string[] } {
   if (settings.kind !== "sqlite") return { folder: "data", database: [] };

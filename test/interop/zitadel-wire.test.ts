@@ -41,7 +41,7 @@ const FIELDS_LEFT_OUT: Record<string, string[]> = {
 /** userlock's own fields, which published clients ignore. */
 const OWN_FIELDS: Record<string, string[]> = {
   LockUserRequest: ["reason", "note", "until", "duration"],
-  GetUser: ["lock"],
+  GetUser: ["lock", "lifecycle"],
   SearchFilter: ["lock_filter"],
   CreateUser: ["schema_type"],
   PatchUser: ["schema_type"],

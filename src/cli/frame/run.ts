@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { styleText } from "node:util";
+import { VERSION } from "../../version.ts";
 import { type Command, type Environment, type Group, isGroup, type Screen, type Surroundings } from "./command.ts";
 import { CommandFailed, EX_IOERR, EX_OK, EX_REFUSED, EX_USAGE, systemError, UsageError } from "./errors.ts";
 import { helpOfCommand, helpOfGroup } from "./help.ts";
@@ -15,12 +15,6 @@ export type Explain = (error: unknown) => { message: string; exitCode: number };
 export function boldOn(screen: Screen, { NO_COLOR, TERM }: Environment): (text: string) => string {
   const isPlain = !screen.isTTY || !!NO_COLOR || TERM === "dumb";
   return (text) => (isPlain ? text : styleText("bold", text, { validateStream: false }));
-}
-
-/** Such as `userlock 0.1.0`. */
-function versionLine(): string {
-  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
-  return `${PROGRAM} ${version}\n`;
 }
 
 /** Runs the command that the arguments name. Resolves with the exit code; errors are printed on stderr. */
@@ -48,7 +42,7 @@ export async function runCommandLine(
     return printed(() => help(around.stdout), around);
   }
   if (rest[0] === "--version" && (isGroup(node) || rest.length === 1)) {
-    return printed(() => around.stdout.write(versionLine()), around);
+    return printed(() => around.stdout.write(`${PROGRAM} ${VERSION}\n`), around);
   }
   if (isGroup(node)) {
     const [word] = rest;

@@ -31,8 +31,10 @@ export function accessMethods(parts: {
   newId: () => string;
   clock: () => number;
   instanceId: string;
+  /** The version of userlock, and the kind of the store. */
+  about: { version: string; store: string };
 }): Implementation<typeof AccessService> {
-  const { execute, search, otherOwnerToken, newId, clock, instanceId } = parts;
+  const { execute, search, otherOwnerToken, newId, clock, instanceId, about } = parts;
   return {
     async whoAmI(_request, { principal }) {
       const { subject, tokenId, session, grants, expires } = principal;
@@ -51,6 +53,7 @@ export function accessMethods(parts: {
             organizationIds: [...new Set(organizations)],
           })),
         ...(expires !== undefined && { expires: toTimestamp(Math.min(expires, LAST_SECOND)) }),
+        ...(!session && { server: { ...about, instanceId } }),
       };
     },
     async createToken({ subject, grants, expires }, caller) {

@@ -226,6 +226,7 @@ function toUser(stored: Stored<User>, now: number): MessageInitShape<typeof GetU
     },
     state: toState(stored.state, lock),
     ...(lock && { lock: toLock(lock) }),
+    lifecycle: toState(stored.state, undefined),
   } as MessageInitShape<typeof GetUserSchema>;
 }
 

@@ -11,6 +11,7 @@ import {
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { PERMISSIONS } from "../../../src/domain/access.ts";
+import { VERSION } from "../../../src/version.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
@@ -72,6 +73,7 @@ describe.each(NAMES)("WhoAmI over %s", (name) => {
     });
     expect(answer.sessionId).toBeUndefined();
     expect(answer.expires).toBeUndefined();
+    expect(answer.server).toMatchObject({ version: VERSION, instanceId: "default", store: "memory" });
   });
 
   test("shows where a token's permissions reach, each organization once, and when the token ends", async () => {
@@ -139,6 +141,7 @@ describe.each(NAMES)("WhoAmI over %s", (name) => {
       expires,
     });
     expect(answer.tokenId).toBeUndefined();
+    expect(answer.server).toBeUndefined();
   });
 
   test("refuses a caller without a token", async () => {

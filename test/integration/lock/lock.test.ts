@@ -276,16 +276,19 @@ describe.each(NAMES)("LockUser over %s", (name) => {
   test("locks an inactive user, and an unlock restores the inactive state", async () => {
     const id = await newUser(door);
     const stateOf = async () => (await door.call(getUser, { id }, asOwner)).response?.user?.state;
+    const lifecycleOf = async () => (await door.call(getUser, { id }, asOwner)).response?.user?.lifecycle;
     refused(await door.call(activateUser, { id }, asOwner), "FAILED_PRECONDITION", "USER_NOT_INACTIVE");
     ok(await door.call(deactivateUser, { id }, asOwner));
     refused(await door.call(deactivateUser, { id }, asOwner), "FAILED_PRECONDITION", "USER_ALREADY_INACTIVE");
     ok(await door.call(lockUser, { id }, asOwner));
     expect(await stateOf()).toBe(State.USER_STATE_LOCKED);
+    expect(await lifecycleOf()).toBe(State.USER_STATE_INACTIVE);
     ok(await door.call(unlockUser, { id }, asOwner));
     expect(await stateOf()).toBe(State.USER_STATE_INACTIVE);
     ok(await door.call(lockUser, { id }, asOwner));
     ok(await door.call(activateUser, { id }, asOwner));
     expect(await stateOf()).toBe(State.USER_STATE_LOCKED);
+    expect(await lifecycleOf()).toBe(State.USER_STATE_ACTIVE);
     ok(await door.call(unlockUser, { id }, asOwner));
     expect(await stateOf()).toBe(State.USER_STATE_ACTIVE);
   });
