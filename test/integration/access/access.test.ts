@@ -1,4 +1,4 @@
-// Proves that tokens let in, expire, can be revoked, and reach no further than their grants.
+// Proves that tokens authenticate, expire, can be revoked, and give no more than their grants.
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
@@ -38,7 +38,7 @@ describe.each(NAMES)("AccessService over %s", (name) => {
     door = doors.find((candidate) => candidate.name === name) as Door;
   });
 
-  test("a token is made, works, is listed without its secret, is revoked, and works no more", async () => {
+  test("a token works from its creation to its revocation, and is listed without its secret", async () => {
     const subject = `subject-${name.length}`;
     const expires = timestampFromMs(Date.now() + 3_600_000);
     const grants = [{ role: Role.ORG_VIEWER, organizationId: "a" }, { role: Role.GATEWAY }];
@@ -65,7 +65,7 @@ describe.each(NAMES)("AccessService over %s", (name) => {
   const INVALID: [what: string, request: Parameters<typeof door.call<typeof createToken>>[1]][] = [
     ["no subject", { grants: [{ role: Role.INSTANCE_OWNER }] }],
     ["userlock's own subject", { subject: "userlock", grants: [{ role: Role.GATEWAY }] }],
-    ["the subject of an operator at the store", { subject: "admin@host", grants: [{ role: Role.GATEWAY }] }],
+    ["the subject of an offline operator", { subject: "admin@host", grants: [{ role: Role.GATEWAY }] }],
     ["no grants", { subject: "s" }],
     ["a grant without a role", { subject: "s", grants: [{}] }],
     [
@@ -88,13 +88,13 @@ test.each<[what: string, stop: DescMethodUnary, undo: DescMethodUnary | undefine
   ["locked", UserService.method.lockUser, UserService.method.unlockUser],
   ["inactive", UserService.method.deactivateUser, UserService.method.activateUser],
   ["deleted", UserService.method.deleteUser, undefined],
-])("the tokens of a user who is %s are refused, and good again when he is not", async (what, stop, undo) => {
+])("the tokens of a user who is %s are refused until that is undone", async (what, stop, undo) => {
   const [door] = doors as [Door];
   const id = `holder-${what}`;
   await door.call(UserService.method.createUser, { user: { userId: id } }, asOwner);
   const { secret: token } = await tokenMaker(server.url, ADMIN_TOKEN).create(id, ["INSTANCE_OWNER"]);
   const search = () => door.call(searchUsers, {}, { token });
-  // Somebody else must hold the role, or it would be the last owner.
+  // Another user must hold the role, or this one would be the last owner.
   const other = `other-${what}`;
   await door.call(UserService.method.createUser, { user: { userId: other } }, asOwner);
   await tokenMaker(server.url, ADMIN_TOKEN).create(other, ["INSTANCE_OWNER"]);
@@ -109,7 +109,7 @@ test.each<[what: string, stop: DescMethodUnary, undo: DescMethodUnary | undefine
 });
 
 test.each(["INSTANCE_VIEWER", "LOGIN_CLIENT", "GATEWAY"] as const)(
-  "%s makes, lists and revokes no tokens",
+  "the role %s may not create, list or revoke tokens",
   async (role) => {
     const [door] = doors as [Door];
     const { secret: token } = await tokenMaker(server.url, ADMIN_TOKEN).create("other", [role]);
@@ -123,7 +123,7 @@ test.each(["INSTANCE_VIEWER", "LOGIN_CLIENT", "GATEWAY"] as const)(
   },
 );
 
-test("the file holds the SHA-256 of a secret and not the secret", async () => {
+test("the store's file has the SHA-256 hash of a token and not the token", async () => {
   const { id, secret } = await tokenMaker(server.url, ADMIN_TOKEN).create("hashed", ["GATEWAY"]);
   const database = new DatabaseSync(folder.file("access.db"), { readOnly: true });
   try {
@@ -140,7 +140,7 @@ test("the file holds the SHA-256 of a secret and not the secret", async () => {
   }
 });
 
-test("no secret is logged", () => {
+test("no token appears in the server's output", () => {
   expect(server.stderr() + server.stdout()).not.toMatch(/userlock_[\w-]{43}|test-token/);
 });
 
@@ -149,7 +149,7 @@ test.each([
   ["Bearer", "TOKEN_INVALID"],
   ["Bearer a b", "TOKEN_INVALID"],
   [`bearer ${ADMIN_TOKEN}`, undefined],
-])("the header 'Authorization: %s'", async (authorization, reason) => {
+])("the header 'Authorization: %s' is answered with the right status and challenge", async (authorization, reason) => {
   const response = await fetch(`${server.url}/resources/v3alpha/tokens`, { headers: { authorization } });
   expect(response.status).toBe(reason === undefined ? 200 : 401);
   const challenge = response.headers.get("www-authenticate");

@@ -1,4 +1,4 @@
-// Proves that gateways learn from RFC 7662 introspection whether a token is good.
+// Proves that gateways can check tokens by introspection (RFC 7662).
 import { gzipSync } from "node:zlib";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";
@@ -13,7 +13,7 @@ let doors: Door[] = [];
 let door: Door;
 const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
 const ids: Record<string, string | undefined> = {};
-/** What is asked about. */
+/** The tokens to introspect, by description. */
 const asked: Record<string, string> = {
   nonsense: "no-such-token",
   "very long nonsense": "x".repeat(5_000),
@@ -63,12 +63,12 @@ async function introspect(
   return { status: response.status, headers: response.headers, text };
 }
 
-test("a user without a user name has none in the answer", async () => {
+test("introspection omits the user name of a user without one", async () => {
   const { text } = await introspect(asked["a session of the instance"]);
   expect(Object.keys(JSON.parse(text)).sort()).toEqual(["active", "exp", "iat", "iss", "sub"]);
 });
 
-test("a good token: who it is, since when and until when, in numbers", async () => {
+test("introspection returns a session's user, start and end, with times as numbers", async () => {
   const { status, headers, text } = await introspect(asked["a session in a"]);
   expect(status).toBe(200);
   expect(headers.get("content-type")).toBe("application/json");
@@ -90,7 +90,7 @@ test.each<[what: string, caller: string, isActive: boolean]>([
   ["nonsense", "gateway", false],
   ["very long nonsense", "gateway", false],
   ["the caller's own token", "owner", false],
-])("%s, asked by the %s: active %s", async (what, caller, isActive) => {
+])("introspection of %s by the %s answers active %s", async (what, caller, isActive) => {
   const { status, text } = await introspect(asked[what], { caller });
   expect(status).toBe(200);
   if (isActive) expect(JSON.parse(text)).toMatchObject({ active: true });
@@ -102,35 +102,35 @@ const FORM = "application/x-www-form-urlencoded";
 test.each<
   [what: string, options: Parameters<typeof introspect>[1], token: string | undefined, status: number, reason: string]
 >([
-  ["no bearer token", { caller: "nobody" }, "x", 401, "TOKEN_MISSING"],
+  ["a caller without a token", { caller: "nobody" }, "x", 401, "TOKEN_MISSING"],
   ["a caller without session.read", { caller: "viewer" }, "x", 403, "PERMISSION_MISSING"],
-  ["no token", {}, undefined, 400, "INVALID_REQUEST"],
+  ["a missing token parameter", {}, undefined, 400, "INVALID_REQUEST"],
   ["an empty token", {}, "", 400, "INVALID_REQUEST"],
-  ["a token larger than a message may be", {}, "x".repeat(64 * 1024 + 1), 413, "TOO_LARGE"],
-  ["GET", { method: "GET", body: null }, undefined, 405, "NOT_SERVED"],
-  ["JSON", { headers: { "content-type": "application/json" }, body: "{}" }, undefined, 415, "INVALID_REQUEST"],
+  ["a token above the message limit", {}, "x".repeat(64 * 1024 + 1), 413, "TOO_LARGE"],
+  ["the method GET", { method: "GET", body: null }, undefined, 405, "NOT_SERVED"],
+  ["a JSON body", { headers: { "content-type": "application/json" }, body: "{}" }, undefined, 415, "INVALID_REQUEST"],
   [
-    "a type that only begins like a form's",
+    "a content type that only starts like a form's",
     { headers: { "content-type": `${FORM}-not` }, body: "token=x" },
     undefined,
     415,
     "INVALID_REQUEST",
   ],
   [
-    "no permission goes before a wrong type",
+    "a missing permission before a wrong content type",
     { caller: "viewer", headers: { "content-type": "a/b" } },
     "x",
     403,
     "PERMISSION_MISSING",
   ],
   [
-    "5 MiB",
+    "a body of 5 MiB",
     { body: `token=${"x".repeat(5 * 1024 * 1024)}`, headers: { "content-type": FORM } },
     undefined,
     413,
     "TOO_LARGE",
   ],
-])("refused: %s", async (_what, options, token, status, reason) => {
+])("introspection refuses %s", async (_what, options, token, status, reason) => {
   const answer = await introspect(token, options);
   expect(answer.status).toBe(status);
   const { details, error, error_description: description } = JSON.parse(answer.text);
@@ -141,7 +141,7 @@ test.each<
   if (status === 405) expect(answer.headers.get("allow")).toBe("POST");
 });
 
-test("the form's type may name its charset, in any case", async () => {
+test("introspection accepts a form with a charset in its content type, in any case", async () => {
   const { status } = await introspect(undefined, {
     headers: { "content-type": "Application/X-WWW-Form-Urlencoded; charset=UTF-8" },
     body: `token=${asked["a session in a"]}`,
@@ -149,7 +149,7 @@ test("the form's type may name its charset, in any case", async () => {
   expect(status).toBe(200);
 });
 
-test.each(["gzip", "GZIP", "x-gzip"])("a form in the encoding %s is read", async (coding) => {
+test.each(["gzip", "GZIP", "x-gzip"])("introspection accepts a form in the encoding %s", async (coding) => {
   const { status, text } = await introspect(undefined, {
     headers: { "content-type": FORM, "content-encoding": coding },
     body: gzipSync(`token=${asked["a session in a"]}`),
@@ -159,9 +159,9 @@ test.each(["gzip", "GZIP", "x-gzip"])("a form in the encoding %s is read", async
 
 test.each<[what: string, coding: string, body: Uint8Array<ArrayBuffer>, status: number, reason: string]>([
   ["in an unknown encoding", "br", gzipSync("token=x"), 415, "INVALID_REQUEST"],
-  ["that is not the gzip it says", "gzip", Buffer.from("token=x"), 400, "INVALID_REQUEST"],
-  ["that is a bomb in gzip", "gzip", gzipSync(`token=${"x".repeat(5_000_000)}`), 413, "TOO_LARGE"],
-])("a form %s is refused", async (_what, coding, body, status, reason) => {
+  ["with invalid gzip data", "gzip", Buffer.from("token=x"), 400, "INVALID_REQUEST"],
+  ["with a gzip bomb", "gzip", gzipSync(`token=${"x".repeat(5_000_000)}`), 413, "TOO_LARGE"],
+])("introspection refuses a form %s", async (_what, coding, body, status, reason) => {
   const answer = await introspect(undefined, { headers: { "content-type": FORM, "content-encoding": coding }, body });
   const { error, details } = JSON.parse(answer.text);
   expect({ status: answer.status, error, reason: details[0].reason }).toEqual({
@@ -172,11 +172,11 @@ test.each<[what: string, coding: string, body: Uint8Array<ArrayBuffer>, status: 
   if (status === 415) expect(answer.headers.get("accept-encoding")).toBe("gzip");
 });
 
-describe("a client of OAuth", () => {
+describe("an OAuth client that introspects", () => {
   const basic = (id: string, secret: string) => ({
     authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`,
   });
-  /** Each character as the strictest clients encode it. */
+  /** Every character percent-encoded, as the strictest clients do. */
   const encoded = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16)}`).join("");
   const form = (...fields: [name: string, value: string][]) => new URLSearchParams(fields).toString();
   const token = (): [string, string] => ["token", asked["a session in a"] as string];
@@ -200,28 +200,31 @@ describe("a client of OAuth", () => {
     ["client_secret_basic by the token's subject", () => [form(token()), basic("gateway", secretOf("gateway"))]],
     ["client_secret_basic by the token's id", () => [form(token()), basic(idOf("gateway"), secretOf("gateway"))]],
     [
-      "client_secret_basic, encoded",
+      "client_secret_basic with percent-encoding",
       () => [form(token()), basic(encoded("gate:way@a"), encoded(secretOf("gate:way@a")))],
     ],
-    ["client_secret_basic, not encoded", () => [form(token()), basic("gate:way@a", secretOf("gate:way@a"))]],
     [
-      "client_secret_basic, its scheme in small letters",
+      "client_secret_basic without percent-encoding",
+      () => [form(token()), basic("gate:way@a", secretOf("gate:way@a"))],
+    ],
+    [
+      "client_secret_basic with a lower-case scheme",
       () => [form(token()), { authorization: basic("gateway", secretOf("gateway")).authorization.replace("B", "b") }],
     ],
     [
-      "client_secret_basic, and its id once more in the form",
+      "client_secret_basic with its id also in the form",
       () => [form(token(), ["client_id", "gateway"]), basic("gateway", secretOf("gateway"))],
     ],
     ["client_secret_post by the token's subject", () => [form(token(), ...posted("gateway", secretOf("gateway")))]],
     ["client_secret_post by the token's id", () => [form(...posted(idOf("gateway"), secretOf("gateway")), token())]],
     [
-      "client_secret_post, encoded once as all forms are",
+      "client_secret_post with the encoding of forms",
       () => [form(token(), ...posted("gate:way@a", secretOf("gate:way@a")))],
     ],
     ["Bearer with an empty client_secret", () => [form(token(), ["client_secret", ""]), bearer("gateway")]],
-    ["any token_type_hint", () => [form(token(), ["token_type_hint", "no_such_type"]), bearer("gateway")]],
-    ["parameters that are not known", () => [form(token(), ["foo", "bar"]), bearer("gateway")]],
-  ])("is served by %s", async (_what, request) => {
+    ["an unknown token_type_hint", () => [form(token(), ["token_type_hint", "no_such_type"]), bearer("gateway")]],
+    ["unknown parameters", () => [form(token(), ["foo", "bar"]), bearer("gateway")]],
+  ])("is accepted with %s", async (_what, request) => {
     const { status, json } = await send(...request());
     expect({ status, json }).toMatchObject({ status: 200, json: { active: true, sub: "ada" } });
   });
@@ -229,34 +232,37 @@ describe("a client of OAuth", () => {
   const bearer = (who: string) => ({ authorization: `Bearer ${secretOf(who)}` });
   const wrongClients: [what: string, id: () => string, secret: () => string][] = [
     ["an unknown secret", () => "gateway", () => "userlock_no-such-token"],
-    ["the id of nobody", () => "nobody", () => secretOf("gateway")],
+    ["an unknown client id", () => "nobody", () => secretOf("gateway")],
     ["the id of another token", () => idOf("gatewayOfA"), () => secretOf("gateway")],
     ["the subject of another token", () => "gateway-a", () => secretOf("gateway")],
-    ["its id in other letters", () => "GATEWAY", () => secretOf("gateway")],
-    ["no id", () => "", () => secretOf("gateway")],
-    ["no secret", () => "gateway", () => " "],
-    ["a name of Object.prototype", () => "constructor", () => secretOf("gateway")],
+    ["its id in another case", () => "GATEWAY", () => secretOf("gateway")],
+    ["an empty id", () => "", () => secretOf("gateway")],
+    ["a blank secret", () => "gateway", () => " "],
+    ["a property name of Object.prototype as id", () => "constructor", () => secretOf("gateway")],
     ["a revoked token", () => "revoked", () => secretOf("revoked")],
     ["broken percent-encoding", () => "%zz", () => secretOf("gateway")],
   ];
 
-  test.each(wrongClients)("that shows %s is told the same by either way", async (_what, id, secret) => {
-    const answers = [
-      await send(form(token()), basic(id(), secret())),
-      await send(form(token(), ...posted(id(), secret()))),
-    ];
-    for (const { status, headers, json } of answers) {
-      expect({ status, challenge: headers.get("www-authenticate") }).toEqual({
-        status: 401,
-        challenge: 'Basic realm="userlock"',
-      });
-      expect(json).toMatchObject({ error: "invalid_client", details: [{ reason: "TOKEN_INVALID" }] });
-      expect(json.error_description).toBe((await send(form(token()), basic("nobody", "x"))).json.error_description);
-    }
-  });
+  test.each(wrongClients)(
+    "with %s gets the same invalid_client error by Basic and in the form",
+    async (_what, id, secret) => {
+      const answers = [
+        await send(form(token()), basic(id(), secret())),
+        await send(form(token(), ...posted(id(), secret()))),
+      ];
+      for (const { status, headers, json } of answers) {
+        expect({ status, challenge: headers.get("www-authenticate") }).toEqual({
+          status: 401,
+          challenge: 'Basic realm="userlock"',
+        });
+        expect(json).toMatchObject({ error: "invalid_client", details: [{ reason: "TOKEN_INVALID" }] });
+        expect(json.error_description).toBe((await send(form(token()), basic("nobody", "x"))).json.error_description);
+      }
+    },
+  );
 
   test.each(["Basic", "Basic !", `Basic ${Buffer.from("no colon").toString("base64")}`])(
-    "whose header is '%s' is no client",
+    "with the header '%s' gets invalid_client",
     async (authorization) => {
       const { status, json } = await send(form(token()), { authorization });
       expect({ status, error: json.error }).toEqual({ status: 401, error: "invalid_client" });
@@ -264,7 +270,7 @@ describe("a client of OAuth", () => {
   );
 
   test.each(["gateway", "nobody"])(
-    "that sends two Basic headers is no client, whatever the second is: %s",
+    "with two Basic credentials gets invalid_client, if the second is %s",
     async (id) => {
       const right = basic("gateway", secretOf("gateway")).authorization;
       const both = `${right}, ${basic(id, secretOf("gateway")).authorization}`;
@@ -273,7 +279,7 @@ describe("a client of OAuth", () => {
     },
   );
 
-  test("that shows nothing is told both schemes", async () => {
+  test("without credentials gets a challenge with both schemes", async () => {
     for (const request of [form(token()), form(token(), ["client_id", "gateway"])]) {
       const { status, headers, json } = await send(request);
       expect(json).toMatchObject({ error: "invalid_client", details: [{ reason: "TOKEN_MISSING" }] });
@@ -284,7 +290,7 @@ describe("a client of OAuth", () => {
     }
   });
 
-  test("whose bearer token is unknown is told invalid_token", async () => {
+  test("with an unknown bearer token gets invalid_token", async () => {
     const { status, headers, json } = await send(form(token()), { authorization: "Bearer no-such-token" });
     expect({ status, error: json.error }).toEqual({ status: 401, error: "invalid_token" });
     expect(headers.get("www-authenticate")).toMatch(/^Bearer .*error="invalid_token"/);
@@ -293,16 +299,19 @@ describe("a client of OAuth", () => {
   test.each<[what: string, request: () => [body: string, headers?: Record<string, string>]]>([
     ["without the permission, by Basic", () => [form(token()), basic("viewer", secretOf("viewer"))]],
     ["without the permission, in the form", () => [form(token(), ...posted("viewer", secretOf("viewer")))]],
-  ])("%s is told insufficient_scope", async (_what, request) => {
+  ])("%s gets insufficient_scope", async (_what, request) => {
     const { status, json } = await send(...request());
     expect(status).toBe(403);
     expect(json).toMatchObject({ error: "insufficient_scope", details: [{ reason: "PERMISSION_MISSING" }] });
   });
 
   test.each<[what: string, request: () => [body: string, headers?: Record<string, string>]]>([
-    ["the token twice", () => [form(token(), token()), bearer("gateway")]],
-    ["a token twice, once empty", () => [form(token(), ["token", ""]), bearer("gateway")]],
-    ["the hint twice", () => [form(token(), ["token_type_hint", "a"], ["token_type_hint", "a"]), bearer("gateway")]],
+    ["the token parameter twice", () => [form(token(), token()), bearer("gateway")]],
+    ["the token parameter twice, once empty", () => [form(token(), ["token", ""]), bearer("gateway")]],
+    [
+      "the token_type_hint twice",
+      () => [form(token(), ["token_type_hint", "a"], ["token_type_hint", "a"]), bearer("gateway")],
+    ],
     ["an unknown parameter twice", () => [form(token(), ["foo", "1"], ["foo", "2"]), bearer("gateway")]],
     [
       "its secret twice",
@@ -314,11 +323,11 @@ describe("a client of OAuth", () => {
     ],
     ["Bearer and client_secret", () => [form(token(), ...posted("gateway", secretOf("gateway"))), bearer("gateway")]],
     [
-      "Basic and the client_id of another",
+      "Basic and another token's client_id",
       () => [form(token(), ["client_id", "gateway-a"]), basic("gateway", secretOf("gateway"))],
     ],
-    ["no token", () => [form(...posted("gateway", secretOf("gateway")))]],
-  ])("that sends %s is told invalid_request", async (_what, request) => {
+    ["no token parameter", () => [form(...posted("gateway", secretOf("gateway")))]],
+  ])("that sends %s gets invalid_request", async (_what, request) => {
     const { status, json } = await send(...request());
     expect(status).toBe(400);
     expect({ error: json.error, reason: json.details[0].reason }).toEqual({
@@ -328,7 +337,7 @@ describe("a client of OAuth", () => {
     expect(json.error_description).toMatch(/^[ !#-[\]-~]+$/);
   });
 
-  test("is no client at other doors", async () => {
+  test("is not authenticated by Basic on other routes", async () => {
     const response = await fetch(`${server.url}/resources/v3alpha/users/ada`, {
       headers: basic("gateway", secretOf("gateway")),
     });

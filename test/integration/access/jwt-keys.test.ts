@@ -1,4 +1,4 @@
-// Proves that the keys of an issuer of JWTs are fetched, kept and used as RFC 7517 and RFC 7519 say.
+// Proves that an issuer's keys are fetched, cached and used as RFC 7517 and RFC 7519 require.
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
@@ -14,11 +14,11 @@ const keys = { one: await generateKeyPair("EdDSA"), other: await generateKeyPair
 const publicKeys: Record<string, JWK> = {};
 for (const [kid, { publicKey }] of Object.entries(keys)) publicKeys[kid] = { ...(await exportJWK(publicKey)), kid };
 
-/** What the issuer publishes; undefined while it cannot be reached. */
+/** The keys that the issuer publishes. Undefined while it is unavailable. */
 let published: unknown[] | undefined;
-/** What it answers in the place of that. */
+/** An answer of the issuer that replaces the keys. */
 let instead: ((response: ServerResponse) => void) | undefined;
-/** What was told of failed fetches. */
+/** The reported errors of fetches. */
 let told: unknown[];
 let fetches: number;
 let issuer: Server;
@@ -75,7 +75,7 @@ const refusal = (token: string) =>
     ({ reason }) => reason,
   );
 
-test("a token is verified once, however often it comes", async () => {
+test("a JWT's signature is verified once for repeated calls", async () => {
   const token = await jwt("ann");
   for (let time = 0; time < 3; time++) expect(await verify(token)).toEqual(LET_IN);
   now += MINUTE - 1;
@@ -84,7 +84,7 @@ test("a token is verified once, however often it comes", async () => {
   expect(fetches).toBe(1);
 });
 
-test("also one that comes many times at once", async () => {
+test("a JWT's signature is verified once for concurrent calls", async () => {
   const token = await jwt("ann");
   await verify(await jwt("bob"));
   signatures.mockClear();
@@ -93,7 +93,7 @@ test("also one that comes many times at once", async () => {
   expect(signatures).toHaveBeenCalledTimes(1);
 });
 
-test("a bad token is refused each time, and never takes a good one's place", async () => {
+test("an invalid JWT is refused each time, and never evicts a valid one from the cache", async () => {
   const [good, forged] = [await jwt("ann"), await jwt("ann", { signer: "other" })];
   await verify(good);
   for (let time = 0; time < 2; time++) expect(await refusal(forged)).toBe("TOKEN_INVALID");
@@ -106,7 +106,7 @@ test("a bad token is refused each time, and never takes a good one's place", asy
   expect(signatures).not.toHaveBeenCalled();
 });
 
-test("10,000 are remembered: those that were used last", async () => {
+test("the 10,000 last used JWTs are cached", async () => {
   const tokens = await Promise.all(Array.from({ length: 10_001 }, (_, n) => jwt(`caller-${n}`)));
   const [first, second] = tokens as [string, string];
   for (const token of tokens.slice(0, 10_000)) await verify(token);
@@ -119,7 +119,7 @@ test("10,000 are remembered: those that were used last", async () => {
   expect(signatures).toHaveBeenCalledTimes(1);
 });
 
-test("a token is remembered until it ends", async () => {
+test("a cached JWT is refused after it expires", async () => {
   const token = await jwt("ann", { exp: START + 20 });
   await verify(token);
   now += 24;
@@ -128,8 +128,8 @@ test("a token is remembered until it ends", async () => {
   expect(await refusal(token)).toBe("TOKEN_EXPIRED");
 });
 
-describe("a key that its issuer withdraws", () => {
-  test("is looked for again after a minute: the tokens that it signed are refused, though they were remembered", async () => {
+describe("a key that its issuer removes", () => {
+  test("makes its cached JWTs invalid within a minute", async () => {
     const token = await jwt("ann");
     await verify(token);
     published = [publicKeys.other as JWK];
@@ -138,7 +138,7 @@ describe("a key that its issuer withdraws", () => {
     expect(await refusal(token)).toBe("TOKEN_INVALID");
   });
 
-  test("takes no other key's tokens with it", async () => {
+  test("leaves the JWTs of other keys valid", async () => {
     published = [publicKeys.one as JWK, publicKeys.other as JWK];
     const [token, others] = [await jwt("ann"), await jwt("bob", { kid: "other", signer: "other" })];
     for (const each of [token, others]) await verify(each);
@@ -148,7 +148,7 @@ describe("a key that its issuer withdraws", () => {
     expect((await verify(others)).subject).toBe("bob");
   });
 
-  test("is missed at once where the set was fetched for an unknown key", async () => {
+  test("makes its JWTs invalid at once if an unknown key causes a fetch", async () => {
     const token = await jwt("ann");
     await verify(token);
     published = [publicKeys.other as JWK];
@@ -157,7 +157,7 @@ describe("a key that its issuer withdraws", () => {
     expect(await refusal(token)).toBe("TOKEN_INVALID");
   });
 
-  test("gives its name to another one: what the old one signed is refused", async () => {
+  test("makes its JWTs invalid even if a new key has its name", async () => {
     const token = await jwt("ann");
     await verify(token);
     published = [{ ...publicKeys.other, kid: "one" }];
@@ -167,8 +167,8 @@ describe("a key that its issuer withdraws", () => {
   });
 });
 
-describe("the key set", () => {
-  test("is fetched once a minute, and while it stays the same no token is verified again", async () => {
+describe("an issuer's key set", () => {
+  test("is fetched once a minute, and while it is unchanged no JWT is verified again", async () => {
     const token = await jwt("ann");
     for (let minute = 0; minute < 30; minute++) {
       await Promise.all([verify(token), verify(token), verify(token)]);
@@ -178,7 +178,7 @@ describe("the key set", () => {
     expect(signatures).toHaveBeenCalledTimes(1);
   });
 
-  test("that cannot be fetched is good for ten minutes, and asked for once a minute", async () => {
+  test("is used for ten minutes while fetches fail, with an attempt each minute", async () => {
     const token = await jwt("ann");
     await verify(token);
     published = undefined;
@@ -194,7 +194,7 @@ describe("the key set", () => {
     expect(await verify(token)).toEqual(LET_IN);
   });
 
-  test("of a file stays as it was read", async () => {
+  test("in a file is read once", async () => {
     const folder = temporaryFolder();
     try {
       writeFileSync(folder.file("keys.json"), JSON.stringify({ keys: published }));
@@ -211,8 +211,8 @@ describe("the key set", () => {
   });
 });
 
-describe("a fetch of the key set that fails", () => {
-  test("is followed by pauses, in which nobody fetches: 1 s, then twice as long each time, up to a minute", async () => {
+describe("fetching the key set", () => {
+  test("pauses after a failure for 1 s, doubling up to a minute", async () => {
     published = undefined;
     const fetchedAt: number[] = [];
     for (let second = 0; second < 300; second++) {
@@ -228,7 +228,7 @@ describe("a fetch of the key set that fails", () => {
     expect(told).toHaveLength(5);
   });
 
-  test("is forgotten after a good one", async () => {
+  test("resets its pauses after a success", async () => {
     published = undefined;
     const token = await jwt("ann");
     for (const wait of [1, 2, 4]) {
@@ -252,15 +252,19 @@ describe("a fetch of the key set that fails", () => {
   };
 
   test.each<[what: string, answer: (response: ServerResponse) => unknown, isTaken: boolean]>([
-    ["1 MiB", (response) => response.end(padded(2 ** 20)), true],
-    ["a byte more than 1 MiB", (response) => response.end(padded(2 ** 20 + 1)), false],
-    ["no end", (response) => pour(response), false],
-    ["another status", (response) => response.writeHead(404).end(padded(1_000)), false],
-    ["another place", (response) => response.writeHead(302, { location: "/" }).end(), false],
-    ["no JSON", (response) => response.end("keys"), false],
-    ["null", (response) => response.end("null"), false],
-    ["no keys", (response) => response.end("{}"), false],
-    ["101 keys", (response) => response.end(JSON.stringify({ keys: Array(101).fill(publicKeys.one) })), false],
+    ["accepts an answer of 1 MiB", (response) => response.end(padded(2 ** 20)), true],
+    ["refuses an answer of a byte more than 1 MiB", (response) => response.end(padded(2 ** 20 + 1)), false],
+    ["refuses an endless answer", (response) => pour(response), false],
+    ["refuses an answer with the status 404", (response) => response.writeHead(404).end(padded(1_000)), false],
+    ["refuses a redirect", (response) => response.writeHead(302, { location: "/" }).end(), false],
+    ["refuses an answer that is not JSON", (response) => response.end("keys"), false],
+    ["refuses the answer null", (response) => response.end("null"), false],
+    ["refuses an answer without keys", (response) => response.end("{}"), false],
+    [
+      "refuses an answer with 101 keys",
+      (response) => response.end(JSON.stringify({ keys: Array(101).fill(publicKeys.one) })),
+      false,
+    ],
   ])("%s", async (_what, answer, isTaken) => {
     let sent = 0;
     instead = (response) => {
@@ -274,7 +278,7 @@ describe("a fetch of the key set that fails", () => {
     expect(sent).toBeLessThan(64 * 2 ** 20);
   });
 
-  test("is one that takes more than 5 s", async () => {
+  test("fails after 5 s without an answer", async () => {
     const started = performance.now();
     instead = (response) => response.write("{");
     expect(await refusal(await jwt("ann"))).toBe("KEYS_UNAVAILABLE");
@@ -283,7 +287,7 @@ describe("a fetch of the key set that fails", () => {
   });
 });
 
-/** Writes until the other side has gone. */
+/** Writes until the other side closes the connection. */
 function pour(response: ServerResponse): void {
   const block = Buffer.alloc(2 ** 16, "x");
   const more = () => {
@@ -293,7 +297,7 @@ function pour(response: ServerResponse): void {
   more();
 }
 
-describe("what a token says of itself", () => {
+describe("the claims of a JWT", () => {
   test.each<[subject: unknown, outcome: string]>([
     ["ann", "let in"],
     ["", "TOKEN_INVALID"],
@@ -304,7 +308,7 @@ describe("what a token says of itself", () => {
       subject,
       "TOKEN_INVALID",
     ]),
-  ])("its subject is a string: %j: %s", async (subject, outcome) => {
+  ])("need a string as subject: %j gives %s", async (subject, outcome) => {
     expect(await refusal(await jwt(subject))).toBe(outcome);
   });
 
@@ -319,7 +323,7 @@ describe("what a token says of itself", () => {
       [["INSTANCE_OWNER"], null, 5, true, {}, { toString: null }, "ORG_VIEWER@a"],
       [{ role: "ORG_VIEWER", organization: "a" }],
     ],
-  ])("its roles are strings: %j", async (roles, grants) => {
+  ])("give grants for strings as roles only: %j", async (roles, grants) => {
     expect(await verify(await jwt("ann", { roles }))).toEqual({ subject: "ann", grants });
   });
 
@@ -341,13 +345,13 @@ describe("what a token says of itself", () => {
       null,
       ["JWT"],
     ].map((typ): [unknown, string] => [typ, "TOKEN_INVALID"]),
-  ])("its type is that of a JWT or an access token, or none: %j: %s", async (typ, outcome) => {
+  ])("need the type of a JWT or an access token, or none: %j gives %s", async (typ, outcome) => {
     const header = { kid: "one", ...(typ !== undefined && { typ }) };
     expect(await refusal(await signed(header))).toBe(outcome);
   });
 });
 
-/** A token with any header: the library would not make it. */
+/** A JWT with any header, which the library would refuse to make. */
 async function signed(header: object): Promise<string> {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = { iss: "i", aud: "a", sub: "ann", exp: START + MINUTE };
@@ -356,37 +360,37 @@ async function signed(header: object): Promise<string> {
   return `${content}.${Buffer.from(signature).toString("base64url")}`;
 }
 
-describe("a token without the name of its key", () => {
+describe("a JWT without a key id", () => {
   test.each<[what: string, published: () => unknown[], outcome: string]>([
-    ["the only one", () => [publicKeys.one], "let in"],
-    ["the last one", () => [publicKeys.other, publicKeys.other, publicKeys.one], "let in"],
-    ["none", () => [publicKeys.other], "TOKEN_INVALID"],
-    ["none of several", () => [publicKeys.other, { ...publicKeys.other, kid: "third" }], "TOKEN_INVALID"],
-    ["one that is for encryption", () => [{ ...publicKeys.one, use: "enc" }, publicKeys.other], "TOKEN_INVALID"],
-  ])("is signed by one of the set: %s", async (_what, all, outcome) => {
+    ["the only key", () => [publicKeys.one], "let in"],
+    ["the last key", () => [publicKeys.other, publicKeys.other, publicKeys.one], "let in"],
+    ["no key", () => [publicKeys.other], "TOKEN_INVALID"],
+    ["no key of several", () => [publicKeys.other, { ...publicKeys.other, kid: "third" }], "TOKEN_INVALID"],
+    ["a key for encryption", () => [{ ...publicKeys.one, use: "enc" }, publicKeys.other], "TOKEN_INVALID"],
+  ])("is checked against all keys, when it is signed by %s", async (_what, all, outcome) => {
     published = all();
     expect(await refusal(await jwt("ann", { header: {} }))).toBe(outcome);
   });
 
-  test("that has ended is told so, whichever key has signed it", async () => {
+  test("gets TOKEN_EXPIRED after it expires, whichever key signed it", async () => {
     published = [publicKeys.other, publicKeys.one];
     expect(await refusal(await jwt("ann", { header: {}, exp: START - MINUTE }))).toBe("TOKEN_EXPIRED");
   });
 });
 
-describe("keys that cannot be used", () => {
+describe("unusable keys of an issuer", () => {
   const BROKEN: [what: string, key: unknown][] = [
     ["too short a point", { kty: "OKP", crv: "Ed25519", x: "AAAA" }],
     ["no point", { kty: "OKP", crv: "Ed25519" }],
     ["an unknown kind", { kty: "XYZ" }],
     ["no kind", {}],
-    ["operations that are none", { ...publicKeys.one, key_ops: "verify" }],
+    ["invalid key operations", { ...publicKeys.one, key_ops: "verify" }],
     ["null", null],
     ["a text", "key"],
     ["an array", [1]],
     ["a private key", { kty: "OKP", crv: "Ed25519", x: publicKeys.one?.x, d: publicKeys.one?.x }],
   ];
-  test.each(BROKEN)("do not make others' tokens fail: %s", async (_what, key) => {
+  test.each(BROKEN)("do not affect the JWTs of other keys: %s", async (_what, key) => {
     published = [key, publicKeys.one, key];
     expect(await refusal(await jwt("ann"))).toBe("let in");
     expect(await refusal(await jwt("ann", { header: {} }))).toBe("let in");
@@ -396,7 +400,7 @@ describe("keys that cannot be used", () => {
     expect(told).toEqual([]);
   });
 
-  test("a weak one makes its own tokens fail alone", async () => {
+  test("affect their own JWTs only if they are too weak", async () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 1_024 });
     const { publicKey: strongPublic, privateKey: strong } = await generateKeyPair("RS256");
     published = [publicKey.export({ format: "jwk" }), await exportJWK(strongPublic)];

@@ -1,4 +1,4 @@
-// Proves that health and reflection answer without a token, and nothing else does.
+// Proves that health and reflection answer without a token.
 import { once } from "node:events";
 import { create, createFileRegistry, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -47,10 +47,10 @@ type Question = MessageInitShape<typeof ServerReflectionRequestSchema>["messageR
 describe.each([
   ["v1", ServerReflection],
   ["v1alpha", ServerReflectionV1alpha],
-])("grpc.reflection.%s, asked by @grpc/grpc-js", (_version, service) => {
+])("grpc.reflection.%s called by @grpc/grpc-js", (_version, service) => {
   const Client = makeGenericClientConstructor(definitionOf(service), service.name);
 
-  /** Asks one question after the other on one stream, and ends it. Without a token: the contract is no secret. */
+  /** Sends requests one after another on one stream, then ends it. No token is needed, because the contract is public. */
   async function ask(...questions: Question[]): Promise<ServerReflectionResponse[]> {
     const client = new Client(new URL(server.url).host, credentials.createInsecure());
     try {
@@ -78,7 +78,7 @@ describe.each([
   }
 
   function fileIn({ case: kind, value }: ServerReflectionResponse["messageResponse"]): FileDescriptorProto {
-    if (kind !== "fileDescriptorResponse") throw new Error(`no file but ${kind}`);
+    if (kind !== "fileDescriptorResponse") throw new Error(`the answer is ${kind}, not a file`);
     expect(value.fileDescriptorProto).toHaveLength(1);
     return fromBinary(FileDescriptorProtoSchema, value.fileDescriptorProto[0]!);
   }
@@ -94,7 +94,7 @@ describe.each([
     "zitadel/resources/user/v3alpha/user_service.proto",
     "google/api/annotations.proto",
     "google/protobuf/descriptor.proto",
-  ])("has the file %s by its name", async (value) => {
+  ])("returns the file %s by its name", async (value) => {
     expect(fileIn(await answerTo({ case: "fileByFilename", value })).name).toBe(value);
   });
 
@@ -120,7 +120,7 @@ describe.each([
     expect(fileIn(await answerTo({ case: "fileContainingExtension", value })).name).toBe(file);
   });
 
-  test("knows the numbers of the extensions of a type", async () => {
+  test("returns the extension numbers of a type", async () => {
     const { case: kind, value } = await answerTo({ case: "allExtensionNumbersOfType", value: METHOD_OPTIONS });
     expect(kind).toBe("allExtensionNumbersResponse");
     const { baseTypeName, extensionNumber } = value as { baseTypeName: string; extensionNumber: number[] };
@@ -140,7 +140,7 @@ describe.each([
     expect(await answerTo(question)).toMatchObject({ case: "errorResponse", value: { errorCode } });
   });
 
-  test("answers question after question, an error among them, and says which", async () => {
+  test("answers several requests on one stream, including an error, each with its request", async () => {
     const questions: Question[] = [
       { case: "listServices", value: "" },
       { case: "fileContainingSymbol", value: "none" },
@@ -156,9 +156,9 @@ describe.each([
     ]);
   });
 
-  test("has all that a client needs to call every method that it lists", async () => {
+  test("returns everything that a client needs to call every listed method", async () => {
     const file: FileDescriptorProto[] = [];
-    /** What a file imports goes before it. */
+    /** Adds a file after the files that it imports. */
     const add = async (added: FileDescriptorProto) => {
       if (file.some(({ name }) => name === added.name)) return;
       for (const value of added.dependency) await add(fileIn(await answerTo({ case: "fileByFilename", value })));
@@ -173,7 +173,7 @@ describe.each([
   });
 });
 
-describe("grpc.health.v1, asked by @grpc/grpc-js", () => {
+describe("grpc.health.v1 called by @grpc/grpc-js", () => {
   let client: ReturnType<typeof openGrpcClient>;
 
   beforeAll(() => {
@@ -182,7 +182,7 @@ describe("grpc.health.v1, asked by @grpc/grpc-js", () => {
 
   afterAll(() => client.close());
 
-  test("List has the server as a whole and each of its services", async () => {
+  test("lists the server as a whole and each of its services", async () => {
     const { code, response } = await client.call(Health.method.list, {});
     const served = SERVICES.filter((name) => !name.startsWith("grpc."));
     expect({ code, names: Object.keys(response?.statuses ?? {}).sort() }).toEqual({
@@ -194,13 +194,13 @@ describe("grpc.health.v1, asked by @grpc/grpc-js", () => {
     }
   });
 
-  test("an unknown service is named as such", async () => {
+  test("answers SERVICE_NOT_FOUND for an unknown service", async () => {
     const { code, reason } = await client.call(Health.method.check, { service: "userlock.v3alpha.None" });
     expect({ code, reason }).toEqual({ code: "NOT_FOUND", reason: "SERVICE_NOT_FOUND" });
   });
 });
 
-describe("grpc.health.v1 for those who do not speak gRPC", () => {
+describe("grpc.health.v1 in JSON over HTTP/1.1", () => {
   const check = async (service: string) => {
     const path = `/${Health.typeName}/Check`;
     const headers = { "content-type": "application/json" };
@@ -208,11 +208,14 @@ describe("grpc.health.v1 for those who do not speak gRPC", () => {
     return { status: answer.status, json: JSON.parse(answer.body.toString()) };
   };
 
-  test.each(["", ...SERVICES.filter((name) => !name.startsWith("grpc."))])("Check of '%s' in JSON", async (service) => {
-    expect(await check(service)).toEqual({ status: 200, json: { status: "SERVING" } });
-  });
+  test.each(["", ...SERVICES.filter((name) => !name.startsWith("grpc."))])(
+    "answers SERVING to Check of '%s'",
+    async (service) => {
+      expect(await check(service)).toEqual({ status: 200, json: { status: "SERVING" } });
+    },
+  );
 
-  test("Check of a service that is not there in JSON", async () => {
+  test("answers 404 to Check of an unknown service", async () => {
     const { status, json } = await check("userlock.v3alpha.None");
     expect({ status, code: json.code, reason: reasonOfConnectError(json) }).toEqual({
       status: 404,

@@ -1,4 +1,4 @@
-// Proves that a server does not start where others can read its files.
+// Proves that a server keeps its files private, and does not start if others can access them.
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { readConfig } from "../../../src/config.ts";
@@ -13,16 +13,16 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** Starts a server in this process, whose files are in the folder. */
+/** Starts a server in this process with its files in the folder. */
 const startHere = (more: Record<string, string> = {}) =>
   start(
     readConfig({ USERLOCK_LISTEN: "127.0.0.1:0", USERLOCK_STORE: `sqlite:${folder.file("userlock.db")}`, ...more }),
     createLogger("silent"),
   );
 
-test("a file that others can use is refused at the start, with how to mend it, unless a setting allows it", async () => {
+test("a start is refused if others can access a file, with the command to fix it, unless a setting allows it", async () => {
   await (await startHere()).close();
-  // The server that ended has taken its WAL away.
+  // The stopped server has removed its WAL.
   writeFileSync(folder.file("userlock.db-wal"), "", { mode: 0o600 });
   for (const [name, mode] of [
     ["userlock.db", 0o644],
@@ -45,7 +45,7 @@ test("a file that others can use is refused at the start, with how to mend it, u
   await (await startHere()).close();
 });
 
-test("all files of a database in use are its owner's alone", async () => {
+test("only the owner can access the files of a running server", async () => {
   const server = await startHere();
   const modes = readdirSync(folder.path).map((name) => [name, (statSync(folder.file(name)).mode & 0o777).toString(8)]);
   await server.close();
@@ -58,7 +58,7 @@ test("all files of a database in use are its owner's alone", async () => {
   });
 });
 
-test("DeleteUser leaves no hash, address or number in the files, once the WAL is in the database", async () => {
+test("DeleteUser leaves no hash, address or number in the files after a checkpoint of the WAL", async () => {
   const server = await startHere({ USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN });
   const call = async (method: string, path: string, body?: unknown) => {
     const response = await fetch(`${server.url}/resources/v3alpha/users${path}`, {

@@ -1,4 +1,4 @@
-// Proves that no secret of a request gets into the log.
+// Proves that the log contains no secret of a request.
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { type SetPassword, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
@@ -8,7 +8,7 @@ import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/serv
 
 const asOwner = { token: ADMIN_TOKEN };
 const REST = "/resources/v3alpha";
-/** In everything that is secret here. */
+/** A text that is part of every secret in this test. */
 const SECRET = "hush-4711";
 
 let server: ServerProcess;
@@ -32,7 +32,7 @@ const password = (value: string, current?: string) =>
     ...(current && { verification: { case: "currentPassword", value: current } }),
   }) as SetPassword;
 
-/** Sends secrets where they belong, and whose calls fail. Resolves with the secrets that the server made itself. */
+/** Sends secrets in their proper places, in calls that fail. Resolves with the secrets that the server made. */
 async function useSecrets(door: Door, index: number): Promise<string[]> {
   const id = `user-${index}`;
   await door.call(
@@ -64,7 +64,7 @@ async function useSecrets(door: Door, index: number): Promise<string[]> {
   return [sessionToken, deviceToken];
 }
 
-test("at the finest level no password, no token and nothing of a body or a path is logged, whatever goes wrong", async () => {
+test("at the finest log level no password, token, body or path is logged, whatever fails", async () => {
   const made = (await Promise.all(doors.map(useSecrets))).flat();
 
   for (const wire of JSON_WIRES) {
@@ -114,7 +114,7 @@ test("at the finest level no password, no token and nothing of a body or a path 
   await exchange(server.url, { path: `${REST}/users/a/_lock`, headers: { ...bad, ...headers } });
 
   const log = server.stderr();
-  // Of each refused call there is a line, with its reason.
+  // Each refused call has a line with its reason.
   for (const reason of ["LOGIN_FAILED", "INVALID_REQUEST", "TOKEN_INVALID", "METHOD_NOT_FOUND"]) {
     expect(log).toContain(reason);
   }

@@ -1,4 +1,4 @@
-// Proves that as many passwords are hashed at once as the setting says.
+// Proves that hashing uses the set number of threads at low priority.
 import { readdirSync, readFileSync } from "node:fs";
 import { hashesAtOnce } from "../../../src/app/hash-queue.ts";
 import { openDoors } from "../../support/clients/doors.ts";
@@ -7,11 +7,11 @@ import { startServer } from "../../support/servers/server-process.ts";
 
 interface Thread {
   name: string;
-  /** 0 as it comes; 19 is the lowest priority. */
+  /** The nice value: 0 is the default, 19 the lowest priority. */
   nice: number;
 }
 
-/** Threads of a server that has hashed a password. */
+/** The threads of a server that has hashed a password. */
 async function threadsWith(hashThreads: number): Promise<Thread[]> {
   const server = await startServer({ USERLOCK_HASH_THREADS: `${hashThreads}` });
   const doors = openDoors(server.url);
@@ -21,7 +21,7 @@ async function threadsWith(hashThreads: number): Promise<Thread[]> {
     const tasks = `/proc/${server.child.pid}/task`;
     return readdirSync(tasks).map((task) => ({
       name: readFileSync(`${tasks}/${task}/comm`, "utf8").trim(),
-      // proc_pid_stat(5): the 19th field, of which the second is the name in parentheses.
+      // The 19th field (proc_pid_stat(5)). The second is the name in parentheses.
       nice: Number(readFileSync(`${tasks}/${task}/stat`, "utf8").split(") ")[1]?.split(" ")[16]),
     }));
   } finally {
@@ -30,11 +30,11 @@ async function threadsWith(hashThreads: number): Promise<Thread[]> {
   }
 }
 
-test("Node's pool has a thread for each password that is hashed at once, beside those for files and names", async () => {
+test("Node's pool has a thread for each concurrent hash, in addition to the threads for other work", async () => {
   expect((await threadsWith(9)).length - (await threadsWith(2)).length).toBe(hashesAtOnce(9) - hashesAtOnce(2));
 });
 
-test("the threads that hash give way to all others", async () => {
+test("the hashing threads have a lower priority than all others", async () => {
   const threads = await threadsWith(2);
   const isHashing = ({ name }: Thread) => name === "libuv-worker";
   const pool = threads.filter(isHashing);

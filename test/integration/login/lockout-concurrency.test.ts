@@ -1,4 +1,4 @@
-// Proves that wrong passwords that come at once are counted once each, and a flood of them is bounded.
+// Proves that concurrent wrong passwords are counted correctly, and that a flood of logins is bounded.
 import { setTimeout as sleep } from "node:timers/promises";
 import { LockCause, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Answer, type Door, openDoors } from "../../support/clients/doors.ts";
@@ -26,14 +26,14 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** The doors of the first servers, those of each in turn. */
+/** The doors of the first `count` servers, alternating between servers. */
 function doorsOf(count: number): Door[] {
   const each = servers.slice(0, count).map(({ url }) => openDoors(url));
   opened.push(...each.flat());
   return each[0]!.flatMap((_, index) => each.map((doors) => doors[index] as Door));
 }
 
-/** Outcomes with how often each of them came. */
+/** Outcomes with their counts. */
 function count(answers: Answer[]): Record<string, number> {
   const groups = Map.groupBy(answers, outcomeOf);
   return Object.fromEntries([...groups].map(([outcome, all]) => [outcome, all.length]));
@@ -44,8 +44,8 @@ const COUNTED = ["user.created", ...Array.from({ length: 5 }, () => "user.login_
 describe.each([
   ["one server", 1],
   ["two servers on one file", 2],
-])("200 different wrong passwords at once, through %s", (_what, number) => {
-  test.each([1, 2, 3])("five are counted, one lock follows, and all are answered alike (%i)", async (round) => {
+])("200 concurrent wrong passwords at %s", (_what, number) => {
+  test.each([1, 2, 3])("count as five, cause one lock, and get the same answer (round %i)", async (round) => {
     const doors = doorsOf(number);
     const id = await addUser(doors[0] as Door, { id: `crowd-${number}-${round}` });
     let fifthAnswer = () => {};
@@ -60,7 +60,7 @@ describe.each([
       fifthAnswer();
       return answer;
     });
-    // The right one comes while most of the others are still there.
+    // The right password arrives while most of the others are in progress.
     const right = fiveAnswered.then(() => Promise.all(doors.map((door) => logIn(door, byId(id)))));
 
     expect(count(await Promise.all(crowd))).toEqual({ "UNAUTHENTICATED LOGIN_FAILED": TRIES });
@@ -71,7 +71,7 @@ describe.each([
   });
 });
 
-test("the right password, sent after five wrong ones without waiting for their answers, is refused", async () => {
+test("the right password is refused if it follows five wrong ones without waiting for their answers", async () => {
   const door = doorsOf(1).find(({ name }) => name === "gRPC, UserService") as Door;
   for (let round = 0; round < 10; round++) {
     const id = await addUser(door, { id: `sixth-${round}` });
@@ -82,7 +82,7 @@ test("the right password, sent after five wrong ones without waiting for their a
   }
 });
 
-test("the right password at once by 50 callers: all are in, also among four wrong ones", async () => {
+test("50 concurrent logins with the right password all succeed, even beside four wrong ones", async () => {
   const doors = doorsOf(2);
   const id = await addUser(doors[0] as Door, { id: "popular" });
   const wrong = ["a", "b", "c", "d"].map((password, index) => logIn(doors[index] as Door, { ...byId(id), password }));
@@ -93,7 +93,7 @@ test("the right password at once by 50 callers: all are in, also among four wron
 
 describe("a flood of logins of different users", () => {
   const FLOOD = 500;
-  /** A hash of that cost takes long enough for the queue to fill, and to stay full for a while. */
+  /** A hash of this cost takes so long that the queue fills and stays full for a while. */
   const COST = { USERLOCK_ARGON2: "m=65536,t=3,p=1" };
   let server: ServerProcess;
   let doors: Door[] = [];
@@ -103,14 +103,14 @@ describe("a flood of logins of different users", () => {
     doors = openDoors(server.url);
     opened.push(...doors);
   });
-  // The hashes that still wait would take half a minute.
+  // The waiting hashes would take half a minute.
   afterAll(() => server?.stop("SIGKILL"));
 
-  test("beyond the queue it is refused quickly, and all other calls are answered as if there were none", async () => {
+  test("is refused quickly beyond the queue, and does not affect other calls", async () => {
     const door = doors.find(({ name }) => name === "gRPC, UserService") as Door;
     ok(await door.call(createUser, { user: { userId: "other" } }, asOwner));
     const bystander = await bystanderOf(server.url);
-    // A connection of HTTP/2 takes no more calls at once than the server says, so the flood has one for each call.
+    // The flood has a connection for each call, because an HTTP/2 connection limits its concurrent calls.
     const flooded = doors.find(({ name }) => name === "REST") as Door;
     const refusals: { outcome: string; milliseconds: number }[] = [];
     const flood = Array.from({ length: FLOOD }, async (_, index) => {
@@ -131,7 +131,7 @@ describe("a flood of logins of different users", () => {
       bystander.close();
     }
     const refusedAtOnce = () => refusals.filter(({ outcome }) => outcome === "RESOURCE_EXHAUSTED TOO_MANY_REQUESTS");
-    // The bystander may be done before the last of the flood has arrived.
+    // The bystander may finish before the whole flood has arrived.
     for (let wait = 0; wait < 50 && refusedAtOnce().length <= FLOOD / 10; wait++) await sleep(100);
     const tooMany = refusedAtOnce();
     expect(tooMany.length).toBeGreaterThan(FLOOD / 10);
@@ -142,7 +142,7 @@ describe("a flood of logins of different users", () => {
     await Promise.all(flood);
     const others = new Set(refusals.map(({ outcome }) => outcome));
     others.delete("RESOURCE_EXHAUSTED TOO_MANY_REQUESTS");
-    // The rest were answered, or cut off with the server.
+    // The rest were answered or ended with the server.
     expect([...others].filter((outcome) => !/^(UNAUTHENTICATED LOGIN_FAILED|cut off)$/.test(outcome))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-// Proves that policies of lockout are set, read and inherited.
+// Proves that lockout policies are set, read and inherited.
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { LockoutPolicySchema, SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { OwnerType } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -55,7 +55,7 @@ const DEFAULTS = {
   revealLock: false,
 };
 
-/** Everything set, to other than the defaults, also what is false or 0. */
+/** A policy whose fields all differ from the defaults, including false and 0. */
 const OTHER: Policy = {
   maxAttempts: 0,
   window: seconds(1),
@@ -73,7 +73,7 @@ const OTHER_JSON = {
   revealLock: true,
 };
 
-/** Who may read and set which policy. */
+/** Callers, the policy's organization, and the outcomes of reading and setting it. */
 const CALLERS: [caller: string | undefined, organization: string | undefined, read: string, write: string][] = [
   ["owner", undefined, "OK", "OK"],
   ["owner", "a", "OK", "OK"],
@@ -89,13 +89,13 @@ const CALLERS: [caller: string | undefined, organization: string | undefined, re
 
 const INVALID: [what: string, policy: Policy][] = [
   ["100 attempts", { maxAttempts: 100 }],
-  ["a window of no time", { window: seconds(0) }],
+  ["a window of zero", { window: seconds(0) }],
   ["a window of less than a second", { window: { seconds: 0n, nanos: 999_999_999 } }],
   ["a window of more than 30 days", { window: { seconds: 2_592_000n, nanos: 1_000 } }],
-  ["a lock of no time", { lockDuration: seconds(0) }],
-  ["a lock of less than no time", { lockDuration: seconds(-60) }],
+  ["a lock of zero", { lockDuration: seconds(0) }],
+  ["a negative lock", { lockDuration: seconds(-60) }],
   ["a lock of more than 30 days", { lockDuration: seconds(2_592_001) }],
-  ["a longest lock of less than no time", { maxLockDuration: seconds(-1) }],
+  ["a negative longest lock", { maxLockDuration: seconds(-1) }],
   ["a longest lock of more than 30 days", { maxLockDuration: seconds(2_592_001) }],
 ];
 
@@ -117,7 +117,7 @@ describe.each(NAMES)("over %s", (name) => {
     for (const organization of [undefined, "a", "b"]) await reset(organization);
   });
 
-  test("defaults, then the instance's, then the organization's, each over the one before; and back", async () => {
+  test("the policy in force is the organization's, else the instance's, else the default", async () => {
     expect(await policyOf()).toEqual({ policy: DEFAULTS, isInherited: true });
     expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: true });
 
@@ -142,7 +142,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: true });
   });
 
-  test("every field is kept, also what is false or 0; a policy replaces the one before whole", async () => {
+  test("SetLockoutPolicy stores every field, including false and 0, and replaces the whole policy", async () => {
     const answer = await set(OTHER, "a");
     ok(answer);
     expect(answer.response?.details?.owner).toMatchObject({ type: OwnerType.ORG, id: "a" });
@@ -152,29 +152,32 @@ describe.each(NAMES)("over %s", (name) => {
     expect((await set(OTHER)).response?.details?.owner).toMatchObject({ type: OwnerType.INSTANCE, id: "default" });
   });
 
-  test("there is nothing to reset where nothing is set", async () => {
+  test("ResetLockoutPolicy answers POLICY_NOT_FOUND if no policy is set", async () => {
     refused(await reset("b"), "NOT_FOUND", "POLICY_NOT_FOUND");
     ok(await set({}, "b"));
     ok(await reset("b"));
     refused(await reset("b"), "NOT_FOUND", "POLICY_NOT_FOUND");
   });
 
-  test.each(CALLERS)("%s, organization %s: reads %s, sets and resets %s", async (caller, organization, read, write) => {
-    const token = caller && tokens[caller];
-    const get = await door.call(getLockoutPolicy, place(organization), { token });
-    expect(outcomeOf(get)).toBe(read);
-    const setting = await door.call(setLockoutPolicy, { ...place(organization), policy: {} }, { token });
-    expect(outcomeOf(setting)).toBe(write);
-    if (write !== "OK") ok(await set({}, organization));
-    expect(outcomeOf(await door.call(resetLockoutPolicy, place(organization), { token }))).toBe(write);
-  });
+  test.each(CALLERS)(
+    "the caller %s with organization %s gets %s for reading, and %s for setting and resetting",
+    async (caller, organization, read, write) => {
+      const token = caller && tokens[caller];
+      const get = await door.call(getLockoutPolicy, place(organization), { token });
+      expect(outcomeOf(get)).toBe(read);
+      const setting = await door.call(setLockoutPolicy, { ...place(organization), policy: {} }, { token });
+      expect(outcomeOf(setting)).toBe(write);
+      if (write !== "OK") ok(await set({}, organization));
+      expect(outcomeOf(await door.call(resetLockoutPolicy, place(organization), { token }))).toBe(write);
+    },
+  );
 
   test.each(INVALID)("SetLockoutPolicy refuses %s", async (_what, policy) => {
     refused(await set(policy), "INVALID_ARGUMENT", "INVALID_REQUEST");
     expect((await policyOf()).isInherited).toBe(true);
   });
 
-  test("a policy is in force at once, for the users of its place and for no others", async () => {
+  test("a policy applies at once to the users of its organization and to no others", async () => {
     const [inA, inB] = ["a", "b"].map((organization) => ({
       id: `${organization}-${NAMES.indexOf(name)}`,
       organization,

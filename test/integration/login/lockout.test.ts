@@ -34,7 +34,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 let door: Door;
 
-/** The policies that the stories need, each in an organization of its own. */
+/** The policies of the tests, each in its own organization. */
 const POLICIES: Record<string, MessageInitShape<typeof LockoutPolicySchema>> = {
   short: { lockDuration: seconds(1) },
   capped: { lockDuration: seconds(1), maxLockDuration: { seconds: 1n, nanos: 500_000_000 } },
@@ -65,13 +65,13 @@ const lockOf = async (id: string) => (await door.call(getUser, { id }, asOwner))
 const typesOfUser = (id: string) => typesOf(readLog(file, id));
 const failed = (count: number) => Array.from({ length: count }, () => "user.login_failed");
 const isIn = async (id: string, more: object = {}) => (await logIn(door, { ...byId(id), ...more })).code === "OK";
-/** Length of the user's lock, milliseconds; undefined if it has no end. */
+/** Length of the user's lock in milliseconds. Undefined if it has no end. */
 async function lockLength(id: string): Promise<number | undefined> {
   const { since, until } = (await lockOf(id))!;
   return until && Number(until.seconds - since!.seconds) * 1_000 + (until.nanos - since!.nanos) / 1e6;
 }
 
-test("the fifth wrong password locks, for the time of the policy", async () => {
+test("the fifth wrong password locks for the policy's time", async () => {
   const id = await newUser();
   await failLogins(door, id, 4);
   expect(await lockOf(id)).toBeUndefined();
@@ -82,12 +82,12 @@ test("the fifth wrong password locks, for the time of the policy", async () => {
   expect(user?.lock).toMatchObject({ ...cause, since: user?.details?.changed });
   expect(await lockLength(id)).toBe(60_000);
   expect(typesOfUser(id)).toEqual(["user.created", ...failed(5), "user.locked"]);
-  // The last wrong one and the lock were one change.
+  // The last wrong password and the lock are one change.
   const [last, lock] = readLog(file, id).slice(-2);
   expect(lock?.time).toBe(last?.time);
 });
 
-test("while he is locked no password is counted, none is right, and the lock gets no longer", async () => {
+test("during a lock no password is counted or accepted, and the lock is not extended", async () => {
   const id = await newUser();
   await failLogins(door, id, 5);
   const [before, lock] = [typesOfUser(id), await lockOf(id)];
@@ -97,7 +97,7 @@ test("while he is locked no password is counted, none is right, and the lock get
   expect(await lockOf(id)).toEqual(lock);
 });
 
-test("the lock ends by itself, and the user is in again", async () => {
+test("an automatic lock ends by itself, and the user can log in again", async () => {
   const id = await newUser("short");
   await failLogins(door, id, 5);
   expect(await isIn(id)).toBe(false);
@@ -113,18 +113,33 @@ test("the lock ends by itself, and the user is in again", async () => {
   ]);
 });
 
-/** What a history leads to: a lock of a length in milliseconds, one without an end, or none. */
+/** Histories with the resulting lock: its length in milliseconds, "endless" or "none". */
 const HISTORIES: {
   name: string;
   organization?: string;
   history: (id: string) => Promise<unknown>;
   lock: number | "endless" | "none";
 }[] = [
-  { name: "max_lock_duration 0", organization: "endless", history: (id) => failLogins(door, id, 5), lock: "endless" },
-  { name: "max_attempts 0", organization: "off", history: (id) => failLogins(door, id, 8), lock: "none" },
-  { name: "max_attempts 2", organization: "two", history: (id) => failLogins(door, id, 2), lock: 60_000 },
   {
-    name: "a wrong password that is older than the window",
+    name: "five wrong passwords with max_lock_duration 0",
+    organization: "endless",
+    history: (id) => failLogins(door, id, 5),
+    lock: "endless",
+  },
+  {
+    name: "eight wrong passwords with max_attempts 0",
+    organization: "off",
+    history: (id) => failLogins(door, id, 8),
+    lock: "none",
+  },
+  {
+    name: "two wrong passwords with max_attempts 2",
+    organization: "two",
+    history: (id) => failLogins(door, id, 2),
+    lock: 60_000,
+  },
+  {
+    name: "five wrong passwords, one of them older than the window",
     organization: "two",
     async history(id) {
       await failLogins(door, id, 1);
@@ -134,7 +149,7 @@ const HISTORIES: {
     lock: "none",
   },
   {
-    name: "the second lock since the last good login",
+    name: "the wrong passwords for a second lock since the last successful login",
     organization: "short",
     async history(id) {
       await failLogins(door, id, 5);
@@ -144,7 +159,7 @@ const HISTORIES: {
     lock: 2_000,
   },
   {
-    name: "the second lock, but for max_lock_duration",
+    name: "the wrong passwords for a second lock, limited by max_lock_duration",
     organization: "capped",
     async history(id) {
       await failLogins(door, id, 5);
@@ -154,7 +169,7 @@ const HISTORIES: {
     lock: 1_500,
   },
   {
-    name: "the second lock, after a good login",
+    name: "the wrong passwords for a second lock after a successful login",
     organization: "short",
     async history(id) {
       await failLogins(door, id, 5);
@@ -165,7 +180,7 @@ const HISTORIES: {
     lock: 1_000,
   },
   {
-    name: "a good login in between",
+    name: "wrong passwords with a successful login in between",
     async history(id) {
       await failLogins(door, id, 4);
       ok(await logIn(door, byId(id)));
@@ -174,7 +189,7 @@ const HISTORIES: {
     lock: "none",
   },
   {
-    name: "a new password in between",
+    name: "wrong passwords with a new password in between",
     async history(id) {
       await failLogins(door, id, 4);
       const newPassword = { type: { case: "password" as const, value: PASSWORD } };
@@ -184,7 +199,7 @@ const HISTORIES: {
     lock: "none",
   },
   {
-    name: "an unlock in between",
+    name: "wrong passwords with an unlock in between",
     async history(id) {
       await failLogins(door, id, 5);
       ok(await door.call(unlockUser, { id }, asOwner));
@@ -194,7 +209,7 @@ const HISTORIES: {
   },
 ];
 
-test.each(HISTORIES)("$name: lock $lock", async ({ organization, history, lock }) => {
+test.each(HISTORIES)("$name lead to a lock of $lock", async ({ organization, history, lock }) => {
   const id = await newUser(organization);
   await history(id);
   const found = await lockOf(id);
@@ -207,7 +222,7 @@ test.each(HISTORIES)("$name: lock $lock", async ({ organization, history, lock }
   }
 });
 
-/** Wrong passwords by their first letters, and how many of them are counted. */
+/** Sequences of wrong passwords, one letter each, and how many are counted. */
 const REPETITIONS: [tries: string, counted: number][] = [
   ["aaaaaaaa", 1],
   ["abcabcabc", 3],
@@ -215,7 +230,7 @@ const REPETITIONS: [tries: string, counted: number][] = [
   ["abab", 2],
 ];
 
-test.each(REPETITIONS)("the wrong passwords %s are counted %i times", async (tries, counted) => {
+test.each(REPETITIONS)("the sequence %s of wrong passwords counts as %i", async (tries, counted) => {
   const id = await newUser();
   for (const password of tries)
     refused(await logIn(door, { ...byId(id), password }), "UNAUTHENTICATED", "LOGIN_FAILED");
@@ -225,14 +240,14 @@ test.each(REPETITIONS)("the wrong passwords %s are counted %i times", async (tri
 });
 
 describe("a known device", () => {
-  /** A user of an organization, and what his device was given when he logged in from it. */
+  /** A user of an organization, with the device token from a login. */
   async function withDevice(organization?: string) {
     const id = await newUser(organization);
     const { deviceToken } = await openSession(door, id);
     return { id, deviceToken };
   }
 
-  test("is let in while wrong passwords of strangers have locked the user, by its token and the renewed one", async () => {
+  test("can log in during a lock by strangers, with its token and the renewed one", async () => {
     const { id, deviceToken } = await withDevice();
     await failLogins(door, id, 5);
     expect(await isIn(id)).toBe(false);
@@ -252,7 +267,7 @@ describe("a known device", () => {
   test.each<[what: string, end: (id: string) => Promise<unknown>]>([
     ["a lock and an unlock", async (id) => byHand(lockUser)(id).then(() => byHand(unlockUser)(id))],
     ["a deactivation and an activation", async (id) => byHand(deactivateUser)(id).then(() => byHand(activateUser)(id))],
-    ["a new password by an admin", byHand(setPassword, { newPassword })],
+    ["a password set by an admin", byHand(setPassword, { newPassword })],
     ["DeleteSessions", byHand(deleteSessions)],
     [
       "20 more devices",
@@ -260,7 +275,7 @@ describe("a known device", () => {
         for (let device = 0; device < 20; device++) await openSession(door, id);
       },
     ],
-  ])("is a stranger after %s", async (_what, end) => {
+  ])("is unknown after %s", async (_what, end) => {
     const { id, deviceToken } = await withDevice();
     await end(id);
     await failLogins(door, id, 3, { deviceToken });
@@ -271,7 +286,7 @@ describe("a known device", () => {
     expect(devices).toEqual(["", "", "", "", ""]);
   });
 
-  test("is no help to who collected many of them and guesses the next password", async () => {
+  test("does not help an attacker with many tokens to guess the next password", async () => {
     const id = await newUser();
     const tokens: string[] = [];
     for (let device = 0; device < 24; device++) tokens.push((await openSession(door, id)).deviceToken);
@@ -285,7 +300,7 @@ describe("a known device", () => {
     expect(await isIn(id, { password: "next", deviceToken: tokens.at(-1) })).toBe(false);
   });
 
-  test("is one of many that guess together: all of them have the tries of one", async () => {
+  test("shares its attempts with all known devices", async () => {
     const id = await newUser();
     const tokens: string[] = [];
     for (let device = 0; device < 10; device++) tokens.push((await openSession(door, id)).deviceToken);
@@ -295,7 +310,7 @@ describe("a known device", () => {
     expect(await isIn(id, { deviceToken: tokens[0] })).toBe(false);
   });
 
-  test("is known as long as the setting says", async () => {
+  test("is known for the time of USERLOCK_DEVICE_LIFETIME", async () => {
     const shortFile = folder.file("short.db");
     const settings = { USERLOCK_DEVICE_LIFETIME: "1s", USERLOCK_STORE: `sqlite:${shortFile}` };
     const short = await startServer(settings, QUICK);
@@ -313,7 +328,7 @@ describe("a known device", () => {
     }
   });
 
-  test("has its own count, and a lock of its own making stops it", async () => {
+  test("has its own count, and is stopped by the lock that it causes", async () => {
     const { id, deviceToken } = await withDevice();
     await failLogins(door, id, 4);
     await failLogins(door, id, 4, { deviceToken });
@@ -324,13 +339,13 @@ describe("a known device", () => {
     expect(await isIn(id)).toBe(false);
   });
 
-  test("is stopped where the policy says so", async () => {
+  test("is stopped by any lock if the policy says so", async () => {
     const { id, deviceToken } = await withDevice("strict");
     await failLogins(door, id, 5);
     expect(await isIn(id, { deviceToken })).toBe(false);
   });
 
-  test("is stopped by LockUser, also on top of a lock that did not stop it", async () => {
+  test("is stopped by LockUser, also after a lock that did not stop it", async () => {
     const { id, deviceToken } = await withDevice();
     await failLogins(door, id, 5);
     expect(await isIn(id, { deviceToken })).toBe(true);
@@ -345,8 +360,8 @@ describe("a known device", () => {
     ["with another device's id", (own, other) => [other.split(".")[0], ...own.split(".").slice(1)].join(".")],
     ["with a later end", (own) => own.replace(/\.[^.]+\./, (end) => `.1${end.slice(1)}`)],
     ["without its proof", (own) => own.split(".")[0] as string],
-    ["that is no token", () => "known-device"],
-  ])("is not one with a token %s", async (_what, forge) => {
+    ["that is malformed", () => "known-device"],
+  ])("is not recognised by a token %s", async (_what, forge) => {
     const { id, deviceToken } = await withDevice();
     const { deviceToken: other } = await withDevice();
     await failLogins(door, id, 5);
@@ -355,14 +370,14 @@ describe("a known device", () => {
   });
 });
 
-describe("reveal_lock", () => {
+describe("the policy reveal_lock", () => {
   const manually = async (id: string) => ok(await door.call(lockUser, { id }, asOwner));
   const NAMES = openDoors("http://127.0.0.1:1").map((each) => {
     each.close();
     return each.name;
   });
 
-  test.each(NAMES)("over %s: who has the right password is told, and nobody else", async (name) => {
+  test.each(NAMES)("reveals a lock over %s for the right password only", async (name) => {
     const through = doors.find((each) => each.name === name) as Door;
     const id = await newUser("open");
     await failLogins(door, id, 2);
@@ -375,7 +390,7 @@ describe("reveal_lock", () => {
     expect(Number(whole)).toBeLessThan(60);
   });
 
-  test("a lock without an end is told without a time", async () => {
+  test("reveals a lock without an end without a time", async () => {
     const id = await newUser("open");
     await manually(id);
     const answer = await logIn(door, byId(id));
@@ -383,14 +398,14 @@ describe("reveal_lock", () => {
     expect(answer.retryInfo).toBeUndefined();
   });
 
-  test("it cannot be used to guess: max_attempts passwords are looked at, and no more", async () => {
+  test("checks at most max_attempts passwords during a lock", async () => {
     const id = await newUser("open");
     await manually(id);
     await failLogins(door, id, 2);
     refused(await logIn(door, byId(id)), "UNAUTHENTICATED", "LOGIN_FAILED");
   });
 
-  test("without it the right password is like any other", async () => {
+  test("if off, answers the right password like any other", async () => {
     const id = await newUser();
     await manually(id);
     expect(outcomeOf(await logIn(door, byId(id)))).toBe("UNAUTHENTICATED LOGIN_FAILED");

@@ -1,4 +1,4 @@
-// Proves that failed logins cannot be told apart, neither by answer nor by time.
+// Proves that failed logins cannot be distinguished by their answers or their times.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { SETTINGS } from "../../../src/config.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
@@ -9,9 +9,9 @@ import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../suppo
 
 const { lockUser, deactivateUser, deleteUser } = UserService.method;
 
-/** With the product's cost of hashes and slots of failed logins. */
+/** A server with the default hash cost and the default time slots of failed logins. */
 let server: ServerProcess;
-/** Answers as the other does, sooner. */
+/** A server with the same answers and shorter times. */
 let quick: ServerProcess;
 let doors: Door[] = [];
 let quickDoors: Door[] = [];
@@ -22,7 +22,7 @@ const NAMES = openDoors("http://127.0.0.1:1").map((each) => {
   return each.name;
 });
 
-/** Everybody who does not get in, and how they are named and what they say. */
+/** The kinds of failing logins, with user and password. */
 const KINDS: Record<string, { id: string; password: string; isRepeated?: true }> = {
   "unknown user": { id: "nobody", password: PASSWORD },
   "wrong password": { id: "active", password: "wrong" },
@@ -32,10 +32,10 @@ const KINDS: Record<string, { id: string; password: string; isRepeated?: true }>
   "inactive, wrong password": { id: "inactive", password: "wrong" },
   "deleted, right password": { id: "deleted", password: PASSWORD },
   "without a password": { id: "without", password: PASSWORD },
-  "repeated, and locked since": { id: "locked", password: PASSWORD, isRepeated: true },
+  "a repeated login, locked since": { id: "locked", password: PASSWORD, isRepeated: true },
 };
 
-/** The call is known by this key from when the login was good. */
+/** The idempotency key of an earlier, successful login. */
 const keyOf = (who: Login) => `a login of ${who.user?.case} ${who.user?.value}`;
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ afterAll(async () => {
   await quick?.stop();
 });
 
-/** Adds everybody to a server that does not lock by itself. */
+/** Adds the users to a server without automatic locks. */
 async function fill(through: Door): Promise<void> {
   await setPolicy(through, { maxAttempts: 0 });
   for (const id of ["active", "locked", "inactive", "deleted"]) await addUser(through, { id, names: [[`${id}@here`]] });
@@ -73,8 +73,8 @@ const NAMED = [
   ["login name", (id: string) => byName(`${id}@here`)],
 ] as const;
 
-describe.each(NAMED)("by %s", (_how, named) => {
-  test.each(NAMES)("over %s: one answer for all", async (name) => {
+describe.each(NAMED)("failed logins by %s", (_how, named) => {
+  test.each(NAMES)("get the same answer over %s", async (name) => {
     const through = quickDoors.find((each) => each.name === name) as Door;
     const answers = await Promise.all(
       Object.values(KINDS).map(({ id, password, isRepeated }) =>
@@ -88,7 +88,7 @@ describe.each(NAMED)("by %s", (_how, named) => {
   });
 });
 
-test.each(RAW_LOGINS)("over $name: the same to the byte, headers and trailers too", async ({ name, send }) => {
+test.each(RAW_LOGINS)("get the same bytes over $name, including headers and trailers", async ({ name, send }) => {
   const answers = await Promise.all(
     Object.values(KINDS)
       .filter(({ isRepeated }) => !isRepeated)
@@ -100,23 +100,23 @@ test.each(RAW_LOGINS)("over $name: the same to the byte, headers and trailers to
   for (const other of others) expect(other).toEqual(first);
 });
 
-/** Those that must not be told apart. */
+/** The kinds whose times must not differ. */
 const ALIKE = [
   "unknown user",
   "wrong password",
   "locked, right password",
   "inactive, right password",
-  "repeated, and locked since",
+  "a repeated login, locked since",
 ];
 const rounds = (count: number) => Array.from({ length: count }, (_, round) => round);
 
-/** Milliseconds that each kind took, in rising order; all kinds take turns, so that noise falls on all of them. */
+/** Sorted times of each kind in milliseconds. The kinds take turns, so that noise affects all of them. */
 async function measure(through: Door, count: number): Promise<Record<string, number[]>> {
   const times: Record<string, number[]> = Object.fromEntries(ALIKE.map((kind) => [kind, []]));
   for (const round of rounds(count)) {
     for (const kind of ALIKE) {
       const { id, password, isRepeated } = KINDS[kind]!;
-      // A wrong password that was tried before would not be compared with the hash.
+      // A different wrong password each time, because a repeated one is not compared with the hash.
       const said = password === PASSWORD ? password : `${password} ${round}`;
       const start = performance.now();
       const { code } = await logIn(
@@ -133,15 +133,15 @@ async function measure(through: Door, count: number): Promise<Record<string, num
   return times;
 }
 
-/** What is below the given share of the kinds' times, each kind's in whole milliseconds, and how far they are apart. */
+/** The quantile of each kind's times in whole milliseconds, and its spread over the kinds. */
 function compare(times: Record<string, number[]>, share: number) {
   const values = Object.values(times).map((all) => Math.round(all[Math.floor(all.length * share)] as number));
   return { values, apart: Math.max(...values) - Math.min(...values) };
 }
 
-test("the time tells nothing: medians and spread of 24 logins of each kind are alike", async () => {
-  // A hash that is left out would show by the tens of milliseconds that it takes. They are answered at multiples of
-  // 100 ms, so one that is late by a little is late by much; a few of each kind are, on a busy machine.
+test("the times of failed logins do not depend on their kind, by median and spread of 24 logins of each kind", async () => {
+  // A skipped hash would show as tens of milliseconds. Answers come at multiples of 100 ms, so a small delay can become a
+  // large one. On a busy machine a few of each kind have one.
   const bounds = { 0.1: 10, 0.5: 20, 0.9: 150 };
   const differences = async () => {
     const times = await measure(door, 24);
@@ -149,13 +149,13 @@ test("the time tells nothing: medians and spread of 24 logins of each kind are a
       .map(([share, bound]) => ({ share, bound, ...compare(times, Number(share)) }))
       .filter(({ apart, bound }) => apart >= bound);
   };
-  // What a kind gives away it gives away each time. Noise of the machine differs from time to time.
+  // A leak shows in each repetition. Noise of the machine does not.
   let found = await differences();
   for (let again = 0; found.length > 0 && again < 3; again++) found = await differences();
   expect(found).toEqual([]);
 }, 180_000);
 
-test("each of them costs a hash, unknown users too", async () => {
+test("each failed login costs a hash, even for unknown users", async () => {
   const costly = await startServer({ USERLOCK_ARGON2: "m=65536,t=3,p=1" }, QUICK);
   const through = openDoors(costly.url);
   try {
@@ -167,7 +167,7 @@ test("each of them costs a hash, unknown users too", async () => {
       await addUser(one, { id });
       hashes.push(performance.now() - start);
     }
-    // The least, like the logins' own: on a busy machine any one may take much longer.
+    // The minimum, as for the logins, because any single one can take much longer on a busy machine.
     const hashing = Math.min(...hashes);
     const fastest = compare(await measure(one, 3), 0).values;
     expect({ hashing, fastest, isLess: fastest.some((value) => value < hashing / 2) }).toMatchObject({ isLess: false });

@@ -1,4 +1,4 @@
-// Proves that logins open sessions, which end as they must.
+// Proves that logins find the right user and open sessions, and who may see and end a session.
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
@@ -38,10 +38,10 @@ let server: ServerProcess;
 let doors: Door[] = [];
 const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
 
-/** One door of each kind of encoding. */
+/** One door for each kind of encoding. */
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC-Web text, UserService", "gRPC, UserService"];
 
-/** "ada" is a name of the instance, held by cyd, and one of each of the organizations a and b. */
+/** The name "ada" exists in the instance (u-cyd) and in each of the organizations a and b. */
 const USERS: Parameters<typeof addUser>[1][] = [
   { id: "u-ada", organization: "a", names: [["Ada.Lovelace"], ["ada", true]] },
   {
@@ -72,7 +72,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** Who is found, for the LOGIN_CLIENT of the instance; that of the organization a finds u-ada and nobody else. */
+/** Users that the instance's LOGIN_CLIENT finds. The LOGIN_CLIENT of organization a finds only u-ada. */
 const WHO: [who: string, named: Parameters<typeof logIn>[1], found: string | undefined][] = [
   ["an id", byId("u-ada"), "u-ada"],
   ["an id of the instance", byId("u-cyd"), "u-cyd"],
@@ -80,36 +80,40 @@ const WHO: [who: string, named: Parameters<typeof logIn>[1], found: string | und
   ["an id in another organization", { ...byId("u-bob"), ...inOrganization("a") }, undefined],
   ["an id of the instance in an organization", { ...byId("u-cyd"), ...inOrganization("a") }, undefined],
   ["an unknown id", byId("u-eve"), undefined],
-  ["an id is not a login name", byName("u-ada"), undefined],
+  ["an id as a login name", byName("u-ada"), undefined],
   ["a login name", byName("Ada.Lovelace"), "u-ada"],
   ["a login name in another case", byName("aDA.lOVELACE"), "u-ada"],
-  ["a login name in another case, beyond ASCII", byName("äPFEL@EXAMPLE.COM"), "u-cyd"],
-  ["a login name of wide letters (NFKC)", byName("Ａｄａ．Ｌｏｖｅｌａｃｅ"), "u-ada"],
+  ["a non-ASCII login name in another case", byName("äPFEL@EXAMPLE.COM"), "u-cyd"],
+  ["a login name in full-width letters (NFKC)", byName("Ａｄａ．Ｌｏｖｅｌａｃｅ"), "u-ada"],
   [
-    "a login name of the instance, in the user's organization",
+    "a login name of the instance in the user's organization",
     { ...byName("ada.lovelace"), ...inOrganization("a") },
     "u-ada",
   ],
-  ["a login name of the instance, in another", { ...byName("ada.lovelace"), ...inOrganization("b") }, undefined],
-  ["a name that the instance and organizations have: the instance's", byName("ada"), "u-cyd"],
-  ["the same in an organization: its own", { ...byName("ada"), ...inOrganization("a") }, "u-ada"],
-  ["the same in another: its own", { ...byName("ada"), ...inOrganization("b") }, "u-bob"],
-  ["the same in one that has none", { ...byName("ada"), ...inOrganization("c") }, undefined],
+  [
+    "a login name of the instance in another organization",
+    { ...byName("ada.lovelace"), ...inOrganization("b") },
+    undefined,
+  ],
+  ["a name of the instance that organizations also have", byName("ada"), "u-cyd"],
+  ["that name in organization a, which has its own", { ...byName("ada"), ...inOrganization("a") }, "u-ada"],
+  ["that name in organization b, which has its own", { ...byName("ada"), ...inOrganization("b") }, "u-bob"],
+  ["that name in an organization without it", { ...byName("ada"), ...inOrganization("c") }, undefined],
   ["an organization's name without the organization", byName("bob"), undefined],
   ["an unknown login name", byName("nobody"), undefined],
 ];
 
-/** What a request is answered with before anybody looks at users. */
+/** Refusals that come before the user is looked up. */
 const REFUSALS: [what: string, token: string | undefined, request: object, outcome: string][] = [
-  ["no token", undefined, byId("u-ada"), "UNAUTHENTICATED TOKEN_MISSING"],
-  ["no permission", "gateway", byId("u-ada"), "PERMISSION_DENIED PERMISSION_MISSING"],
-  ["no permission goes before an invalid request", "viewer", {}, "PERMISSION_DENIED PERMISSION_MISSING"],
-  ["nobody", "owner", {}, "INVALID_ARGUMENT INVALID_REQUEST"],
+  ["a caller without a token", undefined, byId("u-ada"), "UNAUTHENTICATED TOKEN_MISSING"],
+  ["a caller without the permission", "gateway", byId("u-ada"), "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["a missing permission before an invalid request", "viewer", {}, "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["a request without a user", "owner", {}, "INVALID_ARGUMENT INVALID_REQUEST"],
   ["an empty id", "owner", byId(""), "INVALID_ARGUMENT INVALID_REQUEST"],
-  ["an id that is none", "owner", byId("a b"), "INVALID_ARGUMENT INVALID_REQUEST"],
+  ["an invalid id", "owner", byId("a b"), "INVALID_ARGUMENT INVALID_REQUEST"],
   ["an empty login name", "owner", byName(""), "INVALID_ARGUMENT INVALID_REQUEST"],
   ["a login name of 201 characters", "owner", byName("x".repeat(201)), "INVALID_ARGUMENT INVALID_REQUEST"],
-  ["no password", "owner", { ...byId("u-ada"), password: "" }, "INVALID_ARGUMENT INVALID_REQUEST"],
+  ["an empty password", "owner", { ...byId("u-ada"), password: "" }, "INVALID_ARGUMENT INVALID_REQUEST"],
   [
     "a password of 1001 characters",
     "owner",
@@ -129,23 +133,29 @@ const REFUSALS: [what: string, token: string | undefined, request: object, outco
     "PERMISSION_DENIED PERMISSION_MISSING",
   ],
   [
-    "a domain of an organization",
+    "an organization's domain",
     "owner",
     { ...byId("u-ada"), organization: { property: { case: "orgDomain", value: "a.example.com" } } },
     "UNIMPLEMENTED NOT_SERVED",
   ],
 ];
 
-/** Who may see and end a session of the organization a, and with what. */
+/** Callers and proofs, with their outcomes for a session in organization a. */
 const PROOFS: { who: string; token: string; proof?: "own" | "other's" | "wrong"; get: string; end: string }[] = [
   { who: "session.read and session.write", token: "loginClient", get: "OK", end: "OK" },
-  { who: "the same on its organization", token: "loginClientOfA", get: "OK", end: "OK" },
-  { who: "the same, and a wrong token", token: "loginClient", proof: "wrong", get: "OK", end: "OK" },
-  { who: "session.read alone", token: "gateway", get: "OK", end: "PERMISSION_DENIED PERMISSION_MISSING" },
-  { who: "session.read and the session's token", token: "gateway", proof: "own", get: "OK", end: "OK" },
-  { who: "no permission, the session's token", token: "viewer", proof: "own", get: "OK", end: "OK" },
+  { who: "session.read and session.write on the organization", token: "loginClientOfA", get: "OK", end: "OK" },
+  {
+    who: "session.read and session.write with a wrong session token",
+    token: "loginClient",
+    proof: "wrong",
+    get: "OK",
+    end: "OK",
+  },
+  { who: "session.read only", token: "gateway", get: "OK", end: "PERMISSION_DENIED PERMISSION_MISSING" },
+  { who: "session.read with the session's token", token: "gateway", proof: "own", get: "OK", end: "OK" },
+  { who: "no permission with the session's token", token: "viewer", proof: "own", get: "OK", end: "OK" },
   ...([undefined, "other's", "wrong"] as const).map((proof) => ({
-    who: `no permission, ${proof ?? "no"} token`,
+    who: `no permission with ${proof === undefined ? "no" : `the ${proof}`} session token`,
     token: "viewer",
     ...(proof && { proof }),
     get: "PERMISSION_DENIED PERMISSION_MISSING",
@@ -159,7 +169,7 @@ describe.each(NAMES)("over %s", (name) => {
     door = doors.find((candidate) => candidate.name === name) as Door;
   });
 
-  test.each(WHO)("CreateSession finds %s", async (_who, named, found) => {
+  test.each(WHO)("CreateSession finds the right user, or none, by %s", async (_who, named, found) => {
     for (const [client, seen] of [
       ["loginClient", found],
       ["loginClientOfA", found === "u-ada" ? found : undefined],
@@ -185,7 +195,7 @@ describe.each(NAMES)("over %s", (name) => {
     );
   });
 
-  test("a session is what it is: 12 hours, its user's owner, tokens of 256 bits", async () => {
+  test("CreateSession opens a session of 12 hours with its user's owner and tokens of 256 bits", async () => {
     const { response } = await logIn(door, byId("u-ada"), tokens.loginClient);
     const { details, sessionId, sessionToken, deviceToken, expires, changeRequired } = response!;
     expect(details).toMatchObject({ id: sessionId, owner: { type: OwnerType.ORG, id: "a" } });
@@ -198,19 +208,22 @@ describe.each(NAMES)("over %s", (name) => {
     expect(session).toMatchObject({ details, userId: "u-ada", expires });
   });
 
-  test.each(PROOFS)("$who: GetSession $get, DeleteSession $end", async ({ token, proof, get, end }) => {
-    const { sessionId, sessionToken: own } = await openSession(door, "u-ada");
-    const { sessionToken: other } = await openSession(door, "u-ada");
-    const sessionToken = proof === undefined ? "" : { own, "other's": other, wrong: `${own}x` }[proof];
-    const caller = { token: tokens[token] };
-    expect(outcomeOf(await door.call(getSession, { sessionId, sessionToken }, caller))).toBe(get);
-    expect(outcomeOf(await door.call(deleteSession, { sessionId, sessionToken }, caller))).toBe(end);
-    expect(outcomeOf(await door.call(getSession, { sessionId }, asOwner))).toBe(
-      end === "OK" ? "NOT_FOUND SESSION_NOT_FOUND" : "OK",
-    );
-  });
+  test.each(PROOFS)(
+    "a caller with $who gets $get from GetSession and $end from DeleteSession",
+    async ({ token, proof, get, end }) => {
+      const { sessionId, sessionToken: own } = await openSession(door, "u-ada");
+      const { sessionToken: other } = await openSession(door, "u-ada");
+      const sessionToken = proof === undefined ? "" : { own, "other's": other, wrong: `${own}x` }[proof];
+      const caller = { token: tokens[token] };
+      expect(outcomeOf(await door.call(getSession, { sessionId, sessionToken }, caller))).toBe(get);
+      expect(outcomeOf(await door.call(deleteSession, { sessionId, sessionToken }, caller))).toBe(end);
+      expect(outcomeOf(await door.call(getSession, { sessionId }, asOwner))).toBe(
+        end === "OK" ? "NOT_FOUND SESSION_NOT_FOUND" : "OK",
+      );
+    },
+  );
 
-  test("a session's own token as bearer sees and ends the session, and no other", async () => {
+  test("a session token as bearer reads and ends its own session and no other", async () => {
     const { sessionId, sessionToken } = await openSession(door, "u-ada");
     const { sessionId: other } = await openSession(door, "u-ada");
     const asUser = { token: sessionToken };
@@ -226,7 +239,7 @@ describe.each(NAMES)("over %s", (name) => {
     ok(await door.call(getSession, { sessionId: other }, asOwner));
   });
 
-  test("a LOGIN_CLIENT of an organization reaches the sessions of its users only", async () => {
+  test("a LOGIN_CLIENT of an organization reaches only sessions of the organization's users", async () => {
     const { sessionId } = await openSession(door, "u-bob");
     const asClient = { token: tokens.loginClientOfA };
     refused(await door.call(getSession, { sessionId }, asClient), "NOT_FOUND", "SESSION_NOT_FOUND");
@@ -240,15 +253,15 @@ describe.each(NAMES)("over %s", (name) => {
     ok(await door.call(listSessions, { id: "u-ada" }, asClient));
   });
 
-  test("a session's own token as bearer lists and ends the sessions of its user, and of nobody else", async () => {
+  test("a session token as bearer lists and ends the sessions of its own user only", async () => {
     const id = await addUser(door, { id: `own-${NAMES.indexOf(name)}` });
     const { sessionId } = await openSession(door, id);
     const { sessionId: own, sessionToken, deviceToken } = await openSession(door, id);
     const asUser = { token: sessionToken };
-    // Whether or not the others are there, and the request is valid.
+    // The same refusal whether or not the user exists and the request is valid.
     for (const other of ["u-ada", "nobody", `${id}x`, "", "not an id"]) {
       const request = { id: other };
-      // An empty id is no path of REST.
+      // REST has no path for an empty id.
       if (other === "" && name === "REST") continue;
       refused(await door.call(listSessions, request, asUser), "PERMISSION_DENIED", "PERMISSION_MISSING");
       refused(await door.call(deleteSessions, request, asUser), "PERMISSION_DENIED", "PERMISSION_MISSING");
@@ -268,7 +281,7 @@ describe.each(NAMES)("over %s", (name) => {
     refused(await logIn(door, { ...byId(id), deviceToken }), "UNAUTHENTICATED", "LOGIN_FAILED");
   });
 
-  test("a token of a user that is no session's does not reach the user's sessions without the permission", async () => {
+  test("an access token of a user does not reach the user's sessions without the permission", async () => {
     const token = (await tokenMaker(server.url, ADMIN_TOKEN).create("u-ada", ["ORG_VIEWER", "a"])).secret;
     for (const method of [listSessions, deleteSessions]) {
       refused(
@@ -279,7 +292,7 @@ describe.each(NAMES)("over %s", (name) => {
     }
   });
 
-  test("ListSessions lists the open ones, oldest first, in pages; DeleteSessions ends them all", async () => {
+  test("ListSessions lists open sessions, oldest first, in pages, and DeleteSessions ends them all", async () => {
     const id = await addUser(door, { id: `lister-${NAMES.indexOf(name)}` });
     const asClient = { token: tokens.loginClient };
     const sessions: string[] = [];
@@ -307,7 +320,7 @@ describe.each(NAMES)("over %s", (name) => {
   });
 });
 
-test("events tell of logins and sessions; neither they nor the rest of the file hold a secret in the clear", async () => {
+test("the log has events of logins and sessions, and the store's file has no secret in clear text", async () => {
   const [door] = doors as [Door];
   const id = await addUser(door, { id: "secretive", password: "the-secret-of-secretive" });
   refused(await logIn(door, { ...byId(id), password: "wrong-secret-here" }), "UNAUTHENTICATED", "LOGIN_FAILED");

@@ -39,7 +39,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 const tokens: Record<string, string | undefined> = { owner: ADMIN_TOKEN };
 
-/** One door of each kind of encoding. */
+/** One door for each kind of encoding. */
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC-Web text, UserService", "gRPC, ZITADELUsers"];
 
 beforeAll(async () => {
@@ -69,10 +69,10 @@ const plain = (value: string, current?: string, changeRequired = false) => ({
 const hashed = (value: string) => ({ type: { case: "hash" as const, value } });
 const NEW = "another password";
 
-/** Hashes of "p" as other programs made them. */
+/** Hashes of "p" made by other programs. */
 const IMPORTS: [kind: string, hash: string][] = [
   [
-    "argon2id of another cost",
+    "argon2id with another cost",
     "$argon2id$v=19$m=64,t=2,p=2$igHivy/cjM6PIDzauE+j0Q$fmvE1skNpwPIrLgjFRGT+u8vhTvFcOHP81xVjNgUQdI",
   ],
   ["argon2i", "$argon2i$v=19$m=64,t=1,p=1$dWYd4GqmI1vwotaxN5KOIw$J8gOLdCQ35xjwab5iIqkVDwEPo6cmIgA8sYFK7DjxlI"],
@@ -80,21 +80,21 @@ const IMPORTS: [kind: string, hash: string][] = [
 ];
 
 const BAD_HASHES: [what: string, hash: string][] = [
-  ["of an algorithm that is not known", "$6$saltsalt$hash"],
+  ["of an unknown algorithm", "$6$saltsalt$hash"],
   ["of argon2d", "$argon2d$v=19$m=64,t=1,p=1$dWYd4GqmI1vwotaxN5KOIw$J8gOLdCQ35xjwab5iIqkVDwEPo6cmIgA8sYFK7DjxlI"],
-  ["that takes 4 GiB", IMPORTS[1]![1].replace("m=64", "m=4194304")],
-  ["that takes hours", IMPORTS[2]![1].replace("$04", "$31")],
+  ["that needs 4 GiB", IMPORTS[1]![1].replace("m=64", "m=4194304")],
+  ["that needs hours", IMPORTS[2]![1].replace("$04", "$31")],
   ["that argon2 cannot check", IMPORTS[1]![1].replace("m=64", "m=1")],
 ];
 
-/** Who may set the password of a user of the organization a, without knowing it. */
+/** Callers who set the password of a user of organization a without the current one, with the outcomes. */
 const ADMINS: [who: string, token: string | undefined, request: object, outcome: string][] = [
-  ["user.write", "owner", {}, "OK"],
-  ["user.write on the organization", "managerOfA", inOrganization("a"), "OK"],
-  ["no token", undefined, {}, "UNAUTHENTICATED TOKEN_MISSING"],
-  ["user.read", "viewerOfA", {}, "PERMISSION_DENIED PERMISSION_MISSING"],
+  ["a caller with user.write", "owner", {}, "OK"],
+  ["a caller with user.write on the organization", "managerOfA", inOrganization("a"), "OK"],
+  ["a caller without a token", undefined, {}, "UNAUTHENTICATED TOKEN_MISSING"],
+  ["a caller with user.read", "viewerOfA", {}, "PERMISSION_DENIED PERMISSION_MISSING"],
   ["an organization outside the grants", "managerOfA", inOrganization("b"), "PERMISSION_DENIED PERMISSION_MISSING"],
-  ["an organization in which the user is not", "owner", inOrganization("b"), "NOT_FOUND USER_NOT_FOUND"],
+  ["an organization that the user is not in", "owner", inOrganization("b"), "NOT_FOUND USER_NOT_FOUND"],
   ["an unknown user", "owner", { id: "nobody" }, "NOT_FOUND USER_NOT_FOUND"],
   ["an empty id", "owner", { id: "" }, "INVALID_ARGUMENT INVALID_REQUEST"],
   ["no password", "owner", { newPassword: {} }, "INVALID_ARGUMENT INVALID_REQUEST"],
@@ -105,14 +105,9 @@ const ADMINS: [who: string, token: string | undefined, request: object, outcome:
     { newPassword: plain("x".repeat(1_001)) },
     "INVALID_ARGUMENT INVALID_REQUEST",
   ],
+  ["another user's current password", "owner", { newPassword: plain(NEW, PASSWORD) }, "UNAUTHENTICATED LOGIN_FAILED"],
   [
-    "the current password of another user",
-    "owner",
-    { newPassword: plain(NEW, PASSWORD) },
-    "UNAUTHENTICATED LOGIN_FAILED",
-  ],
-  [
-    "a code",
+    "a verification code",
     "owner",
     { newPassword: { ...plain(NEW), verification: { case: "verificationCode", value: "123" } } },
     "UNIMPLEMENTED NOT_SERVED",
@@ -127,7 +122,7 @@ describe.each(NAMES)("over %s", (name) => {
   const isRight = async (id: string, password: string) =>
     outcomeOf(await logIn(door, { ...byId(id), password })) === "OK";
 
-  test("a user is created with a password, and GetUser shows when it was set", async () => {
+  test("CreateUser sets a password, and GetUser shows the time", async () => {
     const id = `created-${NAMES.indexOf(name)}`;
     const authenticators = { password: plain(NEW, undefined, true) };
     ok(await door.call(createUser, { user: { userId: id, authenticators } }, asOwner));
@@ -140,7 +135,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect((await logIn(door, byId(id))).response?.changeRequired).toBe(false);
   });
 
-  test.each(ADMINS)("SetPassword, %s", async (_who, token, request, outcome) => {
+  test.each(ADMINS)("SetPassword answers %s as expected", async (_who, token, request, outcome) => {
     const id = await newUser(door, "a");
     const wanted = { id, newPassword: plain(NEW), ...request };
     const answer = await door.call(setPassword, wanted as never, { token: token && tokens[token] });
@@ -154,23 +149,26 @@ describe.each(NAMES)("over %s", (name) => {
     } else expect(user?.authenticators?.password?.lastChanged).toEqual(user?.details?.created);
   });
 
-  test.each(IMPORTS)("a hash of %s is checked, and replaced at the next good login", async (_kind, hash) => {
-    const id = await newUser(door);
-    ok(await door.call(setPassword, { id, newPassword: hashed(hash) }, asOwner));
-    expect(await isRight(id, "q")).toBe(false);
-    expect(JSON.stringify(dump(file))).toContain(hash);
-    expect(await isRight(id, "p")).toBe(true);
-    expect(JSON.stringify(dump(file))).not.toContain(hash);
-    expect(await isRight(id, "p")).toBe(true);
-    expect(typesOf(readLog(file, id)).slice(2)).toEqual([
-      "user.login_failed",
-      "user.login_succeeded",
-      "user.password_rehashed",
-      "user.login_succeeded",
-    ]);
-  });
+  test.each(IMPORTS)(
+    "an imported hash of %s is checked, and replaced at the next successful login",
+    async (_kind, hash) => {
+      const id = await newUser(door);
+      ok(await door.call(setPassword, { id, newPassword: hashed(hash) }, asOwner));
+      expect(await isRight(id, "q")).toBe(false);
+      expect(JSON.stringify(dump(file))).toContain(hash);
+      expect(await isRight(id, "p")).toBe(true);
+      expect(JSON.stringify(dump(file))).not.toContain(hash);
+      expect(await isRight(id, "p")).toBe(true);
+      expect(typesOf(readLog(file, id)).slice(2)).toEqual([
+        "user.login_failed",
+        "user.login_succeeded",
+        "user.password_rehashed",
+        "user.login_succeeded",
+      ]);
+    },
+  );
 
-  test("a password has no U+0000, wherever it is given", async () => {
+  test("a password with U+0000 is refused in every request", async () => {
     const id = await newUser(door);
     const { sessionToken: token } = await openSession(door, id);
     const zero = `${PASSWORD}\0${PASSWORD}`;
@@ -185,7 +183,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect(await isRight(id, PASSWORD)).toBe(true);
   });
 
-  test("a password is the same in NFC and NFD, also one that was imported in NFD, whose hash is replaced", async () => {
+  test("a password matches in NFC and NFD, and an imported hash of its NFD is replaced", async () => {
     const [nfc, nfd] = ["p\u00e4ssw\u00f6rd", "pa\u0308sswo\u0308rd"];
     const id = await newUser(door);
     ok(await door.call(setPassword, { id, newPassword: plain(nfd) }, asOwner));
@@ -202,7 +200,7 @@ describe.each(NAMES)("over %s", (name) => {
     }
   });
 
-  test("the first 72 bytes of an imported bcrypt password do not become the password", async () => {
+  test("a login with the first 72 bytes of an imported bcrypt password does not change the password", async () => {
     const password = `${"x".repeat(72)}and more`;
     const id = await newUser(door);
     ok(await door.call(setPassword, { id, newPassword: hashed(await bcryptHash(password, 4)) }, asOwner));
@@ -210,7 +208,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect(typesOf(readLog(file, id))).not.toContain("user.password_rehashed");
   });
 
-  test.each(BAD_HASHES)("a hash %s is refused", async (_what, hash) => {
+  test.each(BAD_HASHES)("an imported hash %s is refused", async (_what, hash) => {
     const id = await newUser(door);
     const set = await door.call(setPassword, { id, newPassword: hashed(hash) }, asOwner);
     refused(set, "INVALID_ARGUMENT", "INVALID_REQUEST");
@@ -219,8 +217,8 @@ describe.each(NAMES)("over %s", (name) => {
     expect(await isRight(id, PASSWORD)).toBe(true);
   });
 
-  describe("by the user himself", () => {
-    test("with the current password: the session that calls stays open, and all others end", async () => {
+  describe("SetPassword by the user", () => {
+    test("with the current password keeps the calling session open and ends all others", async () => {
       const id = await newUser(door);
       const [before, own, after] = [
         await openSession(door, id),
@@ -247,7 +245,7 @@ describe.each(NAMES)("over %s", (name) => {
       expect(await isOpen(own)).toBe(false);
     });
 
-    test("the device of the session that calls stays known, and all others end", async () => {
+    test("keeps the calling session's device known and forgets all others", async () => {
       const id = await newUser(door);
       const [other, own] = [await openSession(door, id), await openSession(door, id)];
       const { sessionToken: token } = own;
@@ -258,7 +256,7 @@ describe.each(NAMES)("over %s", (name) => {
       expect([await isIn(other.deviceToken), await isIn(own.deviceToken)]).toEqual([false, true]);
     });
 
-    test("by an access token of the user: all sessions end", async () => {
+    test("with an access token ends all sessions", async () => {
       const id = await newUser(door);
       const { sessionId } = await openSession(door, id);
       const { secret: token } = await tokenMaker(server.url, ADMIN_TOKEN).create(id, ["INSTANCE_VIEWER"]);
@@ -266,7 +264,7 @@ describe.each(NAMES)("over %s", (name) => {
       refused(await door.call(getSession, { sessionId }, asOwner), "NOT_FOUND", "SESSION_NOT_FOUND");
     });
 
-    test("not without it, not another's, not where he is not", async () => {
+    test("is refused without the current password, for another user, and outside the user's organization", async () => {
       const [id, other] = [await newUser(door, "a"), await newUser(door)];
       const asUser = { token: (await openSession(door, id)).sessionToken };
       const set = async (request: object) =>
@@ -278,7 +276,7 @@ describe.each(NAMES)("over %s", (name) => {
       expect(await set(inOrganization("a"))).toBe("OK");
     });
 
-    test("a wrong current password counts like any, and the fifth locks", async () => {
+    test("counts wrong current passwords like others, and the fifth locks", async () => {
       const id = await newUser(door);
       const asUser = { token: (await openSession(door, id)).sessionToken };
       const set = async (current: string) =>
@@ -293,7 +291,7 @@ describe.each(NAMES)("over %s", (name) => {
   });
 });
 
-test("a locked user keeps his lock when an admin sets his password", async () => {
+test("a locked user stays locked when an admin sets the password", async () => {
   const [door] = doors as [Door];
   const id = await newUser(door);
   ok(await door.call(lockUser, { id }, asOwner));
@@ -302,7 +300,7 @@ test("a locked user keeps his lock when an admin sets his password", async () =>
   expect((await door.call(getUser, { id }, asOwner)).response?.user?.lock).toBeDefined();
 });
 
-describe("the user himself, overtaken between the proof and the change", () => {
+describe("SetPassword by the user, overtaken between the check and the change", () => {
   const slowFile = folder.file("slow.db");
   let slow: ServerProcess;
   let slowDoors: Door[] = [];
@@ -318,7 +316,7 @@ describe("the user himself, overtaken between the proof and the change", () => {
 
   test.each<[by: string, overtake: (door: Door, id: string) => Promise<unknown>, password: string]>([
     [
-      "an admin's new password",
+      "a password set by an admin",
       async (door, id) => ok(await door.call(setPassword, { id, newPassword: hashed(IMPORTS[2]![1]) }, asOwner)),
       "p",
     ],
@@ -330,21 +328,21 @@ describe("the user himself, overtaken between the proof and the change", () => {
       },
       PASSWORD,
     ],
-  ])("by %s, changes nothing", async (by, overtake, password) => {
+  ])("by %s changes nothing", async (by, overtake, password) => {
     const door = slowDoors.find(({ name }) => name === "Connect proto, UserService") as Door;
     const id = await addUser(door, { id: by.replaceAll(/\W/g, "-") });
     const { sessionToken: token } = await openSession(door, id);
     const goodLogins = () => typesOf(readLog(slowFile, id)).filter((type) => type === "user.login_succeeded").length;
 
     const change = door.call(setPassword, { id, newPassword: plain(NEW, PASSWORD) }, { token });
-    // Proven, and now the new password is being hashed.
+    // The current password is checked, and the new one is being hashed.
     while (goodLogins() < 2) await sleep(5);
     await overtake(door, id);
     refused(await change, "UNAUTHENTICATED", "LOGIN_FAILED");
     ok(await logIn(door, { ...byId(id), password }));
   });
 
-  test("a session that asks for 450 other users' passwords costs no hash, and holds up nobody's login", async () => {
+  test("a session that tries to set 450 other users' passwords costs no hash, and does not delay logins", async () => {
     const door = slowDoors.find(({ name }) => name === "Connect proto, UserService") as Door;
     const own = await addUser(door, { id: "mallory" });
     const victim = await addUser(door, { id: "victim" });
