@@ -12,6 +12,7 @@ const ALONE = [
 const isAlone = `/test/(${ALONE.join("|")})\\.test\\.ts$`;
 
 const common = {
+  setupFiles: ["<rootDir>/test/support/plain-stacks.js"],
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
 };

@@ -2,13 +2,14 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bundleServer } from "./servers/bundle.js";
 import { startCluster } from "./stores/postgres.ts";
 
 /**
- * Jest runs this before all tests. It serves the address of a PostgreSQL server that all test files share. That server
- * starts for the first file that needs it, and ends with the run.
+ * Jest runs this before all tests. It bundles the server that tests start, and serves the address of a PostgreSQL
+ * server that all test files share. PostgreSQL starts for the first file that needs it, and ends with the run.
  */
-export default async function sharePostgres() {
+export default async function prepare() {
   let cluster;
   const server = createServer(async (_request, response) => {
     try {
@@ -22,5 +23,6 @@ export default async function sharePostgres() {
   await once(server, "listening");
   // The cache halves the load time of programs that tests start.
   process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "userlock-compile-cache");
+  process.env.BUNDLED_SERVER = await bundleServer();
   process.env.SHARED_POSTGRES = `http://127.0.0.1:${server.address().port}`;
 }

@@ -4,7 +4,7 @@ import { type SetPassword, UserService } from "../../../gen/userlock/v3alpha/use
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { exchange } from "../../support/clients/http.ts";
 import { JSON_WIRES, WIRES } from "../../support/clients/wires.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startUserlock } from "../../support/servers/server-process.ts";
 
 const asOwner = { token: ADMIN_TOKEN };
 const REST = "/resources/v3alpha";
@@ -15,7 +15,7 @@ let server: ServerProcess;
 let doors: Door[] = [];
 
 beforeAll(async () => {
-  server = await startServer({ USERLOCK_LOG_LEVEL: "trace" });
+  server = await startUserlock({ USERLOCK_LOG_LEVEL: "trace" });
   doors = openDoors(server.url);
 });
 afterAll(async () => {

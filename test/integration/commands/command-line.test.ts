@@ -2,14 +2,14 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runUserlockProcess, runUserlock as userlock } from "../../support/servers/run-userlock.ts";
-import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { type ServerProcess, startUserlock, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
 
 /** A server that makes its own first token. */
 const startFresh = (name: string) =>
-  startServer({ USERLOCK_STORE: `sqlite:${folder.file(`${name}/userlock.db`)}`, USERLOCK_ADMIN_TOKEN: "" });
+  startUserlock({ USERLOCK_STORE: `sqlite:${folder.file(`${name}/userlock.db`)}`, USERLOCK_ADMIN_TOKEN: "" });
 const tokenOf = (name: string) => readFileSync(folder.file(`${name}/admin.token`), "utf8").trim();
 const users = (server: ServerProcess, token: string) =>
   fetch(`${server.url}/resources/v3alpha/users/_search`, {
@@ -179,7 +179,7 @@ test.each<[what: string, environment: () => Record<string, string>]>([
 
 let taken: ServerProcess;
 beforeAll(async () => {
-  taken = await startServer();
+  taken = await startUserlock();
 });
 afterAll(() => taken?.stop());
 

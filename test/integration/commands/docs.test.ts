@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { blocks } from "../../support/docs.ts";
 import {
   type ServerProcess,
-  startServer,
+  startUserlock,
   temporaryFolder,
   withoutSettings,
 } from "../../support/servers/server-process.ts";
@@ -34,7 +34,7 @@ describe("the commands", () => {
     cluster = await startCluster(programs);
     await query(cluster.url, "CREATE DATABASE restored TEMPLATE template0");
     await (await openStoreAt(cluster.url)).close();
-    server = await startServer({
+    server = await startUserlock({
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
       USERLOCK_ADMIN_TOKEN: "",
     });

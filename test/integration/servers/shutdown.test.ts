@@ -8,7 +8,12 @@ import { exchange, openRaw, type RawConnection } from "../../support/clients/htt
 import { PREFACE } from "../../support/clients/http2-frames.ts";
 import { fromBase64Pieces, WIRES, type Wire } from "../../support/clients/wires.ts";
 import { makeCertificate } from "../../support/servers/certificate.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import {
+  ADMIN_TOKEN,
+  type ServerProcess,
+  startUserlock,
+  temporaryFolder,
+} from "../../support/servers/server-process.ts";
 import { holdWrites } from "../../support/stores/held-file.ts";
 
 /** How long calls may go on after the signal, milliseconds. */
@@ -28,7 +33,7 @@ let files = 0;
 let file: string;
 async function start(settings: Record<string, string> = {}): Promise<void> {
   file = folder.file(`${++files}.db`);
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}`, ...settings });
+  server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}`, ...settings });
 }
 
 afterEach(async () => {

@@ -2,7 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import {
+  ADMIN_TOKEN,
+  type ServerProcess,
+  startUserlock,
+  temporaryFolder,
+} from "../../support/servers/server-process.ts";
 import { query } from "../../support/stores/postgres.ts";
 import { STORES } from "../../support/stores/stores.ts";
 
@@ -58,7 +63,7 @@ const limitFileSize = (bytes: number | "unlimited") =>
   execFileSync("prlimit", [`--pid=${server.child.pid}`, `--fsize=${bytes}:`]);
 
 test("a server that cannot write a byte more is not ready within a second, and is ready again by itself", async () => {
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
+  server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   expect((await create("ann")).status).toBe(201);
   await expectReady(true);
   // No file of the process may grow, as on a full disk.
@@ -77,7 +82,7 @@ test("a server that cannot write a byte more is not ready within a second, and i
 test("a PostgreSQL server that takes no writes makes its servers not ready, and ready again by itself", async () => {
   const [, make] = STORES.find(([name]) => name === "PostgreSQL") as (typeof STORES)[0];
   const { url, remove } = await make();
-  server = await startServer({ USERLOCK_STORE: url });
+  server = await startUserlock({ USERLOCK_STORE: url });
   await expectReady(true);
   const database = new URL(url).pathname.slice(1);
   await query(url, `ALTER DATABASE ${database} SET default_transaction_read_only = on`);
@@ -94,7 +99,7 @@ test("a PostgreSQL server that takes no writes makes its servers not ready, and 
 });
 
 test("to ask whether a server is ready adds no event, and no more than a few pages to the store", async () => {
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
+  server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   await expectReady(true);
   const before = statSync(`${file}-wal`).size;
   for (let asked = 0; asked < 200; asked++) expect((await call("/readyz")).status).toBe(200);
@@ -126,7 +131,7 @@ describe.each<[what: string, harm: () => void, mend: (() => void) | undefined]>(
   ["whose WAL was deleted", () => rmSync(`${file}-wal`), undefined],
 ])("a database file %s under its server", (_, harm, mend) => {
   test("makes calls UNAVAILABLE and the server not ready, is named in the log, and is not made anew", async () => {
-    server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
+    server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
     expect((await create("ann")).status).toBe(201);
     await expectReady(true);
     harm();
@@ -148,7 +153,7 @@ describe.each<[what: string, harm: () => void, mend: (() => void) | undefined]>(
 });
 
 test("a database file whose pages are damaged makes the server not ready, and the log says so", async () => {
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
+  server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   for (let index = 0; index < 50; index++) await create(`user${index}`, { filling: "x".repeat(500) });
   await server.stop();
   const bytes = readFileSync(file);
@@ -156,7 +161,7 @@ test("a database file whose pages are damaged makes the server not ready, and th
   const root = firstPageOf("user30", bytes);
   bytes.fill(0xaa, root, root + 4_096);
   writeFileSync(file, bytes);
-  server = await startServer({ USERLOCK_STORE: `sqlite:${file}` });
+  server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   await expectReady(true);
   expect((await search()).status).toBe(503);
   await expectReady(false);

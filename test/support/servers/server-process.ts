@@ -11,8 +11,8 @@ export const ADMIN_TOKEN = "test-token-of-the-instance-owner";
 /** A low hash cost, because few tests depend on it. */
 const CHEAP_HASHES = { USERLOCK_ARGON2: "m=64,t=1,p=1" };
 
-/** Options for a server that starts often or refuses many logins. */
-export const QUICK: StartOptions = { warmUp: false, loginSlotMs: 10 };
+/** Options for a server that refuses many logins. */
+export const QUICK: StartOptions = { loginSlotMs: 10 };
 
 /** A userlock server in its own process, as operators run it. */
 export interface ServerProcess {
@@ -26,16 +26,20 @@ export interface ServerProcess {
 }
 
 /**
- * Starts a server on a free port and resolves when it says that it listens. Rejects with its output if it ends. Options
- * go to `start`.
+ * Starts a server on a free port. Resolves when it listens, rejects with its output if it ends. Options go to `start`.
+ * Bundled and without warm-up, a server starts with 0.6 s of CPU time instead of 1.4 s.
  */
-export async function startServer(
-  environment: Record<string, string> = {},
-  options?: StartOptions,
-): Promise<ServerProcess> {
-  const program = options
-    ? ["test/support/servers/limited-server.ts", JSON.stringify(options)]
-    : ["src/main.ts", "serve"];
+export function startServer(environment: Record<string, string> = {}, options: StartOptions = {}) {
+  const program = process.env.BUNDLED_SERVER as string;
+  return startProgram([program, JSON.stringify({ warmUp: false, ...options })], environment);
+}
+
+/** Starts a server with `userlock serve`, for tests of exit codes, signals and output. */
+export function startUserlock(environment: Record<string, string> = {}) {
+  return startProgram(["src/main.ts", "serve"], environment);
+}
+
+async function startProgram(program: string[], environment: Record<string, string>): Promise<ServerProcess> {
   const child = spawn(process.execPath, program, {
     env: {
       ...withoutSettings(process.env),
