@@ -1,4 +1,4 @@
-// Proves that broken and hostile input neither ends a server nor fills its memory.
+// Proves that broken and hostile input neither stops a server nor fills its memory.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
@@ -19,7 +19,7 @@ import { WIRES, type Wire, type WireRequest } from "../../support/clients/wires.
 import { type Bystander, bystanderOf } from "../../support/servers/bystander.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
-/** It starts with some 150, and however long it is flooded it stays below 450. */
+/** A limit in MiB. A server starts with about 150, and stays below 450 during any flood. */
 const MAX_RESIDENT_MIB = 600;
 const SEED = 20_240_607;
 
@@ -36,7 +36,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** The process lives, nothing happened that it had not foreseen, its memory is bounded, and it serves. */
+/** Expects that the server lives, logged no unexpected error, has bounded memory, and serves calls. */
 afterEach(async () => {
   expect({ exit: server.child.exitCode, signal: server.child.signalCode }).toEqual({ exit: null, signal: null });
   const lines = server.stderr().split("\n");
@@ -49,7 +49,7 @@ afterEach(async () => {
   expect(rest.read(await exchange(server.url, rest.request(rest.encode({}))))).toMatchObject({ code: "OK" });
 });
 
-/** Sends bytes, each piece a moment after the one before, and waits for an answer like the one expected. */
+/** Sends bytes piece by piece with short pauses, and waits for the expected answer. */
 async function answerTo(pieces: readonly (Uint8Array | string)[], expected: RegExp): Promise<Buffer> {
   const { socket, write, received } = await openRaw(server.url);
   try {
@@ -74,7 +74,7 @@ describe("a request without a usable authority or path is answered with 400", ()
     ["Host: a b", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
     ["Host: [", "GET /healthz HTTP/1.1\r\nHost: [\r\n\r\n"],
     ["HTTP/1.1 without a Host", "GET /healthz HTTP/1.1\r\n\r\n"],
-    ["HEAD of a broken Host", "HEAD /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
+    ["HEAD with a broken Host", "HEAD /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
     ["two Hosts", "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"],
     ["the same Host twice", "GET /healthz HTTP/1.1\r\nHost: a\r\nHOST: a\r\n\r\n"],
     ["an empty Host and another", "GET /healthz HTTP/1.1\r\nHost:\r\nHost: a\r\n\r\n"],
@@ -83,7 +83,7 @@ describe("a request without a usable authority or path is answered with 400", ()
     ["a URL of another scheme", "GET ftp://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
     ["Host: a/b", "GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n"],
     ["a backslash in the path", "GET /\\x/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"],
-    ["a URL that is none", "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ["an invalid URL", "GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n"],
   ])("%s", async (_what, request) => {
     await answerTo([request], BAD_REQUEST);
   });
@@ -112,13 +112,13 @@ test.each([
   await answerTo([request], /^HTTP\/1\.1 200 [\s\S]*ok\n$/);
 });
 
-test("two Authorization lines are not the first of them", async () => {
+test("a request with two Authorization headers is refused, even if the first is valid", async () => {
   const lines = ["POST /resources/v3alpha/users/_search HTTP/1.1", "Host: localhost", "Content-Length: 0"];
   const twice = [`Authorization: Bearer ${ADMIN_TOKEN}`, "Authorization: Bearer x", "", ""];
   await answerTo([[...lines, ...twice].join("\r\n")], /^HTTP\/1\.1 401 [\s\S]*TOKEN_INVALID/);
 });
 
-describe("a :path of HTTP/2 that names no path is answered with 400 and no line in the log", () => {
+describe("an HTTP/2 request with an invalid :path is answered with 400 and not logged as an error:", () => {
   test.each(["foo:toString", "foo:constructor", "foo:__proto__", "foo:valueOf", "foo:/healthz", "healthz"])(
     "%s",
     async (path) => {
@@ -138,13 +138,13 @@ describe("a :path of HTTP/2 that names no path is answered with 400 and no line 
 });
 
 test.each(["//x/healthz", "//a:b:c/", "//x/userlock.v3alpha.UserService/LockUser"])(
-  "the path %s is not taken for one that a proxy lets nobody call",
+  "the path %s is not treated as the path that it ends with",
   async (path) => {
     await answerTo([`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n`], /^HTTP\/1\.1 404 /);
   },
 );
 
-describe("the preface of HTTP/2", () => {
+describe("the HTTP/2 preface", () => {
   const block = headerBlock({ ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" });
   const get = Buffer.concat([frame(FRAME.SETTINGS, 0, 0), frame(FRAME.HEADERS, END_STREAM | END_HEADERS, 1, block)]);
   const lengths = Array.from({ length: PREFACE.length - 1 }, (_, index) => index + 1);
@@ -153,33 +153,33 @@ describe("the preface of HTTP/2", () => {
     expect(frameTypes(answer)).toEqual(expect.arrayContaining([FRAME.SETTINGS, FRAME.HEADERS, FRAME.DATA]));
   };
 
-  test("is one in any two pieces", async () => {
+  test("is recognised in any two pieces", async () => {
     await Promise.all(lengths.map((length) => isServed([PREFACE.subarray(0, length), PREFACE.subarray(length), get])));
   });
 
-  test("is one with its first frames in any two pieces", async () => {
+  test("is recognised with its first frames in any two pieces", async () => {
     const all = Buffer.concat([PREFACE, get]);
     await Promise.all(lengths.map((length) => isServed([all.subarray(0, length + 10), all.subarray(length + 10)])));
   });
 
-  test("is one byte by byte", async () => {
+  test("is recognised byte by byte", async () => {
     await isServed([...PREFACE, ...get].map((byte) => Buffer.of(byte)));
   });
 
-  test("is none with garbage after any part of it", async () => {
+  test("is refused with garbage after any part of it", async () => {
     await Promise.all(
       lengths.map((length) => answerTo([PREFACE.subarray(0, length), "\0garbage\r\n\r\n"], BAD_REQUEST)),
     );
   });
 
-  test("with garbage after all of it ends the connection", async () => {
+  test("is followed by GOAWAY if garbage comes after it", async () => {
     const connection = await openRaw(server.url);
     connection.write(Buffer.concat([PREFACE, Buffer.from("garbage, and then some more of it")]));
     expect(frameTypes(await connection.closed())).toContain(FRAME.GOAWAY);
   });
 });
 
-test("a client of HTTP/2 that hangs up halfway leaves nothing behind", async () => {
+test("an HTTP/2 client that hangs up early leaves no connection behind", async () => {
   const connection = await openRaw(server.url);
   connection.write(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]));
   await once(connection.socket, "data");
@@ -187,7 +187,7 @@ test("a client of HTTP/2 that hangs up halfway leaves nothing behind", async () 
   await connection.closed(1_000);
 });
 
-test("hundreds of senders who never finish keep nobody waiting", async () => {
+test("hundreds of clients that never finish a request do not delay others", async () => {
   const connections: RawConnection[] = [];
   const sessions: ClientHttp2Session[] = [];
   try {
@@ -239,19 +239,23 @@ describe.each(WIRES.filter(({ isFramed }) => isFramed))("a frame over $name", (w
   const tooLarge = { code: "RESOURCE_EXHAUSTED", reason: "TOO_LARGE" };
 
   test.each<[string, object, () => WireRequest]>([
-    ["with less than it says", unreadable, () => wire.request(message, { length: message.length + 1 })],
-    ["that says 4 GiB", tooLarge, () => wire.request(message, { length: 2 ** 32 - 1 })],
-    ["that ends within its head", unreadable, () => ({ ...whole(), body: whole().body.subarray(0, 4) })],
-    ["that is not there", notServed, () => ({ ...whole(), body: Buffer.alloc(0) })],
+    ["with less than its length", unreadable, () => wire.request(message, { length: message.length + 1 })],
+    ["with a length of 4 GiB", tooLarge, () => wire.request(message, { length: 2 ** 32 - 1 })],
+    ["that ends within its header", unreadable, () => ({ ...whole(), body: whole().body.subarray(0, 4) })],
+    ["that is missing", notServed, () => ({ ...whole(), body: Buffer.alloc(0) })],
     [
       "that is followed by another",
       notServed,
       () => ({ ...whole(), body: Buffer.concat([whole().body, whole().body]) }),
     ],
-    ["with the flag for compression, which is not announced", unannounced, () => wire.request(message, { flag: 1 })],
-    ["that is not the gzip it says", unreadable, () => withEncoding(wire.request(message, { flag: 1 }), "gzip")],
-    ["with half of a gzip", unreadable, () => withEncoding(wire.request(gzip.subarray(0, -9), { flag: 1 }), "gzip")],
-    ["in a compression that nobody knows", notServed, () => withEncoding(wire.request(message, { flag: 1 }), "x-none")],
+    ["with the compression flag but no encoding header", unannounced, () => wire.request(message, { flag: 1 })],
+    ["with invalid gzip data", unreadable, () => withEncoding(wire.request(message, { flag: 1 }), "gzip")],
+    [
+      "with truncated gzip data",
+      unreadable,
+      () => withEncoding(wire.request(gzip.subarray(0, -9), { flag: 1 }), "gzip"),
+    ],
+    ["in an unknown compression", notServed, () => withEncoding(wire.request(message, { flag: 1 }), "x-none")],
   ])("%s is refused", async (_what, expected, request) => {
     expect(wire.read(await exchange(server.url, request()))).toMatchObject(expected);
   });
@@ -259,15 +263,15 @@ describe.each(WIRES.filter(({ isFramed }) => isFramed))("a frame over $name", (w
 
 test.each([
   ["is not base64", "AAAA!AAA"],
-  ["ends within four letters", "AAAAAAA"],
-  ["has its padding in the middle of four letters", "A=AAAAAA"],
+  ["ends within a group of four characters", "AAAAAAA"],
+  ["has padding in the middle of a group of four characters", "A=AAAAAA"],
 ])("a body of gRPC-Web text that %s is refused", async (_what, body) => {
   const wire = WIRES.find(({ name }) => name === "gRPC-Web text")!;
   const answer = await exchange(server.url, { ...wire.request(Buffer.alloc(0)), body });
   expect(wire.read(answer)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" });
 });
 
-test("thousands of streams that are opened and reset end the connection", async () => {
+test("a connection that opens and resets thousands of streams is closed", async () => {
   const grpc = WIRES.find(({ name }) => name === "gRPC")!;
   const { path, headers, body } = grpc.request(grpc.encode({}));
   const block = headerBlock({
@@ -301,9 +305,9 @@ test("thousands of streams that are opened and reset end the connection", async 
 
 const USERS = "/resources/v3alpha/users";
 test.each([
-  ["waits to be asked for its content", 0, { ":method": "POST", ":path": USERS, expect: "100-continue" }],
-  ["asks for a stream", END_STREAM, { ":method": "GET", ":path": "/resources/v3alpha/events/_watch" }],
-])("a request that %s is reset in the packet that it comes in", async (_what, flags, headers) => {
+  ["expects 100-continue", 0, { ":method": "POST", ":path": USERS, expect: "100-continue" }],
+  ["starts an event stream", END_STREAM, { ":method": "GET", ":path": "/resources/v3alpha/events/_watch" }],
+])("a request that %s and is reset in the same packet does no harm", async (_what, flags, headers) => {
   const block = headerBlock({ ":scheme": "http", ":authority": "localhost", ...headers });
   const cancel = Buffer.from([0, 0, 0, constants.NGHTTP2_PROTOCOL_ERROR]);
   const { socket, write, received } = await openRaw(server.url);
@@ -345,7 +349,7 @@ describe("random bytes", () => {
     following(Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]), frames),
   );
 
-  test("on the port: 1,000 strings", async () => {
+  test("on the port do no harm, in 1,000 strings", async () => {
     const samples = fc.sample(toPort, { seed: SEED, numRuns: 1_000 });
     await bystander.isServedDuring(async () => {
       for (let at = 0; at < samples.length; at += 50) {
@@ -357,12 +361,12 @@ describe("random bytes", () => {
     });
   });
 
-  test.each(WIRES)("as a message over $name: 100 strings, none of which is the server's fault", async (wire) => {
+  test.each(WIRES)("as a message over $name cause no server error, in 100 strings", async (wire) => {
     const samples = fc.sample(bytes(100), { seed: SEED, numRuns: 100 });
     const outcomes = await Promise.all(
       samples.map(async (sample) => wire.read(await exchange(server.url, wire.request(sample))).code),
     );
-    // Not all are refused: there are bytes that happen to be a request.
+    // Some random bytes are a valid request by chance.
     expect(["INVALID_ARGUMENT", "OK", "UNIMPLEMENTED"]).toEqual(expect.arrayContaining([...new Set(outcomes)]));
     expect(outcomes).toContain("INVALID_ARGUMENT");
   });

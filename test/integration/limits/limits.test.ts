@@ -24,7 +24,7 @@ let bystander: Bystander;
 let doors: Door[] = [];
 
 beforeAll(async () => {
-  // A connection's streams, all from one address, are told apart from those of an address.
+  // Distinguishes the limit for a connection's streams from the limit for an address.
   server = await startServer({}, { openStreamsPerAddress: 2 * MAX_STREAMS });
   bystander = await bystanderOf(server.url);
   doors = openDoors(server.url);
@@ -36,7 +36,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Sends a request and checks that another caller is served meanwhile. */
+/** Sends a request, and checks that another caller is served in the meantime. */
 const send = (request: HttpRequest) => bystander.isServedDuring(() => exchange(server.url, request));
 
 let users = 0;
@@ -50,7 +50,7 @@ function messageOf(wire: Wire, bytes: number): Buffer {
   return message;
 }
 
-/** In gRPC it is always 200; Connect has one for each code, and plain HTTP one for this reason. */
+/** gRPC always has 200. Connect has a status for each code, and plain HTTP has one for this reason. */
 function statusOfTooLarge({ name, isFramed }: Wire): number {
   if (isFramed) return 200;
   return name === "REST" ? 413 : 429;
@@ -77,14 +77,14 @@ describe.each(WIRES)("over $name, a message", (wire) => {
       tooLarge,
       () => wire.request(messageOf(wire, MAX_MESSAGE_BYTES + 1), { gzip: true }),
     ],
-    ["that does not tell its length is refused", tooLarge, () => inPieces(wire.request(messageOf(wire, 200_000)))],
-    ["that is a bomb in gzip is refused", tooLarge, () => wire.request(bomb(), { gzip: true })],
+    ["of unknown length above the limit is refused", tooLarge, () => inPieces(wire.request(messageOf(wire, 200_000)))],
+    ["that is a gzip bomb is refused", tooLarge, () => wire.request(bomb(), { gzip: true })],
   ])("%s", async (_what, expected, request) => {
     expect(wire.read(await send(request()))).toMatchObject(expected);
   });
 });
 
-describe("headers", () => {
+describe("request headers", () => {
   const withHeader = (version: 1 | 2, bytes: number): HttpRequest => ({
     version,
     verb: "GET",
@@ -92,21 +92,21 @@ describe("headers", () => {
     headers: { "x-padding": "x".repeat(bytes) },
   });
 
-  test.each([1, 2] as const)("of nearly 16 KiB are taken over HTTP/%i", async (version) => {
+  test.each([1, 2] as const)("of nearly 16 KiB are accepted over HTTP/%i", async (version) => {
     expect(await send(withHeader(version, MAX_HEADER_BYTES - 500))).toMatchObject({ status: 200 });
   });
 
-  test("of more are refused with 431 over HTTP/1.1", async () => {
+  test("above 16 KiB are refused with 431 over HTTP/1.1", async () => {
     expect(await send(withHeader(1, MAX_HEADER_BYTES))).toMatchObject({ status: 431 });
   });
 
-  test("of more end their stream, and not the connection, over HTTP/2", async () => {
+  test("above 16 KiB end their stream and not the connection over HTTP/2", async () => {
     const session = connect(server.url);
     try {
       const [settings] = (await once(session, "remoteSettings")) as [Settings];
       expect(settings.maxHeaderListSize).toBe(MAX_HEADER_BYTES);
       const get = (bytes: number) => session.request({ ":path": "/healthz", "x-padding": "x".repeat(bytes) });
-      // The limit holds once the client has confirmed it.
+      // The limit applies after the client has confirmed it.
       expect(await endOf(get(0))).toMatchObject({ status: 200 });
       expect(await bystander.isServedDuring(() => endOf(get(MAX_HEADER_BYTES)))).toMatchObject({
         reset: constants.NGHTTP2_ENHANCE_YOUR_CALM,
@@ -118,7 +118,7 @@ describe("headers", () => {
   });
 });
 
-/** How a stream ended: with an answer, or reset with a code. */
+/** How a stream ended: with an answer or a reset code. */
 async function endOf(stream: ClientHttp2Stream): Promise<{ status: number | undefined; reset: number | undefined }> {
   let status: number | undefined;
   stream.on("response", (head) => {
@@ -130,7 +130,7 @@ async function endOf(stream: ClientHttp2Stream): Promise<{ status: number | unde
   return { status, reset: stream.rstCode };
 }
 
-test("of connections, one more than the limit is closed at once, and those before it are served", async () => {
+test("a connection above the limit is closed at once, and earlier ones are served", async () => {
   const small = await startServer({}, { connections: 2 });
   const [first, second] = [await openRaw(small.url), await openRaw(small.url)];
   try {
@@ -174,17 +174,17 @@ describe("connections from one address", () => {
   };
   const [one, other] = ["127.0.0.1", "127.0.0.2"];
 
-  test("are bounded, one more is closed at once, another address has its own, and a place that is left is free", async () => {
+  test("are limited separately for each address, and a closed connection frees its place", async () => {
     expect(await servedOf("2", [one, one, one, other])).toEqual([true, true, false, true, true]);
   });
 
-  test("are not counted where the setting is 0", async () => {
+  test("are not limited if the setting is 0", async () => {
     expect(await servedOf("0", [one, one, one, other])).toEqual([true, true, true, true, true]);
   });
 });
 
-describe("streams of one connection", () => {
-  /** Stays open until the client leaves. */
+describe("streams of one HTTP/2 connection", () => {
+  /** Opens a stream that stays open until the client leaves. */
   const watch = (session: ClientHttp2Session) => {
     const head = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };
     const stream = session.request(head);
@@ -192,8 +192,8 @@ describe("streams of one connection", () => {
     return stream;
   };
 
-  test("are 256, as SETTINGS says; one more is refused, and the connection goes on", async () => {
-    // This client opens them before it has heard of the limit.
+  test("are limited to 256 as in SETTINGS, and one more is refused without closing the connection", async () => {
+    // This client opens them before it receives the limit.
     const session = connect(server.url, { peerMaxConcurrentStreams: MAX_STREAMS + 1 });
     try {
       const settings = once(session, "remoteSettings") as Promise<[Settings]>;
@@ -209,7 +209,7 @@ describe("streams of one connection", () => {
       const ended = endOf(streams[0]!);
       streams[0]!.close(constants.NGHTTP2_CANCEL);
       await ended;
-      // The server hears of it a moment later.
+      // The server notices a moment later.
       await sleep(100);
       expect(await endOf(session.request({ ":path": "/healthz" }))).toEqual({ status: 200, reset: 0 });
     } finally {
@@ -218,21 +218,21 @@ describe("streams of one connection", () => {
   });
 });
 
-describe("ids", () => {
+describe("an id", () => {
   const { createUser, lockUser, removeUsername } = UserService.method;
   const { createToken, revokeToken } = AccessService.method;
   const longest = "x".repeat(MAX_ID_LENGTH);
   const tooLong = `${longest}x`;
   const asOwner = { token: ADMIN_TOKEN };
 
-  test("of 200 characters are taken, through every door", async () => {
+  test("of 200 characters is accepted over every protocol", async () => {
     for (const door of doors) {
       expect(await door.call(lockUser, { id: longest }, asOwner)).toMatchObject({ reason: "USER_NOT_FOUND" });
     }
     expect(doors.length).toBeGreaterThan(5);
   });
 
-  test("of 201 are refused, through every door", async () => {
+  test("of 201 characters is refused over every protocol", async () => {
     for (const door of doors) {
       expect(await door.call(lockUser, { id: tooLong }, asOwner)).toMatchObject({
         code: "INVALID_ARGUMENT",
@@ -258,7 +258,7 @@ describe("ids", () => {
       createToken,
       (organizationId) => ({ subject: "x", grants: [{ role: 3, organizationId }] }),
     ],
-  ])("%s of 201 characters is refused, and of 200 is not", async (field, method, requestOf) => {
+  ])("in the field %s is refused with 201 characters and accepted with 200", async (field, method, requestOf) => {
     const fieldsOf = async (id: string) => {
       const { badRequest } = await doors[0]!.call(method, requestOf(id), asOwner);
       return badRequest?.fieldViolations.map((violation) => violation.field) ?? [];
@@ -268,14 +268,14 @@ describe("ids", () => {
   });
 });
 
-describe("an error", () => {
-  /** All that a client must take, and most of it in headers. */
+describe("an error answer", () => {
+  /** The size of headers that every client must accept, in bytes. */
   const bytesOf = ({ headers, trailers, body }: HttpAnswer) =>
     [...headers, ...trailers].reduce((sum, [name, value]) => sum + name.length + value.length, body.byteLength);
   const invalid = { code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" };
   const grpc = WIRES.find(({ name }) => name === "gRPC") as Wire;
 
-  test.each(WIRES)("of 20,000 broken fields has less than 8 KiB of details over $name", async (wire) => {
+  test.each(WIRES)("for 20,000 invalid fields has less than 8 KiB of details over $name", async (wire) => {
     const usernames = Array.from({ length: 20_000 }, () => ({}));
     const answer = await send(wire.request(wire.encode({ authenticators: { usernames } })));
     const { detailBytes, ...outcome } = wire.read(answer);
@@ -287,10 +287,10 @@ describe("an error", () => {
   const notFound = { code: "NOT_FOUND", reason: "SERVICE_NOT_FOUND" };
   test.each<[string, string, object]>([
     ["has 60,000 characters", "x".repeat(60_000), notFound],
-    ["is half of a surrogate pair", "\ud83d", invalid],
-    ["has a surrogate pair where it is cut", "😀".repeat(300), notFound],
-    ["has a surrogate pair where it is cut, one further", `x${"😀".repeat(300)}`, notFound],
-  ])("that quotes a name which %s has less than 8 KiB over gRPC", async (_what, service, expected) => {
+    ["is half a surrogate pair", "\ud83d", invalid],
+    ["has a surrogate pair at the cut", "😀".repeat(300), notFound],
+    ["has a surrogate pair across the cut", `x${"😀".repeat(300)}`, notFound],
+  ])("that quotes a name that %s has less than 8 KiB over gRPC", async (_what, service, expected) => {
     const request = grpc.request(Buffer.from(JSON.stringify({ service })));
     const headers = { "content-type": "application/grpc+json" };
     const answer = await send({ ...request, path: "/grpc.health.v1.Health/Check", headers });

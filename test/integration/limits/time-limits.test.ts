@@ -1,4 +1,4 @@
-// Proves that connections, requests and answers end when their time is up.
+// Proves that connections, requests and answers end at their time limits.
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
 import { connect as tcpConnect } from "node:net";
@@ -17,19 +17,19 @@ import { WIRES } from "../../support/clients/wires.ts";
 import { type Bystander, bystanderOf } from "../../support/servers/bystander.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
-/** Short, for the tests' sake; milliseconds. */
+/** Short for the tests, in milliseconds. */
 const LIMITS = {
-  // Longer than a busy machine keeps the server from reading what another caller has sent.
+  // Longer than a busy machine delays the reading of another caller's request.
   handshakeMs: 1_200,
   headersMs: 600,
   keepAliveMs: 600,
-  // Longer than a busy machine leaves the connection of another caller without a call.
+  // Longer than a busy machine delays another caller's next call.
   sessionIdleMs: 2_500,
   bodyMs: 600,
-  // More than what follows an answered request is read for.
+  // Longer than the server reads the rest of an answered request.
   streamEndMs: 1_500,
 };
-/** No limit takes effect before its time, and none later than this, on a busy machine. */
+/** The latest time at which a limit may take effect on a busy machine, in milliseconds. */
 const LATEST_MS = 20_000;
 
 let server: ServerProcess;
@@ -42,14 +42,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   bystander?.close();
-  // It lived until now.
+  // The server survived all tests.
   expect(await server?.stop()).toBe(0);
 });
 
-/** What a connection gets until it is closed, and when that was; `keepOn` is sent again and again until then. */
+/** The received bytes of a connection until it is closed, and the time. `keepOn` is sent repeatedly until then. */
 async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array | string, everyMs = 100) {
   return bystander.isServedDuring(async () => {
-    // Before the server can begin to count.
+    // Before the server can start its timer.
     const start = performance.now();
     const connection = await openRaw(server.url);
     if (first.length > 0) connection.write(first);
@@ -63,16 +63,14 @@ async function untilClosed(first: Uint8Array | string, keepOn?: () => Uint8Array
   });
 }
 
-/**
- * Sends this on a connection and keeps its own half of it open; resolves when the server has let go of it nevertheless.
- */
+/** Sends this and keeps its own half of the connection open. Resolves when the server has dropped the connection. */
 async function untilLetGo(
   first: Uint8Array,
   { reads = true, keepOn = PING }: { reads?: boolean; keepOn?: Uint8Array | string } = {},
 ): Promise<void> {
   const { hostname, port } = new URL(server.url);
   const socket = tcpConnect({ host: hostname, port: Number(port), allowHalfOpen: true });
-  // Who writes to a connection that the other side has let go of is told so.
+  // A write to a dropped connection fails.
   const writing = setInterval(() => socket.write(keepOn), 100);
   try {
     socket.write(first);
@@ -89,7 +87,7 @@ const PING = frame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const HTTP2_START = Buffer.concat([PREFACE, frame(FRAME.SETTINGS, 0, 0)]);
 const GET = { ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": "localhost" };
 
-describe("a connection that stays undecided is closed", () => {
+describe("a connection whose protocol stays unknown is closed", () => {
   test.each<[string, Uint8Array | string]>([
     ["without a byte", ""],
     ["after 1 byte of the preface", PREFACE.subarray(0, 1)],
@@ -102,10 +100,10 @@ describe("a connection that stays undecided is closed", () => {
   });
 });
 
-describe("slow headers", () => {
+describe("slow request headers", () => {
   test.each<[string, (() => string) | undefined]>([
     ["stop", undefined],
-    ["go on, one after the other", () => "X-More: yes\r\n"],
+    ["continue line by line", () => "X-More: yes\r\n"],
   ])("that %s are answered with 408 over HTTP/1.1", async (_what, keepOn) => {
     const { received, milliseconds } = await untilClosed("GET /healthz HTTP/1.1\r\nHost: localhost\r\n", keepOn);
     expect(received.toString()).toMatch(/^HTTP\/1\.1 408 /);
@@ -114,10 +112,10 @@ describe("slow headers", () => {
 
   test.each<[string, (() => Buffer) | undefined]>([
     ["stop", undefined],
-    ["go on", () => frame(FRAME.CONTINUATION, 0, 1, headerBlock({ "x-more": "yes" }))],
+    ["continue", () => frame(FRAME.CONTINUATION, 0, 1, headerBlock({ "x-more": "yes" }))],
   ])("that %s end the connection with GOAWAY over HTTP/2", async (_what, keepOn) => {
     const unfinished = frame(FRAME.HEADERS, END_STREAM, 1, headerBlock(GET));
-    // Node takes no more than eight such frames.
+    // Node accepts at most eight such frames.
     const { received, milliseconds } = await untilClosed(Buffer.concat([HTTP2_START, unfinished]), keepOn, 400);
     expect(frameTypes(received)).toContain(FRAME.GOAWAY);
     expect(milliseconds).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
@@ -147,7 +145,7 @@ describe.each(WIRES)("a slow body over $name", (wire) => {
   });
 });
 
-describe("a body that nobody waits for", () => {
+describe("a request body after its answer", () => {
   const path = "/resources/v3alpha/users";
 
   test.each<[string, (() => string) | undefined]>([
@@ -159,13 +157,13 @@ describe("a body that nobody waits for", () => {
     expect(received.toString()).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  test("that comes after the answer leaves the connection to the next request", async () => {
+  test("that is complete leaves the connection to the next request", async () => {
     const { socket, write, received } = await openRaw(server.url);
     try {
       write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n`);
       await once(socket, "data");
       write("{}");
-      // By now it would have been closed without the body.
+      // Without the body the connection would be closed by now.
       await sleep(1_200);
       write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
       await once(socket, "data");
@@ -176,9 +174,9 @@ describe("a body that nobody waits for", () => {
   });
 
   test.each<[string, Record<string, string>, number]>([
-    ["that nobody has begun to read", {}, 401],
-    ["that was waited for in vain", { authorization: `Bearer ${ADMIN_TOKEN}` }, 504],
-  ])("%s ends its stream, and not the connection, over HTTP/2", async (_what, headers, status) => {
+    ["that was not read", {}, 401],
+    ["that timed out", { authorization: `Bearer ${ADMIN_TOKEN}` }, 504],
+  ])("%s ends its stream and not the connection over HTTP/2", async (_what, headers, status) => {
     const session = connect(server.url);
     try {
       const stream = session.request({ ":method": "POST", ":path": path, ...headers });
@@ -196,7 +194,7 @@ describe("a body that nobody waits for", () => {
 });
 
 describe("an answer that its client does not read", () => {
-  test("ends its stream, and not the connection, over HTTP/2", async () => {
+  test("ends its stream and not the connection over HTTP/2", async () => {
     const { socket, write, received } = await openRaw(server.url);
     const types = () => frameTypes(received());
     try {
@@ -223,27 +221,27 @@ describe("an answer that its client does not read", () => {
     const user = rest.encode({ userId: "large", data: { note: "x".repeat(60_000) } });
     expect(rest.read(await exchange(server.url, rest.request(user)))).toMatchObject({ code: "OK" });
     const get = `GET /resources/v3alpha/users/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
-    // More than the buffers between the two take.
+    // More than the buffers on the way can hold.
     await bystander.isServedDuring(() => untilLetGo(Buffer.from(get.repeat(500)), { reads: false, keepOn: get }));
   });
 });
 
-describe("a connection whose client has said GOAWAY is closed", () => {
+describe("a connection whose client sent GOAWAY is closed", () => {
   const goaway = frame(FRAME.GOAWAY, 0, 0, Buffer.alloc(8));
   const get = frame(FRAME.HEADERS, END_STREAM | END_HEADERS, 1, headerBlock(GET));
   const post = frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock({ ...GET, ":method": "POST" }));
 
   test.each<[string, Buffer[]]>([
-    ["and nothing else", [goaway]],
-    ["behind a request", [get, goaway]],
+    ["without other frames", [goaway]],
+    ["after a request", [get, goaway]],
     ["before a request", [goaway, get]],
-    ["behind a request that does not end", [post, goaway]],
+    ["after an incomplete request", [post, goaway]],
     ["twice", [goaway, get, goaway]],
-  ])("%s, though he does not hang up", async (_what, frames) => {
+  ])("%s, even if the client does not hang up", async (_what, frames) => {
     await untilLetGo(Buffer.concat([HTTP2_START, ...frames]));
   });
 
-  test("once its last stream has ended, and not before", async () => {
+  test("after its last stream has ended, and not earlier", async () => {
     const { socket, write, received } = await openRaw(server.url);
     try {
       const watch = {
@@ -272,20 +270,20 @@ describe("a connection whose client has said GOAWAY is closed", () => {
 });
 
 describe("an idle connection is closed", () => {
-  test("of HTTP/1.1, after its last answer", async () => {
+  test("over HTTP/1.1 after its last answer", async () => {
     const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const { received, milliseconds } = await untilClosed(get);
     expect(received.toString()).toMatch(/^HTTP\/1\.1 200 /);
     expect(milliseconds).toBeGreaterThan(LIMITS.keepAliveMs - 50);
   });
 
-  test("of HTTP/1.1, whatever line ends its client sends instead of a request", async () => {
+  test("over HTTP/1.1 even if its client sends empty lines", async () => {
     const { received } = await untilClosed("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", () => "\r\n");
     expect(received.toString()).toMatch(/^HTTP\/1\.1 200 /);
     expect(received.toString().match(/HTTP\/1\.1/g)).toHaveLength(1);
   });
 
-  test("of HTTP/2, by GOAWAY, pings or no pings", async () => {
+  test("over HTTP/2 by GOAWAY, with and without pings", async () => {
     const session = connect(server.url);
     try {
       const goaway = once(session, "goaway");
@@ -306,24 +304,24 @@ describe("an idle connection is closed", () => {
     }
   });
 
-  test("of HTTP/2, though the client does not answer the GOAWAY", async () => {
+  test("over HTTP/2 even if the client does not answer the GOAWAY", async () => {
     const { received, milliseconds } = await untilClosed(HTTP2_START);
     expect(frameTypes(received)).toContain(FRAME.GOAWAY);
     expect(milliseconds).toBeGreaterThan(LIMITS.sessionIdleMs - 50);
   });
 
-  test("of HTTP/2, though the client neither answers the GOAWAY nor hangs up", async () => {
+  test("over HTTP/2 even if the client neither answers the GOAWAY nor hangs up", async () => {
     await untilLetGo(HTTP2_START);
   });
 
-  test("of HTTP/2, though its one request was reset in the packet that it came in", async () => {
+  test("over HTTP/2 even if its only request was reset in the same packet", async () => {
     const post = frame(FRAME.HEADERS, END_HEADERS, 1, headerBlock({ ...GET, ":method": "POST" }));
     const cancel = frame(FRAME.RST_STREAM, 0, 1, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]));
     const { received } = await untilClosed(Buffer.concat([HTTP2_START, post, cancel]));
     expect(frameTypes(received)).toContain(FRAME.GOAWAY);
   });
 
-  test("but not one with an open stream", async () => {
+  test("only without an open stream", async () => {
     const session = connect(server.url);
     try {
       const head = { ":method": "POST", ":path": "/grpc.health.v1.Health/Watch", "content-type": "application/grpc" };

@@ -1,4 +1,4 @@
-// Proves that unfinished bodies in tiny pieces take no more memory than their bytes.
+// Proves that unfinished bodies in tiny pieces need no more memory than their bytes.
 import { setTimeout as sleep } from "node:timers/promises";
 import { openRaw } from "../../support/clients/http.ts";
 import { END_HEADERS, FRAME, frame, frameTypes, headerBlock, PREFACE } from "../../support/clients/http2-frames.ts";
@@ -6,14 +6,14 @@ import { bystanderOf } from "../../support/servers/bystander.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { residentMib } from "../../support/watch/open-streams.ts";
 
-/** Pieces of one byte that each request has, and how many requests there are at the same time. */
+/** The one-byte pieces of each request, and the number of concurrent requests. */
 const PIECES = 50_000;
 const REQUESTS = 16;
-/** Pieces that are sent before the server has had time for others. */
+/** Pieces that are sent without a pause. */
 const BURST = 1_000;
-/** A heap, MiB, in which the server is at home, and in which the pieces of so many requests are not. */
+/** A heap in MiB that is enough for the server, and too small for the pieces of all requests. */
 const SMALL_HEAP_MIB = 80;
-/** What a server of 512 MiB may grow by; kept piece by piece, all requests would take more than its heap. */
+/** The growth limit of a server of 512 MiB. Kept piece by piece, all requests would need more than its heap. */
 const MAX_GROWTH_MIB = 150;
 
 const authorization = `Bearer ${ADMIN_TOKEN}`;
@@ -44,10 +44,10 @@ const DOORS: [name: string, path: string, headers: Record<string, string>][] = [
   ],
 ];
 
-/** The first byte of a message that has more than it; of one with a length, 65,280 bytes. */
+/** The start of an incomplete message. A framed one has a length of 65,280 bytes. */
 const FRAME_START = Buffer.from([0, 0, 0, 0xff]);
 
-/** A request on a connection of its own, in pieces of one byte. */
+/** Sends a request on its own connection in pieces of one byte. */
 async function openDripping(url: string, [, path, headers]: (typeof DOORS)[number]) {
   const { socket, write, received } = await openRaw(url);
   const type = headers["content-type"] as string;
@@ -64,7 +64,7 @@ async function openDripping(url: string, [, path, headers]: (typeof DOORS)[numbe
   let pings = 0;
   return {
     socket,
-    /** Resolves when the server has taken the pieces. */
+    /** Resolves when the server has read the pieces. */
     async drip(): Promise<void> {
       write(burst);
       pings++;
@@ -74,7 +74,7 @@ async function openDripping(url: string, [, path, headers]: (typeof DOORS)[numbe
   };
 }
 
-/** Sends so many unfinished bodies through each door while another caller is served; gives the memory that it took. */
+/** Sends unfinished bodies to each door while another caller is served. Returns the growth of memory. */
 async function drip({ url, child }: ServerProcess, doors: typeof DOORS, requests: number): Promise<number> {
   const bystander = await bystanderOf(url);
   const before = residentMib(child.pid);
@@ -100,7 +100,7 @@ async function drip({ url, child }: ServerProcess, doors: typeof DOORS, requests
 
 const withHeap = (mebibytes: number) => startServer({ NODE_OPTIONS: `--max-old-space-size=${mebibytes}` });
 
-describe("unfinished bodies in pieces of one byte take the memory of their bytes", () => {
+describe("unfinished bodies in pieces of one byte", () => {
   let server: ServerProcess;
   beforeEach(async () => {
     server = await withHeap(SMALL_HEAP_MIB);
@@ -109,12 +109,12 @@ describe("unfinished bodies in pieces of one byte take the memory of their bytes
     expect(await server?.stop()).toBe(0);
   });
 
-  test.each(DOORS)("through %s; and another caller is served", async (...door) => {
+  test.each(DOORS)("need only the memory of their bytes in %s, and another caller is served", async (...door) => {
     await drip(server, [door], REQUESTS);
   });
 });
 
-test("through all doors at once they leave a server of 512 MiB its memory, and another caller is served", async () => {
+test("do not exhaust a server of 512 MiB in all kinds of calls at once, and another caller is served", async () => {
   const server = await withHeap(512);
   try {
     expect(await drip(server, DOORS, REQUESTS / 2)).toBeLessThan(MAX_GROWTH_MIB);

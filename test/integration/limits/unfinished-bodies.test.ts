@@ -1,4 +1,4 @@
-// Proves that unfinished bodies of some callers leave room for those of others.
+// Proves that unfinished bodies of some callers leave memory for other callers.
 import { setTimeout as sleep } from "node:timers/promises";
 import { tokenMaker } from "../../support/access.ts";
 import { exchange, openRaw, type RawConnection } from "../../support/clients/http.ts";
@@ -11,9 +11,9 @@ const LIMITS = {
   openBodyBytes: 1_200 * KIB,
   openBodyBytesPerAddress: 600 * KIB,
 };
-/** Of one unfinished body. */
+/** The size of one unfinished body in bytes. */
 const BYTES = 60_000;
-/** So many fit for one caller, whatever a request counts for beside its bytes; and so many do not. */
+/** Numbers of bodies that fit for one caller, with the overhead of requests, and that do not. */
 const FIT = 6;
 const TOO_MANY = 12;
 
@@ -51,7 +51,7 @@ afterAll(async () => {
   expect(await server?.stop()).toBe(0);
 });
 
-/** Sends most of a body of a frame of 65,280 bytes, and keeps the rest. */
+/** Sends most of a body with a frame of 65,280 bytes, and holds back the rest. */
 async function begin(path: string, headers: Record<string, string>, from?: string): Promise<RawConnection> {
   const connection = await openRaw(server.url, from);
   open.push(connection);
@@ -74,7 +74,7 @@ async function refusedOf(count: number, start: () => Promise<RawConnection>): Pr
 describe.each(CALLERS_DOORS)("unfinished bodies of %s", (_name, path, headers) => {
   const mine = { ...headers, authorization: `Bearer ${ADMIN_TOKEN}` };
 
-  test("are bounded for one caller, and leave another caller room; they give it back", async () => {
+  test("are limited for one caller, leave memory for another caller, and release it", async () => {
     expect(await refusedOf(FIT, () => begin(path, mine))).toBe(0);
     expect(await refusedOf(TOO_MANY - FIT, () => begin(path, mine))).toBeGreaterThan(0);
     expect(await refusedOf(2, () => begin(path, { ...headers, authorization: `Bearer ${other}` }))).toBe(0);
@@ -83,7 +83,7 @@ describe.each(CALLERS_DOORS)("unfinished bodies of %s", (_name, path, headers) =
     expect(await refusedOf(FIT, () => begin(path, mine))).toBe(0);
   });
 
-  test("are bounded for all callers together, and two with all they may have leave a third one room", async () => {
+  test("are limited for all callers together, and two callers at their limits leave memory for a third", async () => {
     await refusedOf(TOO_MANY, () => begin(path, mine));
     const others = { ...headers, authorization: `Bearer ${other}` };
     expect(await refusedOf(FIT, () => begin(path, others))).toBeGreaterThan(0);
@@ -91,14 +91,14 @@ describe.each(CALLERS_DOORS)("unfinished bodies of %s", (_name, path, headers) =
     expect((await exchange(server.url, call)).status).toBe(404);
   });
 
-  test("of callers without a token leave them their room", async () => {
+  test("are not limited by those of callers without a token", async () => {
     for (const [, openPath, openHeaders] of OPEN_DOORS) await refusedOf(5, () => begin(openPath, openHeaders));
     expect(await refusedOf(FIT, () => begin(path, mine))).toBe(0);
   });
 });
 
 describe.each(OPEN_DOORS)("unfinished bodies of %s, without a token,", (_name, path, headers) => {
-  test("are bounded for one address, and leave another one room; they give it back", async () => {
+  test("are limited for one address, leave memory for another one, and release it", async () => {
     expect(await refusedOf(FIT, () => begin(path, headers))).toBe(0);
     expect(await refusedOf(TOO_MANY - FIT, () => begin(path, headers))).toBeGreaterThan(0);
     expect(await refusedOf(2, () => begin(path, headers, "127.0.0.2"))).toBe(0);
@@ -108,7 +108,7 @@ describe.each(OPEN_DOORS)("unfinished bodies of %s, without a token,", (_name, p
   });
 });
 
-test("many whole requests at the same time are no unfinished ones: all are served", async () => {
+test("many complete concurrent requests are all served", async () => {
   const headers = { "content-type": "application/json", authorization: `Bearer ${ADMIN_TOKEN}` };
   const answers = await Promise.all(
     Array.from({ length: 60 }, () => exchange(server.url, { path: LOCK, headers, body: '{"id":"nobody"}' })),

@@ -1,4 +1,4 @@
-// Proves that a stream is written no faster than its client reads.
+// Proves that streams are written no faster than their clients read.
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,7 +10,7 @@ import { createOutflow } from "../../../src/transport/streams/backpressure.ts";
 const KIB = 1024;
 const STALL_MS = 100;
 
-/** A response whose client takes what it is told to, and which makes one write of all that waits, as Node's do. */
+/** A response whose client reads as many bytes as the test allows. It joins waiting writes into one, as Node does. */
 function slowResponse() {
   let [written, allowance] = [0, 0];
   let pending: { bytes: number; done: () => void } | undefined;
@@ -45,8 +45,8 @@ function slowResponse() {
   };
 }
 
-test("a client that takes a frame now and then is seen to take it, however much is unread", async () => {
-  // A busy machine must not make the client slower than it is.
+test("a client that reads slowly counts as reading, however much is unread", async () => {
+  // Fake timers keep a busy machine from slowing the client.
   jest.useFakeTimers({ doNotFake: ["nextTick", "queueMicrotask", "setImmediate"] });
   try {
     const { out, take } = slowResponse();
@@ -64,7 +64,7 @@ test("a client that takes a frame now and then is seen to take it, however much 
   }
 });
 
-test("a client that takes nothing more is found out, and nobody waits for one who is gone", async () => {
+test("a client that stops reading is detected, and a closed one is not waited for", async () => {
   const { out, take } = slowResponse();
   const outflow = createOutflow(out);
   outflow.write(Buffer.alloc(KIB * KIB));
@@ -76,7 +76,7 @@ test("a client that takes nothing more is found out, and nobody waits for one wh
   expect(await outflow.drained(STALL_MS)).toBe(true);
 });
 
-test("all is counted that is not taken, and little of it is given to the response", async () => {
+test("all unread bytes are counted, and few of them are passed to the response", async () => {
   const { out, take, written } = slowResponse();
   const outflow = createOutflow(out);
   expect(outflow.write(Buffer.alloc(10 * KIB))).toBe(true);
@@ -90,7 +90,7 @@ test("all is counted that is not taken, and little of it is given to the respons
   expect(outflow.unread).toBe(1_000 * KIB - given);
 });
 
-test("what is written before the end of a response comes before it, over HTTP/1.1, too", async () => {
+test("everything written before the end of an HTTP/1.1 response is sent before it", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const response = fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);

@@ -1,4 +1,4 @@
-// Proves that messages of a stream are framed and paced for every protocol.
+// Proves that the messages of a stream are framed, buffered and paced.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -30,7 +30,7 @@ const frames = framesOf(WatchEventsResponseSchema);
 const channelOf = (limits = LIMITS) => createChannel(limits, createBacklog(Number.MAX_SAFE_INTEGER), () => "");
 const message = (cursor: string) => create(WatchEventsResponseSchema, { cursor });
 
-/** A response that keeps what is written to it, and takes it when it is told to. */
+/** A response that records its writes, and completes them when the test allows. */
 function response() {
   const chunks: Buffer[] = [];
   const taken: (() => void)[] = [];
@@ -58,8 +58,8 @@ function response() {
 const cursors = (chunks: Buffer[]) =>
   chunks.map((chunk) => fromBinary(WatchEventsResponseSchema, chunk.subarray(5)).cursor);
 
-describe("a channel", () => {
-  test("leaves the first message to the door, and keeps what comes before there is a response", async () => {
+describe("the channel of a stream", () => {
+  test("gives the first message to the door, and buffers others until the response opens", async () => {
     const channel = channelOf();
     const { out, chunks } = response();
     const first = channel.first(new Promise(() => {}));
@@ -71,7 +71,7 @@ describe("a channel", () => {
     expect(cursors(chunks)).toEqual(["2", "3", "4"]);
   });
 
-  test("holds little before there is a response, and loses nothing of it", async () => {
+  test("buffers little before the response opens, and loses nothing of it", async () => {
     const channel = channelOf();
     const { out, chunks } = response();
     let sent = 0;
@@ -84,13 +84,13 @@ describe("a channel", () => {
     expect(cursors(chunks)).toEqual(Array.from({ length: sent - 1 }, (_, each) => String(each + 1)));
   });
 
-  test("tells the door of a stream that ended before its first message", async () => {
+  test("reports a stream that ended before its first message", async () => {
     const failed = Promise.reject(new Error("refused"));
     await expect(channelOf().first(failed)).rejects.toThrow("refused");
     expect(await channelOf().first(Promise.resolve())).toBeUndefined();
   });
 
-  test("holds no more than its bound of what is not taken", async () => {
+  test("holds at most its limit of unread bytes", async () => {
     const channel = channelOf();
     const { out, stop, take } = response();
     channel.send(message("0"));
@@ -106,11 +106,11 @@ describe("a channel", () => {
     expect(channel.ready()).toBeUndefined();
     expect(channel.send(message("x".repeat(90)))).toBe(true);
     await sleep(0);
-    // One that is larger than the bound waits only until it is alone.
+    // A message above the limit waits only until it is the only one.
     expect(channel.send(message("x".repeat(2_000)))).toBe(true);
   });
 
-  test("finds out that nothing is taken, and that little is", async () => {
+  test("distinguishes a client that reads nothing from one that reads little", async () => {
     const channel = channelOf();
     const { out, stop, take } = response();
     channel.send(message("0"));
@@ -129,7 +129,7 @@ describe("a channel", () => {
     expect(await ready).toBe(true);
   });
 
-  test("does not wait for somebody who is gone", async () => {
+  test("does not wait for a closed client", async () => {
     const channel = channelOf();
     const { out, stop } = response();
     channel.send(message("0"));
@@ -144,11 +144,11 @@ describe("a channel", () => {
   });
 });
 
-describe("a response that comes in pieces", () => {
+describe("a streamed response", () => {
   const MORE = 64 * 1024;
   const STALL_MS = 100;
 
-  /** What comes of two requests on one connection of HTTP/1.1, the second of which is answered in pieces. */
+  /** The received bytes of two pipelined HTTP/1.1 requests, of which the second has a streamed response. */
   async function pipelined(firstAfterMs: number): Promise<string> {
     const server = createServer((request, response) => {
       const exchange = new Http1Exchange(request, response, { expectsContinue: false });
@@ -173,7 +173,7 @@ describe("a response that comes in pieces", () => {
     return all;
   }
 
-  test("is not cut while it waits for the response to an earlier request", async () => {
+  test("is not cut while it waits for an earlier pipelined response", async () => {
     const all = await pipelined(5 * STALL_MS);
     expect(all).toContain("first");
     expect(all.replaceAll(/\r\n[0-9a-f]+\r\n/g, "")).toContain(`second,${"x".repeat(MORE)}last`);
@@ -181,7 +181,7 @@ describe("a response that comes in pieces", () => {
   });
 });
 
-test("the frames of gRPC, gRPC-Web and Connect are alike", () => {
+test("gRPC, gRPC-Web and Connect have the same frames", () => {
   const one = message("12");
   const parts = (frame: Buffer) => [frame[0], frame.readUInt32BE(1), frame.subarray(5)] as const;
   const [flag, length, data] = parts(frames.proto(one));
@@ -191,7 +191,7 @@ test("the frames of gRPC, gRPC-Web and Connect are alike", () => {
   expect(Buffer.from(String(inText(frames.proto)(one)), "base64")).toEqual(frames.proto(one));
 });
 
-test("an event is encoded once for all who watch, however many they are", async () => {
+test("an event is encoded once for each encoding, for 1,000 watchers", async () => {
   const WATCHERS = 1_000;
   const EVENTS = 5;
   const store = await openSqliteStore(":memory:", "default");
@@ -223,7 +223,7 @@ test("an event is encoded once for all who watch, however many they are", async 
     await channel.first(ended);
     const kind = index % encodes.length;
     const out = new Writable({
-      // As Buffers, which are compared by who they are.
+      // As Buffer objects, which the Set compares by identity.
       objectMode: true,
       write(chunk, _encoding, done) {
         written[kind]!.add(chunk);

@@ -1,4 +1,4 @@
-// Proves that events can be watched by a browser's EventSource.
+// Proves that events can be watched as server-sent events, as a browser's EventSource does.
 
 import { spawn } from "node:child_process";
 import { connect } from "node:http2";
@@ -37,7 +37,7 @@ afterAll(async () => {
   expect(await server?.stop()).toBe(0);
 });
 
-/** Opens a stream by hand; what comes is text, in which the chunks of HTTP/1.1 are put together. */
+/** Opens a stream on a raw connection. Joins the chunks of HTTP/1.1 into text. */
 async function watch(query = "", headers: Record<string, string> = {}) {
   const connection = await openRaw(server.url);
   open.push(connection);
@@ -54,7 +54,7 @@ async function watch(query = "", headers: Record<string, string> = {}) {
     connection,
     until,
     head: received().split("\r\n\r\n")[0] as string,
-    /** The body so far. */
+    /** The received body so far. */
     text: () =>
       received()
         .split("\r\n\r\n")
@@ -73,7 +73,7 @@ async function lockTwice(): Promise<void> {
 const idsIn = (text: string) => [...text.matchAll(/^id: (\S+)$/gm)].map(([, id]) => id as string);
 const dataIn = (text: string) => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string));
 
-test("it says what it is, and that nobody shall keep it back", async () => {
+test("an event stream has the right content type, and headers against caches and proxy buffers", async () => {
   const { head } = await watch();
   expect(head).toMatch(/^HTTP\/1\.1 200 /);
   expect(head).toMatch(/^content-type: text\/event-stream\r$/im);
@@ -82,7 +82,7 @@ test("it says what it is, and that nobody shall keep it back", async () => {
   expect(head).toMatch(/^x-request-id: .+$/im);
 });
 
-test("a block has an id and the event in one line; without an event it has only the id", async () => {
+test("a block of an event stream has an id and the event in one line, or only the id", async () => {
   const stream = await watch("?user_ids=victim");
   await stream.until(/id: /);
   expect(stream.text()).toMatch(/^retry: 1000\nid: \w+\n\n$/);
@@ -103,35 +103,35 @@ test("a block has an id and the event in one line; without an event it has only 
 });
 
 describe("Last-Event-ID", () => {
-  /** Cursors of the three events that the log ends with. */
+  /** Cursors of the last three events of the log. */
   async function lastThree(): Promise<string[]> {
     await lockTwice();
     const { response } = await rest.call(EventService.method.listEvents, { limit: 3 }, asOwner);
     return response!.events.map(({ cursor }) => cursor).reverse();
   }
 
-  test("is where the stream goes on", async () => {
+  test("is the place from which the stream continues", async () => {
     const [first, second, third] = await lastThree();
     const stream = await watch("", { "last-event-id": first! });
     await stream.until(new RegExp(`id: ${third}\n`));
     expect(idsIn(stream.text())).toEqual([first, second, third]);
   });
 
-  test("goes before `after`, which a browser repeats with the URL", async () => {
+  test("overrides `after`, which a browser repeats with the URL", async () => {
     const [first, second, third] = await lastThree();
     const stream = await watch(`?after=${first}`, { "last-event-id": second! });
     await stream.until(new RegExp(`id: ${third}\n`));
     expect(idsIn(stream.text())).toEqual([second, third]);
   });
 
-  test("says nothing if it is empty", async () => {
+  test("is ignored if it is empty", async () => {
     const [first, second, third] = await lastThree();
     const stream = await watch(`?after=${first}`, { "last-event-id": "" });
     await stream.until(new RegExp(`id: ${third}\n`));
     expect(idsIn(stream.text())).toEqual([first, second, third]);
   });
 
-  test("that is none is refused as `after` is", async () => {
+  test("is refused if it is invalid, like `after`", async () => {
     const { status, body } = await exchange(server.url, {
       verb: "GET",
       path: PATH,
@@ -141,7 +141,7 @@ describe("Last-Event-ID", () => {
     expect(JSON.parse(body.toString())).toMatchObject({ code: 3, details: [{ reason: "INVALID_REQUEST" }, {}] });
   });
 
-  test("may be sent by pages of a listed origin", async () => {
+  test("can be sent by pages of a listed origin", async () => {
     const headers = {
       origin: "https://console.example.com",
       "access-control-request-method": "GET",
@@ -155,16 +155,16 @@ describe("Last-Event-ID", () => {
 test.each<[what: string, verb: string, path: string, headers: Record<string, string>, status: number]>([
   ["without a token", "GET", PATH, {}, 401],
   ["with a bad filter", "GET", `${PATH}?types=locked`, AUTHORIZED, 400],
-  ["with a field that there is not", "GET", `${PATH}?before=1`, AUTHORIZED, 400],
+  ["with an unknown field", "GET", `${PATH}?before=1`, AUTHORIZED, 400],
   ["with another verb", "POST", PATH, AUTHORIZED, 405],
-])("a request %s is refused as every other one", async (_what, verb, path, headers, status) => {
+])("an event stream requested %s is refused like any other call", async (_what, verb, path, headers, status) => {
   const answer = await exchange(server.url, { verb, path, headers });
   expect(answer.status).toBe(status);
   expect(answer.headers.get("content-type")).toBe("application/json");
   if (status === 405) expect(answer.headers.get("allow")).toBe("GET, HEAD");
 });
 
-test("an error in the middle is an event of its own, with a Status, and the last thing that comes", async () => {
+test("an error during an event stream is the last event, with a Status", async () => {
   const { id, secret } = await tokenMaker(server.url, ADMIN_TOKEN).create("gateway", ["GATEWAY"]);
   const stream = await watch("", { authorization: `Bearer ${secret}`, connection: "close" });
   await stream.until(/id: /);
@@ -174,14 +174,14 @@ test("an error in the middle is an event of its own, with a Status, and the last
   expect(JSON.parse(last![1] as string)).toMatchObject({ code: 16, details: [{ reason: "TOKEN_INVALID" }] });
 });
 
-test("idle, it outlives the times that connections, requests and calls have", async () => {
+test("an idle event stream outlasts the time limits of connections, requests and calls", async () => {
   const stream = await watch("?types=user.patched");
   await sleep(2_000);
   expect(stream.connection.socket.readableEnded).toBe(false);
   expect(idsIn(stream.text()).length).toBeGreaterThanOrEqual(4);
 });
 
-test("over HTTP/2 it is the same", async () => {
+test("an event stream works over HTTP/2", async () => {
   const session = connect(server.url);
   try {
     const request = session.request({ ":path": PATH, ...AUTHORIZED });
@@ -198,7 +198,7 @@ test("over HTTP/2 it is the same", async () => {
   }
 });
 
-test("curl follows", async () => {
+test("curl receives an event stream", async () => {
   const args = ["-sN", "-H", `Authorization: Bearer ${ADMIN_TOKEN}`, server.url + PATH];
   const curl = spawn("curl", args, { stdio: ["ignore", "pipe", "inherit"] });
   try {

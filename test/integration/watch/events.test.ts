@@ -1,4 +1,4 @@
-// Proves that the log of events can be read page by page.
+// Proves that ListEvents filters the log and returns it in pages without secrets.
 import { DatabaseSync } from "node:sqlite";
 import { type MessageInitShape, toJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
@@ -30,10 +30,10 @@ const folder = temporaryFolder();
 const file = folder.file("userlock.db");
 let server: ServerProcess;
 let doors: Door[];
-/** What the log has of what the test has done, oldest first. */
+/** The log of the test's actions, oldest first. */
 let log: Event[];
 let secrets: string[];
-/** Tokens of two who see acme: one its events, the other only its users. */
+/** Tokens of two callers: one may read acme's events, the other only its users. */
 let auditor: string;
 let viewer: string;
 
@@ -75,7 +75,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-test("the log has what was done, oldest first", () => {
+test("the log has an event for each action, in order", () => {
   const subjects = log.map(({ type, userId }) => `${type} ${userId}`);
   expect(subjects).toEqual([
     "instance_key.recorded ",
@@ -96,14 +96,14 @@ test("the log has what was done, oldest first", () => {
 describe.each(NAMES)("%s", (name) => {
   const door = () => doors.find((one) => one.name === name)!;
 
-  test("newest first, unless asked otherwise", async () => {
+  test("lists the newest event first by default", async () => {
     expect(await eventsOf(door(), {})).toEqual(log.toReversed());
     expect(await eventsOf(door(), { oldestFirst: true })).toEqual(log);
   });
 
   const FILTERS: [what: string, request: () => Request, passes: (event: Event) => boolean][] = [
     ["an organization", () => inOrganization("acme"), ({ owner }) => owner!.id === "acme"],
-    ["a user, and his sessions", () => ({ userIds: ["alice"] }), ({ userId }) => userId === "alice"],
+    ["a user and the user's sessions", () => ({ userIds: ["alice"] }), ({ userId }) => userId === "alice"],
     ["users", () => ({ userIds: ["alice", "bob"] }), ({ userId }) => userId !== ""],
     ["a type", () => ({ types: ["user.locked"] }), ({ type }) => type === "user.locked"],
     [
@@ -112,10 +112,10 @@ describe.each(NAMES)("%s", (name) => {
       ({ type }) => /^(user.locked|session.opened)$/.test(type),
     ],
     ["an actor", () => ({ actor: "fraud-detector" }), ({ actor }) => actor!.subject === "fraud-detector"],
-    ["a time to begin", () => ({ since: log[6]!.time! }), ({ cursor }) => cursor >= log[6]!.cursor],
-    ["a time to end", () => ({ before: log[6]!.time! }), ({ cursor }) => cursor < log[6]!.cursor],
+    ["a start time", () => ({ since: log[6]!.time! }), ({ cursor }) => cursor >= log[6]!.cursor],
+    ["an end time", () => ({ before: log[6]!.time! }), ({ cursor }) => cursor < log[6]!.cursor],
     [
-      "all at once",
+      "all conditions",
       () => ({
         ...inOrganization("acme"),
         userIds: ["alice"],
@@ -126,17 +126,17 @@ describe.each(NAMES)("%s", (name) => {
       }),
       ({ type }) => type === "user.unlocked",
     ],
-    ["what nothing passes", () => ({ types: ["user.deleted"] }), () => false],
-    ["an actor who is nobody", () => ({ actor: "nobody" }), () => false],
+    ["a type without events", () => ({ types: ["user.deleted"] }), () => false],
+    ["an unknown actor", () => ({ actor: "nobody" }), () => false],
   ];
 
-  test.each(FILTERS)("by %s", async (_what, request, passes) => {
+  test.each(FILTERS)("lists events by %s", async (_what, request, passes) => {
     const expected = log.filter(passes);
     expect(inShort(await eventsOf(door(), { ...request(), oldestFirst: true }))).toEqual(inShort(expected));
     expect(inShort(await eventsOf(door(), request()))).toEqual(inShort(expected.toReversed()));
   });
 
-  test.each([true, false])("page by page (oldest first: %j)", async (oldestFirst) => {
+  test.each([true, false])("lists events page by page (oldest first: %j)", async (oldestFirst) => {
     const pages: Event[][] = [];
     let cursor = "";
     do {
@@ -149,33 +149,33 @@ describe.each(NAMES)("%s", (name) => {
     expect(pages.flat()).toEqual(oldestFirst ? log : log.toReversed());
   });
 
-  test("behind any event's cursor", async () => {
+  test("lists events after any event's cursor", async () => {
     const { cursor } = log[5]!;
     expect(await eventsOf(door(), { cursor, oldestFirst: true })).toEqual(log.slice(6));
     expect(await eventsOf(door(), { cursor })).toEqual(log.slice(0, 5).toReversed());
   });
 
   test.each<[what: string, request: Request, outcome: string]>([
-    ["a cursor that is none", { cursor: "yesterday" }, "INVALID_ARGUMENT INVALID_REQUEST"],
-    ["too many at once", { limit: 1_001 }, "INVALID_ARGUMENT INVALID_REQUEST"],
-    ["an id that can be none", { userIds: [""] }, "INVALID_ARGUMENT INVALID_REQUEST"],
-    ["a type that can be none", { types: ["Locked"] }, "INVALID_ARGUMENT INVALID_REQUEST"],
-    ["an organization out of reach", inOrganization("other"), "PERMISSION_DENIED PERMISSION_MISSING"],
-  ])("%s is refused", async (_what, request, outcome) => {
+    ["an invalid cursor", { cursor: "yesterday" }, "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["a limit above 1,000", { limit: 1_001 }, "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["an invalid user id", { userIds: [""] }, "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["an invalid type", { types: ["Locked"] }, "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["an organization outside the grants", inOrganization("other"), "PERMISSION_DENIED PERMISSION_MISSING"],
+  ])("refuses %s", async (_what, request, outcome) => {
     expect(outcomeOf(await list(door(), request, auditor))).toBe(outcome);
   });
 
-  test("who sees one organization finds nothing of another", async () => {
+  test("lists only the events of the caller's organization", async () => {
     const { response } = await list(door(), { oldestFirst: true }, auditor);
     expect(response!.events).toEqual(log.filter(({ owner }) => owner!.id === "acme"));
   });
 
-  test("who may not see events is refused", async () => {
+  test("refuses a caller who may not read events", async () => {
     expect(outcomeOf(await list(door(), {}, viewer))).toBe("PERMISSION_DENIED PERMISSION_MISSING");
   });
 });
 
-test("no hash and no secret is in it, though the store has them", async () => {
+test("listed events contain no hash and no secret, although the store has them", async () => {
   const database = new DatabaseSync(file, { readOnly: true });
   const states = database
     .prepare("SELECT state FROM streams")
@@ -200,7 +200,7 @@ test("no hash and no secret is in it, though the store has them", async () => {
   }
 });
 
-test.each(["POST", "PUT", "PATCH", "DELETE"])("nothing is changed by %s", async (verb) => {
+test.each(["POST", "PUT", "PATCH", "DELETE"])("%s requests on events are refused and change nothing", async (verb) => {
   for (const path of ["/resources/v3alpha/events", `/resources/v3alpha/events/${log[0]!.cursor}`]) {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     expect([404, 405]).toContain((await exchange(server.url, { verb, path, headers })).status);
@@ -208,13 +208,13 @@ test.each(["POST", "PUT", "PATCH", "DELETE"])("nothing is changed by %s", async 
   expect(await eventsOf(doors[0]!, { oldestFirst: true, limit: 1000 })).toEqual(log);
 });
 
-test("no method of any service takes events away", () => {
+test("no method of any service changes or deletes events", () => {
   const services = [EventService, UserService, SessionService, AccessService];
   const names = services.flatMap(({ methods }) => methods.map(({ name }) => name));
   expect(names.filter((name) => /Event/.test(name))).toEqual(["ListEvents", "WatchEvents"]);
 });
 
-test("Connect's GET takes it, too", async () => {
+test("Connect GET lists events", async () => {
   const client = createClient(
     EventService,
     createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useHttpGet: true }),
@@ -224,7 +224,7 @@ test("Connect's GET takes it, too", async () => {
 });
 
 describe.each(NAMES)("%s", (name) => {
-  test("every change names who made it, by which call, from where and with what", async () => {
+  test("gives each event its actor, request id, address and user agent", async () => {
     const door = doors.find((one) => one.name === name)!;
     const headers = { "x-request-id": "audited", "user-agent": "a-tool/1.0" };
     ok(await door.call(unlockUser, { id: "bob" }, { ...asOwner, headers }));
@@ -235,7 +235,7 @@ describe.each(NAMES)("%s", (name) => {
       actor: { subject: "admin", tokenId: "admin" },
       requestId: "audited",
       address: "127.0.0.1",
-      // @grpc/grpc-js lets nobody say otherwise.
+      // @grpc/grpc-js always sends its own user agent.
       userAgent: expect.stringMatching(/^(a-tool\/1\.0|grpc-node-js\/.*)$/),
     });
     ok(await door.call(lockUser, { id: "bob" }, asOwner));

@@ -1,4 +1,4 @@
-// Proves that streams that need no token are bounded.
+// Proves that streams without a token are bounded.
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const session of sessions.splice(0)) session.destroy();
-  // The server hears of it a moment later.
+  // The server notices a moment later.
   await sleep(100);
 });
 afterAll(async () => {
@@ -36,8 +36,8 @@ function from(address: string, { url } = server, settings = {}): ClientHttp2Sess
   return session;
 }
 
-describe.each(OPEN_STREAMS)("streams of $name, which need no token,", (kind) => {
-  test("are so many from one address, fewer the more there are, and so many in all", async () => {
+describe.each(OPEN_STREAMS)("streams of $name without a token", (kind) => {
+  test("are limited in total and for each address, with smaller shares as they fill up", async () => {
     const served: number[] = [];
     for (let address = 1; address <= 5; address++) {
       const session = from(`127.0.0.${address}`);
@@ -50,7 +50,7 @@ describe.each(OPEN_STREAMS)("streams of $name, which need no token,", (kind) => 
     expect(served).toEqual([LIMITS.openStreamsPerAddress, 2, 1, 1, 0]);
   });
 
-  test("give their places back when their clients leave", async () => {
+  test("free their places when their clients leave", async () => {
     const one = from("127.0.0.1");
     for (let round = 0; round < 3; round++) {
       const streams = Array.from({ length: LIMITS.openStreamsPerAddress }, () => openStream(one, kind));
@@ -72,7 +72,7 @@ test.each([
   ["application/grpc-web+proto", Buffer.alloc(5)],
   ["application/grpc-web-text", Buffer.from(Buffer.alloc(5).toString("base64"))],
   ["application/connect+json", Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from("{}")])],
-])("a health watch as %s is counted as one of gRPC is", async (type, body) => {
+])("a health watch as %s counts like one by gRPC", async (type, body) => {
   const leaving = new AbortController();
   const watch = async () => {
     const headers = { "content-type": type };
@@ -92,7 +92,7 @@ test.each([
 });
 
 describe.each(REFLECTION)("a stream of $name", (kind) => {
-  test("on which nothing is asked ends, whatever its client drips", async () => {
+  test("ends if it gets no complete request, even if its client sends single bytes", async () => {
     const session = from("127.0.0.1", hasty);
     const silent = openStream(session, kind);
     const dripping = openStream(session, kind);
@@ -107,7 +107,7 @@ describe.each(REFLECTION)("a stream of $name", (kind) => {
     }
   });
 
-  test("stays open for one who goes on asking, be it byte by byte", async () => {
+  test("stays open for a client that continues to send requests, even byte by byte", async () => {
     const asking = openStream(from("127.0.0.1", hasty), kind);
     expect(await asking.outcome).toBe("served");
     for (let asked = 0; asked < 6; asked++) {
@@ -122,8 +122,8 @@ describe.each(REFLECTION)("a stream of $name", (kind) => {
 
 test.each<[string, (stream: ClientHttp2Stream) => void]>([
   ["resets the stream", (stream) => stream.close(constants.NGHTTP2_CANCEL)],
-  ["drops the connection", (stream) => stream.session?.destroy()],
-])("a client that asks much of reflection, takes nothing and %s gives back its room", async (_how, leave) => {
+  ["closes the connection", (stream) => stream.session?.destroy()],
+])("a client that sends many reflection requests, reads nothing and %s frees its places", async (_how, leave) => {
   const [kind] = REFLECTION;
   for (let round = 0; round < 4; round++) {
     const streams = Array.from({ length: LIMITS.openStreamsPerAddress }, () => {
@@ -139,14 +139,14 @@ test.each<[string, (stream: ClientHttp2Stream) => void]>([
   for (const each of OPEN_STREAMS) expect(await openStream(later, each).outcome).toBe("served");
 });
 
-test.each(OPEN_STREAMS)("a client of $name who takes nothing is cut, and its place is free again", async (kind) => {
+test.each(OPEN_STREAMS)("a client of $name that reads nothing is cut, and its place is free again", async (kind) => {
   const deaf = from("127.0.0.1", hasty, { initialWindowSize: 0 });
   const streams = Array.from({ length: LIMITS.openStreamsPerAddress }, () => openStream(deaf, kind));
   for (const { ended } of streams) await ended;
   expect(await openStream(from("127.0.0.1", hasty), kind).outcome).toBe("served");
 });
 
-test("6,000 streams without a token leave a server of 512 MiB its memory, and another caller is served", async () => {
+test("6,000 streams without a token do not exhaust a server of 512 MiB, and another caller is served", async () => {
   const small = await startServer({ NODE_OPTIONS: "--max-old-space-size=512" }, { reflectionIdleMs: NEVER_MS });
   const bystander: Bystander = await bystanderOf(small.url);
   const open: ClientHttp2Session[] = [];

@@ -1,4 +1,4 @@
-// Proves that those who read all of a long log hold up nobody else.
+// Proves that watchers who catch up on a long log do not delay others.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { asOwner, ok } from "../../support/logins.ts";
@@ -37,7 +37,7 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
   const watch = (query: string, signal: AbortSignal) =>
     fetch(`${server.url}/resources/v3alpha/events/_watch?${query}`, { headers, signal });
 
-  /** Counts the events of a stream until it has them all. */
+  /** Counts the events of a stream until it has all of them. */
   async function follow(signal: AbortSignal): Promise<number> {
     const response = await watch("after=0&types=user.login_failed", signal);
     let [events, rest] = [0, ""];
@@ -50,7 +50,7 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
     return events;
   }
 
-  test("ten who read all of it at once have it all, and locks and everybody else are served meanwhile", async () => {
+  test("ten concurrent watchers get the whole log, and locks and other calls are served in the meantime", async () => {
     ok(await grpc().call(createUser, { user: { userId: "victim" } }, asOwner));
     const stop = new AbortController();
     let isRead = false;
@@ -67,12 +67,12 @@ describe.each(STORES)("on %s, with a log of 10,000 events", (_, makeStore) => {
     }
     expect(await following).toEqual(Array(WATCHERS).fill(EVENTS));
     stop.abort();
-    // Three calls at a time, on a machine that has more to do: what must not be is that they wait for the readers.
+    // The three calls may be slow on a busy machine, but they must not wait for the readers.
     expect(times.length).toBeGreaterThan(5);
     expect(Math.max(...times)).toBeLessThan(3_000);
   });
 
-  test("who comes after a thousand who have left again does not wait for them", async () => {
+  test("a new watcher does not wait for 1,000 watchers who have left", async () => {
     const leaving = Array.from({ length: 1_000 }, async () => {
       await watch("after=0&types=lockout_policy.reset", AbortSignal.timeout(300)).catch(() => {});
     });

@@ -1,9 +1,9 @@
-// Proves that watchers miss nothing and get nothing twice while servers are killed and connections break.
+// Proves that watchers get every event once while servers are killed and connections break.
 import { openStoreAt, STORES } from "../../support/stores/stores.ts";
 import { killsAndResumes } from "../../support/watch/kills-and-resumes.ts";
 
 test.each(STORES)(
-  "%s: a server that is killed twice, lost connections, another server: no gap, nothing twice",
+  "on %s watchers get every event once, although a server is killed twice and they change servers",
   async (_name, makeStore) => {
     const place = await makeStore();
     const store = await openStoreAt(place.url);

@@ -1,4 +1,4 @@
-// Proves that a watch ends when its caller's right to it ends.
+// Proves that a watch ends when its caller loses the right to it.
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
@@ -22,16 +22,16 @@ const { lockUser, unlockUser, deactivateUser } = UserService.method;
 const HEARTBEAT_MS = 500;
 const MAX_WATCHERS = 12;
 const MAX_WATCHERS_PER_CALLER = 6;
-/** What ends because of an event ends long before the clock finds it. */
+/** The limit for a stream that an event ends, in milliseconds. A clock would end it much later. */
 const AT_ONCE_MS = 20_000;
-/** A stop that waits for calls takes ten seconds. */
+/** The limit for a stop, in milliseconds. A stop that waited for calls would take ten seconds. */
 const AT_STOP_MS = 8_000;
 const CALL_MS = 1_500;
 
 const folder = temporaryFolder();
-/** Looks at the clock so seldom that only an event ends a stream in time. */
+/** A server with rare heartbeats, so only an event ends a stream in time. */
 let server: ServerProcess;
-/** Of the same store. It looks at the clock often. */
+/** Another server of the same store, with frequent heartbeats. */
 let beating: ServerProcess;
 let rest: Door;
 let doors: WatchDoor[];
@@ -70,7 +70,7 @@ afterEach(async () => {
   for (const stream of streams) stream.cancel();
   await Promise.all(streams.map(({ ended }) => ended));
   streams = [];
-  // Until the server knows, too.
+  // Waits until the server knows the key too.
   await sleep(100);
 });
 
@@ -81,7 +81,7 @@ afterAll(async () => {
   folder.remove();
 });
 
-/** A JWT of the user that lets him watch. */
+/** A JWT of the user with the right to watch. */
 const jwtOf = (sub: string, seconds = 300) =>
   new SignJWT({ roles: ["INSTANCE_VIEWER"] })
     .setProtectedHeader({ alg: "ES256", kid: "key" })
@@ -95,7 +95,7 @@ let users = 0;
 const newUser = () => addUser(rest, { id: `u${++users}`, password: "" });
 const lock = (id: string, more: object = {}) => rest.call(lockUser, { id, ...more }, asOwner).then(ok);
 
-describe.each(WATCH_DOORS)("%s", (name) => {
+describe.each(WATCH_DOORS)("a watch over %s", (name) => {
   async function watchThrough(all: WatchDoor[], how: Parameters<WatchDoor["watch"]>): Promise<EventStream> {
     const stream = all.find((door) => door.name === name)!.watch(...how);
     streams.push(stream);
@@ -105,7 +105,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   const watch = (...how: Parameters<WatchDoor["watch"]>) => watchThrough(doors, how);
   const watchBeating = (...how: Parameters<WatchDoor["watch"]>) => watchThrough(beatingDoors, how);
 
-  test("a token that is revoked takes its stream along, and no other", async () => {
+  test("ends with the revocation of its token, and other watches continue", async () => {
     const { id, secret: token } = await tokens.create("gateway", ["GATEWAY"]);
     const [stream, other] = [await watch({}, { token }), await watch()];
     await newUser();
@@ -121,9 +121,9 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 
   test.each<[string, (id: string) => Promise<unknown>]>([
-    ["locked by hand", (id) => lock(id)],
+    ["locked", (id) => lock(id)],
     ["deactivated", (id) => rest.call(deactivateUser, { id }, asOwner).then(ok)],
-  ])("a user who is %s loses the streams of his token and of his JWT", async (_what, change) => {
+  ])("ends for the token and the JWT of a user who is %s", async (_what, change) => {
     const id = await newUser();
     const { secret } = await tokens.create(id, ["INSTANCE_VIEWER"]);
     const both = [await watch({}, { token: secret }), await watch({}, { token: await jwtOf(id) })];
@@ -136,7 +136,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(performance.now() - started).toBeLessThan(AT_ONCE_MS);
   });
 
-  test("a user who has been unlocked in time goes on", async () => {
+  test("continues for a user who was unlocked before the watch began", async () => {
     const id = await newUser();
     await lock(id, { end: { case: "duration", value: { nanos: 1_000 } } });
     const { secret: token } = await tokens.create(id, ["INSTANCE_VIEWER"]);
@@ -148,13 +148,13 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(await stream.ended).toEqual({ code: "OK", reason: undefined });
   });
 
-  test("a token that expires ends its stream within the time of a sign of life", async () => {
+  test("ends by the next heartbeat after its token expires", async () => {
     const token = await tokens.createExpiring("gateway", 2_000);
     const stream = await watchBeating({}, { token });
     expect(await stream.ended).toEqual({ code: "UNAUTHENTICATED", reason: "TOKEN_EXPIRED" });
   });
 
-  test("the client's own deadline ends it, and the time of a call does not", async () => {
+  test("ends at the client's own deadline and not at the time limit of calls", async () => {
     const [bounded, unbounded] = [await watch({}, { timeoutMs: 2 * CALL_MS }), await watch()];
     const started = performance.now();
     expect(await bounded.ended).toMatchObject({ code: "DEADLINE_EXCEEDED" });
@@ -163,23 +163,23 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     await unbounded.happened(1);
   });
 
-  test("one more than one caller may have is refused, another caller's is not; up to what all may have", async () => {
+  test("is refused above the caller's limit or share, and other callers still get places", async () => {
     const { secret: token } = await tokens.create(`gateway-${name.replaceAll(" ", "-")}`, ["INSTANCE_VIEWER"]);
     const door = doors.find((each) => each.name === name)!;
     const tooMany = { code: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_REQUESTS" };
     const own = await Promise.all(Array.from({ length: MAX_WATCHERS_PER_CALLER }, () => watch()));
     expect(await door.watch().ended).toEqual(tooMany);
-    // Half of what the first one leaves.
+    // The other caller gets half of the remaining places.
     for (let others = 0; others < (MAX_WATCHERS - own.length) / 2; others++) await watch({}, { token });
     expect(await door.watch({}, { token }).ended).toEqual(tooMany);
     own[0]!.cancel();
     await own[0]!.ended;
     await sleep(100);
-    // The place that was given back is shared by the same rule.
+    // The freed place is shared by the same rule.
     await watch({}, { token });
   });
 
-  test("a stop ends it with UNAVAILABLE", async () => {
+  test("ends with UNAVAILABLE when the server stops", async () => {
     const stream = await watch();
     const started = performance.now();
     const exit = server.stop();

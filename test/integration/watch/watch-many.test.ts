@@ -1,4 +1,4 @@
-// Proves that a thousand watchers all get every event.
+// Proves that 1,000 watchers get every event.
 import { fromBinary } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -31,7 +31,7 @@ describe.each(STORES)("on %s", (_name, makeStore) => {
     await place?.remove();
   });
 
-  test(`${WATCHERS} watchers on one server all get every event, in the same bytes`, async () => {
+  test(`${WATCHERS} watchers of one server get every event in the same bytes`, async () => {
     const id = await addUser(door, { id: "victim", password: "" });
     const ROUNDS = 5;
     for (let round = 0; round < ROUNDS; round++) {
@@ -45,7 +45,7 @@ describe.each(STORES)("on %s", (_name, makeStore) => {
     expect(events).toEqual(["user.created", ...Array(ROUNDS).fill(["user.locked", "user.unlocked"]).flat()]);
   });
 
-  test("who calls meanwhile is served", async () => {
+  test("other callers are served during the events", async () => {
     const got = many.received[0]!.length;
     const times: number[] = [];
     for (let call = 0; call < 20; call++) {
@@ -58,7 +58,7 @@ describe.each(STORES)("on %s", (_name, makeStore) => {
     expect(Math.max(...times)).toBeLessThan(3_000);
   });
 
-  test("when all leave at once, the server is none the worse", async () => {
+  test("the server works normally after all watchers leave at once", async () => {
     many.close();
     ok(await door.call(lockUser, { id: "victim" }, asOwner));
     many = await openManyWatchers(server.url, { token: ADMIN_TOKEN, count: WATCHERS });

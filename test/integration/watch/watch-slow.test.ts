@@ -1,4 +1,4 @@
-// Proves that watchers who do not read are cut, and can resume without a gap.
+// Proves that watchers who do not read are cut, delay nobody, and can resume without a gap.
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,10 +17,10 @@ import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from ".
 import { change, NOW } from "../../support/stores/appends.ts";
 import { type EventStream, openWatchDoors, type WatchDoor } from "../../support/watch/watch-doors.ts";
 
-/** An event that takes much room, so that the buffers of the system are soon full, too. */
+/** The size of a large event, which soon fills the buffers of the system. */
 const EVENT_BYTES = 100_000;
 const EVENTS = 80;
-/** How long somebody may read nothing, and how long the end of his stream waits for him then, milliseconds. */
+/** How long a client may read nothing, and how long the end of its stream then waits, in milliseconds. */
 const LIMITS = { watcherStallMs: 3_000, streamEndMs: 2_000 };
 
 const folder = temporaryFolder();
@@ -43,7 +43,7 @@ afterAll(async () => {
 });
 
 let objects = 0;
-/** Puts large events into the log, some at a time, and gives their ids. */
+/** Appends large events in groups, and returns their ids. */
 async function happen(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, () => `large-${++objects}`);
   const data = { cause: "manual", reason: "", note: "x".repeat(EVENT_BYTES), since: NOW };
@@ -60,16 +60,16 @@ const idsOf = (stream: EventStream) => stream.events().map(({ objectId }) => obj
 const watch = (name: string, after?: string) =>
   doors.find((door) => door.name === name)!.watch(after === undefined ? {} : { after });
 
-/** How many the server has cut. */
+/** The number of watchers that the server has cut. */
 const cuts = () => server.stderr().split("WATCHER_TOO_SLOW").length - 1;
 async function isCut(before: number): Promise<void> {
   while (cuts() === before) await sleep(20);
 }
 
-/** Somebody who has got the first message, and then reads nothing until he is told to. */
+/** A watcher that receives the first message, then reads nothing until `wake`. */
 interface Sleeper {
   name: string;
-  /** Reads what there is, and how it ended: the reason, or that the connection was cut. */
+  /** Reads the rest. Returns the reason of the end, or "cut" for a broken connection. */
   wake(): Promise<{ ids: string[]; cursor: string; reason: string }>;
 }
 
@@ -85,7 +85,7 @@ async function sleeperOverHttp1(url = server.url): Promise<Sleeper> {
     name: "server-sent events",
     async wake() {
       connection.socket.resume();
-      // The lines that part the chunks of HTTP/1.1 may stand anywhere.
+      // The chunk separators of HTTP/1.1 can be anywhere.
       const text = (await connection.closed()).toString().replaceAll(/\r\n[0-9a-f]+\r\n/g, "");
       const whole = text.slice(0, text.lastIndexOf("\n\n"));
       return {
@@ -97,7 +97,7 @@ async function sleeperOverHttp1(url = server.url): Promise<Sleeper> {
   };
 }
 
-/** Watches by gRPC. */
+/** Opens a gRPC watch. */
 function requestWatch(session: ClientHttp2Session, after = ""): ClientHttp2Stream {
   const stream = session.request({
     ":method": "POST",
@@ -149,7 +149,7 @@ describe.each<[string, (url?: string) => Promise<Sleeper>]>([
   ["over HTTP/1.1", sleeperOverHttp1],
   ["over HTTP/2", sleeperOverHttp2],
 ])("a watcher who does not read, %s", (_version, fallAsleep) => {
-  test("is cut with WATCHER_TOO_SLOW, and resumes without a gap; others get everything", async () => {
+  test("is cut with WATCHER_TOO_SLOW, resumes without a gap, and others get everything", async () => {
     const others = doors.map(({ name }) => watch(name));
     await Promise.all(others.map((other) => other.received(1)));
     const cutBefore = cuts();
@@ -171,7 +171,7 @@ describe.each<[string, (url?: string) => Promise<Sleeper>]>([
     resumed.cancel();
   });
 
-  test("slows nobody down: others have everything while he is still there", async () => {
+  test("does not delay others, who get everything while it is still connected", async () => {
     const patient = await startServer({ USERLOCK_STORE: `sqlite:${file}` }, { ...LIMITS, watcherStallMs: 60_000 });
     const itsDoors = openWatchDoors(patient.url);
     const sleeper = await fallAsleep(patient.url);
@@ -186,7 +186,7 @@ describe.each<[string, (url?: string) => Promise<Sleeper>]>([
     expect(ids).toEqual(happened.slice(0, ids.length));
   });
 
-  test("and not afterwards either, is disconnected; and resumes", async () => {
+  test("is disconnected if it does not read the end of the stream either, and resumes", async () => {
     const cutBefore = cuts();
     const sleeper = await fallAsleep();
     const happened = await happen(EVENTS);
@@ -201,10 +201,10 @@ describe.each<[string, (url?: string) => Promise<Sleeper>]>([
   });
 });
 
-/** Somebody who reads `every` bytes, takes a pause, and reads on, up to the end; gives how many pauses he took. */
+/** A reader that pauses after each `every` bytes until the end, and returns the number of pauses. */
 type SlowReader = (every: number, place: { after: string; end: string }) => Promise<number>;
 const PAUSE_MS = 400;
-/** From then on he reads without one. */
+/** The maximum number of pauses. */
 const PAUSES = 10;
 
 const readOverHttp1: SlowReader = async (every, { after, end }) => {
@@ -220,7 +220,7 @@ const readOverHttp1: SlowReader = async (every, { after, end }) => {
     pauses++;
     await sleep(PAUSE_MS);
   }
-  throw new Error("the stream has ended");
+  throw new Error("the stream ended before the last event");
 };
 
 const readOverHttp2: SlowReader = async (every, { after, end }) => {
@@ -241,14 +241,14 @@ const readOverHttp2: SlowReader = async (every, { after, end }) => {
     pauses++;
     await sleep(PAUSE_MS);
   }
-  throw new Error("the stream has ended");
+  throw new Error("the stream ended before the last event");
 };
 
-// Over HTTP/1.1 only the system's buffers hold the server up, and it hears of them by the megabyte.
+// Over HTTP/1.1 only the system's buffers slow the server, in steps of megabytes.
 test.each<[string, SlowReader, number, number]>([
   ["two megabytes at a time, over HTTP/1.1", readOverHttp1, 2_000_000, 300],
   ["16 KiB at a time, over HTTP/2", readOverHttp2, 16 * 1024, 30],
-])("a watcher who reads slowly while he catches up is waited for: %s", async (_how, read, every, events) => {
+])("a watcher who reads slowly during catch-up is waited for: %s", async (_how, read, every, events) => {
   const after = await store.head();
   await happen(events);
   expect(await read(every, { after, end: await store.head() })).toBe(PAUSES);

@@ -11,7 +11,7 @@ import { type EventStream, openWatchDoors, WATCH_DOORS, type WatchDoor } from ".
 
 const { lockUser, unlockUser, createUser } = UserService.method;
 
-/** Short, for the tests' sake; milliseconds. */
+/** Short for the tests, in milliseconds. */
 const HEARTBEAT_MS = 400;
 
 let server: ServerProcess;
@@ -43,17 +43,17 @@ const newUser = (organization?: string) =>
 const lock = (id: string, more: object = {}) => rest.call(lockUser, { id, ...more }, asOwner).then(ok);
 const unlock = (id: string) => rest.call(unlockUser, { id }, asOwner).then(ok);
 
-/** The events of a stream, as type and user. */
+/** The events of a stream as type and user. */
 const inShort = (stream: EventStream) => stream.events().map(({ type, userId }) => `${type} ${userId}`);
 
-describe.each(WATCH_DOORS)("%s", (name) => {
+describe.each(WATCH_DOORS)("watching events over %s", (name) => {
   const watch = (...how: Parameters<WatchDoor["watch"]>) => {
     const stream = doors.find((door) => door.name === name)!.watch(...how);
     streams.push(stream);
     return stream;
   };
 
-  test("the first message comes at once, with a cursor and nothing else", async () => {
+  test("sends a first message with only a cursor at once", async () => {
     await newUser();
     const stream = watch();
     await stream.received(1);
@@ -62,7 +62,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(stream.messages[0]!.cursor).toBe(response!.events[0]!.cursor);
   });
 
-  test("a lock is there within a moment, with who, when, why and until when", async () => {
+  test("sends a lock at once, with its author, time, reason and end", async () => {
     const id = await newUser("acme");
     const stream = watch();
     await stream.received(1);
@@ -98,7 +98,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(stream.events()[1]!.change).toMatchObject({ case: "unlock", value: { cause: UnlockCause.MANUAL } });
   });
 
-  test("filters: organization, users, types", async () => {
+  test("filters by organization, users and types", async () => {
     const [inAcme, inOther, ofInstance] = [await newUser("acme"), await newUser("other"), await newUser()];
     const ids = [inAcme, inOther, ofInstance];
     const all = watch({ userIds: ids });
@@ -124,7 +124,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     ]);
   });
 
-  test("who may see one organization sees no other", async () => {
+  test("sends only events of the organization that the caller may read", async () => {
     const { secret: token } = await tokens.create("gateway-of-acme", ["GATEWAY", "acme"]);
     const stream = watch({}, { token });
     await stream.received(1);
@@ -134,7 +134,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(inShort(stream)).toEqual([`user.created ${ids[2]}`, `user.locked ${ids[2]}`]);
   });
 
-  test("who resumes with his last cursor misses nothing and gets nothing twice", async () => {
+  test("resumes with the last cursor without gaps or repetitions", async () => {
     const id = await newUser();
     const first = watch({ userIds: [id] });
     await first.received(1);
@@ -152,7 +152,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     expect(inShort(second)).toEqual(["user.unlocked", "user.locked", "user.unlocked"].map((type) => `${type} ${id}`));
   });
 
-  test("from the beginning of the log, by the cursor 0", async () => {
+  test("starts at the beginning of the log with the cursor 0", async () => {
     const stream = watch({ after: "0" });
     await stream.happened(2);
     expect(stream.messages[0]!.cursor).toBe("0");
@@ -162,7 +162,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
     ]);
   });
 
-  test("a sign of life comes when nothing passes, and moves the place to resume on", async () => {
+  test("sends a heartbeat with a newer cursor when no event matches", async () => {
     const start = performance.now();
     const stream = watch({ types: ["user.patched"] });
     await stream.received(1);
@@ -174,22 +174,22 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 
   const REFUSED: [what: string, request: Parameters<WatchDoor["watch"]>[0], code: string, reason: string][] = [
-    ["a cursor that is none", { after: "yesterday" }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
+    ["an invalid cursor", { after: "yesterday" }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
     ["a cursor beyond the end of the log", { after: "9999999999" }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
     ["a cursor that is too long", { after: "1".repeat(101) }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
-    ["an id that can be none", { userIds: ["a b"] }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
-    ["a type that can be none", { types: ["locked"] }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
+    ["an invalid user id", { userIds: ["a b"] }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
+    ["an invalid type", { types: ["locked"] }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
     ["too many types", { types: Array(101).fill("user.locked") }, "INVALID_ARGUMENT", "INVALID_REQUEST"],
-    ["an organization out of reach", inOrganization("other"), "PERMISSION_DENIED", "PERMISSION_MISSING"],
+    ["an organization outside the grants", inOrganization("other"), "PERMISSION_DENIED", "PERMISSION_MISSING"],
     [
-      "a bad cursor in an organization out of reach",
+      "an invalid cursor with an organization outside the grants",
       { ...inOrganization("other"), after: "x" },
       "INVALID_ARGUMENT",
       "INVALID_REQUEST",
     ],
   ];
 
-  test.each(REFUSED)("%s is refused", async (_what, request, code, reason) => {
+  test.each(REFUSED)("refuses %s", async (_what, request, code, reason) => {
     const { secret: token } = await tokens.create("gateway", ["GATEWAY", "acme"]);
     const stream = watch(request, { token });
     expect(await stream.ended).toEqual({ code, reason });
@@ -197,13 +197,13 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 
   test.each([
-    ["nobody", null, "UNAUTHENTICATED", "TOKEN_MISSING"],
-    ["a stranger", "userlock_unknown", "UNAUTHENTICATED", "TOKEN_INVALID"],
-  ] as const)("%s is refused", async (_who, token, code, reason) => {
+    ["a caller without a token", null, "UNAUTHENTICATED", "TOKEN_MISSING"],
+    ["an unknown token", "userlock_unknown", "UNAUTHENTICATED", "TOKEN_INVALID"],
+  ] as const)("refuses %s", async (_who, token, code, reason) => {
     expect(await watch({}, { token }).ended).toEqual({ code, reason });
   });
 
-  test("who may not see events is refused, before his request is read", async () => {
+  test("refuses a caller who may not read events before it checks the request", async () => {
     const { secret: token } = await tokens.create("viewer", ["ORG_VIEWER", "acme"]);
     const refused = { code: "PERMISSION_DENIED", reason: "PERMISSION_MISSING" };
     expect(await watch({}, { token }).ended).toEqual(refused);
@@ -211,7 +211,7 @@ describe.each(WATCH_DOORS)("%s", (name) => {
   });
 });
 
-test("all protocols tell the same of the same events", async () => {
+test("all protocols send the same content for the same events", async () => {
   const id = await newUser();
   const all = doors.map((door) => door.watch({ userIds: [id] }));
   streams.push(...all);
