@@ -3,7 +3,17 @@ import { keyOf } from "./auth/instance-secrets.ts";
 import { IDENTIFIER_RULE, isIdentifier } from "./domain/identifier.ts";
 import { DURATION_RULE, durationOf } from "./duration.ts";
 import { LOG_LEVELS } from "./log.ts";
-import { argon2Of, isLoopback, isOrigin, listOf, must, parseListen, storeOf, textIn } from "./setting-values.ts";
+import {
+  argon2Of,
+  isLoopback,
+  isLoopbackHost,
+  isOrigin,
+  listOf,
+  must,
+  parseListen,
+  storeOf,
+  textIn,
+} from "./setting-values.ts";
 
 export type Config = ReturnType<typeof readConfig>;
 
@@ -199,6 +209,8 @@ export function readConfig(environment: Record<string, string | undefined>) {
     ...get("USERLOCK_LISTEN"),
     store: get("USERLOCK_STORE"),
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
+    /** Whether other machines can reach the port without TLS. */
+    isExposed: cert === undefined && !isLoopbackHost(get("USERLOCK_LISTEN").host),
     /** PEM. */
     tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
     corsOrigins: get("USERLOCK_CORS_ORIGINS") ?? [],

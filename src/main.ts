@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
 import type { Admin } from "./admin.ts";
 import { runUserlock } from "./cli/commands.ts";
 import type { Host, Screen, Surroundings } from "./cli/frame/command.ts";
@@ -75,10 +76,11 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
     throw notStarted(error);
   }
 
-  stdout.write(`userlock listening on ${server.url}\n`);
-  if (stdout.isTTY) stdout.write(`${firstSteps(server, env as NodeJS.ProcessEnv)}\n`);
+  const tokenPlace = server.tokenFile === undefined ? "" : `The first token is in ${resolve(server.tokenFile)}\n`;
+  const hint = stdout.isTTY ? `${firstSteps(server, env as NodeJS.ProcessEnv)}\n` : tokenPlace;
+  stdout.write(`userlock listening on ${server.url}\n${hint}`);
   // A second signal means now. Not by process.exit, which waits for a thread that waits for the disk.
-  await untilSignal((stop) => new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true })));
+  await untilSignal((stop) => new Promise((done) => stop.addEventListener("abort", done, { once: true })));
   await server.close();
   return EX_OK;
 }
@@ -125,7 +127,8 @@ Create a user, lock the user, try it again:
 `;
 }
 
-if (import.meta.main) {
+/** Runs the command line of this process, and sets its exit code. */
+export async function main(): Promise<void> {
   const { env, stdin, stdout, stderr } = process;
   const output = new AbortController();
   stdout.on("error", (error) => output.abort(error));
@@ -138,3 +141,5 @@ if (import.meta.main) {
   // The command may still be at work for a reader that is gone.
   if (output.signal.aborted) process.exit();
 }
+
+if (import.meta.main) await main();

@@ -58,6 +58,10 @@ export interface Server {
   close(): Promise<void>;
 }
 
+const EXPOSED =
+  "other machines can reach this port without TLS, and the network can read tokens and passwords: " +
+  "set USERLOCK_TLS_CERT and USERLOCK_TLS_KEY, or make sure that only a proxy with TLS can reach the port";
+
 /** What tests change of a server beside its settings. */
 export interface StartOptions extends Partial<Limits> {
   /** How many changes one commit takes. */
@@ -150,9 +154,10 @@ export async function start(
     const reflect = createReflection(REFLECTED, [file_google_rpc_error_details]);
     const open = openServices(health, reflect, shares.openStreams, stop.signal);
     const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
+    const { host, port } = config;
     const listener = await listen({
-      host: config.host,
-      port: config.port,
+      host,
+      port,
       tls: config.tls,
       limits,
       connections: shares.connections,
@@ -169,10 +174,13 @@ export async function start(
         newId,
         onFailure,
       }),
+    }).catch((cause) => {
+      throw new Error(notListening(cause, `${host}:${port}`), { cause });
     });
     const onSweepFault = fault("locks whose end has come could not be put into the log");
     const sweeping = expireLocks({ store, execute, clock, signal: stop.signal, onError: onSweepFault });
     log.info({ url: listener.url, store: placeOf(config.store), instance: instanceId }, "serving");
+    if (config.isExposed) log.warn({ url: listener.url }, EXPOSED);
 
     return {
       url: listener.url,
@@ -190,4 +198,15 @@ export async function start(
     await store.close();
     throw error;
   }
+}
+
+/** Why the server cannot listen, and which setting changes that. */
+function notListening({ code, message }: NodeJS.ErrnoException, address: string): string {
+  const reasons: Record<string, string> = {
+    EADDRINUSE: "another program uses this address; stop it, or use another port",
+    EADDRNOTAVAIL: "this machine does not have the address; use one of its own, or 0.0.0.0 for all",
+    EACCES: "the process may not use this port; use one above 1023",
+    ENOTFOUND: "there is no such host; use an address of this machine",
+  };
+  return `USERLOCK_LISTEN: ${address}: ${reasons[code ?? ""] ?? message}`;
 }

@@ -38,7 +38,12 @@ export function listOf(text: string, thing: string, isOne: (item: string) => boo
 
 /** Whether a URL is of this host. */
 export function isLoopback(text: string): boolean {
-  return URL.canParse(text) && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(text).hostname);
+  return URL.canParse(text) && isLoopbackHost(new URL(text).hostname);
+}
+
+/** Whether the name or address of a host is this host's own, which no other machine can reach. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(host);
 }
 
 export function isOrigin(text: string): boolean {
