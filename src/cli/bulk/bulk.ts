@@ -1,24 +1,21 @@
 import { type SearchFilter, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { clientOf } from "../client.ts";
-import type { Environment, Screen } from "../frame/command.ts";
+import { addressOf, clientOf } from "../client.ts";
+import type { Surroundings } from "../frame/command.ts";
 import { EX_INTERRUPTED, EX_OK, EX_REFUSED, UsageError } from "../frame/errors.ts";
+import { confirm } from "../frame/run.ts";
 import { callPage, FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, UsersLeft, withPatience } from "./calls.ts";
 import { countIds, idsIn, type Listed, textOf } from "./id-list.ts";
 import type { Job } from "./options.ts";
 import { pagesOfFilters, pagesOfList } from "./pages.ts";
 import { createPlaceKeeper } from "./place.ts";
-import { count, createProgress, timeOf } from "./progress.ts";
+import { count, createProgress, timeOf, usersOf } from "./progress.ts";
 import { failedOf, howToGoOn, summaryOf, takeUp } from "./report.ts";
 
 /** How long a call may take, milliseconds: longer than the server lets it. */
 const TIMEOUT_MS = 40_000;
 
 /** What the command line has around it. */
-export interface BulkSurroundings {
-  env: Environment;
-  stdin(): AsyncIterable<string>;
-  stdout: Pick<Screen, "write">;
-  stderr: Screen;
+export interface BulkSurroundings extends Pick<Surroundings, "env" | "stdin" | "stdout" | "stderr" | "isInteractive"> {
   /** Stops it after the present page. */
   stop: AbortSignal;
 }
@@ -28,7 +25,8 @@ export interface BulkSurroundings {
  * progress and a summary. Resolves with the exit code, EX_OK only if all users are what they are meant to be. Rejects with
  * UsageError or the server's error.
  */
-export async function runBulk(job: Job, { env, stdin, stdout, stderr, stop }: BulkSurroundings): Promise<number> {
+export async function runBulk(job: Job, around: BulkSurroundings): Promise<number> {
+  const { env, stdin, stdout, stderr, stop } = around;
   const started = performance.now();
   const client = clientOf(UserService, env, TIMEOUT_MS);
   const keeper = createPlaceKeeper(job.resume, job.fingerprint);
@@ -48,6 +46,14 @@ export async function runBulk(job: Job, { env, stdin, stdout, stderr, stop }: Bu
     });
   }
   checkExpected(job, place.total);
+  if (place.total === 0 && "filters" in job.source) {
+    stderr.write(`No user passes the filters; there is nothing to ${job.action}.\n`);
+    return EX_OK;
+  }
+  if ("filters" in job.source && !job.isSure && !job.request.dryRun) {
+    const [verb, left] = [job.action === "lock" ? "Lock" : "Unlock", (place.total ?? 0) - place.done];
+    await confirm(`${verb} ${usersOf(left)} on ${addressOf(env)}?`, around);
+  }
   const show = () => progress.show({ done: place.done, total: place.total, failed: failedOf(place) });
   show();
 
@@ -98,11 +104,11 @@ export async function runBulk(job: Job, { env, stdin, stdout, stderr, stop }: Bu
 }
 
 async function* listOf(
-  source: { ids: string[] } | { file: string },
+  source: { ids: string[] } | { file: string; column?: string | undefined },
   stdin: () => AsyncIterable<string>,
 ): AsyncGenerator<Listed> {
-  if ("ids" in source) yield* source.ids.map((id, index) => ({ id, line: index + 1 }));
-  else yield* idsIn(source.file === "-" ? stdin() : textOf(source.file));
+  if ("ids" in source) yield* source.ids.map((id) => ({ id }));
+  else yield* idsIn(source.file === "-" ? stdin() : textOf(source.file), source.column);
 }
 
 /** How many users there are; undefined for a list that can be read only once. */
@@ -112,11 +118,11 @@ async function countOf(
 ): Promise<number | undefined> {
   if ("filters" in source) return passing(source.filters);
   if ("ids" in source) return source.ids.length;
-  return source.file === "-" ? undefined : countIds(source.file);
+  return source.file === "-" ? undefined : countIds(source.file, source.column);
 }
 
 function checkExpected({ expect }: Job, total: number | undefined): void {
   if (expect === undefined || expect === total) return;
   if (total === undefined) throw new UsageError("--expect needs users that can be counted first: a file, or filters");
-  throw new UsageError(`there are ${count(total)} users, not ${count(expect)}: nothing was changed`);
+  throw new UsageError(`--expect: there are ${count(total)} users, not ${count(expect)}: nothing was changed`);
 }

@@ -7,7 +7,7 @@ import type { BatchResult, SearchFilter, UserService } from "../../../gen/userlo
 import { retry } from "../../retry.ts";
 import { explain } from "../client.ts";
 import type { Job } from "./options.ts";
-import { count } from "./progress.ts";
+import { usersOf } from "./progress.ts";
 
 /**
  * How long it is tried again while the server does not answer, milliseconds. Before it has answered at all, the address
@@ -82,7 +82,7 @@ export async function callPage(
       for (const result of later) results[places.get(result.id) as number] = result;
     }
     const left = results.filter(isPassing);
-    if (left[0]) throw new UsersLeft(`${count(left.length)} users could not be reached`, left[0]);
+    if (left[0]) throw new UsersLeft(`${usersOf(left.length)} could not be reached`, left[0]);
   };
   const mayPass = (error: unknown) => error instanceof UsersLeft;
   await retry(settle, { ...optionsOf(patience, (error) => (error as Error).message), mayPass });

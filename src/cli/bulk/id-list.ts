@@ -1,37 +1,56 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { UsageError } from "../frame/errors.ts";
+import { systemError, UsageError } from "../frame/errors.ts";
+import { recordsIn } from "./csv.ts";
 
-/** An id of a list, and the number of its line. */
+/** An id of a list, and the number of its line if it has one. */
 export interface Listed {
   id: string;
-  line: number;
+  line?: number;
 }
 
 /**
- * The ids of a text, one a line: what comes before the first comma, semicolon or white space, quoted or not, so that
- * the first column of a table will do. Empty lines and lines that begin with # are passed over. It holds no more than
- * one piece of the text at a time.
+ * The ids of a text, one a line: what comes before the first comma, semicolon or white space, or all between quotes.
+ * Empty lines and lines that begin with # are skipped. With the name of a column, the text is a table with a head, and
+ * the ids are in that column. It holds no more than one piece of the text at a time. Throws UsageError.
  */
-export async function* idsIn(text: AsyncIterable<string>): AsyncGenerator<Listed> {
+export async function* idsIn(text: AsyncIterable<string>, column?: string): AsyncGenerator<Listed> {
+  if (column !== undefined) {
+    yield* idsInColumn(text, column);
+    return;
+  }
   let line = 0;
   let rest = "";
   for await (const piece of text) {
     const lines = (rest + piece).split("\n");
     rest = lines.pop() as string;
     for (const one of lines) {
-      const id = firstColumn(one, ++line);
+      const id = firstCell(one, ++line);
       if (id !== "") yield { id, line };
     }
   }
-  const id = firstColumn(rest, ++line);
+  const id = firstCell(rest, ++line);
   if (id !== "") yield { id, line };
 }
 
-function firstColumn(text: string, line: number): string {
+function firstCell(text: string, line: number): string {
   const start = (line === 1 ? text.replace(/^\uFEFF/, "") : text).trimStart();
   if (start.startsWith("#")) return "";
-  return (start.split(/[,;\s]/, 1)[0] as string).replace(/^"(.*)"$/, "$1");
+  const [, quoted] = /^"((?:[^"]|"")*)"/.exec(start) ?? [];
+  return quoted?.replaceAll('""', '"') ?? (start.split(/[,;\s]/, 1)[0] as string);
+}
+
+async function* idsInColumn(text: AsyncIterable<string>, column: string): AsyncGenerator<Listed> {
+  let place: number | undefined;
+  for await (const { cells, line } of recordsIn(text)) {
+    if (place === undefined) {
+      place = cells.indexOf(column);
+      if (place < 0) throw new UsageError(`--column: the list has no column ${column}; it has ${cells.join(", ")}`);
+    } else {
+      const id = cells[place] ?? "";
+      if (id !== "") yield { id, line };
+    }
+  }
 }
 
 /** The text of a file. Throws UsageError if it cannot be read. */
@@ -39,18 +58,18 @@ export async function* textOf(file: string): AsyncGenerator<string> {
   try {
     yield* createReadStream(file, { encoding: "utf8" });
   } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+    throw new UsageError(`${file} cannot be read: ${systemError(error)}`);
   }
 }
 
 /** How many ids are in a file; undefined if it can be read only once. Throws UsageError if it cannot be read. */
-export async function countIds(file: string): Promise<number | undefined> {
+export async function countIds(file: string, column?: string): Promise<number | undefined> {
   const isFile = await stat(file).then(
     (found) => found.isFile(),
     () => true,
   );
   if (!isFile) return undefined;
   let count = 0;
-  for await (const _ of idsIn(textOf(file))) count++;
+  for await (const _ of idsIn(textOf(file), column)) count++;
   return count;
 }

@@ -11,16 +11,21 @@ import {
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { UsageError } from "../frame/errors.ts";
 import { anyText, duration, flag, number, text, time, type ValuesOf } from "../frame/options.ts";
+import { OUTPUT } from "../output.ts";
 
 /** What a command line asks to be done with many users. */
 export interface Job {
   action: "lock" | "unlock";
   /** The ids themselves, a file with them ("-" for stdin), or what users must pass. */
-  source: { ids: string[] } | { file: string } | { filters: SearchFilter[] };
+  source: { ids: string[] } | { file: string; column?: string | undefined } | { filters: SearchFilter[] };
   /** What all requests have in common. */
   request: Pick<BatchLockUsersRequest, "reason" | "note" | "end" | "dryRun"> & { organization?: Organization };
   expect: number | undefined;
   resume: string | undefined;
+  /** Do not ask first. */
+  isSure: boolean;
+  /** Print JSON. */
+  isJson: boolean;
   /** Two command lines that ask for the same have the same, whatever the ids in their lists. */
   fingerprint: string;
 }
@@ -55,10 +60,13 @@ export const FILTER_OPTIONS = {
 /** What unlock takes. */
 export const UNLOCK_OPTIONS = {
   ids: text("FILE", "users of a list, an id a line or in the first column; - is stdin"),
+  column: text("NAME", "the column of the ids, if the list has a head"),
   ...FILTER_OPTIONS,
   "dry-run": flag("change nothing, show what would happen"),
   expect: number("N", "refuse if there are not exactly so many users"),
   resume: text("FILE", "keep the place in FILE, and go on from it"),
+  yes: flag("do not ask first"),
+  ...OUTPUT,
 };
 
 /** What lock takes. */
@@ -86,7 +94,7 @@ export function readJob(
   ids: string[],
   url: string,
 ): Job {
-  const { ids: file, organization, resume, expect, reason = "", note = "", duration: lasting, until } = values;
+  const { ids: file, column, organization, resume, expect, reason = "", note = "", duration: lasting, until } = values;
   const byIds = [ids.length > 0, file !== undefined];
   // With ids, an organization is not a filter: it says where the users are expected.
   const narrowing = FILTER_NAMES.filter((name) => name !== "organization" || !byIds.includes(true));
@@ -95,7 +103,9 @@ export function readJob(
     throw new UsageError("name users by ids, by --ids or by filters, and by one of these only");
   }
 
-  const source = file !== undefined ? { file } : ids.length > 0 ? { ids } : { filters: filtersOf(values) };
+  if (column !== undefined && file === undefined) throw new UsageError("--column goes with --ids");
+
+  const source = file !== undefined ? { file, column } : ids.length > 0 ? { ids } : { filters: filtersOf(values) };
   const request = {
     ...(organization !== undefined && {
       organization: create(OrganizationSchema, { property: { case: "orgId", value: organization } }),
@@ -105,12 +115,12 @@ export function readJob(
     end: endOf(lasting, until),
     dryRun: values["dry-run"] === true,
   };
-  const { resume: _resume, expect: _expect, ids: _ids, filter: _filter, ...same } = values;
+  const { resume: _resume, expect: _expect, ids: _ids, filter: _filter, yes, output, ...same } = values;
   const filters = "filters" in source ? source.filters.map((filter) => toJson(SearchFilterSchema, filter)) : "ids";
   const fingerprint = createHash("sha256")
     .update(JSON.stringify([action, url, filters, sorted(same)]))
     .digest("hex");
-  return { action, source, request, expect, resume, fingerprint };
+  return { action, source, request, expect, resume, isSure: yes === true, isJson: output === "json", fingerprint };
 }
 
 const sorted = (values: object) => Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -118,14 +128,21 @@ const sorted = (values: object) => Object.entries(values).sort(([a], [b]) => (a 
 function fromText(json: string | undefined): SearchFilter[] {
   if (json === undefined) return [];
   const expected = "--filter must be a filter of SearchUsers in JSON, or an array of them";
-  let filters: SearchFilter[];
+  const example = `such as '{"usernameFilter":{"username":"bot","method":"TEXT_FILTER_METHOD_STARTS_WITH"}}'`;
+  let value: JsonValue;
   try {
-    filters = [JSON.parse(json) as JsonValue].flat().map((filter) => fromJson(SearchFilterSchema, filter as JsonValue));
-  } catch (error) {
-    throw new UsageError(`${expected}: ${(error as Error).message}`);
+    value = JSON.parse(json);
+  } catch {
+    throw new UsageError(`${expected}, ${example}; this is not JSON`);
   }
-  if (filters.length === 0) throw new UsageError(expected);
-  return filters;
+  try {
+    const filters = [value].flat().map((filter) => fromJson(SearchFilterSchema, filter as JsonValue));
+    if (filters.length > 0) return filters;
+  } catch (error) {
+    const why = (error as Error).message.replace(/^cannot decode \S+ \S+ from JSON: /, "");
+    throw new UsageError(`${expected}, ${example}; ${why}`);
+  }
+  throw new UsageError(`${expected}, ${example}`);
 }
 
 function endOf(micros: number | undefined, until: Date | undefined): BatchLockUsersRequest["end"] {

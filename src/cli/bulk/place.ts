@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { UsageError } from "../frame/errors.ts";
+import { systemError, UsageError } from "../frame/errors.ts";
 
 /** How far a command has come: everything before is done. */
 export interface Place {
@@ -46,7 +46,7 @@ export function createPlaceKeeper(file: string | undefined, command: string) {
         writeFileSync(next, `${JSON.stringify(place)}\n`, { mode: 0o600, flush: true });
         renameSync(next, file);
       } catch (error) {
-        throw new UsageError(`the place cannot be kept in ${file}: ${(error as Error).message}`);
+        throw new UsageError(`the place cannot be kept in ${file}: ${systemError(error)}`);
       }
     },
     forget(): void {
@@ -62,7 +62,7 @@ function read(file: string): Place {
       return place;
   } catch (error) {
     if ((error as { code?: string }).code !== undefined) {
-      throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+      throw new UsageError(`${file} cannot be read: ${systemError(error)}`);
     }
   }
   throw new UsageError(`${file} is no place to go on from: name another file for --resume`);

@@ -73,6 +73,9 @@ function factsOf({ done, total, failed }: Standing, doneNow: number, elapsed: nu
 /** Such as `12,345`. */
 export const count = (number: number) => Math.round(number).toLocaleString("en");
 
+/** Such as `1 user` or `12,345 users`. */
+export const usersOf = (number: number) => `${count(number)} ${number === 1 ? "user" : "users"}`;
+
 /** Such as `0.4 s`, `42 s` or `3 min 5 s`. */
 export function timeOf(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

@@ -1,5 +1,7 @@
 import type { BatchResult } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { notAnId } from "../ids.ts";
 import { reasonOf } from "./calls.ts";
+import { quotedIfNeeded } from "./csv.ts";
 import type { Listed } from "./id-list.ts";
 import type { Job } from "./options.ts";
 import type { Place } from "./place.ts";
@@ -8,18 +10,45 @@ import { count } from "./progress.ts";
 /** Reasons for which there was nothing left to do. */
 const DONE_BEFORE = { lock: "USER_ALREADY_LOCKED", unlock: "USER_NOT_LOCKED" };
 
-/** Counts what became of a page's users. Returns a line for each failure: id, reason, message. */
-export function takeUp(place: Place, { action }: Job, refused: Listed[], results: BatchResult[]): string[] {
-  const failure = (id: string, reason: string, message: string) => {
-    place.failed[reason] = (place.failed[reason] ?? 0) + 1;
-    return [id.slice(0, 200), reason, message].map((part) => part.replaceAll(/\s+/g, " ")).join("\t");
+/** Something that was not done, for a script or a second try. */
+interface Failure {
+  id: string;
+  reason: string;
+  message: string;
+}
+
+/** A line for a failure: JSON, or id, reason and message with tabs between. */
+export function failureLine({ id, reason, message }: Failure, isJson: boolean): string {
+  const short = id.slice(0, 200);
+  if (isJson) return JSON.stringify({ id: short, reason, message });
+  return [quotedIfNeeded(short), reason, message].map((part) => part.replaceAll(/\s+/g, " ")).join("\t");
+}
+
+/**
+ * Counts what became of a page's users. Returns the lines to print: one for each failure, and in a dry run one for each
+ * user that would be changed.
+ */
+export function takeUp(
+  place: Place,
+  { action, request: { dryRun }, isJson }: Pick<Job, "action" | "request" | "isJson">,
+  refused: Listed[],
+  results: BatchResult[],
+): string[] {
+  const failure = (one: Failure) => {
+    place.failed[one.reason] = (place.failed[one.reason] ?? 0) + 1;
+    return failureLine(one, isJson);
   };
-  const lines = refused.map(({ id, line }) => failure(id, "INVALID_REQUEST", `line ${line} has no id of a user`));
+  const lines = refused.map(({ id, line }) => {
+    const where = line === undefined ? "" : `line ${line}: `;
+    return failure({ id, reason: "INVALID_REQUEST", message: where + notAnId(id.slice(0, 200)) });
+  });
   for (const { id, outcome } of results) {
     const reason = outcome.case === "error" ? reasonOf(outcome.value) : undefined;
-    if (reason === undefined) place.changed++;
-    else if (reason === DONE_BEFORE[action]) place.unchanged++;
-    else lines.push(failure(id, reason, outcome.case === "error" ? outcome.value.message : ""));
+    if (reason === undefined) {
+      place.changed++;
+      if (dryRun) lines.push(isJson ? JSON.stringify({ id }) : id);
+    } else if (reason === DONE_BEFORE[action]) place.unchanged++;
+    else lines.push(failure({ id, reason, message: outcome.case === "error" ? outcome.value.message : "" }));
   }
   return lines;
 }
@@ -31,9 +60,9 @@ export function summaryOf({ action, request }: Job, place: Place): string {
   const reasons = Object.entries(place.failed)
     .sort(([, a], [, b]) => b - a)
     .map(([reason, number]) => `${reason} ${count(number)}`);
-  const [done, before] = action === "lock" ? ["locked", "locked before"] : ["unlocked", "not locked before"];
+  const before = action === "lock" ? "locked before" : "not locked before";
   return [
-    `${request.dryRun ? "dry run, nothing was changed: " : ""}${done} ${count(place.changed)}`,
+    `${request.dryRun ? `dry run: would ${action}` : `${action}ed`} ${count(place.changed)}`,
     `${before} ${count(place.unchanged)}`,
     `failed ${count(failedOf(place))}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`,
   ].join("; ");

@@ -114,7 +114,10 @@ async function untilOutputEnds(
 }
 
 /** Asks a question on a terminal. Throws CommandFailed unless the answer is yes; without a person there it passes. */
-export async function confirm(question: string, { isInteractive, stdin, stderr }: Surroundings): Promise<void> {
+export async function confirm(
+  question: string,
+  { isInteractive, stdin, stderr }: Pick<Surroundings, "isInteractive" | "stdin" | "stderr">,
+): Promise<void> {
   if (!isInteractive) return;
   stderr.write(`${question} [y/N] `);
   for await (const text of stdin()) {

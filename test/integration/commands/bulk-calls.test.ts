@@ -59,7 +59,7 @@ describe("callPage", () => {
     const { results } = await page(server, patience);
     expect(results.map(({ id, outcome }) => [id, outcome.case])).toEqual(IDS.map((id) => [id, "details"]));
     expect(server.calls).toEqual([IDS, ["bob"], ["bob"]]);
-    expect(waits).toEqual(["1 users could not be reached"]);
+    expect(waits).toEqual(["1 user could not be reached"]);
   });
 
   test.each([
@@ -128,6 +128,7 @@ test("Ctrl-C while users of a page cannot be reached: the same command begins ag
     let stderr = "";
     const code = await runBulk(jobOf("lock", [...ids, "--resume", place]), {
       env,
+      isInteractive: false,
       stdin: async function* () {},
       stdout: { write: (text: string) => (printed += text) },
       stderr: {

@@ -9,6 +9,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runBulk } from "../../../src/cli/bulk/bulk.ts";
+import { notAnId } from "../../../src/cli/ids.ts";
 import { systemClock } from "../../../src/clock.ts";
 import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
@@ -118,7 +119,7 @@ test("a file: comments, empty lines and other columns are passed over; who faile
   expect({ code, stdout }).toEqual({
     code: 1,
     stdout: [
-      "ü\tINVALID_REQUEST\tline 7 has no id of a user",
+      `ü\tINVALID_REQUEST\tline 7: ${notAnId("ü")}`,
       "no-such-user\tUSER_NOT_FOUND\tThe user does not exist or is not visible to you.",
       "",
     ].join("\n"),
@@ -139,7 +140,8 @@ test("stdin, and a dry run, which changes nothing", async () => {
   const dry = await userlock(["lock", "--ids", "-", "--dry-run"], input);
   expect(dry).toMatchObject({
     code: 0,
-    stderr: expect.stringMatching(/^dry run, nothing was changed: locked 1,500; /),
+    stdout: input.join(""),
+    stderr: expect.stringMatching(/^dry run: would lock 1,500; locked before 0; failed 0 in /),
   });
   expect(locks(ids)).toEqual(new Set([0]));
   expect(await userlock(["lock", "--ids", "-"], input)).toMatchObject({ code: 0 });
@@ -161,6 +163,60 @@ test("filters; --expect refuses another number; a reason undoes it", async () =>
     code: 0,
     stderr: expect.stringMatching(/^unlocked 2,100; /),
   });
+});
+
+test("a column of a table with a head, ids in quotes, and failures that can be given back", async () => {
+  const [ann, bob] = (await addMany(2)) as [string, string];
+  const list = folder.file("table.csv");
+  writeFileSync(list, `"full name";"user id"\r\n"Ann; of ""A""";${ann}\r\nBob;"${bob}"\r\nCat;"${bob} smith"\r\n`);
+  const { code, stdout, stderr } = await userlock(["lock", "--ids", list, "--column", "user id"]);
+  const message = notAnId(`${bob} smith`);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: `"${bob} smith"\tINVALID_REQUEST\tline 4: ${message}\n` });
+  expect(stderr).toMatch(/^locked 2; locked before 0; failed 1 \(INVALID_REQUEST 1\) in /);
+
+  writeFileSync(list, stdout);
+  expect(await userlock(["unlock", "--ids", list])).toMatchObject({
+    code: 1,
+    stdout: stdout.replace("line 4", "line 1"),
+  });
+  expect(locks([bob])).toEqual(new Set([1]));
+  const json = await userlock(["unlock", "--ids", list, "--output", "json"]);
+  expect(JSON.parse(json.stdout)).toEqual({
+    id: `${bob} smith`,
+    reason: "INVALID_REQUEST",
+    message: `line 1: ${message}`,
+  });
+  expect(await userlock(["lock", "--ids", list, "--column", "id"])).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining("--column: the list has no column id; it has "),
+  });
+});
+
+test("ids on the command line have no line number, and filters without a match are said", async () => {
+  const { code, stdout } = await userlock(["lock", "ü"]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: `ü\tINVALID_REQUEST\t${notAnId("ü")}\n` });
+  expect(await userlock(["lock", "--email-contains", "@nowhere.example"])).toEqual({
+    code: 0,
+    stdout: "",
+    stderr: "No user passes the filters; there is nothing to lock.\n",
+  });
+});
+
+test("on a terminal filters ask first, unless --yes says that the caller is sure", async () => {
+  const ids = await addMany(3);
+  const filter = ["--filter", filterOf(ids[0]!.split("-")[0]!)];
+  const terminal = { isTTY: true, columns: 200 };
+  for (const answer of ["n\n", "\n", ""]) {
+    const { code, stderr } = await userlock(["lock", ...filter], [answer], {}, terminal);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`Lock 3 users on ${server.url}? [y/N] Nothing was changed.\n`);
+  }
+  expect(locks(ids)).toEqual(new Set([0]));
+  expect((await userlock(["lock", ...filter], ["y\n"], {}, terminal)).code).toBe(0);
+  expect(locks(ids)).toEqual(new Set([1]));
+  const sure = await userlock(["unlock", ...filter, "--yes"], [], {}, terminal);
+  expect(sure.stderr).not.toContain("[y/N]");
+  expect(sure.code).toBe(0);
 });
 
 test.each<[args: string[], more: Record<string, string>, code: number, says: string]>([
@@ -193,7 +249,14 @@ async function stopAfterFirstPage(args: string[], place: string): Promise<void> 
   const stop = new AbortController();
   const screen = { write: () => true };
   const env = { USERLOCK_URL: server.url, USERLOCK_TOKEN: ADMIN_TOKEN };
-  const around = { env, stdin: () => Readable.from([]), stdout: screen, stderr: screen, stop: stop.signal };
+  const around = {
+    env,
+    isInteractive: false,
+    stdin: () => Readable.from([]),
+    stdout: screen,
+    stderr: screen,
+    stop: stop.signal,
+  };
   const running = runBulk(jobOf("lock", args, server.url), around);
   await until(() => existsSync(place));
   stop.abort();

@@ -24,6 +24,7 @@ export async function runUserlock(
     stdin: () => Readable.from(stdin),
     stdout: screen("stdout"),
     stderr: screen("stderr"),
+    isInteractive: terminal.isTTY ?? false,
   };
   return { code: await run([...args], around), ...printed };
 }
