@@ -50,3 +50,15 @@ test("the statements that distribute a store by hand are those of a first start 
   expect(tables.length).toBeGreaterThan(4);
   expect(written.toSorted()).toEqual([...together, ...others].toSorted());
 });
+
+test("the table of log lines has each line that a server writes by itself", () => {
+  const source = readFileSync("src/server.ts", "utf8");
+  const lines = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*?\}, )?)"([^"]+)"/g)].map(
+    ([, text]) => text,
+  );
+  const written = rows("Log lines")
+    .slice(1)
+    .map(([text]) => text?.replaceAll("`", ""));
+  expect(lines.length).toBeGreaterThan(5);
+  expect(written.toSorted()).toEqual(lines.toSorted());
+});
