@@ -1,6 +1,6 @@
 import type { Append, Receipt } from "./port.ts";
 
-/** An append whose JSON is text already, so that a bad value fails its caller alone. */
+/** An append with serialized JSON, so that an invalid value fails only its own caller. */
 export interface Row {
   kind: string;
   id: string;
@@ -15,11 +15,11 @@ export interface Row {
   claims: { add: readonly string[]; remove: readonly string[] };
   requires: readonly { kind: string; id: string; version: number }[];
   absent: { kind: string; subject: string } | undefined;
-  /** With the time at which it is kept. */
+  /** With the clock's time. */
   receipt: (Receipt & { now: number }) | undefined;
 }
 
-/** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
+/** Serializes an append. Throws a TypeError for a value that is not JSON, or text that not every store can keep. */
 export function toRow(append: Append): Row {
   const { kind, id, expectedVersion, userId, time, owner, claims, requires, absent, receipt } = append;
   checkTexts([kind, id, owner.type, owner.id, userId ?? ""]);
@@ -46,7 +46,7 @@ export function toRow(append: Append): Row {
   };
 }
 
-/** Whether it is text that every store can keep: what is none is in no store, and need not be looked for. */
+/** Whether every store can keep the text. Other text is in no store, so look-ups may skip it. */
 export function isText(value: string): boolean {
   return value.isWellFormed() && !value.includes("\0");
 }
@@ -60,7 +60,7 @@ function checkText(value: string): string {
   return value;
 }
 
-/** JSON.stringify escapes U+0000 and the halves of surrogate pairs, and writes a backslash of a text as two. */
+/** JSON.stringify escapes U+0000 and lone surrogates, and doubles backslashes. */
 function toJson(value: unknown): string {
   const json = JSON.stringify(value);
   if (json.includes("\\u") && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json)) throw notText();

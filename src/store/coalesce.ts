@@ -1,12 +1,11 @@
-/** How many groups are under way at once; what comes meanwhile shares the next one. */
+/** The number of concurrent groups. Later look-ups share the next one. */
 const MAX_IN_FLIGHT = 2;
-/** How many keys a group has at most. */
+/** The maximum number of keys of a group. */
 const MAX_KEYS = 1_000;
 
 /**
- * Answers look-ups in groups: those that come together, or while others are under way, are found together. A group
- * begins after all of its look-ups, so each sees what was answered before it. `find` returns what it has found, each in
- * the place of its key. Keys of the same text are looked up once.
+ * Combines concurrent look-ups into groups. A group starts after all of its look-ups, so each sees what was answered
+ * before it. `find` returns the results in the order of the keys. Equal keys are looked up once.
  */
 export function coalesce<Key, Found>(
   find: (keys: readonly Key[]) => Promise<readonly (Found | undefined)[]>,

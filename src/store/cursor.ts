@@ -1,12 +1,12 @@
 import { invalidField } from "../domain/errors.ts";
 import { type Cursor, LOG_START } from "./port.ts";
 
-/** A cursor of whole numbers that are not negative, which as text is ordered as they are: each behind its length. */
+/** Encodes non-negative integers as a cursor. Each follows its length, so that cursors sort like their numbers. */
 export function toCursor(...numbers: readonly (number | bigint)[]): Cursor {
   return numbers.map((number) => `${String(number).length.toString(36)}${number}`).join("");
 }
 
-/** The numbers of a cursor, `count` of them; zeros for LOG_START. Throws INVALID_REQUEST for a cursor that is none. */
+/** Decodes a cursor of `count` numbers; zeros for LOG_START. Throws INVALID_REQUEST for an invalid cursor. */
 export function fromCursor(cursor: Cursor, count: number): bigint[] {
   if (cursor === LOG_START) return Array.from({ length: count }, () => 0n);
   const numbers: bigint[] = [];
@@ -18,6 +18,6 @@ export function fromCursor(cursor: Cursor, count: number): bigint[] {
     numbers.push(BigInt(digits));
     rest = rest.slice(end);
   }
-  if (rest !== "" || numbers.length !== count) throw invalidField("cursor", "is no cursor of this log");
+  if (rest !== "" || numbers.length !== count) throw invalidField("cursor", "is not a cursor of this log");
   return numbers;
 }

@@ -1,18 +1,18 @@
-/** A field of a state for which searches look, and the column that holds it, with an index. */
+/** A field of a state that searches use, with its indexed column. */
 export interface IndexedField {
   field: `state.${string}`;
   column: string;
-  /** Of which the values are that searches find. */
+  /** The type of values that searches compare. */
   type: "text" | "number";
-  /** In which order streams with the same value are read. */
+  /** The order of streams with equal values. */
   order: readonly ("created" | "id")[];
-  /** Whether all streams of a kind are sorted by it. */
+  /** Whether searches sort all streams of a kind by it. */
   isSortKey: boolean;
 }
 
 /**
- * The only place that names them: the schemas, the appends and the searches of both stores are made from it. A change
- * that leaves these fields alone leaves their indexes alone; an index on an expression is written anew with each state.
+ * The schemas, appends and searches of both stores are generated from this list. A change that leaves these fields
+ * alone writes no index of them, unlike an index on an expression, which is written with each state.
  */
 export const INDEXED_FIELDS = [
   { field: "state.email.address", column: "email", type: "text", order: ["id"], isSortKey: true },
@@ -40,7 +40,7 @@ export function keysOf(state: unknown): Keys {
   return indexedValues(state).map(keyOf);
 }
 
-/** As SQLite's json_extract gives the value, by which all other fields are searched. */
+/** The value as SQLite's json_extract returns it, which searches of other fields use. */
 function keyOf(value: unknown): Key {
   if (typeof value === "string") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;

@@ -1,27 +1,26 @@
-/** How many appends one commit takes at most. */
+/** The maximum number of appends in one commit. */
 export const COMMIT_ROWS = 1_000;
-/** How much text it takes at most if it is more than one append, UTF-16 code units. */
+/** The maximum text of a commit with more than one append, UTF-16 code units. */
 export const MAX_BATCH_LENGTH = 4_000_000;
 /**
- * How much text the states or the events of a page have at most if there is more than one, characters of JSON. As
- * protobuf no JSON takes more than 5.5 bytes a character (a list of numbers of one digit), so that every page fits into
- * the 4 MiB that a gRPC client takes if nobody says otherwise.
+ * The maximum text of a page's states or events with more than one, characters of JSON. JSON takes at most 5.5 bytes a
+ * character as Protobuf (a list of one-digit numbers), so every page fits into gRPC's default limit of 4 MiB.
  */
 export const MAX_PAGE_LENGTH = 700_000;
-/** How many appends may wait; one more is refused, so that a stalled disk or server does not fill the memory. */
+/** The maximum number of waiting appends. It bounds memory while a disk or server stalls. */
 export const MAX_WAITING = 20_000;
-/** How many searches run at once, each on a connection of its own. */
+/** The number of concurrent searches, each on its own connection. */
 export const SEARCHES_AT_ONCE = 4;
-/** How many pages of the log are read at once for auditors and watchers. */
+/** The number of concurrent log reads of auditors and watchers. */
 export const READS_AT_ONCE = 2;
 
 export interface Page<Row> {
   taken: Row[];
-  /** Whether there was a row that did not fit. */
+  /** Whether a row did not fit. */
   isCut: boolean;
 }
 
-/** Takes the first row, and more as long as they fit on the page with it. It reads one that does not fit, and no more. */
+/** Takes the first row and all next rows that fit on the page. Reads at most one row that does not fit. */
 export function takePage<Row>(rows: Iterable<Row>, lengthOf: (row: Row) => number): Page<Row> {
   const taken: Row[] = [];
   let length = 0;

@@ -3,9 +3,8 @@ import type { StoreSettings } from "./settings.ts";
 import { openSqliteStore } from "./sqlite/store.ts";
 
 /**
- * Opens the store that the settings name, for one instance, and makes it if it is not there, unless it `mustBeThere`.
- * One commit takes up to `commitRows` appends, or as many as is usual. Rejects with StoreRefused if the store cannot be
- * used, or is not there and must be.
+ * Opens the store of the settings for one instance. Creates it if it is missing, unless it `mustBeThere`. One commit
+ * takes at most `commitRows` appends. Rejects with StoreRefused if the store is missing or cannot be used.
  */
 export async function openStore(
   settings: StoreSettings,
@@ -13,7 +12,7 @@ export async function openStore(
   options: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
 ): Promise<EventStore> {
   if (settings.kind === "sqlite") return openSqliteStore(settings.file, instance, options);
-  // Loaded only here: the driver takes some MiB of memory, and time to load.
+  // Loaded on demand, because the driver takes memory and time.
   const { openPostgresStore } = await import("./postgres/store.ts");
   return openPostgresStore(settings.url, instance, options);
 }

@@ -6,27 +6,27 @@ import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
 import { type Append, type AppendResult, StoreUnavailable } from "../port.ts";
 import { backOff, type Connections, troubleOf } from "./connections.ts";
 
-/** While the one is committed, the next is judged. More would only make the batches smaller. */
+/** One batch is decided while another commits. More would only make batches smaller. */
 const MAX_IN_FLIGHT = 2;
-/** How long a batch is tried again whose answer did not come, or that met others, milliseconds. */
+/** How long a batch is retried after a lost answer or a collision, milliseconds. */
 const TROUBLE_MS = 10_000;
 
 interface Waiting {
   row: Row;
-  /** The row as it is sent. */
+  /** The serialized row. */
   json: string;
-  /** What nobody else may change or rest on in the same moment: streams, claims, the receipt. */
+  /** The keys that no concurrent append may use: streams, claims, the receipt. */
   keys: string[];
-  /** How many of them others have. */
+  /** The number of keys that others hold. */
   missing: number;
   resolve(result: AppendResult): void;
   reject(error: unknown): void;
 }
 
-/** Those who need a key, in the order of their arrival; the first one has it. */
+/** The appends that need a key, in FIFO order. The first one holds it. */
 interface Queue {
   waiting: Waiting[];
-  /** Where the key is a stream's that was written a moment ago: its version. */
+  /** The version of the key's stream, if it was just written. */
   version?: number;
 }
 
@@ -37,8 +37,8 @@ interface Writer {
 }
 
 /**
- * Commits appends in batches, each by one statement, a few at once. What is under way at the same time has no key in
- * common, so that a batch can be judged as a set, and waits for no other one of this process.
+ * Commits appends in batches of one statement each, several at once. Concurrent appends share no key, so that a batch
+ * can be judged as a set and waits for no other batch of this process.
  */
 export function createWriter(parts: {
   connections: Connections;
@@ -83,7 +83,7 @@ export function createWriter(parts: {
     leave(one);
   }
 
-  /** Versions only grow: one that was passed a moment ago is a conflict, without asking. */
+  /** A version that was just passed is a conflict without a query, because versions only grow. */
   function isPassed({ row }: Waiting): boolean {
     const version = queues.get(streamKey(row))?.version;
     return version !== undefined && row.expectedVersion < version && !row.receipt;
@@ -133,7 +133,7 @@ export function createWriter(parts: {
       for (const [index, one] of batch.entries()) settle(one, results[index] as AppendResult);
     } catch (error) {
       if (batch.length > 1 && troubleOf(error) === "value") {
-        // The server refuses a value of one of them, so each is committed alone.
+        // The server rejects a value of one append, so each is committed alone.
         for (const one of batch) await commit([one]);
         return;
       }
@@ -142,15 +142,12 @@ export function createWriter(parts: {
         leave(one);
       }
     } finally {
-      // Also after a failure: perhaps it was committed.
+      // Also after a failure, because it may have been committed.
       onCommit();
     }
   }
 
-  /**
-   * Runs the statement, and again while it is not known whether it was committed: each append is then known by its id,
-   * so that none is made twice.
-   */
+  /** Runs the statement, with retries while its outcome is unknown. The id of each append prevents a second commit. */
   async function persist(batch: Waiting[]): Promise<AppendResult[]> {
     const rows = batch.map(({ json }, place) => `{"place":${place},${json}`);
     const statement = {
@@ -167,7 +164,7 @@ export function createWriter(parts: {
       } catch (error) {
         const trouble = troubleOf(error);
         isUnanswered ||= trouble === "connection";
-        // The server may still be at work on the first try, which then holds the locks.
+        // The first attempt may still run on the server and hold the locks.
         const isWorthIt =
           trouble === "collision" || trouble === "connection" || (isUnanswered && trouble === "timeout");
         if (!isWorthIt || performance.now() > deadline) throw error;
@@ -179,7 +176,7 @@ export function createWriter(parts: {
 
   return {
     async append(append) {
-      if (waiting >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
+      if (waiting >= MAX_WAITING) throw new StoreUnavailable("too many appends are waiting");
       const row = toRow(append);
       const json = toJson(row, append.state, randomUUID());
       return new Promise((resolve, reject) => {
@@ -201,7 +198,7 @@ function keysOf(row: Row): string[] {
   return [...new Set([streamKey(row), ...row.requires.map(streamKey), ...claims, ...receipt])];
 }
 
-/** What a state has for the columns of searches, by column. */
+/** The values of a state for the indexed columns. */
 function indexedColumns(state: unknown): object {
   const values = indexedValues(state);
   return Object.fromEntries(INDEXED_FIELDS.map(({ column, type }, place) => [column, typedValue(values[place], type)]));
@@ -210,7 +207,7 @@ function indexedColumns(state: unknown): object {
 const typedValue = (value: unknown, type: "text" | "number") =>
   typeof value === (type === "text" ? "string" : "number") ? value : undefined;
 
-/** The row as the function in the database takes it, without the first brace, after which its place comes. */
+/** The row for the database function, without the first brace, which `persist` adds with the place. */
 function toJson(row: Row, state: unknown, append: string): string {
   const {
     kind,
@@ -242,6 +239,6 @@ function toJson(row: Row, state: unknown, append: string): string {
     receipt: receipt && { ...receipt, answer: Buffer.from(receipt.answer).toString("base64") },
   });
   const events = row.events.map(({ type, data }) => `{"type":${JSON.stringify(type)},"data":${data}}`);
-  // What is JSON already is kept as it is, to the letter.
+  // Serialized JSON is inserted unchanged.
   return `${plain.slice(1, -1)},"actor":${row.actor},"state":${row.state},"events":[${events.join(",")}]}`;
 }

@@ -12,32 +12,32 @@ import {
 import { StoreUnavailable } from "../port.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How long a statement waits for a lock; a server that lost its connection may hold it that long. */
+/** How long a statement waits for a lock. A server that lost its connection may hold one. */
 const LOCK_TIMEOUT_MS = 4_000;
 const IDLE_IN_TRANSACTION_MS = 10_000;
-/** How much longer than the server itself its answer is waited for, milliseconds. */
+/** How much longer than the server's timeout a client waits, milliseconds. */
 const GRACE_MS = 1_000;
-/** How long a read is tried again while there is no connection, milliseconds. */
+/** How long a read is retried without a connection, milliseconds. */
 const READ_TROUBLE_MS = 5_000;
-/** How long a connection is kept that nobody needs, milliseconds. */
+/** How long an idle connection is kept, milliseconds. */
 const IDLE_MS = 60_000;
-/** How soon a statement that did not end is asked to end again, milliseconds. */
+/** How soon the cancellation of a statement is repeated, milliseconds. */
 const CANCEL_AGAIN_MS = 500;
-/** Whole numbers are safe ones: counts, versions and times. */
+/** All integers are safe in JavaScript: counts, versions and times. */
 const TYPES = new TypeOverrides();
 TYPES.setTypeParser(types.builtins.INT8, Number);
 
-/** What is wrong where a statement failed. */
+/** Why a statement failed. */
 type Trouble =
-  /** The server was not reached, or has not answered: whether it was carried out is not known. */
+  /** The server was unreachable or did not answer. The statement may or may not have run. */
   | "connection"
-  /** It met another transaction, and may be run again. */
+  /** It collided with another transaction. A retry may succeed. */
   | "collision"
-  /** It took too long, and was not carried out. */
+  /** It timed out and had no effect. */
   | "timeout"
-  /** The server does not take a value that is in it. */
+  /** The server rejects a value. */
   | "value"
-  /** It will not go better another time. */
+  /** A retry cannot help. */
   | "statement";
 
 export function troubleOf(error: unknown): Trouble {
@@ -45,31 +45,31 @@ export function troubleOf(error: unknown): Trouble {
   const code = error.code ?? "";
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   if (/^(57014|55P03)$/.test(code)) return "timeout";
-  // No connection, resources, or right to connect; stopped by the operator; a standby (25006).
+  // No connection, resources or permission to connect; stopped by the operator; a standby (25006).
   if (/^(08|28|3D|53|57)|^25006$/.test(code)) return "connection";
   if (/^40|^23505$/.test(code)) return "collision";
   return /^(21|22|23|54)/.test(code) ? "value" : "statement";
 }
 
-/** How the statements of a pool are planned and bounded. */
+/** How the statements of a pool are planned and limited. */
 interface PoolSettings {
-  /** The only one in which names are looked up, quoted: another one's tables are another store. */
+  /** The only schema in which names are looked up, quoted. Tables of other schemas are other stores. */
   schema: string;
   connections: number;
   statementMs: number;
-  /** Each statement reads a few rows by a key: by the index, however small the tables were when it was planned. */
+  /** Statements read few rows by key, so plans use the index, however small the tables are. */
   byKey: boolean;
 }
 
 export interface Connections {
   /**
-   * Runs one statement, once. Rejects with what the driver rejects with, or with the reason of the signal, which ends
-   * the statement on the server.
+   * Runs one statement, once. Rejects with the driver's error, or with the reason of the signal, which cancels the
+   * statement on the server.
    */
   run<Row extends QueryResultRow>(statement: Statement, signal?: AbortSignal): Promise<Row[]>;
   /**
-   * Runs a statement that may be carried out twice: again where there is no connection, for as many milliseconds (5,000
-   * if not told). Rejects with StoreUnavailable, or with the reason of the signal.
+   * Runs an idempotent statement, with retries while there is no connection, for `within` milliseconds (5,000 by
+   * default). Rejects with StoreUnavailable, or with the reason of the signal.
    */
   ask<Row extends QueryResultRow>(
     statement: Statement,
@@ -79,15 +79,15 @@ export interface Connections {
 }
 
 export interface Statement {
-  /** It is then prepared once on each connection. */
+  /** Named statements are prepared once per connection. */
   name?: string;
   text: string;
   values: unknown[];
 }
 
 /**
- * A pool that always has a server that takes writes, for a standby's reads may be old. Its statements can be ended by a
- * signal if it is given another pool, by which the server is told so.
+ * A pool of connections to a server that accepts writes, because a standby's reads may be stale. A signal can cancel
+ * statements if `canceller` is given.
  */
 export function openConnections(
   url: string,
@@ -103,26 +103,26 @@ export function openConnections(
     jit: "off",
     ...(byKey && { enable_seqscan: "off", enable_bitmapscan: "off" }),
   });
-  /** The server's processes: the driver knows a pooler's, if there is one between. */
+  /** The server's process ids. With a connection pooler in between, the driver knows only the pooler's. */
   const processes = new WeakMap<ClientBase, number>();
   const pool = new Pool({
     ...clientConfig(url),
     max: connections,
     idleTimeoutMillis: IDLE_MS,
     query_timeout: statementMs + GRACE_MS,
-    // It is awaited, whatever its type says.
+    // The pool awaits it, although its type does not show that.
     onConnect: async (client) => {
       processes.set(client, await setUp(client, settings));
     },
   });
-  // An idle connection that broke: the pool drops it, and nobody waits for it.
+  // An idle connection broke. The pool drops it, and no caller waits for it.
   pool.on("error", () => {});
 
-  /** Ends the client's statement. It asks again until that is over: a statement that has not begun does not hear of it. */
+  /** Cancels the client's statement. Repeats until the statement is over, because one that has not begun ignores it. */
   async function cancel(client: ClientBase, over: AbortSignal): Promise<void> {
     const statement = { text: "SELECT pg_cancel_backend($1)", values: [processes.get(client)] };
     while (canceller && !over.aborted) {
-      // If that fails, the statement ends when its time is up.
+      // If that fails, the statement ends by its timeout.
       await canceller.run(statement).catch(() => {});
       await sleep(CANCEL_AGAIN_MS, undefined, { signal: over }).catch(() => {});
     }
@@ -134,7 +134,7 @@ export function openConnections(
       client.release();
       throw signal.reason;
     }
-    const pass = () => {}; // The statement is told, too.
+    const pass = () => {}; // The statement rejects, too.
     client.on("error", pass);
     let isBroken = false;
     const over = new AbortController();
@@ -151,7 +151,7 @@ export function openConnections(
     } finally {
       signal?.removeEventListener("abort", onAbort);
       over.abort();
-      // Else it would end the next statement on this connection.
+      // Otherwise it could cancel the next statement on this connection.
       await cancelling;
       client.off("error", pass);
       client.release(isBroken);
@@ -169,8 +169,8 @@ export function openConnections(
 }
 
 /**
- * Runs it, and again while there is no connection, for so many milliseconds. Rejects with StoreUnavailable, or with the
- * reason of the signal.
+ * Runs it, with retries while there is no connection, for `within` milliseconds. Rejects with StoreUnavailable, or with
+ * the reason of the signal.
  */
 async function againWhileAway<Result>(
   run: () => Promise<Result>,
@@ -189,13 +189,13 @@ async function againWhileAway<Result>(
   }
 }
 
-/** Waits 50 ms, then twice as long each time, and no more than 1 s; not all servers equally long. */
+/** Waits 50 ms, doubling up to 1 s, with jitter. */
 export async function backOff(attempt: number, signal?: AbortSignal): Promise<void> {
   const milliseconds = Math.min(50 * 2 ** attempt, 1_000) * (0.75 + Math.random() / 2);
   await sleep(milliseconds, undefined, signal && { signal }).catch(() => {});
 }
 
-/** A connection of its own that no pool looks after. */
+/** A connection outside of any pool. */
 export function newClient(url: string, more: ClientConfig = {}): Client {
   return new Client({ ...clientConfig(url), ...more });
 }
@@ -212,8 +212,8 @@ function clientConfig(url: string): ClientConfig {
 }
 
 /**
- * Applies the settings, with `synchronous_commit` at least at `on`: a weaker one would answer a commit before it is on
- * disk. Resolves with the id of the server's process.
+ * Applies the settings, and `synchronous_commit` of at least `on`: a weaker one answers before a commit is on disk.
+ * Resolves with the server's process id.
  */
 async function setUp(client: ClientBase, settings: [name: string, value: string | number][]): Promise<number> {
   const { rows } = await client.query(

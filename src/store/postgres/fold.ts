@@ -2,8 +2,8 @@ import { fold } from "../../domain/fold.ts";
 import { ICU } from "./schema.ts";
 
 /**
- * Code points among which letters got their case after Unicode 10, which is what the oldest servers' ICU knows, or
- * another letter that they are compatible with after Unicode 13, which is what PostgreSQL 14 knows.
+ * Ranges of code points with letters whose case is newer than Unicode 10 (the oldest supported ICU), or whose
+ * compatibility form is newer than Unicode 13 (PostgreSQL 14).
  */
 const NEWER: [from: number, to: number][] = [
   [0x1c89, 0x1cbf],
@@ -21,12 +21,12 @@ const newer = NEWER.flatMap(([from, to]) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index)),
 ).filter((character) => fold(character) !== character);
 
-/** The SQL of `fold` for a text. It is in no index, which an update of ICU would break. */
+/** The SQL of `fold` for a text. No index uses it, because an update of ICU would break the index. */
 export function foldedSql(text: string): string {
   const lower = `lower(upper(lower(normalize(whole.text, NFKC) COLLATE ${ICU})))`;
   const composed = `normalize(replace(${lower}, 'ς', 'σ'), NFKC) COLLATE "C"`;
   const translated = `translate(old.text, '${newer.join("")}', '${newer.map(fold).join("")}')`;
-  // OFFSET 0 keeps what is used twice from being computed twice. Nearly all text is ASCII, and quick to fold.
+  // OFFSET 0 prevents computing a subquery twice. Nearly all text is ASCII, which is fast.
   return `(SELECT
     CASE WHEN octet_length(whole.text) = length(whole.text) THEN lower(whole.text COLLATE "C")
     ELSE (

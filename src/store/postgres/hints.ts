@@ -4,53 +4,50 @@ import type { Client } from "pg";
 import { backOff, type Connections, newClient } from "./connections.ts";
 
 const CHANNEL = "userlock";
-/** How often other servers are told at most, milliseconds. */
+/** The minimum time between notifications, milliseconds. */
 const NOTIFY_MS = 5;
-/** How often it is tried whether the connection still lives, milliseconds. */
+/** How often the connection is checked, milliseconds. */
 const PING_MS = 15_000;
 const PING_TIMEOUT_MS = 5_000;
-/** How long the server may take to end the connection, milliseconds. */
+/** How long closing a connection may take, milliseconds. */
 const END_MS = 1_000;
 
-/** Hints that there is more of the log to read, of this store and of others. */
+/** Hints that the log has grown, by this process or others. */
 interface Hints {
-  /** Tells all who listen, here at once. */
+  /** Notifies all listeners, in this process at once. */
   give(): void;
   listen(listener: () => void): () => void;
   close(): Promise<void>;
 }
 
 /**
- * Other servers are told by NOTIFY in a statement of its own: within the transactions that write, its lock would let
- * only one of them commit at a time.
+ * Creates hints. NOTIFY runs in its own statement: in an appending transaction its lock would serialize the commits.
  */
 export function createHints(parts: { url: string; connections: Connections; instance: string }): Hints {
   const { url, connections, instance } = parts;
   const listeners = new Set<() => void>();
   const self = randomUUID();
   let notifying: Promise<void> | undefined;
-  let isMoreToTell = false;
+  let isMore = false;
   let stopListening = new AbortController();
   let listening: Promise<void> | undefined;
 
-  function tellHere(): void {
+  function notifyHere(): void {
     for (const listener of listeners) listener();
   }
 
-  /** Tells the others, and once more if there was more to tell meanwhile. */
-  async function tellOthers(): Promise<void> {
+  /** Notifies other processes, and again if there was more meanwhile. */
+  async function notifyOthers(): Promise<void> {
     do {
-      isMoreToTell = false;
+      isMore = false;
       const statement = { name: "notify", text: "SELECT pg_notify($1, $2)", values: [CHANNEL, `${self} ${instance}`] };
       await connections.run(statement).catch(() => {}); // Only a hint.
-      if (isMoreToTell) await sleep(NOTIFY_MS);
-    } while (isMoreToTell);
+      if (isMore) await sleep(NOTIFY_MS);
+    } while (isMore);
     notifying = undefined;
   }
 
-  /**
-   * Listens until the signal is aborted; after each connection, also the first, there is a hint for what was missed.
-   */
+  /** Listens until the signal is aborted. Each new connection gives a hint, because some may have been missed. */
   async function listenUntil(signal: AbortSignal): Promise<void> {
     for (let attempt = 0; !signal.aborted; ) {
       const client = newClient(url, { query_timeout: PING_TIMEOUT_MS });
@@ -59,18 +56,18 @@ export function createHints(parts: { url: string; connections: Connections; inst
         client.once("end", resolve);
         signal.addEventListener("abort", () => resolve(), { once: true });
       });
-      client.on("error", () => {}); // It may have more than one to say.
+      client.on("error", () => {}); // There may be more than one.
       client.on("notification", ({ payload = "" }) => {
-        if (payload.endsWith(` ${instance}`) && !payload.startsWith(self)) tellHere();
+        if (payload.endsWith(` ${instance}`) && !payload.startsWith(self)) notifyHere();
       });
       try {
         await client.connect();
         await client.query(`LISTEN ${CHANNEL}`);
         attempt = 0;
-        tellHere();
+        notifyHere();
         await Promise.race([ended, untilDead(client, signal)]);
       } catch {
-        // The next one may do.
+        // The next connection may succeed.
       }
       await Promise.race([client.end().catch(() => {}), sleep(END_MS, undefined, { ref: false })]);
       if (!signal.aborted) await backOff(attempt++, signal);
@@ -79,12 +76,12 @@ export function createHints(parts: { url: string; connections: Connections; inst
 
   return {
     give() {
-      tellHere();
-      isMoreToTell = true;
-      notifying ??= tellOthers();
+      notifyHere();
+      isMore = true;
+      notifying ??= notifyOthers();
     },
     listen(listener) {
-      // Not the listener itself, for it may be given twice.
+      // A wrapper, because the same listener may be added twice.
       const own = () => listener();
       listeners.add(own);
       if (!listening) {
@@ -105,7 +102,7 @@ export function createHints(parts: { url: string; connections: Connections; inst
   };
 }
 
-/** A connection that broke without a word looks like one on which nothing happens. */
+/** Detects a silently broken connection, which looks like an idle one. */
 async function untilDead(client: Client, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await sleep(PING_MS, undefined, { signal, ref: false }).catch(() => {});

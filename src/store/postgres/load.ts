@@ -18,7 +18,7 @@ export interface StreamRow {
 const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
 const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
 
-/** What is looked up by its whole key. Keys are text that the server takes (isText). */
+/** Look-ups by key. Keys are text that the server can store (isText). */
 export interface Loads {
   byId(key: { kind: string; id: string }): Promise<StreamRecord | undefined>;
   byClaim(claim: string, link?: Link): Promise<LinkedRecord | undefined>;
@@ -26,9 +26,9 @@ export interface Loads {
 }
 
 /**
- * Look-ups, one statement for all that come together. The connection keeps their plans, perhaps from when the tables
- * were empty. So each finds its row by the index of the key (LATERAL with OFFSET 0); and the planner is not shown how
- * many keys there are (SELECT $2), for else it would plan each statement anew.
+ * Creates look-ups that share a statement if they are concurrent. Connections keep plans, perhaps from when the tables
+ * were empty. LATERAL with OFFSET 0 forces the index of the key. SELECT $2 hides the number of keys from the planner,
+ * which would otherwise plan each statement anew.
  */
 export function createLoads(connections: Connections, instance: string): Loads {
   const byClaim = coalesceClaims(connections, instance);
@@ -100,14 +100,14 @@ function coalesceClaims(connections: Connections, instance: string) {
   );
 }
 
-/** What was found, each in the place of its key, which PostgreSQL counts from 1. */
+/** Sorts results by the place of their key, which PostgreSQL counts from 1. */
 function inPlaces<Found>(found: Iterable<[place: number, Found]>): Found[] {
   const inOrder: Found[] = [];
   for (const [place, one] of found) inOrder[place - 1] = one;
   return inOrder;
 }
 
-/** The steps of a path into a state, with points between them. */
+/** The steps of a path into a state, joined by dots. */
 function pathOf(field: string): string {
   const [start, ...path] = steps(field);
   if (start !== "state") throw new Error(`not a path into a state: ${field}`);

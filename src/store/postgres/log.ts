@@ -5,10 +5,10 @@ import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, 
 import type { Statement } from "./connections.ts";
 import { isCut, type OnPage, pageOf } from "./page.ts";
 
-/** Always true. The indexes of the log serve only queries that name it (schema.sql). */
+/** Always true. The log's partial indexes need this condition (schema.sql). */
 const IN_ORDER = "position > 0";
 
-/** Batches are committed in the order of their numbers (schema.sql), so nothing comes in before the last event. */
+/** Batches commit in the order of their numbers (schema.sql), so no event is added before the last one. */
 const LAST = `
   SELECT batch, position FROM events WHERE instance = $1 AND ${IN_ORDER} ORDER BY batch DESC, position DESC LIMIT 1`;
 
@@ -20,10 +20,10 @@ export interface LastRow {
   position: number;
 }
 
-/** How many events are looked at in one go where not all of them pass. */
+/** The maximum number of events that a filtered read examines. */
 const MAX_SCANNED = 20_000;
 
-/** How many are looked at before all of a page are: of the longest events no more have a place. */
+/** The number of rows of a first attempt. A page of the longest events has no more. */
 const FIRST_ROWS = 64;
 
 export interface EventRow {
@@ -48,14 +48,14 @@ export const headStatement = (instance: string): Statement => ({ name: "head", t
 export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.batch, last.position) : LOG_START);
 
 /**
- * Reads a page: in the order of the log, or by an index in the scope in which all must be that passes. Rejects with
- * INVALID_REQUEST for a cursor that is none.
+ * Reads a page in log order, or by an index in the scope of all matching events. Rejects with INVALID_REQUEST for an
+ * invalid cursor.
  */
 export async function readPage(ask: Ask, instance: string, query: LogQuery): Promise<LogPage> {
   const { from, descending = false, limit, where = {} } = query;
   const direction = descending ? "DESC" : "ASC";
 
-  /** Looks in the scope up to `bound`, for what passes or for all. */
+  /** Selects matching or all events of the scope up to `bound`. */
   function select<Row extends object>(
     columns: string,
     which: "passing" | "all",
@@ -82,7 +82,7 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
     return ask<Row>({ text, values });
   }
 
-  // Before the page, so that every event up to there is on the page, if it passes.
+  // Read before the page, so that the page has every matching event up to there.
   let end = from ?? LOG_START;
   if (descending) end = LOG_START;
   else if (query.where) end = toHead(await ask<LastRow>(headStatement(instance)));
@@ -96,7 +96,7 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
   const events = rows.slice(0, limit).map(toEvent);
   if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
   if (bound) return { events, cursor: toCursor(bound.batch, bound.position), hasMore: true };
-  // What was committed since the end was looked for may be on the page, and nothing before it is missing.
+  // The page may have events after this end, and none before it is missing.
   const last = events.at(-1)?.cursor ?? end;
   return { events, cursor: !descending && last > end ? last : end, hasMore: false };
 }
@@ -107,13 +107,13 @@ type Bind = (value: unknown) => string;
 type Place = [batch: bigint, position: bigint];
 type Page = { limit: number; offset: number };
 
-/** Whether some events of the scope do not pass. */
+/** Whether the filter excludes events of its scope. */
 function isNarrow({ organizations, userIds, types, actor, since, before }: EventFilter): boolean {
   const scopes = [userIds, organizations, actor].filter((scope) => scope !== undefined);
   return scopes.length > 1 || [types, since, before].some((condition) => condition !== undefined);
 }
 
-/** The scopes that an index finds, what puts an event into one, and what else it must pass. */
+/** Splits a filter into scopes that have an index, the condition of a scope, and the other conditions. */
 function conditionsOf(where: EventFilter, bind: Bind): { scope: string; conditions: string[]; rest(): string[] } {
   const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
   const texts = (wanted: readonly string[]) => `${bind(wanted.filter(isText))}::text[]`;
@@ -144,7 +144,7 @@ function conditionsOf(where: EventFilter, bind: Bind): { scope: string; conditio
   };
 }
 
-/** The index has the first 200 characters of a subject. */
+/** The index has only the first 200 characters of a subject. */
 function ofActor(actor: string, bind: Bind): string[] {
   if (!isText(actor)) return ["false"];
   const subject = bind(actor);
@@ -168,7 +168,7 @@ function toEvent(row: EventRow): RecordedEvent {
 
 function toPlace(from: Cursor): Place {
   const [batch = 0n, position = 0n] = fromCursor(from, 2);
-  // No larger ones can be asked for, and there are none.
-  if (batch > MAX_BATCH || position > MAX_POSITION) throw invalidField("cursor", "is no cursor of this log");
+  // The columns hold no larger numbers.
+  if (batch > MAX_BATCH || position > MAX_POSITION) throw invalidField("cursor", "is not a cursor of this log");
   return [batch, position];
 }

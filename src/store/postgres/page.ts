@@ -1,15 +1,15 @@
 import { MAX_PAGE_LENGTH } from "../limits.ts";
 
-/** What each row of a page has besides its own columns. */
+/** Columns that are added to each row of a page. */
 export interface OnPage {
   place: number;
-  /** How many rows there would be if all had fitted. */
+  /** The number of rows without the length limit. */
   asked: number;
 }
 
 /**
- * Of the rows of a statement the first, and more as long as they fit on the page with it. `length` is an expression on
- * a row. It looks at all rows, be they on the page or not.
+ * Returns the first row of a statement, and the next ones that fit on the page. `length` is an expression on a row. It
+ * reads all rows.
  */
 export const pageOf = (rows: string, length: string): string => `
   SELECT * FROM (
@@ -20,5 +20,5 @@ export const pageOf = (rows: string, length: string): string => `
   WHERE place = 1 OR length <= ${MAX_PAGE_LENGTH}
   ORDER BY place`;
 
-/** Whether there are fewer rows than were asked for and are there, for they did not fit. */
+/** Whether rows are missing because they did not fit. */
 export const isCut = (rows: readonly OnPage[]): boolean => rows.length < (rows[0]?.asked ?? 0);

@@ -1,13 +1,13 @@
 -- The store of userlock, version 1.
 --
 -- Each row belongs to one instance: every key and index begins with it, so that Citus can distribute the tables by it.
--- Text is compared by code points ("C"), so that no update of the system's locales breaks an index. JSON is kept as
+-- Text is compared by code points ("C"), so that no update of the system's locales breaks an index. JSON is stored as
 -- `json`, the exact text, which is cheaper to write than jsonb. Times are microseconds since the Unix epoch.
 --
--- Only the index of a key serves a look-up by the key: every other index has a condition that is always true and that
--- only its own queries name. Otherwise a plan that was made while the tables were empty could take another index.
+-- Every index but that of the key is partial, with a condition that is always true and that only its own queries have.
+-- So look-ups by key use the primary key, even by a plan that was made while the tables were empty.
 --
--- The variables (:fields and the like) are the fields of indexed-fields.ts, put in by schema.ts.
+-- schema.ts replaces the variables (such as :fields) by the fields of indexed-fields.ts.
 
 -- Locked by each append until its commit. This orders the log of the instance.
 CREATE TABLE instances (
@@ -35,12 +35,12 @@ CREATE TABLE events (
 CREATE UNIQUE INDEX events_in_order ON events (instance, batch, position) WHERE position > 0;
 CREATE INDEX events_by_organization ON events (instance, owner_id, batch, position) WHERE owner_type = 'org';
 CREATE INDEX events_by_user ON events (instance, user_id, batch, position) WHERE user_id IS NOT NULL;
--- A subject may be longer than an entry of an index can be.
+-- A subject may be longer than an index entry can be.
 CREATE INDEX events_by_actor ON events (instance, (left(actor ->> 'subject', 200) COLLATE "C"), batch, position)
   WHERE position > 0;
 
--- One row an object: its state after its last event. What searches look for has columns of its own, each with an
--- index. A change that leaves these columns alone writes no index (a heap-only update), for which pages keep room.
+-- One row per object: its state after its last event. Fields that searches use have indexed columns. A change that
+-- leaves these columns alone writes no index (a heap-only update), for which pages reserve room.
 CREATE TABLE streams (
   instance   text COLLATE "C" NOT NULL,
   kind       text COLLATE "C" NOT NULL,
@@ -56,7 +56,7 @@ CREATE TABLE streams (
 ) WITH (fillfactor = 80);
 CREATE INDEX streams_by_created ON streams (instance, kind, created, id) WHERE created > 0;
 
--- Names of which only one stream may hold each.
+-- Unique names. Each belongs to one stream.
 CREATE TABLE claims (
   instance text COLLATE "C" NOT NULL,
   name     text COLLATE "C" NOT NULL,
@@ -98,12 +98,11 @@ CREATE TYPE userlock_append_row AS (
   :field_definitions
 );
 
--- Judges and writes a batch of appends, whose streams, claims and receipts all differ. Returns an outcome for each.
--- Needs READ COMMITTED: each statement sees what was committed before the locks that the function already holds.
--- The connection keeps the plans, perhaps from when the tables were empty. So each row is looked up by its whole key
--- (LATERAL with OFFSET 0, or a subquery), for a join would get slower with each row that is added; and (SELECT asked)
--- hides from the planner how many rows there are, for else it would plan each call anew. The function's own settings
--- hold on the workers of Citus, too.
+-- Judges and writes a batch of appends whose streams, claims and receipts all differ. Returns an outcome for each.
+-- Needs READ COMMITTED: each statement sees commits from before the locks that the function holds. The connection keeps
+-- plans, perhaps from when the tables were empty. So each row is looked up by its whole key (LATERAL with OFFSET 0, or
+-- a subquery), because a join would get slower with each new row. (SELECT asked) hides the number of rows from the
+-- planner, which would otherwise plan each call anew. The function's settings hold on the workers of Citus, too.
 CREATE FUNCTION userlock_append(of_instance text, appends json) RETURNS json LANGUAGE plpgsql
 SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 AS $function$
@@ -118,7 +117,7 @@ DECLARE
   gone     text[];
   last     bigint;
 BEGIN
-  -- All in the same order, so that no two transactions wait for each other.
+  -- Locks in one order, so that no two transactions wait for each other.
   PERFORM 1
   FROM (
     SELECT r.kind, r.id FROM unnest((SELECT asked)) AS r
@@ -136,7 +135,7 @@ BEGIN
   WITH judged AS MATERIALIZED (
     SELECT r, r.place, taken.name AS claim,
       CASE
-        -- An earlier try of this very append was committed, and its answer was lost.
+        -- An earlier attempt of this append was committed, and its answer was lost.
         WHEN coalesce(s.version, 0) > r.expected AND r.append = (
           SELECT e.append FROM events e
           WHERE e.instance = of_instance AND e.kind = r.kind AND e.id = r.id AND e.version = r.expected + 1
@@ -193,7 +192,7 @@ BEGIN
     SELECT of_instance, r.kind, r.id, json_array_length(r.events), r.owner_type, r.owner_id, r.time, r.time, r.state,
       :row_fields
     FROM unnest((SELECT accepted)) AS r WHERE r.expected = 0 ORDER BY r.kind, r.id;
-  -- These exist, and are locked: the insert only finds them.
+  -- These streams exist and are locked, so this always updates.
   INSERT INTO streams (instance, kind, id, version, owner_type, owner_id, created, changed, state, :fields)
     SELECT of_instance, r.kind, r.id, r.expected + json_array_length(r.events), r.owner_type, r.owner_id, r.time, r.time,
       r.state, :row_fields
@@ -203,7 +202,7 @@ BEGIN
       changed = excluded.changed, state = excluded.state, :new_fields;
 
   IF adds OR removes THEN
-    -- Those that a stream holds: only its own appends change them, and it is locked.
+    -- Claims that a stream holds. Only its own appends change them, and it is locked.
     SELECT array_agg(held.name) INTO gone
     FROM unnest((SELECT accepted)) AS r, unnest(r.removes || r.adds) AS own(name)
     CROSS JOIN LATERAL (
@@ -214,14 +213,14 @@ BEGIN
     IF gone IS NOT NULL THEN
       DELETE FROM claims c WHERE c.instance = of_instance AND c.name = ANY (gone);
     END IF;
-    -- A claim that another stream has taken since it was judged collides.
+    -- A claim that another stream has taken meanwhile collides.
     INSERT INTO claims (instance, name, kind, id)
       SELECT DISTINCT of_instance, a.name, r.kind, r.id FROM unnest((SELECT accepted)) AS r, unnest(r.adds) AS a(name)
       ORDER BY a.name;
   END IF;
 
   IF keeping IS NOT NULL THEN
-    -- Expired receipts: those in the way, and some more, so that they do not pile up.
+    -- Deletes expired receipts with the same keys, and some more, so that they do not pile up.
     SELECT array_agg(old.key) INTO gone
     FROM (
       SELECT k.key FROM receipts k
@@ -231,7 +230,7 @@ BEGIN
     ) AS old;
     gone := gone || array(SELECT r.receipt ->> 'key' FROM unnest((SELECT accepted)) AS r WHERE r.receipt IS NOT NULL);
     DELETE FROM receipts k WHERE k.instance = of_instance AND k.key = ANY (gone) AND k.expires <= keeping;
-    -- A receipt that another transaction has left since it was judged collides.
+    -- A receipt that another transaction has stored meanwhile collides.
     INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
       SELECT of_instance, r.receipt ->> 'key', r.receipt ->> 'fingerprint', decode(r.receipt ->> 'answer', 'base64'),
         (r.receipt ->> 'expires')::bigint, r.append
@@ -239,7 +238,7 @@ BEGIN
       ORDER BY (r.receipt ->> 'key') COLLATE "C";
   END IF;
 
-  -- Held until the commit: batches are committed in the order of their numbers. It comes last, to be held shortly.
+  -- Held until the commit, so that batches commit in the order of their numbers. It comes last, to be held briefly.
   PERFORM 1 FROM instances i WHERE i.instance = of_instance FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RAISE 'userlock: the instance is not in the store';

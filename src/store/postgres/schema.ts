@@ -4,15 +4,15 @@ import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { pendingSteps, type SchemaStep } from "../migrate.ts";
 import { StoreRefused } from "../port.ts";
 
-/** The oldest major version of the server on which all of this runs. */
+/** The oldest supported major version of the server. */
 const OLDEST_SERVER = 14;
-/** Upper and lower case as in JavaScript. */
+/** A collation with the case mappings of JavaScript. */
 export const ICU = '"und-x-icu"';
-/** From nothing to the newest schema. */
+/** All steps, from an empty database to the newest schema. */
 export const STEPS: readonly SchemaStep[] = [firstStep()];
-/** Where the database has Citus: every instance on one node, with all of its rows. */
+/** With Citus, all rows of an instance are on one node. */
 const DISTRIBUTE = [
-  // Which every node can read.
+  // Every node can read it.
   "SELECT create_reference_table('userlock_schema')",
   "SELECT create_distributed_table('instances', 'instance', colocate_with => 'none')",
   ...["events", "streams", "claims", "receipts"].map(
@@ -20,15 +20,15 @@ const DISTRIBUTE = [
   ),
   "SELECT create_distributed_function('userlock_append(text, json)', 'of_instance', colocate_with => 'instances')",
 ];
-/** Lock under which schemas are brought up to date: "userlock" in ASCII. */
+/** The advisory lock of schema upgrades: "userlock" in ASCII. */
 const MIGRATION_LOCK = "8463501140578558827";
-/** How long a start waits for the other processes that start, milliseconds. */
+/** How long a start waits for other processes that start, milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 
 /**
- * Brings the tables in the first schema of the search path to the newest version, and adds the instance: in one
- * transaction, one process after another. Resolves with the schema, quoted; with undefined, and nothing changed, if the
- * store must be there and is not. Throws StoreRefused if it cannot be done here.
+ * Upgrades the tables in the first schema of the search path and adds the instance, in one transaction, one process at
+ * a time. Resolves with the quoted schema, or with undefined and no change if the store must exist and does not. Throws
+ * StoreRefused if it cannot be done.
  */
 export async function migrate(client: ClientBase, instance: string, mustBeThere: boolean): Promise<string | undefined> {
   const giveUp = async () => {
@@ -40,7 +40,7 @@ export async function migrate(client: ClientBase, instance: string, mustBeThere:
     await client.query(`SET LOCAL lock_timeout = ${START_TIMEOUT_MS}`);
     await client.query(`SET LOCAL statement_timeout = ${START_TIMEOUT_MS}`);
     await client.query("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
-    // Its turn has come: what a step takes depends on how much there is.
+    // This process has the lock. A step may take long on a large store.
     await client.query("SET LOCAL statement_timeout = 0");
     await expectFit(client);
     const schema = await enterSchema(client);
@@ -58,10 +58,10 @@ export async function migrate(client: ClientBase, instance: string, mustBeThere:
   }
 }
 
-/** Statements are sent one by one, as Citus wants it. */
+/** Statements are sent one by one, as Citus requires. */
 async function upgrade(client: ClientBase, version: number, steps: readonly SchemaStep[]): Promise<void> {
   const { rowCount: citus } = await client.query("SELECT FROM pg_extension WHERE extname = 'citus'");
-  // In one transaction, Citus changes tables and what they need by one connection to each worker.
+  // Makes Citus use one connection per worker, as a transaction that changes dependent tables requires.
   if (citus) await client.query("SET LOCAL citus.multi_shard_modify_mode = 'sequential'");
   if (version === 0) await client.query("CREATE TABLE IF NOT EXISTS userlock_schema (version integer NOT NULL)");
   for (const step of steps) for (const statement of statementsOf(step)) await client.query(statement);
@@ -82,19 +82,19 @@ async function expectFit(client: ClientBase): Promise<void> {
   }
   if (encoding !== "UTF8") {
     throw new StoreRefused(
-      `The database has the encoding ${encoding}: make one with UTF8 (createdb -T template0 -E UTF8).`,
+      `The database has the encoding ${encoding}. Create one with UTF8 (createdb -T template0 -E UTF8).`,
     );
   }
   if (!has_icu) throw new StoreRefused("The server was built without ICU, which userlock needs to compare names.");
 }
 
-/** From here on names are looked up in the first schema alone: tables of the others are other programs' or stores'. */
+/** From here on names are looked up only in the first schema. Tables in others belong to other programs or stores. */
 async function enterSchema(client: ClientBase): Promise<string> {
   const { rows } = await client.query(
     "SELECT set_config('search_path', quote_ident(current_schema()), true) AS schema WHERE current_schema() IS NOT NULL",
   );
   if (rows.length > 0) return rows[0].schema;
-  throw new StoreRefused("The database has no schema of those in the search_path: make one, or name another one.");
+  throw new StoreRefused("The database has no schema of the search_path. Create one, or set another search_path.");
 }
 
 /** The version of the tables; 0 before the first start. */
@@ -104,10 +104,10 @@ async function versionOf(client: ClientBase): Promise<number> {
   );
   if (found[0].ours) return (await client.query("SELECT version FROM userlock_schema")).rows[0]?.version ?? 0;
   if (!found[0].anothers) return 0;
-  throw new StoreRefused("The database has tables of another program: name another database, or another search_path.");
+  throw new StoreRefused("The database has tables of another program. Use another database or search_path.");
 }
 
-/** Whether the instance was not there. */
+/** Adds the instance. Resolves with whether it was new. */
 async function addInstance(client: ClientBase, instance: string): Promise<boolean> {
   const { rowCount } = await client.query("INSERT INTO instances (instance) VALUES ($1) ON CONFLICT DO NOTHING", [
     instance,
@@ -115,7 +115,7 @@ async function addInstance(client: ClientBase, instance: string): Promise<boolea
   return rowCount === 1;
 }
 
-/** The tables and their indexes: schema.sql, and the columns of the fields that searches look for. */
+/** The tables and indexes: schema.sql, with the columns of INDEXED_FIELDS. */
 function firstStep(): SchemaStep {
   const types = { text: 'text COLLATE "C"', number: "float8" };
   const eachField = (text: (column: string, type: string) => string, separator = ", ") =>

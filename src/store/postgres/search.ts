@@ -6,26 +6,21 @@ import type { Statement } from "./connections.ts";
 import { foldedSql } from "./fold.ts";
 import { pageOf } from "./page.ts";
 
-/**
- * Gives a value to the statement, and the name by which its SQL has it: no value from a caller is in the SQL itself.
- */
+/** Adds a value to the statement and returns its placeholder. The SQL itself never has a caller's value. */
 type Bind = (value: string | number | boolean) => string;
 
-/**
- * A field as each type that it may have, NULL where it is of another one. What has a column of its own, with an index,
- * is that (indexed-fields.ts).
- */
+/** A field as each type, NULL if its value has another type. Fields of indexed-fields.ts are columns. */
 interface Field {
   text: string;
   number: string;
   boolean: string;
   /** NULL only if it is absent. */
   any: string;
-  /** What it is ordered by, one after the other: absent before numbers, numbers before texts. */
+  /** The sort keys: absent before numbers, numbers before texts. */
   keys: { sql: string; isNullable: boolean }[];
 }
 
-/** The indexed columns: NULL where the value has another type than the column. */
+/** The indexed columns. They are NULL for values of another type. */
 const columnsOf = (type: IndexedField["type"]) =>
   new Map<string, string>(
     INDEXED_FIELDS.filter((one) => one.type === type).map(({ field, column }) => [field, column]),
@@ -35,11 +30,11 @@ const NUMBERS = columnsOf("number");
 
 const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, state";
 
-/** One statement, so that the page and the total are of one moment. Each row has the total; one has that alone. */
+/** One statement, so that the page and the total are of one moment. Each row, or a single empty one, has the total. */
 export function searchStatement(instance: string, query: Query): Statement {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
-  // Every stream was created after 0; the index by `created` asks that it be said (schema.sql).
+  // True for every stream. The index by `created` needs this condition (schema.sql).
   const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
   const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
   const order = orderBy(query, bind);
@@ -61,7 +56,7 @@ export function searchStatement(instance: string, query: Query): Statement {
 function orderBy({ order: { keys, descending } }: Query, bind: Bind): string {
   const [direction, nulls] = descending ? ["DESC", "NULLS LAST"] : ["ASC", "NULLS FIRST"];
   const sorted = [...keys, { field: "id" }].flatMap((key) => sortKeys(key, bind));
-  // Without a word about NULL, where there is none, an index serves it.
+  // Without NULLS FIRST or LAST for columns that are never NULL, an index serves it.
   return sorted.map(({ sql, isNullable }) => `${sql} ${direction}${isNullable ? ` ${nulls}` : ""}`).join(", ");
 }
 
@@ -70,7 +65,7 @@ function sortKeys(key: SortKey, bind: Bind): Field["keys"] {
   return [{ sql: `(${condition(key.test, 0, bind)} IS TRUE)`, isNullable: false }];
 }
 
-/** An expression that is true for what passes, and false or NULL for what does not. */
+/** An expression that is true for matches, and false or NULL for others. */
 function condition(filter: Filter, depth: number, bind: Bind): string {
   if ("all" in filter) return join(filter.all, "AND", depth, bind);
   if ("any" in filter) return join(filter.any, "OR", depth, bind);
@@ -86,7 +81,7 @@ function condition(filter: Filter, depth: number, bind: Bind): string {
   if ("is" in filter) return equals(field, filter.is, bind);
   if ("atMost" in filter) return `(${field.number} <= ${bind(filter.atMost)}::float8)`;
   if ("atLeast" in filter) return `(${field.number} >= ${bind(filter.atLeast)}::float8)`;
-  // Whatever comes after a text without what cannot be stored comes after the whole of it.
+  // A storable text sorts after the value if and only if it sorts after the storable part.
   if ("after" in filter) return `(${field.text} > ${bind(storablePart(filter.after))})`;
   if (!isText(filter.value)) return "false";
   return text(field.text, filter.text, filter.value, bind);
@@ -163,14 +158,14 @@ function jsonField(field: string, depth: number): Field {
   };
 }
 
-/** What is at the path of a field: as JSON, or by `#>>` as text. */
+/** The value of a field, as JSON or by `#>>` as text. */
 function json(field: string, depth: number, operator: "#>" | "#>>" = "#>"): string {
   const [start, ...path] = steps(field);
   const base = start === "element" ? `e${depth}.value` : "state";
   return `${base} ${operator} '{${path.join(",")}}'`;
 }
 
-/** The steps of a path, which comes from the program: nothing else can get into the SQL. */
+/** The steps of a path. Paths come from the program, and nothing else can get into the SQL. */
 export function steps(field: string): string[] {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return field.split(".");

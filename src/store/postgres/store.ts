@@ -15,20 +15,19 @@ import { isCut, type OnPage } from "./page.ts";
 import { migrate } from "./schema.ts";
 import { searchStatement } from "./search.ts";
 
-/** How long a start waits for the server to be there, milliseconds. */
+/** How long a start waits for the server, milliseconds. */
 const START_TROUBLE_MS = 5_000;
-/** How long closing waits for connections on which nothing comes any more, milliseconds. */
+/** How long closing waits for dead connections, milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** How long it waits for what was accepted: longer than an append is tried. */
+/** How long closing waits for accepted appends, milliseconds: longer than an append is retried. */
 const DRAIN_TIMEOUT_MS = 15_000;
-/** How long a check may take while there is no connection, milliseconds: who asks wants to know now. */
+/** How long a check is retried without a connection, milliseconds. Its caller needs a quick answer. */
 const CHECK_TROUBLE_MS = 1_000;
 
 /**
- * The store in a PostgreSQL database (14 or newer), for one instance. Any number of processes on any number of machines
- * may share it. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends. Rejects with
- * StoreRefused if the database cannot be reached or used, or the store is not there; the message does not show the
- * password of the address.
+ * Opens a store in a PostgreSQL database (14 or newer), for one instance. Processes on any number of machines may share
+ * it. Creates the store if missing, unless it `mustBeThere`. One commit takes at most `commitRows` appends. Rejects
+ * with StoreRefused if the database cannot be used or the store is missing. The message never has the URL's password.
  */
 export async function openPostgresStore(
   url: string,
@@ -41,18 +40,18 @@ export async function openPostgresStore(
   const reads = openConnections(url, { schema, connections: 4, statementMs: 5_000, byKey: true });
   const long = { schema, statementMs: 20_000 };
   const searches = openConnections(url, { ...long, connections: SEARCHES_AT_ONCE, byKey: false }, reads);
-  // For rules, behind which changes wait.
+  // For rules, which changes wait for.
   const lookUps = openConnections(url, { ...long, connections: 2, byKey: false }, reads);
-  // For auditors and watchers. No change waits behind them.
+  // For auditors and watchers, which no change waits for.
   const logs = openConnections(url, { ...long, connections: READS_AT_ONCE, byKey: true }, reads);
   const hints = createHints({ url, connections: reads, instance });
   const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
   const loads = createLoads(reads, instance);
-  /** What was asked and is not answered yet. */
+  /** Reads without an answer yet. */
   const asked = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
 
-  /** Runs a read, unless the store is closed. */
+  /** Runs a read unless the store is closed. */
   async function ask<Result>(run: () => Promise<Result>): Promise<Result> {
     if (closing) throw new StoreUnavailable("the store is closed");
     const answer = run();
@@ -94,7 +93,7 @@ export async function openPostgresStore(
         return { records, isCut: isCut(rows), total: rows[0]?.total ?? 0 };
       }),
     read: (query, signal) =>
-      // What is filtered may have to look at much of the log.
+      // A filtered read may scan much of the log.
       ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement, { signal }), instance, query)),
     head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
@@ -106,7 +105,7 @@ export async function openPostgresStore(
     keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
     check: () =>
       ask(async () => {
-        // A receipt that no call can have; each time in the place of what was written before.
+        // A receipt that no call can have, over the last write.
         const text = `
           INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
           VALUES ($1, 'userlock: proof of writing', '', '', $2, $3)
@@ -125,8 +124,7 @@ export async function openPostgresStore(
 }
 
 /**
- * Brings the tables up to date, and resolves with their schema. Waits a while for a server that starts, too. Rejects
- * with StoreRefused.
+ * Upgrades the tables and resolves with their schema. Waits a while for a starting server. Rejects with StoreRefused.
  */
 async function prepareDatabase(url: string, instance: string, mustBeThere: boolean): Promise<string> {
   const deadline = performance.now() + START_TROUBLE_MS;
@@ -144,7 +142,7 @@ async function prepareDatabase(url: string, instance: string, mustBeThere: boole
       }
     } catch (error) {
       if (error instanceof StoreRefused) throw error;
-      // A wrong password or name does not come right by waiting.
+      // Waiting does not fix a wrong password or name.
       const isWrong = error instanceof DatabaseError && /^(28|3D)/.test(error.code ?? "");
       const isAway = troubleOf(error) === "connection" && !isWrong;
       if (!isAway || performance.now() > deadline) throw new StoreRefused(refusal(url, error));
@@ -161,7 +159,7 @@ function refusal(url: string, error: unknown): string {
     : `The PostgreSQL server at ${addressOf(url)} cannot be reached: ${reason}`;
 }
 
-/** Known by its id, so that it may be tried again when no answer came. */
+/** The id makes a retry safe when the answer was lost. */
 async function keep(connections: Connections, instance: string, receipt: Receipt, time: number): Promise<boolean> {
   const { key, fingerprint, answer, expires } = receipt;
   const kept = await connections.ask({

@@ -4,36 +4,36 @@ import { INDEXED_FIELDS, type Keys, keysOf } from "../indexed-fields.ts";
 import type { Append, AppendResult, Receipt } from "../port.ts";
 import { prepareReading } from "./connections.ts";
 
-/** An append with the values of the columns that its stream and its events are found by. */
+/** An append with the values of its indexed columns. */
 export interface KeyedRow extends Row {
   keys: Keys;
-  /** Of the actor. */
+  /** The actor's subject. */
   subject: string;
 }
 
-/** Throws a TypeError if something in it is no JSON, or no text that every store can keep. */
+/** Serializes an append. Throws a TypeError for a value that is not JSON, or text that not every store can keep. */
 export function toKeyedRow(append: Append): KeyedRow {
   return Object.assign(toRow(append), { keys: keysOf(append.state), subject: append.actor.subject });
 }
 
-/** About how much is written for it, UTF-16 code units. */
+/** The approximate size of its write, UTF-16 code units. */
 export function lengthOf({ state, actor, events, receipt }: KeyedRow): number {
   const ofEvents = events.reduce((sum, { data }) => sum + actor.length + data.length, 0);
   return state.length + ofEvents + (receipt?.answer.length ?? 0);
 }
 
-/** Writes rows and receipts. Its functions must run within a transaction that nobody else can write in. */
+/** Writes rows and receipts. Its functions need an exclusive write transaction. */
 interface Appender {
   append(row: KeyedRow): AppendResult;
-  /** Whether there was no receipt under its key yet. */
+  /** Whether the key had no receipt yet. */
   keep(receipt: Receipt, time: number): boolean;
 }
 
 const FIELDS = INDEXED_FIELDS.map(({ column }) => column);
 
 /**
- * Prepares three statements a change: where is the stream, its event, its new state. None of them has a RETURNING,
- * for which SQLite makes and drops a table each time.
+ * Prepares three statements per change: find the stream, insert the event, write the state. None has a RETURNING,
+ * because SQLite would create and drop a table each time.
  */
 export function prepareAppends(connection: DatabaseSync, instance: string): Appender {
   const streamRow = prepareReading<[rowid: number, version: number, hasKeys: 0 | 1]>(
@@ -71,7 +71,7 @@ export function prepareAppends(connection: DatabaseSync, instance: string): Appe
     DELETE FROM receipts WHERE (instance, key) IN (
       SELECT instance, key FROM receipts WHERE instance = ? AND expires <= ? LIMIT 2)`);
 
-  /** Each receipt takes two with it that have expired, so that they do not pile up. */
+  /** Each receipt deletes two expired ones, so that they do not pile up. */
   function addReceipt({ key, fingerprint, answer, expires }: Receipt, time: number): void {
     forgetReceipts.run(instance, time);
     saveReceipt.run(instance, key, fingerprint, answer, expires);

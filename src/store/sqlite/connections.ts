@@ -8,15 +8,15 @@ import { StoreRefused } from "../port.ts";
 import { IN_MEMORY } from "../settings.ts";
 import { migrate } from "./schema.ts";
 
-/** How long a connection waits for another process's write, milliseconds. */
+/** How long a connection waits for a write of another process, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
-/** How long a start waits for the other processes that start, milliseconds. */
+/** How long a start waits for other processes that start, milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 const SQLITE_BUSY = 5;
 
 /**
- * Creates the file (mode 0600, for it holds personal data) and its schema where they are missing. Throws StoreRefused
- * if the file cannot be used.
+ * Creates the file (mode 0600, because it has personal data) and its schema if missing. Throws StoreRefused if the file
+ * cannot be used.
  */
 export async function prepareFile(file: string): Promise<void> {
   try {
@@ -25,10 +25,10 @@ export async function prepareFile(file: string): Promise<void> {
   } catch (error) {
     throw new StoreRefused(`The file ${file} cannot be opened for writing: ${messageOf(error)}`);
   }
-  // SQLite does not wait for a lock when the journal mode changes, so processes that start together can collide here.
+  // SQLite does not wait for a lock when the journal mode changes, so processes that start together can collide.
   for (const deadline = Date.now() + START_TIMEOUT_MS; ; ) {
     try {
-      // The journal mode is kept in the file, so it is set once the file is known to be userlock's.
+      // The file stores the journal mode, so it is set only once the file is known to be userlock's.
       const connection = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
       try {
         migrate(connection);
@@ -49,8 +49,8 @@ export async function prepareFile(file: string): Promise<void> {
 }
 
 /**
- * Opens a connection to a prepared file, which it does not make, or to a new database in memory. Its statements may
- * call `fold`, as in domain/fold.ts, and `is_wanted`, which ends the statement when the answer `isUnwanted`.
+ * Opens a connection to an existing prepared file, or to a new in-memory database. Adds the functions `fold`, as in
+ * domain/fold.ts, and `is_wanted`, which aborts a statement once `isUnwanted` returns true.
  */
 export function openConnection(file: string, isUnwanted: () => boolean): DatabaseSync {
   const existing = Object.assign(pathToFileURL(resolve(file)), { search: "?mode=rw" });
@@ -59,9 +59,9 @@ export function openConnection(file: string, isUnwanted: () => boolean): Databas
   makeDurable(connection);
   makeFast(connection);
   connection.function("fold", { deterministic: true }, (text) => (typeof text === "string" ? fold(text) : null));
-  // It is asked for each row. As it may say something else each time, SQLite does not ask it once for all of them.
+  // SQLite calls it for each row, because it is not declared deterministic.
   connection.function("is_wanted", () => {
-    if (isUnwanted()) throw new Error("nobody waits for the answer any more");
+    if (isUnwanted()) throw new Error("the caller no longer waits for the answer");
     return 1;
   });
   return connection;
@@ -72,9 +72,8 @@ function makeDurable(connection: DatabaseSync): void {
 }
 
 /**
- * A commit looks through the whole cache more often than not, and a change is seldom of a page that was changed a
- * moment ago; so the cache is small. The WAL is emptied beforehand, but where that fails the connection that commits
- * does it.
+ * The cache is small, because commits often scan all of it and changes rarely hit a cached page. Checkpoints normally
+ * run elsewhere. The automatic one is a fallback, in the connection that commits.
  */
 function makeFast(connection: DatabaseSync): void {
   connection.exec(`
@@ -90,16 +89,16 @@ export interface Reading<Row> {
   iterate(...values: SQLInputValue[]): Iterable<Row>;
 }
 
-/** Prepares a statement. Its rows are tuples, which take a third less time than objects, and of the type that it says. */
+/** Prepares a statement that returns tuples of type `Row`, which take a third less time than objects. */
 export function prepareReading<Row extends readonly unknown[]>(connection: DatabaseSync, sql: string): Reading<Row> {
   const statement = connection.prepare(sql);
   statement.setReturnArrays(true);
-  // The types of node:sqlite know only objects.
+  // The types of node:sqlite support only objects.
   const untyped: unknown = statement;
   return untyped as Reading<Row>;
 }
 
-/** SQLite's result code (https://www.sqlite.org/rescode.html), if it is an error of SQLite. */
+/** SQLite's result code (https://www.sqlite.org/rescode.html), for an error of SQLite. */
 export function codeOf(error: unknown): number | undefined {
   const isOfSqlite = typeof error === "object" && error !== null && "errcode" in error;
   return isOfSqlite && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;

@@ -18,38 +18,38 @@ import { prepareLog } from "./log.ts";
 import { checkPlace, type Place } from "./place.ts";
 import { path, searchClauses } from "./search.ts";
 
-/** What is written to see whether it can be: a receipt that no call can have. */
+/** The key of the receipt that `prove` writes. No call can have it. */
 const PROOF_KEY = "userlock: proof of writing";
 const PROOF_BYTES = 8_192;
 
-/** One connection to the file, for one instance. Its methods are synchronous and throw what node:sqlite throws. */
+/** One connection, for one instance. Its methods are synchronous and throw what node:sqlite throws. */
 export interface Database {
   appendAll(rows: readonly KeyedRow[]): AppendResult[];
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
-  /** All that it reads is as of one moment. */
+  /** Runs reads as of one moment. */
   inOneTransaction<Result>(read: () => Result): Result;
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
   loadReceipt(key: string, time: number): Receipt | undefined;
   keep(receipt: Receipt, time: number): boolean;
-  /** Writes about as much as a change does, in the place of what it wrote before. */
+  /** Writes about as much as a change, over its last write. */
   prove(): void;
   /**
-   * Moves pages from the WAL into the file, if it has so many; waits for nobody. Returns how many are still to be
-   * moved.
+   * Moves pages from the WAL into the file if it has at least `fromPages`, without waiting for locks. Returns the
+   * number of remaining pages.
    */
   checkpoint(fromPages: number): number;
-  /** Changes whenever another connection has committed. */
+  /** Changes when another connection has committed. */
   dataVersion(): number;
   close(): void;
 }
 
 /**
- * Opens a prepared file, or a new database in memory. Throws if the files are not those of the `place`. What it searches
- * for or reads ends with an error when it `isUnwanted`.
+ * Opens a prepared file or a new in-memory database. Throws if the files are not those of the `place`. Searches and
+ * reads fail once `isUnwanted` returns true.
  */
 export function openDatabase(
   file: string,
@@ -86,7 +86,7 @@ export function openDatabase(
   const proof = connection.prepare(`
     INSERT INTO receipts (instance, key, fingerprint, answer, expires) VALUES (?, ?, '', randomblob(?), ?)
     ON CONFLICT (instance, key) DO UPDATE SET answer = excluded.answer`);
-  // How many pages the WAL has, and how many of them are in the file already.
+  // The number of pages in the WAL, and how many of them are in the file already.
   const walState = prepareReading<[busy: number, log: number, checkpointed: number]>(
     connection,
     "PRAGMA wal_checkpoint(NOOP)",
@@ -173,7 +173,7 @@ export function openDatabase(
   };
 }
 
-/** The columns of a record, in the order of its cells. */
+/** The columns of a record, in the order of StreamRow. */
 const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
 const RECORD = COLUMNS.join(", ");
 const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
@@ -189,7 +189,7 @@ type StreamRow = [
   state: string,
 ];
 
-/** In the place of a row that a LEFT JOIN has not found. */
+/** The row that a LEFT JOIN returns without a match. */
 type NoRow = [kind: null, ...unknown[]];
 
 function toRecord(row: readonly [...StreamRow, ...unknown[]]): StreamRecord {

@@ -5,7 +5,7 @@ import { takePage } from "../limits.ts";
 import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, type RecordedEvent } from "../port.ts";
 import { prepareReading } from "./connections.ts";
 
-/** How many events are looked at in one go where not all of them pass. */
+/** The maximum number of events that a filtered read examines. */
 export const MAX_SCANNED = 20_000;
 
 const COLUMNS = "position, kind, id, version, type, owner_type, owner_id, user_id, time, actor, data";
@@ -29,7 +29,7 @@ interface Condition {
   values: (string | number | bigint)[];
 }
 
-/** Reads the log of an instance. Its functions must run within a transaction. */
+/** Reads the log of an instance. Its functions need a transaction. */
 interface LogReader {
   read(query: LogQuery): LogPage;
   head(): Cursor;
@@ -45,13 +45,13 @@ export function prepareLog(connection: DatabaseSync, instance: string): LogReade
 
   function select<Row extends readonly unknown[]>(columns: string, conditions: Condition[], tail: Condition) {
     const where = conditions.map(({ sql }) => sql).join(" AND ");
-    // Whether it is wanted is asked once a statement, which looks at few enough events.
+    // `is_wanted` runs once per statement, which examines few enough events.
     const sql = `SELECT ${columns} FROM events WHERE (SELECT is_wanted()) AND ${where} ${tail.sql}`;
     const values = [...conditions, tail].flatMap((part) => part.values);
     return prepareReading<Row>(connection, sql).iterate(...values);
   }
 
-  /** In the order of the log, or by an index in each of the scopes in which all must be that passes. */
+  /** Reads in log order, or by an index in each scope. Matching events are in at least one scope. */
   function read({ from, descending = false, limit, where = {} }: LogQuery): LogPage {
     const { scopes, rest } = conditionsOf(instance, where);
     const [sign, direction, behind, upTo] = descending ? [-1, "DESC", "<", ">="] : [1, "ASC", ">", "<="];
@@ -60,7 +60,7 @@ export function prepareLog(connection: DatabaseSync, instance: string): LogReade
     const nearest = (...positions: (number | undefined)[]) =>
       positions.filter((position) => position !== undefined).sort((one, other) => sign * (one - other))[0];
 
-    /** The last position that is looked at, if not all are. */
+    /** The last position that is examined, if not all are. */
     let bound: number | undefined;
     if (rest.length > 0) {
       for (const scope of scopes) {
@@ -75,7 +75,7 @@ export function prepareLog(connection: DatabaseSync, instance: string): LogReade
       const tail = { sql: `${order} LIMIT ?`, values: [limit + 1] };
       const found = select<EventRow>(COLUMNS, [...scope, ...start, ...within, ...rest], tail);
       const { taken, isCut } = takePage(found, lengthOf);
-      // Behind the place where the page ends for one scope, nothing is needed of the next.
+      // Events after the end of one scope's page are not needed from the others.
       if (isCut || taken.length > limit) bound = nearest(bound, taken.at(-1)?.[0]);
       rows.push(...taken);
     }
@@ -96,10 +96,10 @@ export function prepareLog(connection: DatabaseSync, instance: string): LogReade
   return { read, head };
 }
 
-/** Scopes that an index finds, of which an event must be in one; and what else it must pass. */
+/** Splits a filter into scopes that have an index (events match one of them), and the other conditions. */
 export function conditionsOf(instance: string, where: EventFilter): { scopes: Condition[][]; rest: Condition[] } {
   const { ownerTypes, organizations, userIds, types, actor, since, before } = where;
-  // The plus keeps SQLite from an index that knows no more than the instance: the log is in order already.
+  // The plus prevents an index on the instance alone, because the log is in order already.
   const everywhere: Condition = { sql: "+instance = ?", values: [instance] };
   const shared = ownerTypes ? [everywhere, among("owner_type", ownerTypes)] : [everywhere];
   const scopesOf = (sql: string, ids: readonly string[]) =>

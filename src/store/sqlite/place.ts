@@ -1,17 +1,17 @@
 import { statSync } from "node:fs";
 import { codeOf, messageOf } from "./connections.ts";
 
-/** The files that make a database in use. While a connection is open, SQLite removes none of them. */
+/** The files of an open database. SQLite removes none of them while a connection is open. */
 const FILES = ["", "-wal", "-shm"];
-/** No database is shorter, bytes. */
+/** The minimum size of a database, bytes. */
 const LEAST_PAGE = 512;
-/** How long a look at the files is good for where many ask, milliseconds. */
+/** How long a check of the files is reused, milliseconds. */
 const LOOK_MS = 100;
 
-/** Which files a database is made of: their devices and inodes. */
+/** Identifies the files of a database by device and inode. */
 export type Place = readonly string[];
 
-/** The files as they are now, of a database that is in use. */
+/** The current files of an open database. */
 export function placeOf(file: string): Place {
   return FILES.map((end) => {
     const found = statSync(file + end, { throwIfNoEntry: false });
@@ -20,21 +20,21 @@ export function placeOf(file: string): Place {
 }
 
 /**
- * Throws if the files are no longer where they were: what is written would be lost, and another connection would make
- * new ones. Opening a file to look into it would take the locks of this process from it, so it is only looked at.
+ * Throws if the files were moved: writes would be lost, and another connection would create new files. It does not open
+ * the file, because closing it again would drop this process's locks.
  */
 export function checkPlace(file: string, place: Place): void {
   const now = placeOf(file);
   const missing = FILES.find((_, index) => now[index] !== place[index]);
   if (missing !== undefined) {
-    throw new Error(`The file ${file}${missing} was moved, replaced or deleted: put it back, or restart the server.`);
+    throw new Error(`The file ${file}${missing} was moved, replaced or deleted. Put it back, or restart the server.`);
   }
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) < LEAST_PAGE) {
-    throw new Error(`The file ${file} was emptied: stop the server and restore the file from a backup.`);
+    throw new Error(`The file ${file} was emptied. Stop the server and restore the file from a backup.`);
   }
 }
 
-/** The same for who asks often. */
+/** Like checkPlace, for frequent calls. */
 export function createPlaceCheck(file: string, place: Place): () => void {
   let until = 0;
   return () => {
@@ -44,11 +44,11 @@ export function createPlaceCheck(file: string, place: Place): () => void {
   };
 }
 
-/** Says that pages of the file are damaged, if that is what the error of node:sqlite means. */
+/** Converts an error of node:sqlite to one that reports damaged pages, if it means that. */
 export function toDamage(error: unknown, file: string): Error | undefined {
   const [SQLITE_CORRUPT, SQLITE_NOTADB] = [11, 26];
   const code = codeOf(error);
   if (code !== SQLITE_CORRUPT && code !== SQLITE_NOTADB) return undefined;
   const what = `The file ${file} is damaged (${messageOf(error)})`;
-  return new Error(`${what}: stop the server and restore the file from a backup.`);
+  return new Error(`${what}. Stop the server and restore the file from a backup.`);
 }

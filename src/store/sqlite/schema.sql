@@ -1,9 +1,9 @@
 -- The store of userlock in an SQLite file, version 1. Several instances may share a file: every key begins with the
 -- instance. Times are microseconds since the Unix epoch. Actors, data and states are JSON.
 --
--- The variables (:field_definitions, :field_indexes) are the fields of indexed-fields.ts, put in by schema.ts.
+-- schema.ts replaces the variables (:field_definitions, :field_indexes) by the fields of indexed-fields.ts.
 
--- The log. Positions count commits of the whole file, and none is given twice.
+-- The log. Positions are unique in the whole file and never reused.
 CREATE TABLE events (
   position   INTEGER PRIMARY KEY AUTOINCREMENT,
   instance   TEXT NOT NULL,
@@ -23,8 +23,8 @@ CREATE INDEX events_by_organization ON events (instance, owner_id, position) WHE
 CREATE INDEX events_by_user ON events (instance, user_id, position) WHERE user_id IS NOT NULL;
 CREATE INDEX events_by_actor ON events (instance, subject, position);
 
--- One row an object: its state after its last event. What searches look for has columns of its own, each with an
--- index. A change that leaves these columns alone writes none of these indexes.
+-- One row per object: its state after its last event. Fields that searches use have indexed columns. A change that
+-- leaves these columns alone writes none of their indexes.
 CREATE TABLE streams (
   instance   TEXT NOT NULL,
   kind       TEXT NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE streams (
 CREATE INDEX streams_by_created ON streams (instance, kind, created, id);
 :field_indexes
 
--- Names of which only one stream may hold each.
+-- Unique names. Each belongs to one stream.
 CREATE TABLE claims (
   instance TEXT NOT NULL,
   name     TEXT NOT NULL,

@@ -4,15 +4,15 @@ import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { pendingSteps, type SchemaStep } from "../migrate.ts";
 import { StoreRefused } from "../port.ts";
 
-/** Marks a file as userlock's (https://www.sqlite.org/pragma.html#pragma_application_id): "ulck". */
+/** Marks a file as userlock's: "ulck" (https://www.sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x756c636b;
 
-/** From nothing to the newest schema. */
+/** All steps, from an empty file to the newest schema. */
 const STEPS: readonly SchemaStep[] = [firstStep()];
 
 /**
- * Brings the file to the newest schema, in one transaction, so that processes which start together wait for one
- * another. Throws StoreRefused if the file is another program's or a newer userlock's.
+ * Upgrades the file to the newest schema in one transaction, so that processes that start together wait for each other.
+ * Throws StoreRefused if the file belongs to another program or a newer userlock.
  */
 export function migrate(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
@@ -20,7 +20,7 @@ export function migrate(database: DatabaseSync): void {
     const version = numberOf(database, "PRAGMA user_version");
     const isNew = version === 0 && numberOf(database, "SELECT count(*) FROM sqlite_schema") === 0;
     if (!isNew && numberOf(database, "PRAGMA application_id") !== APPLICATION_ID) {
-      throw new StoreRefused("The file is an SQLite database of another program: name another file.");
+      throw new StoreRefused("The file is an SQLite database of another program. Use another file.");
     }
     const steps = pendingSteps(STEPS, version);
     for (const step of steps) database.exec(step);
@@ -34,15 +34,15 @@ export function migrate(database: DatabaseSync): void {
   }
 }
 
-/** The one number that the statement finds. */
+/** The single number that the statement returns. */
 function numberOf(database: DatabaseSync, sql: string): number {
   return Number(Object.values(database.prepare(sql).get() ?? {})[0]);
 }
 
-/** The tables and their indexes: schema.sql, and the columns of the fields that searches look for. */
+/** The tables and indexes: schema.sql, with the columns of INDEXED_FIELDS. */
 function firstStep(): SchemaStep {
   const variables: Record<string, string> = {
-    // Of any type: what has another one than searches look for is found by nothing, and sorts as in the state.
+    // Of any type. Searches do not match values of other types, but they sort as in the state.
     field_definitions: INDEXED_FIELDS.map(({ column }) => `${column} ANY`).join(",\n  "),
     field_indexes: INDEXED_FIELDS.map(indexOf).join("\n"),
   };
@@ -52,7 +52,7 @@ function firstStep(): SchemaStep {
 
 function indexOf({ column, order, isSortKey }: (typeof INDEXED_FIELDS)[number]): string {
   const columns = ["instance", "kind", column, ...order];
-  // What is sorted by the field is all streams, also those without it.
+  // A sort by the field includes streams without it.
   const where = isSortKey ? "" : ` WHERE ${column} IS NOT NULL`;
   return `CREATE INDEX streams_by_${column} ON streams (${columns.join(", ")})${where};`;
 }

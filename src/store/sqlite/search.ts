@@ -4,13 +4,13 @@ import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
 
 type Value = string | number;
 
-/** SQL with its parameters. The SQL holds field paths from the program and never a value from a caller. */
+/** SQL with its parameters. The SQL has field paths of the program, and never a caller's value. */
 interface Fragment {
   sql: string;
   values: Value[];
 }
 
-/** The WHERE and ORDER BY of a query. The functions `fold` and `is_wanted` must be registered on the connection. */
+/** The WHERE and ORDER BY of a query. The connection must have the functions `fold` and `is_wanted`. */
 export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
   const where = condition(query.where, 0);
   const direction = query.order.descending ? "DESC" : "ASC";
@@ -31,7 +31,7 @@ function sortKey(key: SortKey): Fragment {
   return "field" in key ? { sql: column(key.field, 0), values: [] } : condition(key.test, 0);
 }
 
-/** An expression that is 0 or 1, never NULL, so that NOT means what it says. */
+/** An expression that is 0 or 1, never NULL, so that NOT is exact. */
 function condition(filter: Filter, depth: number): Fragment {
   if ("all" in filter) return join(filter.all, "AND", depth);
   if ("any" in filter) return join(filter.any, "OR", depth);
@@ -47,7 +47,7 @@ function condition(filter: Filter, depth: number): Fragment {
   const field = column(filter.field, depth);
   if ("exists" in filter) return { sql: `(${field} IS NOT NULL)`, values: [] };
   if ("is" in filter) {
-    // In this form, not by IS alone, an index that has no entry where the field is absent serves it.
+    // With IS alone, SQLite would not use a partial index.
     const value = typeof filter.is === "boolean" ? Number(filter.is) : filter.is;
     return { sql: `(${field} IS NOT NULL AND ${field} = ?)`, values: [value] };
   }
@@ -57,14 +57,14 @@ function condition(filter: Filter, depth: number): Fragment {
   return text(field, filter.text, filter.value);
 }
 
-/** SQLite compares a text with a number, too. In this form, not by coalesce, an index serves it. */
+/** SQLite compares texts with numbers, too. With coalesce it would not use an index. */
 function number(field: string, operator: "<=" | ">=", value: number): Fragment {
   return { sql: `(${field} IS NOT NULL AND typeof(${field}) <> 'text' AND ${field} ${operator} ?)`, values: [value] };
 }
 
 /**
- * The SQL of `fold`, null for what is no text. ASCII is folded by SQLite itself: each call into JavaScript keeps some
- * 150 bytes until its statement ends, which is 300 MiB for 98 conditions on 20,000 users.
+ * The SQL of `fold`, NULL for other values than text. SQLite folds ASCII itself, because a call into JavaScript keeps
+ * about 150 bytes until its statement ends: 300 MiB for 98 conditions on 20,000 users.
  */
 function foldedSql(field: string): string {
   return `CASE WHEN typeof(${field}) <> 'text' THEN NULL WHEN ${field} GLOB '*[^ -~]*' THEN fold(${field}) ELSE lower(${field}) END`;
@@ -88,12 +88,12 @@ function text(field: string, method: TextMethod, value: string): Fragment {
 
 function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number): Fragment {
   const parts = filters.map((filter) => condition(filter, depth));
-  // Not a bare 1 or 0, which is the number of a column in an ORDER BY.
+  // A bare 1 or 0 would be a column number in an ORDER BY.
   if (parts.length === 0) return { sql: operator === "AND" ? "(1 = 1)" : "(1 = 0)", values: [] };
   return { sql: balanced(parts, operator), values: parts.flatMap((part) => part.values) };
 }
 
-/** Joins by halves, for SQLite takes no expression that is nested 1,000 deep, and `a OR b OR c` is nested. */
+/** Joins by halves, because SQLite accepts expressions up to a depth of 1,000, and `a OR b OR c` is nested. */
 function balanced(parts: Fragment[], operator: "AND" | "OR"): string {
   if (parts.length <= 1) return parts[0]?.sql ?? "";
   const half = parts.length >> 1;
@@ -108,7 +108,7 @@ function column(field: string, depth: number): string {
   return path(field).slice("$.".length).replace(".", "_");
 }
 
-/** The JSON path of a field that the program names, such as `$.email.address` for `state.email.address`. */
+/** The JSON path of a program's field, such as `$.email.address` for `state.email.address`. */
 export function path(field: string): string {
   if (!/^[a-z]+([A-Z][a-z]+)*(\.[a-z]+([A-Z][a-z]+)*)*$/.test(field)) throw new Error(`not a field path: ${field}`);
   return `$.${field.replace(/^(state|element)\./, "")}`;

@@ -12,11 +12,11 @@ import { type Database, openDatabase } from "./database.ts";
 import { createPlaceCheck, placeOf, toDamage } from "./place.ts";
 import { createCheckpoints, createDatabaseThread, createThreads, type DatabaseThread } from "./thread.ts";
 
-/** How long a commit waits at most while more and more come, milliseconds. */
+/** How long a commit waits while more appends arrive, milliseconds. */
 const MAX_GATHER_MS = 2;
-/** How often other processes' commits are looked for while somebody listens, milliseconds. */
+/** How often commits of other processes are checked while there are listeners, milliseconds. */
 const POLL_MS = 25;
-/** Rows that a search may have that the event loop waits for. */
+/** The maximum number of rows of a search on the event loop. */
 const LOOK_UP_ROWS = 200;
 
 interface Waiting {
@@ -26,9 +26,9 @@ interface Waiting {
 }
 
 /**
- * The store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Several processes on
- * one machine may share the file. One that `mustBeThere` is not made; one commit takes up to `commitRows` appends.
- * Rejects with StoreRefused if the file cannot be used, or is not there.
+ * Opens a store in an SQLite file (or in memory, for tests and demonstrations), for one instance. Processes on one
+ * machine may share the file. Creates the file if missing, unless it `mustBeThere`. One commit takes at most
+ * `commitRows` appends. Rejects with StoreRefused if the file is missing or cannot be used.
  */
 export async function openSqliteStore(
   file: string,
@@ -58,10 +58,10 @@ export async function openSqliteStore(
   const create = () => createDatabaseThread(file, instance, place);
   const writer = create();
   writer.start();
-  // For rules, behind which changes wait.
+  // For rules, which changes wait for.
   const looker = create();
   const searchers = createThreads(SEARCHES_AT_ONCE, create);
-  // For auditors and watchers. No change waits behind them.
+  // For auditors and watchers, which no change waits for.
   const readers = createThreads(READS_AT_ONCE, create);
   const hasCommitted = createCheckpoints({ aside: looker.checkpoint, between: writer.checkpoint });
   return createStore(
@@ -90,7 +90,7 @@ export async function openSqliteStore(
 
 type SlowPart = Omit<DatabaseThread, "checkpoint" | "start" | "load"> & { lookUp: DatabaseThread["search"] };
 
-/** `slow` does what may take long: where there is a file, in threads. */
+/** `slow` does slow work, in threads if there is a file. */
 function createStore(
   database: Database,
   slow: SlowPart,
@@ -110,7 +110,7 @@ function createStore(
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   let poll: NodeJS.Timeout | undefined;
-  /** That pages of the file are damaged, once that has been seen: it does not get better. */
+  /** Set once damaged pages were found, for good. */
   let damage: Error | undefined;
 
   function unavailable(error: unknown): StoreUnavailable {
@@ -119,10 +119,10 @@ function createStore(
     return error instanceof StoreUnavailable && !found ? error : new StoreUnavailable(found ?? error);
   }
 
-  /** Commits what waits, batch after batch, until nothing waits. */
+  /** Commits batches until nothing waits. */
   async function commitWaiting(): Promise<void> {
     while (waiting.length > 0) {
-      await untilNoneComes();
+      await untilNoneArrives();
       const batch = nextBatch();
       try {
         checkPlace();
@@ -136,8 +136,8 @@ function createStore(
     committing = undefined;
   }
 
-  /** Who is alone waits for one turn of the event loop; where each turn brings more, these go together. */
-  async function untilNoneComes(): Promise<void> {
+  /** A lone append waits one event-loop tick. While more arrive in each tick, they share the commit. */
+  async function untilNoneArrives(): Promise<void> {
     const end = performance.now() + MAX_GATHER_MS;
     for (let seen = 0; seen < waiting.length && seen < commitRows && performance.now() < end; ) {
       seen = waiting.length;
@@ -169,7 +169,7 @@ function createStore(
       try {
         now = database.dataVersion();
       } catch {
-        return; // No hint then. Readers get the error.
+        return; // No hint. Readers get the error.
       }
       if (seen !== undefined && now !== seen) notify();
       seen = now;
@@ -179,7 +179,7 @@ function createStore(
     poll.unref();
   }
 
-  /** Runs a read, unless the store is closed or the signal aborted. */
+  /** Runs a read unless the store is closed or the signal aborted. */
   async function ask<Result>(run: () => Result | Promise<Result>, signal?: AbortSignal): Promise<Result> {
     if (closing) throw isClosed();
     signal?.throwIfAborted();
@@ -191,7 +191,7 @@ function createStore(
     }
   }
 
-  /** A look-up, which shares one transaction with those that come together with it. */
+  /** Makes a look-up that shares a transaction with concurrent ones. */
   function together<Key, Found>(find: (key: Key) => Found | undefined, textOf: (key: Key) => string) {
     const findAll = (keys: readonly Key[]) => ask(() => database.inOneTransaction(() => keys.map(find)));
     return coalesce(findAll, textOf);
@@ -207,7 +207,7 @@ function createStore(
   return {
     async append(append) {
       if (closing) throw isClosed();
-      if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many changes are waiting");
+      if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many appends are waiting");
       const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
         waiting.push({ row, resolve, reject });
@@ -219,7 +219,7 @@ function createStore(
     loadByClaimWith: (claim, link) => byClaimWith({ claim, link }),
     async read(query, signal) {
       if (query.from !== undefined) fromCursor(query.from, 1);
-      // What is filtered may have to look at much of the log.
+      // A filtered read may scan much of the log.
       return ask(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
     },
     head: () => ask(() => database.head()),
@@ -253,8 +253,8 @@ function createStore(
 }
 
 /**
- * Whether it asks for the first few in the order of an indexed number, up to a value, such as the end of locks. An index
- * has them in this order, so nothing else is looked at.
+ * Whether the query wants the first few streams by an indexed number, up to a value, such as the expiry of locks. The
+ * index has this order, so nothing else is read.
  */
 function isByIndexedNumber({ where, order: { keys, descending }, offset, limit, total }: Query): boolean {
   const isPart = total === false && offset === 0 && limit <= LOOK_UP_ROWS;

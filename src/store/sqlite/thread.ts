@@ -15,7 +15,7 @@ export interface WorkerCall {
   number: number;
   method: Method;
   args: unknown[];
-  /** Its one element becomes 1 when nobody waits for the answer any more. */
+  /** Its only element is set to 1 when the caller no longer waits. */
   unwanted: Int32Array<SharedArrayBuffer> | undefined;
 }
 
@@ -23,23 +23,23 @@ export type WorkerAnswer =
   | { number: number; result: unknown }
   | { number: number; error: string; errcode: number | undefined };
 
-/** Heap of a thread. One that needs more ends, its calls are UNAVAILABLE, and the next call starts it anew. */
+/** The heap limit of a thread. Beyond it the thread ends, its calls fail, and the next call restarts it. */
 const MAX_HEAP_MIB = 256;
 
-/** After how many changes the size of the WAL is looked at. */
+/** The number of changes after which the WAL's size is checked. */
 const LOOK_EVERY = 1_000;
 /**
- * From how many pages on the WAL is emptied: 32 MB. The more pages, the more often one that changed again is moved
- * once.
+ * The number of WAL pages that starts a checkpoint: 32 MB. A larger WAL moves fewer pages, because one that changed
+ * again is moved once.
  */
 const FULL = 8_000;
-/** How many pages the writer moves between two commits without being missed. */
+/** The number of pages that the writer can move between two commits without a noticeable delay. */
 const FEW = 500;
 const MAX_ROUNDS = 4;
 
 /**
- * A connection in a thread of its own, so that a slow disk or a long search never stops the event loop. The thread is
- * started by the first call, for it takes some 20 MiB of memory; and anew by the next one after it has failed.
+ * A connection in its own thread, so that a slow disk or a long search never blocks the event loop. The first call
+ * starts the thread, which takes about 20 MiB. The next call restarts it after a failure.
  */
 export interface DatabaseThread {
   appendAll(rows: readonly KeyedRow[]): Promise<AppendResult[]>;
@@ -48,11 +48,11 @@ export interface DatabaseThread {
   keep: EventStore["keep"];
   prove(): Promise<void>;
   checkpoint(fromPages: number): Promise<number>;
-  /** Starts the thread before there is a call. */
+  /** Starts the thread before the first call. */
   start(): void;
-  /** Calls that are not answered yet. */
+  /** The number of unanswered calls. */
   load(): number;
-  /** Answers the calls before it, then ends the thread. Those after it reject. */
+  /** Answers earlier calls, then ends the thread. Later calls reject. */
   close(): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     });
     const end = (cause: unknown) => {
-      // The end that comes after an error says nothing new, and the next one may have been started.
+      // The exit after an error adds nothing, and the thread may have been restarted.
       if (worker !== mine) return;
       worker = undefined;
       for (const { reject } of waiting.values()) reject(new StoreUnavailable(cause));
@@ -99,7 +99,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
     return new Promise((resolve, reject) => waiting.set(number, { resolve, reject }));
   }
 
-  /** node:sqlite cannot interrupt a statement, so the statement itself looks at what all threads see. */
+  /** node:sqlite cannot interrupt a statement, so the statement polls shared memory. */
   async function callUntil<Result>(signal: AbortSignal | undefined, method: Method, ...args: unknown[]) {
     if (!signal) return call<Result>(method, ...args);
     signal.throwIfAborted();
@@ -132,7 +132,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
   };
 }
 
-/** Threads that share what comes: each is started when those before it are at work. */
+/** Distributes calls over threads. Each thread starts when the ones before are busy. */
 export function createThreads(
   count: number,
   create: () => DatabaseThread,
@@ -148,13 +148,13 @@ export function createThreads(
   };
 }
 
-/** Moves pages from the WAL into the file if it has so many, and resolves with how many are still to be moved. */
+/** Moves pages from a WAL of at least `fromPages` into the file. Resolves with the number of remaining pages. */
 type Checkpoint = (fromPages: number) => Promise<number>;
 
 /**
- * Empties the WAL while commits go on: `aside` moves what is there, in a thread for which no commit waits, and the
- * writer, `between` two commits, only what came meanwhile. It then starts the WAL anew, if no reader still needs it.
- * Call what is returned after each commit, with how many changes it took.
+ * Empties the WAL during commits. `aside` moves most pages in a thread that no commit waits for. `between` moves the
+ * rest in the writer, between two commits, which then restarts the WAL if no reader needs it. Call the returned
+ * function after each commit, with its number of changes.
  */
 export function createCheckpoints({
   aside,
@@ -177,7 +177,7 @@ export function createCheckpoints({
     if (isRunning || rows < LOOK_EVERY) return;
     rows = 0;
     isRunning = true;
-    // What fails is tried again after more changes, and at last by the writer itself.
+    // A failure is retried after more changes, and finally by the writer itself.
     run()
       .catch(() => {})
       .finally(() => {
