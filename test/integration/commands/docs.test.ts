@@ -107,7 +107,7 @@ describe("the commands", () => {
     const ci = readFileSync(".ci/run", "utf8");
     expect(ci).toMatch(/^npm ci\b.*\nnpm test$/m);
     const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
-    expect(scripts.start).toBe("node src/main.ts serve");
+    expect(scripts.start).toBe("node bin/userlock.js serve");
   });
 
   test("each block runs, and its output shows no error but the one that is announced", async () => {
