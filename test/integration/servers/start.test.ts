@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { runCommand } from "../../support/servers/command.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
-import { ADMIN_TOKEN, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, startUserlock, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -38,7 +38,7 @@ test("npm start, npm run demo and npm run userlock use the entry, and Node 24 is
 
 test("the path of the first token is printed where stdout is no terminal, and the token is not", async () => {
   const store = folder.file("first/userlock.db");
-  const server = await startServer({ USERLOCK_STORE: `sqlite:${store}`, USERLOCK_ADMIN_TOKEN: "" });
+  const server = await startUserlock({ USERLOCK_STORE: `sqlite:${store}`, USERLOCK_ADMIN_TOKEN: "" });
   await server.stop();
   const file = folder.file("first/admin.token");
   expect(server.stdout()).toBe(`userlock listening on ${server.url}\nThe first token is in ${file}\n`);
@@ -46,7 +46,7 @@ test("the path of the first token is printed where stdout is no terminal, and th
 });
 
 test("no path is printed for a token that the operator has set", async () => {
-  const server = await startServer();
+  const server = await startUserlock();
   await server.stop();
   expect(server.stdout()).toBe(`userlock listening on ${server.url}\n`);
 });
@@ -56,7 +56,7 @@ test.each([
   ["127.0.0.1:0", false],
   ["localhost:0", false],
 ])("%s without TLS: a warning is logged, %j", async (listen, isWarned) => {
-  const server = await startServer({ USERLOCK_LISTEN: listen });
+  const server = await startUserlock({ USERLOCK_LISTEN: listen });
   await server.stop();
   expect(/"level":"warn".*without TLS.*USERLOCK_TLS_CERT/.test(server.stderr())).toBe(isWarned);
 });
