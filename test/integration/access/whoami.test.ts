@@ -1,4 +1,4 @@
-// Proves that callers learn who they are and what they may do, by each kind of token and over each protocol.
+// Proves that WhoAmI shows callers their subject and permissions, for each kind of token over each protocol.
 import { writeFileSync } from "node:fs";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";

@@ -38,7 +38,7 @@ afterAll(folder.remove);
 const settingsOf = (name: string) => ({ USERLOCK_STORE: `sqlite:${folder.file(`${name}.db`)}` });
 const ADMIN = `admin@${hostname()}`;
 
-/** A server on a store, for as long as the work takes; the door is one of its. */
+/** Runs work with a server on a store, and passes one of its doors. */
 async function withServer<Result>(name: string, work: (door: Door) => Promise<Result>): Promise<Result> {
   const settings = { ...settingsOf(name), USERLOCK_LISTEN: "127.0.0.1:0", USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN };
   const server = await start(readConfig(settings), createLogger("silent"));
@@ -51,7 +51,7 @@ async function withServer<Result>(name: string, work: (door: Door) => Promise<Re
   }
 }
 
-/** Runs what is to be seen with the server up, and the command line with it up or down. */
+/** Whether the server runs during the offline command. */
 const WITH: [how: string, isUp: boolean][] = [
   ["the server up", true],
   ["the server down", false],
@@ -62,7 +62,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
   const file = folder.file(`${name}.db`);
   const admin = (...args: string[]) => runUserlock(["admin", ...args], settingsOf(name));
 
-  /** Has the server do something, then the command line, then the server again. */
+  /** Runs steps with the server before, during and after the command line. */
   async function around<Result>(
     prepare: (door: Door) => Promise<unknown>,
     command: () => Promise<Result>,
@@ -80,7 +80,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
     await withServer(name, (door) => check(door, outcome));
   }
 
-  test("unlock unlocks, and its event names the admin", async () => {
+  test("unlock unlocks the user, and its event names the operator", async () => {
     await around(
       async (door) => {
         await addUser(door, { id: "victim" });
@@ -98,7 +98,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
     expect(unlocked).toMatchObject({ data: { cause: "manual" }, actor: { subject: ADMIN } });
   });
 
-  test("token prints the secret of an INSTANCE_OWNER and nothing else", async () => {
+  test("token prints only the secret of an INSTANCE_OWNER", async () => {
     await around(
       async () => {},
       async () => [await admin("token"), await admin("token", "--subject", "rescue", "--expires", "1s")],
@@ -115,7 +115,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
     );
   });
 
-  test("list --locked lists who is locked, by the clock", async () => {
+  test("list --locked lists the users who are locked at present", async () => {
     await around(
       async (door) => {
         for (const id of ["free", "l-manual", "l-timed", "l-failed", "l-ended"]) await addUser(door, { id });
@@ -143,7 +143,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
     );
   });
 
-  test("create-user makes an account of the system, which no call reaches", async () => {
+  test("create-user creates a system account that no call reaches", async () => {
     await around(
       async () => {},
       async () => [await admin("create-user", "break-glass"), await admin("create-user", "break-glass")],
@@ -176,7 +176,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
   });
 });
 
-test("the tokens of a break-glass account are out of reach for INSTANCE_OWNER, and end by the command line", async () => {
+test("the tokens of a break-glass account are invisible to INSTANCE_OWNER, and the offline command revokes them", async () => {
   const admin = (...args: string[]) => runUserlock(["admin", ...args], settingsOf("tokens"));
   await withServer("tokens", async (door) => {
     ok(await door.call(createUser, { user: { userId: "ann" } }, asOwner));
@@ -213,7 +213,7 @@ function readIds(file: string, subject: string): unknown[] {
   }
 }
 
-/** Every method that takes the id of a user, with what else it needs. */
+/** Every method with a user id, and its other required fields. */
 const METHODS: [method: DescMethodUnary, more: object][] = [
   ...UserService.methods
     .filter(({ input }) => input.field.id)
@@ -253,7 +253,7 @@ describe("userlock admin refuses", () => {
     [["revoke", "a", "b"], "takes one SUBJECT"],
     [["list"], "--locked"],
     [["reset-key", "now"], "no arguments"],
-  ])("%j, and does not open the store", async (args, says) => {
+  ])("the arguments %j without opening the store", async (args, says) => {
     const { code, stdout, stderr } = await runUserlock(["admin", ...args], settingsOf("refused"));
     expect({ code, stdout }).toEqual({ code: 64, stdout: "" });
     expect(stderr).toContain(says);
@@ -261,7 +261,7 @@ describe("userlock admin refuses", () => {
     expect(existsSync(folder.file("refused.db"))).toBe(false);
   });
 
-  test("a store that cannot be used with 69, bad settings with 78", async () => {
+  test("an unusable store with exit code 69, and invalid settings with 78", async () => {
     const unusable = await runUserlock(["admin", "list", "--locked"], { USERLOCK_STORE: `sqlite:${folder.path}` });
     expect(unusable).toMatchObject({ code: 69, stdout: "" });
     expect(unusable.stderr).not.toContain("the server does not answer");

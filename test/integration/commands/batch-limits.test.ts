@@ -1,4 +1,4 @@
-// Proves that batches have bounds, and hold up nobody else.
+// Proves that batches are limited and do not delay other calls.
 import { gunzipSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BatchLockUsersRequestSchema, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -23,10 +23,10 @@ afterAll(async () => {
 const authorization = `Bearer ${ADMIN_TOKEN}`;
 const rpcPath = ({ parent, name }: { parent: { typeName: string }; name: string }) => `/${parent.typeName}/${name}`;
 
-/** Who asks for the end of the connection may lose the answer while he is still sending. */
+/** Keeps the connection. A client that asks to close it could lose the answer while it still sends. */
 const KEPT = { connection: "keep-alive" };
 
-/** JSON of this many bytes, by white space. */
+/** JSON that is padded to this size with white space. */
 const padded = (json: object, bytes: number) => Buffer.from(JSON.stringify(json).padEnd(bytes));
 const framed = (message: Uint8Array) => {
   const head = Buffer.alloc(5);
@@ -34,7 +34,7 @@ const framed = (message: Uint8Array) => {
   return Buffer.concat([head, message]);
 };
 
-/** Sends a body while another caller is served, and resolves with the status and the body of the answer. */
+/** Sends a body while another caller is served. Resolves with the status and body of the answer. */
 async function send(path: string, body: Buffer, headers: Record<string, string> = {}, version: 1 | 2 = 1) {
   const request = {
     version,
@@ -53,8 +53,8 @@ const ROUTES = [
   ["Connect", rpcPath(batchUnlockUsers), rpcPath(lockUser)],
 ] as const;
 
-test.each(ROUTES)("over %s, %s takes 4 MiB and no byte more; %s still takes 64 KiB", async (door, batch, single) => {
-  // Plain HTTP has a status for it; Connect has one for each code.
+test.each(ROUTES)("over %s, %s accepts at most 4 MiB, and %s at most 64 KiB", async (door, batch, single) => {
+  // Plain HTTP has a status for this. Connect has one for each code.
   const status = door === "REST" ? 413 : 429;
   expect(await send(batch, padded({ ids: ["nobody"] }, LIMIT))).toMatchObject({ status: 200 });
   const over = await send(batch, padded({ ids: ["nobody"] }, LIMIT + 1));
@@ -64,7 +64,7 @@ test.each(ROUTES)("over %s, %s takes 4 MiB and no byte more; %s still takes 64 K
   expect(singleOver).toMatchObject({ status, text: expect.stringContaining("65536 bytes") });
 });
 
-test("over gRPC, too", async () => {
+test("over gRPC, a batch accepts at most 4 MiB", async () => {
   const grpc = async (bytes: number) => {
     const idBytes = 202;
     const ids = Array.from({ length: Math.floor(bytes / idBytes) }, (_, n) => String(n).padStart(199, "0"));
@@ -74,12 +74,12 @@ test("over gRPC, too", async () => {
     return trailers.get("grpc-status");
   };
   expect(await grpc(2_000_000)).toBe("0");
-  // More ids than a call may have, but not too many bytes.
+  // Too many ids for a call, but not too many bytes.
   expect(await grpc(4_100_000)).toBe("3");
   expect(await grpc(5 * 1024 * 1024)).toBe("8");
 });
 
-test("over gRPC-Web in base64, too", async () => {
+test("over gRPC-Web text, a batch accepts at most 4 MiB", async () => {
   const web = async (bytes: number) => {
     const body = Buffer.from(framed(padded({ ids: ["nobody"] }, bytes)).toString("base64"));
     const headers = { "content-type": "application/grpc-web-text+json" };
@@ -94,7 +94,7 @@ test("over gRPC-Web in base64, too", async () => {
   }
 });
 
-test("whoever is not let in is told so before his 5 MiB are read", async () => {
+test("an unauthenticated batch is refused before its body is read", async () => {
   async function* endless() {
     yield Buffer.from("{");
     await new Promise(() => {});
@@ -110,12 +110,13 @@ test.each([
   ["ids", { ids: Array.from({ length: 1_000_000 }, () => "") }],
   ["filters", { filters: Array.from({ length: 150_000 }, () => ({ userIdFilter: {} })) }],
   [
-    "filters in a filter",
+    "nested filters",
     { filters: [{ orFilter: { queries: Array.from({ length: 150_000 }, () => ({ userIdFilter: {} })) } }] },
   ],
-])("hundreds of thousands of %s in 4 MiB are refused before they are looked at one by one", async (_what, request) => {
+])("hundreds of thousands of %s in 4 MiB are refused before each is checked", async (_what, request) => {
   const body = padded(request, 0);
-  if (body.byteLength > LIMIT) throw new Error("too large for what is tested");
+  if (body.byteLength > LIMIT)
+    throw new Error("the body exceeds the size limit, so the test would not reach the limit of values");
   const started = performance.now();
   const { status, text } = await send(rpcPath(batchLockUsers), body);
   expect(status).toBe(400);
@@ -123,7 +124,7 @@ test.each([
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
-describe("a few kilobytes of gzip that are millions of values", () => {
+describe("a few compressed kilobytes with millions of values", () => {
   const ofJson = gzipSync(`{"filters":[${"{},".repeat(1_000_000)}{}]}`.slice(0, LIMIT / 2 - 1));
   const small = gzipSync(`{"filters":[${"{},".repeat(600_000)}{}]}`);
   // A list of empty filters, two bytes each.
@@ -140,7 +141,7 @@ describe("a few kilobytes of gzip that are millions of values", () => {
   test.each<[string, string, Buffer, Record<string, string>, 1 | 2]>([
     ["REST", "/resources/v3alpha/users/_batch_lock", small, gzip, 1],
     ["Connect in JSON", rpcPath(batchLockUsers), small, gzip, 1],
-    ["Connect in JSON, cut off", rpcPath(batchLockUsers), ofJson, gzip, 1],
+    ["Connect in JSON, truncated", rpcPath(batchLockUsers), ofJson, gzip, 1],
     [
       "Connect in Protobuf",
       rpcPath(batchLockUsers),
@@ -148,13 +149,7 @@ describe("a few kilobytes of gzip that are millions of values", () => {
       { ...gzip, "content-type": "application/proto" },
       1,
     ],
-    [
-      "Connect in Protobuf, not compressed",
-      rpcPath(batchLockUsers),
-      ofProto,
-      { "content-type": "application/proto" },
-      1,
-    ],
+    ["Connect in Protobuf, uncompressed", rpcPath(batchLockUsers), ofProto, { "content-type": "application/proto" }, 1],
     [
       "gRPC in JSON",
       rpcPath(batchLockUsers),
@@ -169,13 +164,13 @@ describe("a few kilobytes of gzip that are millions of values", () => {
       { ...grpcGzip, "content-type": "application/grpc" },
       2,
     ],
-  ])("are refused before they are read, over %s", async (_door, path, body, headers, version) => {
+  ])("are refused before they are decoded over %s", async (_door, path, body, headers, version) => {
     const { status, text, trailers } = await send(path, body, headers, version);
     expect(version === 1 ? status : trailers.get("grpc-status")).toBe(version === 1 ? 400 : "3");
     expect(version === 1 ? text : trailers.get("grpc-message")).toMatch(/40000(%20| )values/);
   });
 
-  test("are at most 2 MiB of JSON", async () => {
+  test("are accepted up to 2 MiB of JSON", async () => {
     const body = gzipSync(padded({ ids: ["nobody"] }, LIMIT / 2 + 1));
     expect((await send("/resources/v3alpha/users/_batch_lock", body, gzip)).status).toBe(413);
     expect((await send(rpcPath(batchLockUsers), body, gzip)).status).toBe(429);

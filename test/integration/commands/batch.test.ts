@@ -1,4 +1,4 @@
-// Proves that batches lock and unlock many users, by ids and by filters.
+// Proves that batches lock and unlock many users by ids and by filters.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
@@ -53,11 +53,11 @@ async function add(id: string, organization?: string): Promise<string> {
   expect(code).toBe("OK");
   return id;
 }
-/** Users of these ids, a prefix and a number. */
+/** Adds users with ids of a prefix and a number. */
 async function addMany(many: number, prefix = unique("many")): Promise<string[]> {
   const ids = Array.from({ length: many }, (_, index) => `${prefix}-${String(index).padStart(5, "0")}`);
   const users = usersIn(store, systemClock());
-  // Straight into the store, for the calls would take longer than what is tested.
+  // Directly into the store, because calls would take longer than the test.
   await Promise.all(ids.map((id) => users.add(id)));
   return ids;
 }
@@ -73,7 +73,7 @@ const startsWith = (id: string) => ({
   filter: { case: "userIdFilter" as const, value: { id, method: TextFilterMethod.STARTS_WITH } },
 });
 
-test("through every door: each user by himself, in the order of the request, with the answer of the call for him alone", async () => {
+test("over every protocol a batch gives each user, in request order, the answer of a single call", async () => {
   for (const each of doors) {
     const [ann, bob, gone] = [unique("ann"), unique("bob"), unique("gone")];
     for (const id of [ann, bob]) await add(id);
@@ -104,7 +104,7 @@ test("through every door: each user by himself, in the order of the request, wit
   }
 });
 
-test("each error has its user: himself, the last owner, one out of reach, one who may only be read", async () => {
+test("a batch gives each user their own error, such as SELF_LOCK, LAST_OWNER and PERMISSION_MISSING", async () => {
   const [self, last, own, foreign] = [unique("self"), unique("last"), unique("own"), unique("foreign")];
   const [mine, readable, other] = [unique("org"), unique("org"), unique("org")];
   await add(self, mine);
@@ -130,18 +130,18 @@ test("each error has its user: himself, the last owner, one out of reach, one wh
   ]);
 });
 
-describe("what is wrong with the call is an error of the call, and nobody is locked", () => {
+describe("a batch fails as a whole and locks no user for", () => {
   test.each<[string, Request, code: string, field: string]>([
     ["neither ids nor filters", {}, "INVALID_ARGUMENT", ""],
-    ["both", { ids: ["a"], filters: [startsWith("a")] }, "INVALID_ARGUMENT", ""],
+    ["both ids and filters", { ids: ["a"], filters: [startsWith("a")] }, "INVALID_ARGUMENT", ""],
     ["a cursor with ids", { ids: ["a"], cursor: "a" }, "INVALID_ARGUMENT", ""],
-    ["an id that is none", { ids: ["a", "b b"] }, "INVALID_ARGUMENT", "ids[1]"],
+    ["an invalid id", { ids: ["a", "b b"] }, "INVALID_ARGUMENT", "ids[1]"],
     ["10,001 ids", { ids: Array.from({ length: 10_001 }, (_, n) => `u${n}`) }, "INVALID_ARGUMENT", "ids"],
-    ["1,001 users a page", { filters: [startsWith("a")], limit: 1_001 }, "INVALID_ARGUMENT", "limit"],
+    ["a page of 1,001 users", { filters: [startsWith("a")], limit: 1_001 }, "INVALID_ARGUMENT", "limit"],
     ["101 filters", { filters: Array.from({ length: 101 }, () => startsWith("a")) }, "INVALID_ARGUMENT", "filters"],
     ["an end in the past", { ids: ["a"], end: { case: "until", value: { seconds: 1n } } }, "INVALID_ARGUMENT", "until"],
     [
-      "an organization by its domain",
+      "an organization's domain",
       { ids: ["a"], organization: { property: { case: "orgDomain", value: "a.example" } } },
       "UNIMPLEMENTED",
       "",
@@ -154,7 +154,7 @@ describe("what is wrong with the call is an error of the call, and nobody is loc
     }
   });
 
-  test("no token, no permission, an organization that is not his", async () => {
+  test("a missing token, a missing permission, and an organization outside the grants", async () => {
     const make = tokenMaker(server.url, ADMIN_TOKEN);
     const viewer = await make.create("viewer", ["INSTANCE_VIEWER"]);
     const manager = await make.create("manager", ["ORG_USER_MANAGER", "acme"]);
@@ -171,7 +171,7 @@ describe("what is wrong with the call is an error of the call, and nobody is loc
   });
 });
 
-test("10,000 ids in one call, while others are served; answered in order, also when all of them are refused", async () => {
+test("a batch of 10,000 ids is answered in order while other calls are served, even if all are refused", async () => {
   const ids = await addMany(10_000);
   const bystander = await bystanderOf(server.url);
   try {
@@ -191,7 +191,7 @@ test("10,000 ids in one call, while others are served; answered in order, also w
   }
 });
 
-test("filters go through thousands of users in pages, and each user is in one of them", async () => {
+test("batches by filters lock thousands of users in pages, each user on one page", async () => {
   const prefix = unique("paged");
   const ids = await addMany(2_500, prefix);
   const pages: number[] = [];
@@ -213,7 +213,7 @@ test("filters go through thousands of users in pages, and each user is in one of
   expect(response?.nextCursor).toBe(ids[2]);
 });
 
-test("filters reach those whom the caller may see: an organization's own, and of those who may only be read he is told so", async () => {
+test("a batch by filters reaches the users that the caller may read, and reports those that the caller may not lock", async () => {
   const [mine, readable, other] = [unique("org"), unique("org"), unique("org")];
   const prefix = unique("scoped");
   for (const [name, organization] of [
@@ -239,7 +239,7 @@ test("filters reach those whom the caller may see: an organization's own, and of
   ]);
 });
 
-test("batches and single calls over the same users at once: each change happens once", async () => {
+test("concurrent batches and single calls over the same users make each change once", async () => {
   const ids = await addMany(1_000);
   const batches = await Promise.all([0, 1, 2].map(() => lock({ ids })));
   const done = batches.flatMap(({ response }) => inWords(response?.results)).filter((words) => words.endsWith(" done"));
@@ -258,9 +258,9 @@ test("batches and single calls over the same users at once: each change happens 
   expect(await stateOf(ids[0] as string)).toBe(State.USER_STATE_ACTIVE);
 });
 
-test("the deadline ends the call, and each user is locked or not", async () => {
+test("the deadline ends a batch, and each user is either locked or not", async () => {
   const ids = await addMany(5_000);
-  // Longer and longer ones, until one falls into the middle of the work: how fast that is, is not for a test to know.
+  // Longer deadlines until one ends the batch halfway, because its speed depends on the machine.
   for (let milliseconds = 40; ; milliseconds *= 1.5) {
     const headers = { "connect-timeout-ms": milliseconds.toFixed(0) };
     const { code } = await door.call(batchLockUsers, { ids }, { ...asOwner, headers });

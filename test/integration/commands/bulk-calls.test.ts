@@ -1,4 +1,4 @@
-// Proves that the calls of a bulk command are made again until their patience ends.
+// Proves that bulk commands retry their calls for a limited time.
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -23,7 +23,7 @@ const failed = (id: string, code: Code, reason: string): Result => {
 const unreached = (id: string) => failed(id, Code.Unavailable, "STORE_UNAVAILABLE");
 const contended = (id: string) => failed(id, Code.Aborted, "CONCURRENT_CHANGE");
 
-/** A server that answers the calls in turn, each id by the next of the answers; the last one goes on. */
+/** A server that uses the answers in turn, and repeats the last one. */
 function serving(...answers: ((id: string) => Result)[]) {
   const calls: string[][] = [];
   const routes = (router: ConnectRouter) =>
@@ -53,7 +53,7 @@ const page = ({ routes }: ReturnType<typeof serving>, patience: Patience) =>
 const onlyBob = (otherwise: (id: string) => Result) => (id: string) => (id === "bob" ? otherwise(id) : done(id));
 
 describe("callPage", () => {
-  test("asks again for those who could not be reached, and for nobody else", async () => {
+  test("retries only the users that could not be reached", async () => {
     const server = serving(onlyBob(unreached), contended, done);
     const { patience, waits } = patienceOf(60_000);
     const { results } = await page(server, patience);
@@ -65,7 +65,7 @@ describe("callPage", () => {
   test.each([
     ["unreached", unreached, "STORE_UNAVAILABLE"],
     ["contended", contended, "CONCURRENT_CHANGE"],
-  ])("rejects when its patience is at an end and a user is still %s", async (_what, how, reason) => {
+  ])("rejects when its patience ends and a user is still %s", async (_what, how, reason) => {
     const server = serving(onlyBob(how));
     const started = performance.now();
     const call = page(server, patienceOf(1_000).patience);
@@ -75,13 +75,13 @@ describe("callPage", () => {
     expect(server.calls.length).toBeGreaterThan(1);
   });
 
-  test("without patience it rejects after the first answer", async () => {
+  test("rejects after the first answer without patience", async () => {
     const server = serving(onlyBob(unreached));
     await expect(page(server, patienceOf(0).patience)).rejects.toThrow(UsersLeft);
     expect(server.calls).toHaveLength(1);
   });
 
-  test("rejects at once when it shall stop", async () => {
+  test("rejects at once when it is aborted", async () => {
     const { patience, stop } = patienceOf(60_000);
     const server = serving(onlyBob(unreached));
     const started = performance.now();
@@ -90,7 +90,7 @@ describe("callPage", () => {
     expect(performance.now() - started).toBeLessThan(10_000);
   });
 
-  test("tells of each call that was answered", async () => {
+  test("reports each answered call", async () => {
     let answers = 0;
     const { patience } = patienceOf(60_000);
     const server = serving(onlyBob(unreached), done);
@@ -98,7 +98,7 @@ describe("callPage", () => {
     expect(answers).toBe(2);
   });
 
-  test("a call that is refused for good is not made again", async () => {
+  test("does not retry a permanent refusal", async () => {
     const refuse = () => {
       throw new ConnectError("No.", Code.PermissionDenied);
     };
@@ -108,7 +108,7 @@ describe("callPage", () => {
   });
 });
 
-test("Ctrl-C while users of a page cannot be reached: the same command begins again with that page", async () => {
+test("after Ctrl-C during retries of a page, the same command starts again with that page", async () => {
   const folder = temporaryFolder();
   const place = folder.file("place");
   const ids = Array.from({ length: 2_500 }, (_, index) => `user-${index}`);

@@ -1,4 +1,4 @@
-// Proves that userlock lock and unlock work through long lists, and outlive a server's restart.
+// Proves that userlock lock and unlock process long lists, and survive a server's restart.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -58,7 +58,7 @@ const environment = (more: Record<string, string> = {}) => ({
   ...more,
 });
 
-/** Runs it to its end, in this process. */
+/** Runs the command in this process until it ends. */
 const userlock = (args: string[], input: string[] = [], more: Record<string, string> = {}, terminal = {}) =>
   runUserlock(args, { USERLOCK_URL: server.url, USERLOCK_TOKEN: ADMIN_TOKEN, ...more }, { stdin: input, terminal });
 
@@ -74,7 +74,7 @@ const listOf = (ids: string[], name = `ids-${++batches}.txt`) => {
   writeFileSync(folder.file(name), ids.map((id) => `${id}\n`).join(""));
   return folder.file(name);
 };
-/** How often each user was locked. */
+/** The number of locks of each user. */
 function locks(ids: string[]): Set<number> {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
@@ -93,7 +93,7 @@ function locks(ids: string[]): Set<number> {
 const filterOf = (prefix: string) =>
   JSON.stringify({ userIdFilter: { id: prefix, method: "TEXT_FILTER_METHOD_STARTS_WITH" } });
 
-test("ids by name; who is locked already counts as locked, and apart", async () => {
+test("lock with ids counts users who were locked before separately", async () => {
   const ids = await addMany(2);
   const [first] = ids as [string];
   expect(await userlock(["lock", first, "--reason", "fraud"])).toMatchObject({
@@ -108,7 +108,7 @@ test("ids by name; who is locked already counts as locked, and apart", async () 
   expect((await store.load("user", first))?.state).toMatchObject({ lock: { reason: "fraud" } });
 });
 
-test("a file: comments, empty lines and other columns are passed over; who failed is a line on stdout", async () => {
+test("lock with a file ignores comments, empty lines and other columns, and prints failed users on stdout", async () => {
   const [ann, bob, cat] = (await addMany(3)) as [string, string, string];
   const list = folder.file("list.csv");
   writeFileSync(
@@ -129,12 +129,12 @@ test("a file: comments, empty lines and other columns are passed over; who faile
   expect(lock.note).toBe("A wave.");
   expect(Math.abs(lock.until - (Date.now() + 3_600_000) * 1_000)).toBeLessThan(60_000_000);
 
-  // What failed can be given back as a list.
+  // The printed failures are a valid list.
   writeFileSync(list, stdout);
   expect((await userlock(["unlock", "--ids", list])).stdout).toBe(stdout.replace("line 7", "line 1"));
 });
 
-test("stdin, and a dry run, which changes nothing", async () => {
+test("lock reads ids from stdin, and a dry run changes nothing", async () => {
   const ids = await addMany(1_500);
   const input = ids.map((id) => `${id}\n`);
   const dry = await userlock(["lock", "--ids", "-", "--dry-run"], input);
@@ -148,7 +148,7 @@ test("stdin, and a dry run, which changes nothing", async () => {
   expect(locks(ids)).toEqual(new Set([1]));
 });
 
-test("filters; --expect refuses another number; a reason undoes it", async () => {
+test("lock with a filter refuses another number than --expect, and unlock undoes it by its reason", async () => {
   const ids = await addMany(2_100);
   const filter = ["--filter", filterOf(ids[0]!.split("-")[0]!)];
   const refused = await userlock(["lock", ...filter, "--expect", "2000"]);
@@ -234,7 +234,7 @@ test.each<[args: string[], more: Record<string, string>, code: number, says: str
   expect(answer.stderr).not.toMatch(/\n\s+at /);
 });
 
-/** Starts it, and resolves once it has kept its place. */
+/** Starts the command, and resolves when it has saved its place. */
 async function startBulk(args: string[], place: string): Promise<ChildProcess> {
   const child = spawn(process.execPath, ["src/main.ts", ...args, "--resume", place], {
     env: environment(),
@@ -244,7 +244,7 @@ async function startBulk(args: string[], place: string): Promise<ChildProcess> {
   return child;
 }
 
-/** Runs `userlock lock` in this process, and stops it as Ctrl-C does once it has kept its place. */
+/** Runs `userlock lock` in this process, and stops it like Ctrl-C after it has saved its place. */
 async function stopAfterFirstPage(args: string[], place: string): Promise<void> {
   const stop = new AbortController();
   const screen = { write: () => true };
@@ -264,7 +264,7 @@ async function stopAfterFirstPage(args: string[], place: string): Promise<void> 
 }
 
 describe("--resume", () => {
-  test.each(["file", "stdin", "filter"])("goes on after a SIGKILL: %s", async (way) => {
+  test.each(["file", "stdin", "filter"])("continues after a SIGKILL, with ids from a %s", async (way) => {
     const ids = await addMany(5_000);
     const list = listOf(ids);
     const place = folder.file(`place-${way}`);
@@ -287,7 +287,7 @@ describe("--resume", () => {
     expect(existsSync(place)).toBe(false);
   });
 
-  test("a place of another command, another list or of nothing is refused with a sentence", async () => {
+  test("refuses a place of another command, of another list, or without content", async () => {
     const ids = await addMany(5_000);
     const list = listOf(ids);
     const place = folder.file("place-other");
@@ -311,7 +311,7 @@ describe("--resume", () => {
     });
   });
 
-  test("Ctrl-C stops after the page, says how to go on, and ends with 130", async () => {
+  test("Ctrl-C stops lock after the page, prints how to continue, and exits with 130", async () => {
     const ids = await addMany(5_000);
     const place = folder.file("place-interrupted");
     const args = ["src/main.ts", "lock", "--ids", listOf(ids), "--resume", place];
@@ -330,7 +330,7 @@ describe("--resume", () => {
   });
 });
 
-test("a server that is killed and started again in the middle is waited for", async () => {
+test("lock waits for a server that is killed and started again", async () => {
   const ids = await addMany(5_000);
   const place = folder.file("place-restart");
   const running = startBulk(["lock", "--ids", listOf(ids)], place);
@@ -345,7 +345,7 @@ test("a server that is killed and started again in the middle is waited for", as
 test.each([
   ["SIGINT", "SIGTERM"],
   ["SIGTERM", "SIGTERM"],
-] as const)("%s, then %s, ends it at once, though the server does not answer", async (first, second) => {
+] as const)("%s, then %s, ends lock at once, even if the server does not answer", async (first, second) => {
   const silent = createHttpServer(() => asked.abort()).listen(0, "127.0.0.1");
   const asked = new AbortController();
   await once(silent, "listening");
@@ -367,7 +367,7 @@ test.each([
   }
 });
 
-test("on a terminal there is a bar", async () => {
+test("lock shows a progress bar on a terminal", async () => {
   const ids = await addMany(3_000);
   const { stderr } = await userlock(["lock", "--ids", listOf(ids)], [], {}, { isTTY: true, columns: 120 });
   expect(stderr).toMatch(/\[#+-*\] +\d+% {2}[\d,]+ of 3,000 /);

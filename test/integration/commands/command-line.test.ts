@@ -1,4 +1,4 @@
-// Proves that the command line reads its arguments, says what is wrong, and ends with the right code.
+// Proves that commands do their work, report mistakes, and exit with the right code.
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runUserlockProcess, runUserlock as userlock } from "../../support/servers/run-userlock.ts";
@@ -7,7 +7,7 @@ import { type ServerProcess, startUserlock, temporaryFolder } from "../../suppor
 const folder = temporaryFolder();
 afterAll(folder.remove);
 
-/** A server that makes its own first token. */
+/** A server that creates its first token. */
 const startFresh = (name: string) =>
   startUserlock({ USERLOCK_STORE: `sqlite:${folder.file(`${name}/userlock.db`)}`, USERLOCK_ADMIN_TOKEN: "" });
 const tokenOf = (name: string) => readFileSync(folder.file(`${name}/admin.token`), "utf8").trim();
@@ -19,7 +19,7 @@ const users = (server: ServerProcess, token: string) =>
   });
 
 describe("the first start", () => {
-  test("makes the folder, the file and the first token, for their owner alone, and does not print it", async () => {
+  test("creates the folder, the file and the first token, all private, and does not print the token", async () => {
     const server = await startFresh("first");
     try {
       const token = tokenOf("first");
@@ -35,7 +35,7 @@ describe("the first start", () => {
     }
   });
 
-  test("the second start keeps the token, and makes none when the file is gone", async () => {
+  test("a second start keeps the first token, and creates none if its file is missing", async () => {
     const first = await startFresh("second");
     await first.stop();
     const token = tokenOf("second");
@@ -83,7 +83,7 @@ describe("userlock token", () => {
   });
   afterAll(() => server?.stop());
 
-  test("create prints the secret alone, which works; list shows it; revoke ends it", async () => {
+  test("create prints only a working secret, list shows the token, and revoke ends it", async () => {
     const made = await userlock(
       ["token", "create", "--subject", "ci", "--role", "ORG_VIEWER", "--organization", "a", "--expires", "30d"],
       environment,
@@ -105,7 +105,7 @@ describe("userlock token", () => {
     expect((await users(server, token)).status).toBe(401);
   });
 
-  test("--expires is kept", async () => {
+  test("create applies --expires", async () => {
     const made = await userlock(
       ["token", "create", "--subject", "x", "--role", "INSTANCE_VIEWER", "--expires", "1s"],
       environment,
@@ -143,7 +143,7 @@ describe("userlock token", () => {
   });
 });
 
-test("bad settings are listed all at once, and the exit code is 78", async () => {
+test("all invalid settings are reported at once with exit code 78", async () => {
   const { code, stdout, stderr } = await userlock(["serve"], {
     USERLOCK_STORE: "mysql://localhost/userlock",
     USERLOCK_LISTEN: "nowhere",
@@ -155,20 +155,20 @@ test("bad settings are listed all at once, and the exit code is 78", async () =>
 
 test.each<[what: string, environment: () => Record<string, string>]>([
   [
-    "a port that is taken",
+    "a used port",
     () => ({ USERLOCK_LISTEN: new URL(taken.url).host, USERLOCK_STORE: `sqlite:${folder.file("p.db")}` }),
   ],
-  ["a store that is no store", () => ({ USERLOCK_STORE: `sqlite:${folder.file("text.db")}` })],
+  ["a file that is not a store", () => ({ USERLOCK_STORE: `sqlite:${folder.file("text.db")}` })],
   ["a store in a folder that is a file", () => ({ USERLOCK_STORE: `sqlite:${folder.file("text.db/x.db")}` })],
   [
-    "a certificate that is none",
+    "an invalid certificate",
     () => ({
       USERLOCK_TLS_CERT: folder.file("text.db"),
       USERLOCK_TLS_KEY: folder.file("text.db"),
       USERLOCK_STORE: `sqlite:${folder.file("t.db")}`,
     }),
   ],
-])("%s stops the start with a sentence and 69", async (_what, environment) => {
+])("%s stops the start with a sentence and exit code 69", async (_what, environment) => {
   writeFileSync(folder.file("text.db"), "This is a text, and not a database.".repeat(100), { mode: 0o600 });
   const answer = await userlock(["serve"], environment());
   expect(answer).toMatchObject({ code: 69, stdout: "" });
@@ -182,7 +182,7 @@ beforeAll(async () => {
 });
 afterAll(() => taken?.stop());
 
-test("the demonstration shows each protocol, the second lock's error too, and ends with 0", async () => {
+test("the demo shows each protocol and the error of a second lock, and exits with 0", async () => {
   const { code, stdout, stderr } = await userlock(["demo"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   for (const protocol of ["REST", "Connect, JSON", "gRPC, with @grpc/grpc-js", "gRPC-Web"])
@@ -190,12 +190,12 @@ test("the demonstration shows each protocol, the second lock's error too, and en
   expect(stdout.match(/USER_ALREADY_LOCKED/g)?.length).toBeGreaterThanOrEqual(4);
 });
 
-describe("a process prints to the streams that it has, and its exit code is the one of the command:", () => {
+describe("a process prints to its streams and has the exit code of its command:", () => {
   test.each<[args: string[], settings: Record<string, string>, code: number, stdout: RegExp, stderr: RegExp]>([
     [["help"], {}, 0, /^Usage:/m, /^$/],
     [["freeze"], {}, 64, /^$/, /there is no command freeze/],
     [["serve"], { USERLOCK_STORE: "nowhere" }, 78, /^$/, /USERLOCK_STORE/],
-  ])("%j with %j ends with %i", async (args, settings, code, stdout, stderr) => {
+  ])("%j with %j exits with %i", async (args, settings, code, stdout, stderr) => {
     expect(await runUserlockProcess(args, settings)).toEqual({
       code,
       stdout: expect.stringMatching(stdout),

@@ -1,10 +1,9 @@
-// Proves that the lines which npm run dev prints work when they are pasted.
-// `npm run dev` serves sample users, and what it prints can be pasted.
+// Proves that the lines that `npm run dev` prints work when they are pasted.
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { withoutSettings } from "../../support/servers/server-process.ts";
 
-test("the dev server's lines lock a user and log one in", async () => {
+test("the printed lines of the dev server lock a user and log in another", async () => {
   const { dev } = JSON.parse(readFileSync("package.json", "utf8")).scripts;
   expect(dev).toBe("node --watch dev/serve.ts");
   const child = spawn(process.execPath, ["dev/serve.ts"], {

@@ -1,4 +1,4 @@
-// Proves that the commands and programs in README.md and docs work as they stand there.
+// Proves that the commands and programs in README.md and docs work as written.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -12,16 +12,16 @@ import {
 import { type Cluster, installedPostgres, query, startCluster } from "../../support/stores/postgres.ts";
 import { openStoreAt } from "../../support/stores/stores.ts";
 
-/** What a stream of events begins with. */
+/** The start of an event stream. */
 const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 
-/** Commands that have no end, and what they print once they work. */
+/** Commands that do not end, with the output that shows that they work. */
 const ENDLESS: [command: string, printed: RegExp][] = [
   ["curl -N", WATCHED],
   ["npm start", /^userlock listening on /m],
 ];
 
-describe("the commands", () => {
+describe("the commands of the documentation", () => {
   const folder = temporaryFolder();
   const snippet = `.readme-${process.pid}.ts`;
   let server: ServerProcess;
@@ -49,7 +49,7 @@ describe("the commands", () => {
       USERLOCK_URL: server.url,
       USERLOCK_TOKEN: TOKEN,
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
-      // npm would give its own settings on to the npm in the block.
+      // npm would pass its own settings to npm commands in the block.
       npm_config_loglevel: "error",
     };
   });
@@ -61,14 +61,14 @@ describe("the commands", () => {
     folder.remove();
   });
 
-  /** The text with the address and the folder of this test. */
+  /** The text with this test's address and folder. */
   const here = (code: string) =>
     code
       .replaceAll("http://127.0.0.1:8080", server.url)
       .replaceAll("127.0.0.1:8443", "127.0.0.1:0")
       .replaceAll("data/", `${folder.file("data")}/`);
 
-  /** Runs a command to its end. */
+  /** Runs a command until it ends. */
   function run(command: string, args: string[]) {
     const { status, stdout, stderr } = spawnSync(command, args, {
       env: environment,
@@ -78,9 +78,9 @@ describe("the commands", () => {
     return { status, output: stdout + stderr, stdout, stderr };
   }
 
-  /** Runs a command that has no end until it has printed what it should. */
+  /** Runs an endless command until it has printed the expected text. */
   async function follow(command: string, args: string[], awaited: RegExp) {
-    // A process group of its own, so that what the command has started ends with it.
+    // A separate process group, so that everything the command started ends with it.
     const child = spawn(command, args, { env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const end = (signal: NodeJS.Signals) => process.kill(-(child.pid as number), signal);
     let isEnded = false;
@@ -102,7 +102,7 @@ describe("the commands", () => {
 
   const [twoCommands, ...others] = blocks("sh").map(({ code }) => code);
 
-  test("the two commands are the ones that CI runs", () => {
+  test("include the two commands that CI runs", () => {
     expect(twoCommands).toMatch(/^npm ci && npm start\b.*\nnpm ci && npm test\b.*\n$/);
     const ci = readFileSync(".ci/run", "utf8");
     expect(ci).toMatch(/^npm ci\b.*\nnpm test$/m);
@@ -110,9 +110,9 @@ describe("the commands", () => {
     expect(scripts.start).toBe("node bin/userlock.js serve");
   });
 
-  test("each block runs, and its output shows no error but the one that is announced", async () => {
+  test("run in each block without an error, except the announced one", async () => {
     const outputs: { code: string; status: number | null; output: string }[] = [];
-    // Benchmarks take minutes; a command with "…" has a part that readers fill in.
+    // Benchmarks take minutes. A command with "…" has a part that readers fill in.
     for (const code of others.filter((block) => !block.startsWith("npm run bench") && !block.includes("…"))) {
       const args = ["-euo", "pipefail", "-c", here(code)];
       const [, awaited] = ENDLESS.find(([command]) => code.includes(command)) ?? [];
@@ -130,7 +130,7 @@ describe("the commands", () => {
     expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
   }, 400_000);
 
-  test.each(blocks("ts").map(({ code }) => [code]))("the program runs:\n%s", async (code) => {
+  test.each(blocks("ts").map(({ code }) => [code]))("the program of the documentation runs:\n%s", async (code) => {
     writeFileSync(snippet, here(code));
     const printed = /^(un)?locked at \{/;
     const isEndless = code.includes("for (;;)");

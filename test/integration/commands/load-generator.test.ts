@@ -1,4 +1,4 @@
-// Proves that the generator of load for benchmarks measures what it says.
+// Proves that the load generator of the benchmarks counts calls correctly and reports failed ones.
 import { once } from "node:events";
 import { createServer as createHttp1Server, type RequestListener, type Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from "node:http2";
@@ -7,9 +7,7 @@ import { http1Wires } from "../../../bench/load/http1-wire.ts";
 import { grpcWires } from "../../../bench/load/http2-wire.ts";
 import { load } from "../../../bench/load/load.ts";
 
-/*
- * A benchmark must not count calls that failed. Here a server answers all calls but one well, over gRPC and over HTTP/1.1.
- */
+/** A server answers all calls except one correctly. The generator must report that one. */
 
 const COUNT = 200;
 const BAD = 123;
@@ -60,8 +58,8 @@ function grpcAnswer(stream: ServerHttp2Stream, trailers: Record<string, string>,
 const good = (stream: ServerHttp2Stream, call: number) =>
   grpcAnswer(stream, { "grpc-status": "0" }, "call-", `${call};`);
 
-describe("over gRPC", () => {
-  test("good calls are counted, with their times, and their headers come whole with each", async () => {
+describe("the load generator over gRPC", () => {
+  test("counts successful calls with their times, and sends all headers with each", async () => {
     const { result, seen } = await overGrpc(good);
     expect(result).toMatchObject({ calls: COUNT, rate: expect.any(Number) });
     expect(result.times.length).toBe(COUNT);
@@ -76,36 +74,36 @@ describe("over gRPC", () => {
       "grpc-status is not 0",
     ],
     [
-      "only trailers come",
+      "gets only trailers",
       (stream) => stream.respond({ ":status": 200, "grpc-status": "9" }, { endStream: true }),
       "grpc-status is not 0",
     ],
     [
-      "no trailers come",
+      "gets no trailers",
       (stream, call) => stream.respond({ ":status": 200 }) ?? stream.end(`call-${call};`),
       "no grpc-status",
     ],
     [
-      "another call is answered",
+      "gets another call's answer",
       (stream) => grpcAnswer(stream, { "grpc-status": "0" }, "call-7;"),
       "an answer to another call",
     ],
-    ["nothing is in the answer", (stream) => grpcAnswer(stream, { "grpc-status": "0" }), "an answer to another call"],
-    ["the stream is reset", (stream) => stream.close(8), "reset with 8"],
-  ])("one of which %s fails", async (_what, bad, problem) => {
+    ["gets an empty answer", (stream) => grpcAnswer(stream, { "grpc-status": "0" }), "an answer to another call"],
+    ["is reset", (stream) => stream.close(8), "reset with 8"],
+  ])("fails if a call %s", async (_what, bad, problem) => {
     const { result } = await overGrpc((stream, call) => (call === BAD ? bad : good)(stream, call));
     expect(result).toBe(`not every answer was OK: 1 times ${problem} of ${COUNT}`);
   });
 
-  test("a server that hangs up fails", async () => {
+  test("fails if the server hangs up", async () => {
     const { result } = await overGrpc((stream, call) =>
       call === BAD ? stream.session?.destroy() : good(stream, call),
     );
     expect(result).toMatch(/closed|GOAWAY|ECONNRESET/);
   });
 
-  test("at a fixed rate, a call that comes late counts from when it was due", async () => {
-    // Each stops the server for a while, so that what is due then waits.
+  test("counts a late call from when it was due at a fixed rate", async () => {
+    // Each such call blocks the server for a while, so due calls wait.
     const busy = (stream: ServerHttp2Stream, call: number) => {
       if (call % 50 === 0) for (const until = performance.now() + 40; performance.now() < until; );
       good(stream, call);
@@ -116,7 +114,7 @@ describe("over gRPC", () => {
   });
 });
 
-describe("over HTTP/1.1", () => {
+describe("the load generator over HTTP/1.1", () => {
   async function overHttp1(listener: RequestListener, check?: (body: Buffer) => string | undefined) {
     server = createHttp1Server(listener);
     return load(http1Wires(calls(await listening()), check), how).catch((error) => error.message);
@@ -128,25 +126,25 @@ describe("over HTTP/1.1", () => {
       request.once("data", (body) => answer(response, numberOf(body)));
     };
   const good = (response: Parameters<RequestListener>[1], call: number) => {
-    // Both ways to end a body.
+    // Uses both ways to end a body.
     if (call % 2 === 0) response.setHeader("content-length", `call-${call};`.length);
     else response.write("");
     response.end(`call-${call};`);
   };
 
-  test("good calls are counted", async () => {
+  test("counts successful calls", async () => {
     expect(await overHttp1(answering(good))).toMatchObject({ calls: COUNT });
   });
 
   test.each<[what: string, answer: (response: Parameters<RequestListener>[1], call: number) => void, problem: string]>([
     ["has another status", (response, call) => response.writeHead(503).end(`call-${call};`), "status 503"],
     ["is to another call", (response) => response.end("call-7;"), "an answer to another call"],
-  ])("an answer that %s fails", async (_what, bad, problem) => {
+  ])("fails if an answer %s", async (_what, bad, problem) => {
     const result = await overHttp1(answering((response, call) => (call === BAD ? bad : good)(response, call)));
     expect(result).toBe(`not every answer was OK: 1 times ${problem} of ${COUNT}`);
   });
 
-  test("an answer whose body does not pass fails", async () => {
+  test("fails if the body of an answer does not pass its check", async () => {
     const check = (body: Buffer) => (numberOf(body.subarray(0, -1)) === BAD ? "so and so" : undefined);
     expect(await overHttp1(answering(good), check)).toBe(`not every answer was OK: 1 times so and so of ${COUNT}`);
   });

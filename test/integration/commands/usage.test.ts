@@ -4,15 +4,15 @@ import { type Command, type Group, isGroup } from "../../../src/cli/frame/comman
 import { runCommand } from "../../support/servers/command.ts";
 import { runUserlock as userlock } from "../../support/servers/run-userlock.ts";
 
-/** All groups and commands, each with the words that call it. */
+/** All groups and commands, with the words that call them. */
 function all(node: Group | Command, words: string[] = []): [words: string[], node: Group | Command][] {
   const below = isGroup(node) ? Object.entries(node.commands) : [];
   return [[words, node], ...below.flatMap(([name, one]) => all(one, [...words, name]))];
 }
 const NODES = all(COMMANDS);
 
-describe("the help", () => {
-  test.each(NODES)("userlock %j shows it for -h, --help and after help, and exits with 0", async (words, node) => {
+describe("the help of the command line", () => {
+  test.each(NODES)("is shown by userlock %j for -h, --help and after help, with exit code 0", async (words, node) => {
     const shown = await userlock([...words, "--help"]);
     expect(shown).toMatchObject({ code: 0, stderr: "" });
     expect(shown.stdout).toContain(node.summary);
@@ -22,7 +22,7 @@ describe("the help", () => {
   });
 
   test.each(NODES)(
-    "userlock %j has one line for each command and option, and none has more than 120 characters",
+    "of userlock %j has one line of at most 120 characters for each command and option",
     async (words, node) => {
       const { stdout } = await userlock([...words, "--help"]);
       for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
@@ -36,13 +36,13 @@ describe("the help", () => {
   );
 
   test.each(NODES.filter(([, node]) => !isGroup(node)))(
-    "userlock %j has an example that begins with it",
+    "of userlock %j has an example that begins with the command",
     (words, node) => {
       expect((node as Command).example.split(" ").slice(0, words.length)).toEqual(words);
     },
   );
 
-  test("--version prints the version of the package at every level", async () => {
+  test("the option --version prints the version of the package at every level", async () => {
     for (const words of [[], ["token"], ["token", "list"]]) {
       expect(await userlock([...words, "--version"])).toEqual({ code: 0, stdout: "userlock 0.1.0\n", stderr: "" });
     }
@@ -93,7 +93,7 @@ test.each<[args: string[], says: string, help: string]>([
   expect([last, ...more]).toEqual([`${help} --help shows how it is used.`, ""]);
 });
 
-test("colours are shown on a terminal only, and not with NO_COLOR", async () => {
+test("colours are used on a terminal only, and not with NO_COLOR", async () => {
   const bold = "\x1b[1m";
   expect((await userlock(["--help"])).stdout).not.toContain(bold);
   const terminal = { isTTY: true };
@@ -102,12 +102,12 @@ test("colours are shown on a terminal only, and not with NO_COLOR", async () => 
   expect((await userlock(["--help"], { TERM: "dumb" }, { terminal })).stdout).not.toContain(bold);
 });
 
-describe("output that ends", () => {
-  /** Runs a shell line with `userlock` in it as a process of its own. */
+describe("a command whose output ends", () => {
+  /** Runs a shell line in which `userlock` is a separate process. */
   const shell = (line: string) =>
     runCommand("bash", ["-c", line.replaceAll("userlock", `"${process.execPath}" src/main.ts`)]);
 
-  test("a device that is full gets one line on stderr and exit code 74", async () => {
+  test("on a full device prints one line on stderr and exits with 74", async () => {
     expect(await shell("userlock --help > /dev/full")).toEqual({
       code: 74,
       stdout: "",
@@ -115,7 +115,7 @@ describe("output that ends", () => {
     });
   });
 
-  test("a reader that goes away ends the command without a word", async () => {
+  test("at a closed pipe exits silently", async () => {
     expect(await shell("(sleep 2; userlock --help) | true; echo $?")).toEqual({ code: 0, stdout: "0\n", stderr: "" });
     expect(await shell("set -o pipefail; (sleep 1; userlock demo) | head -1 > /dev/null")).toEqual({
       code: 0,

@@ -1,4 +1,4 @@
-// Proves that parts of a REST request become the fields that its route names.
+// Proves that the path, query and body of a REST request bind to the fields of its method.
 import { execFileSync } from "node:child_process";
 import {
   createFileRegistry,
@@ -26,7 +26,7 @@ const service = registry.getService("test.Transcoding")!;
 const methodOf = (name: string) => service.methods.find((method) => method.name === name) as DescMethod;
 const router = createRouter(routesOf(methodOf("Bind")));
 
-/** The request, as JSON, that a call is bound to. */
+/** The bound request as JSON. */
 function bind(verb: string, target: string, body?: JsonValue): JsonObject {
   const url = new URL(target, "http://localhost");
   const match = router.match(verb, url.pathname);
@@ -66,7 +66,7 @@ test.each<[query: string, bound: JsonObject]>([
     { inner: { text: "i", everything: { inner: { everything: { small: 1 } } } } },
   ],
   ["thisOne=x", { thisOne: "x" }],
-])("the query %s", (query, bound) => {
+])("binds the query %s", (query, bound) => {
   expect(bind("GET", `/v1/t/in/i?${query}`)).toEqual({ text: "t", inner: { text: "i" }, ...bound });
 });
 
@@ -83,7 +83,7 @@ test.each<[verb: string, target: string, body: JsonValue | undefined, bound: Jso
     { text: "t", inner: { text: "i", everything: { small: 1 } } },
   ],
   ["PUT", "/v1/a%2Fb%20c", undefined, { text: "a/b c" }],
-])("%s %s with the body %j", (verb, target, body, bound) => {
+])("binds %s %s with the body %j", (verb, target, body, bound) => {
   expect(bind(verb, target, body)).toEqual(bound);
 });
 
@@ -111,7 +111,7 @@ test.each<[verb: string, target: string, body: JsonValue | undefined]>([
   ["PUT", "/v1/t?maybeTruth=true", { maybe_truth: false }],
   ["PUT", "/v1/t", []],
   ["PUT", "/v1/%E0%A4%A", undefined],
-])("%s %s with the body %j is refused", (verb, target, body) => {
+])("refuses to bind %s %s with the body %j", (verb, target, body) => {
   expect.assertions(1);
   try {
     bind(verb, target, body);
@@ -120,25 +120,25 @@ test.each<[verb: string, target: string, body: JsonValue | undefined]>([
   }
 });
 
-test("a body that is not UTF-8 is refused", () => {
+test("refuses to bind a body that is not UTF-8", () => {
   const match = router.match("PUT", "/v1/t");
   if ("allowed" in match) throw new Error("no route");
   expect(() => bindRequest(match, new URLSearchParams(), Buffer.from([0x7b, 0xff, 0x7d]))).toThrow(DomainError);
 });
 
 test.each(["UnknownField", "UnknownBody", "Wildcards", "ResponseBody"])(
-  "a rule that cannot be served stops the start: %s",
+  "a REST rule that cannot be served stops the start: %s",
   (name) => {
     expect(() => routesOf(methodOf(name))).toThrow("google.api.http of test.Transcoding");
   },
 );
 
-test("a method without a rule has no route", () => {
+test("a method without a REST rule has no route", () => {
   const health = registry.getService("grpc.health.v1.Health")?.methods[0] as DescMethod;
   expect(routesOf(health)).toEqual([]);
 });
 
-test("the verbs of a path are known, and a literal goes before a variable", () => {
+test("a path knows its verbs, and a literal segment has priority over a variable", () => {
   expect(router.match("DELETE", "/v1/t")).toEqual({ allowed: ["POST", "PUT"] });
   expect(router.match("GET", "/v2")).toEqual({ allowed: [] });
 });

@@ -1,4 +1,4 @@
-// Proves that calls end at their deadlines, and when their caller leaves.
+// Proves that calls end at their deadlines and when their caller leaves.
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { DatabaseSync } from "node:sqlite";
@@ -15,7 +15,7 @@ const { createUser, getUser, lockUser } = UserService.method;
 const asOwner = { token: ADMIN_TOKEN };
 const late = { code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" };
 
-/** How long a call may take whose caller sets no deadline, or a far one; milliseconds. */
+/** The server's own time limit for a call, in milliseconds. */
 const CALL_MS = 2_500;
 
 const folder = temporaryFolder();
@@ -25,7 +25,7 @@ let bystander: Bystander;
 let doors: Door[] = [];
 let held: { release(): void } | undefined;
 
-/** The doors' names are needed before there is a server. */
+/** The names of the doors, for tables that are built before a server starts. */
 const NAMES = openDoors("http://127.0.0.1:1").map((door) => {
   door.close();
   return door.name;
@@ -45,7 +45,7 @@ afterAll(async () => {
   bystander?.close();
   await server?.stop();
   folder.remove();
-  // Such as of a time that is too long for a timer, or negative.
+  // Node prints a warning, for example for a negative timeout or one that is too long.
   expect(server?.stderr()).not.toContain("Warning");
 });
 
@@ -56,13 +56,13 @@ async function newUser(): Promise<string> {
   return id;
 }
 
-/** Lets the store write; the changes that it had been handed are there afterwards, for it takes them in order. */
+/** Lets the store write. Earlier changes are complete afterwards, because it writes in order. */
 async function release(): Promise<void> {
   held?.release();
   await newUser();
 }
 
-/** A header with a deadline, in the form of the door's protocol. */
+/** A deadline header for the door's protocol. */
 const deadline = (door: Door, milliseconds: number): Record<string, string> =>
   door.name.startsWith("gRPC") ? { "grpc-timeout": `${milliseconds}m` } : { "connect-timeout-ms": `${milliseconds}` };
 
@@ -76,7 +76,7 @@ function locksInLog(id: string): number {
   }
 }
 
-/** Whether the lock is there: in the log, in the state, and in the answer to the next lock; or in none of them. */
+/** Whether the user is locked. Checks that log, state and the next lock's answer agree. */
 async function isLocked(id: string): Promise<boolean> {
   const locks = locksInLog(id);
   const { response } = await doors[0]!.call(getUser, { id }, asOwner);
@@ -102,7 +102,7 @@ describe.each(NAMES)("over %s", (name) => {
   const lock = (id: string, milliseconds: number): Promise<Answer> =>
     door.call(lockUser, { id }, { ...asOwner, headers: deadline(door, milliseconds) });
 
-  test("a call that the store keeps is answered at its deadline, and readers are served meanwhile", async () => {
+  test("a call that waits for the store is answered at its deadline, and readers are served in the meantime", async () => {
     const id = await newUser();
     held = holdWrites(file);
     const { result, milliseconds } = await bystander.isServedDuring(() => timed(lock(id, 300)));
@@ -110,22 +110,22 @@ describe.each(NAMES)("over %s", (name) => {
     expect(milliseconds).toBeGreaterThan(250);
     expect(milliseconds).toBeLessThan(CALL_MS);
     await release();
-    // It had been handed to the store before.
+    // The store had the change before the deadline.
     expect(await isLocked(id)).toBe(true);
   });
 
-  test("a call that has no time left changes nothing", async () => {
+  test("a call without remaining time changes nothing", async () => {
     const id = await newUser();
     expect(await lock(id, 0)).toMatchObject(late);
     await release();
     expect(await isLocked(id)).toBe(false);
   });
 
-  test("a call with time enough is served", async () => {
+  test("a call with enough time succeeds", async () => {
     expect(await lock(await newUser(), 10_000)).toMatchObject({ code: "OK" });
   });
 
-  test("a call without a deadline, or with a far one, has the server's own", async () => {
+  test("a call without a deadline, or with a distant one, has the server's own limit", async () => {
     const [one, another] = [await newUser(), await newUser()];
     held = holdWrites(file);
     const [none, far] = await Promise.all([
@@ -140,7 +140,7 @@ describe.each(NAMES)("over %s", (name) => {
   });
 });
 
-test("of fifty calls that are late together, each has changed all or nothing", async () => {
+test("each of fifty concurrent late calls changes all or nothing", async () => {
   const ids = await Promise.all(Array.from({ length: 50 }, newUser));
   held = holdWrites(file);
   const lock = async (id: string, index: number) => {
@@ -153,7 +153,7 @@ test("of fifty calls that are late together, each has changed all or nothing", a
   expect(new Set(outcomes)).toEqual(new Set([true, false]));
 });
 
-describe.each(WIRES)("$name", (wire) => {
+describe.each(WIRES)("over $name", (wire) => {
   const headerName = wire.isFramed ? "grpc-timeout" : "connect-timeout-ms";
   const call = (timeout: string, headers: Record<string, string> = {}) => {
     const request = wire.request(wire.encode({}));
@@ -168,19 +168,19 @@ describe.each(WIRES)("$name", (wire) => {
     expect(wire.read(answer)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" });
   });
 
-  test("a broken deadline is told only to those who may call", async () => {
+  test("an invalid deadline is reported to authenticated callers only", async () => {
     const answer = await exchange(server.url, call("soon", { authorization: "Bearer none" }));
     expect(wire.read(answer)).toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_INVALID" });
   });
 
   test.each(wire.isFramed ? ["99999999H", "99999999S", "99999999n"] : ["9999999999", "2147483648"])(
-    "a deadline of '%s' is one",
+    "a deadline of '%s' is accepted",
     async (timeout) => {
       expect(wire.read(await exchange(server.url, call(timeout)))).toMatchObject({ code: "OK" });
     },
   );
 
-  test("a deadline counts from the first byte of the request, not from its last", async () => {
+  test("a deadline counts from the first byte of the request", async () => {
     held = holdWrites(file);
     const { body, ...request } = call(wire.isFramed ? "1000m" : "1000");
     async function* slowly() {
@@ -195,11 +195,11 @@ describe.each(WIRES)("$name", (wire) => {
   });
 });
 
-describe("a caller who leaves cancels his call", () => {
+describe("a caller who leaves cancels the call", () => {
   const [rest, , , grpc] = WIRES as [(typeof WIRES)[0], unknown, unknown, (typeof WIRES)[0]];
   const CANCELLED = 1;
 
-  /** Codes of the errors that the log has of a request. */
+  /** The codes of a request's errors in the log. */
   const codesOf = (requestId: string) =>
     server
       .stderr()
@@ -209,7 +209,7 @@ describe("a caller who leaves cancels his call", () => {
 
   test.each<[string, (requestId: string) => Promise<() => void>]>([
     [
-      "by closing the connection, over HTTP/1.1",
+      "by closing the HTTP/1.1 connection",
       async (requestId) => {
         const { path, headers, body } = rest.request(rest.encode({}));
         const head = Object.entries({
@@ -225,8 +225,8 @@ describe("a caller who leaves cancels his call", () => {
         return () => socket.destroy();
       },
     ],
-    ["by closing the connection, over HTTP/2", async (requestId) => (await startCall(requestId)).leave],
-    ["by resetting the stream", async (requestId) => (await startCall(requestId)).reset],
+    ["by closing the HTTP/2 connection", async (requestId) => (await startCall(requestId)).leave],
+    ["by resetting the HTTP/2 stream", async (requestId) => (await startCall(requestId)).reset],
   ])("%s", async (what, start) => {
     held = holdWrites(file);
     const requestId = what.replaceAll(/\W/g, "-");

@@ -1,4 +1,4 @@
-// Proves that compressed requests and answers are read and written.
+// Proves that compressed requests are read, and that answers are compressed as clients ask.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
@@ -25,7 +25,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** A protocol with frames, by its content type: how an answer in it is read, and its headers for codings. */
+/** A framed protocol: its content type, its encoding headers, and how to read its answers. */
 interface Framed {
   type: string;
   version: 1 | 2;
@@ -46,7 +46,7 @@ const CONNECT_STREAM: Framed = {
   accepted: "connect-accept-encoding",
 };
 
-/** The error in the last frame of a stream of Connect's. */
+/** The error in the last frame of a Connect stream. */
 function readEndOfStream({ body }: HttpAnswer): { code: string; reason: string | undefined } {
   let rest = body;
   let end: { error?: { code: string; details?: { type: string; value: string }[] } } = {};
@@ -65,8 +65,8 @@ const { serverReflectionInfo } = ServerReflection.method;
 const CALLS: [what: string, method: DescMethod, protocols: Framed[]][] = [
   ["a unary call", getUser, [GRPC, GRPC_WEB, GRPC_WEB_TEXT]],
   ["an open unary call", Health.method.check, [GRPC, GRPC_WEB, GRPC_WEB_TEXT]],
-  ["a stream from the server", watchEvents, [GRPC, GRPC_WEB, GRPC_WEB_TEXT, CONNECT_STREAM]],
-  ["a stream both ways", serverReflectionInfo, [GRPC]],
+  ["a server stream", watchEvents, [GRPC, GRPC_WEB, GRPC_WEB_TEXT, CONNECT_STREAM]],
+  ["a bidirectional stream", serverReflectionInfo, [GRPC]],
 ];
 
 function frame(flag: number, message: Uint8Array): Buffer {
@@ -75,7 +75,7 @@ function frame(flag: number, message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** Sends one message in a frame with this flag. */
+/** Sends a message in a frame with this flag. */
 function send({ type, version }: Framed, method: DescMethod, flag: number, headers: Record<string, string> = {}) {
   const request = method === getUser ? create(getUser.input, { id }) : create(method.input);
   const bytes = frame(flag, toBinary(method.input, request));
@@ -92,28 +92,31 @@ const EACH = CALLS.flatMap(([what, method, protocols]) =>
 );
 
 describe.each(EACH)("$what over $type", ({ method, protocol }) => {
-  test.each(["none", "identity", ""])("is INTERNAL with a compressed message and the encoding '%s'", async (coding) => {
-    const answer = await send(protocol, method, 1, coding === "none" ? {} : { [protocol.encoding]: coding });
-    expect(protocol.read(answer)).toMatchObject({ code: "INTERNAL", reason: "ENCODING_MISSING" });
-  });
+  test.each(["none", "identity", ""])(
+    "answers INTERNAL to a compressed message with the encoding '%s'",
+    async (coding) => {
+      const answer = await send(protocol, method, 1, coding === "none" ? {} : { [protocol.encoding]: coding });
+      expect(protocol.read(answer)).toMatchObject({ code: "INTERNAL", reason: "ENCODING_MISSING" });
+    },
+  );
 
-  test.each([2, 3, 4, 0x80, 0xff])("is INVALID_ARGUMENT with the flag %i", async (flag) => {
+  test.each([2, 3, 4, 0x80, 0xff])("answers INVALID_ARGUMENT to the flag %i", async (flag) => {
     const answer = await send(protocol, method, flag, { [protocol.encoding]: "gzip" });
     expect(protocol.read(answer)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" });
   });
 
-  test("is UNIMPLEMENTED in an unknown encoding, and says which are known", async () => {
+  test("answers UNIMPLEMENTED to an unknown encoding, and names the known ones", async () => {
     const answer = await send(protocol, method, 1, { [protocol.encoding]: "br" });
     expect(protocol.read(answer)).toMatchObject({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
     expect(answer.headers.get(protocol.accepted)).toBe("gzip");
   });
 });
 
-test("a compressed message without an encoding is no fault of the server for its log", () => {
+test("a compressed message without an encoding is not logged as a server error", () => {
   expect(server.stderr()).not.toContain('"level":"error"');
 });
 
-/** What GetUser is asked with, over each wire. */
+/** Calls GetUser over a wire, with these headers. */
 function getUserOver(wire: Wire, headers: Record<string, string>) {
   const auth = { authorization: `Bearer ${ADMIN_TOKEN}` };
   const path = wire.name === "REST" ? `/resources/v3alpha/users/${id}` : `/${getUser.parent.typeName}/GetUser`;
@@ -131,13 +134,13 @@ describe.each(WIRES)("over $name", (wire) => {
     ? ["grpc-encoding", "grpc-accept-encoding"]
     : ["content-encoding", "accept-encoding"];
 
-  test.each(["gzip", "GZIP", "GZip", "x-gzip", "X-Gzip"])("a message in the encoding %s is read", async (coding) => {
+  test.each(["gzip", "GZIP", "GZip", "x-gzip", "X-Gzip"])("reads a message in the encoding %s", async (coding) => {
     const request = wire.request(wire.encode({}), { gzip: true });
     const answer = await exchange(server.url, { ...request, headers: { ...request.headers, [encoding]: coding } });
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
   });
 
-  test("a message in an unknown encoding is refused, and the known one named", async () => {
+  test("refuses an unknown encoding and names the known one", async () => {
     const request = wire.request(wire.encode({}), { gzip: true });
     const answer = await exchange(server.url, { ...request, headers: { ...request.headers, [encoding]: "br" } });
     const isRest = wire.name === "REST";
@@ -167,14 +170,14 @@ describe.each(WIRES)("over $name", (wire) => {
     ["gzip;q=", false],
     ["gzipped", false],
     ["", false],
-  ])("to a client that accepts '%s', compression is %s", async (value, isGzip) => {
+  ])("compresses for a client that accepts '%s': %s", async (value, isGzip) => {
     const answer = await getUserOver(wire, { [accepted]: value });
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
     expect(answer.headers.get(encoding)).toBe(isGzip ? "gzip" : null);
   });
 });
 
-test("a Connect stream is read and written in gzip, however it is spelt", async () => {
+test("a Connect stream is read and written in gzip in any spelling of the encoding", async () => {
   const answer = await exchange(server.url, {
     path: `/${watchEvents.parent.typeName}/${watchEvents.name}`,
     headers: {
@@ -190,7 +193,7 @@ test("a Connect stream is read and written in gzip, however it is spelt", async 
   expect(readEndOfStream(answer)).toMatchObject({ code: "DEADLINE_EXCEEDED" });
 });
 
-test("a Connect stream in JSON is JSON, however its content type is spelt", async () => {
+test("a Connect stream in JSON is answered in JSON in any spelling of the content type", async () => {
   const authorization = { authorization: `Bearer ${ADMIN_TOKEN}` };
   const headers = { ...authorization, "connect-timeout-ms": "1000" };
   const users = { path: "/resources/v3alpha/users", headers: { ...authorization, "content-type": "application/json" } };
@@ -210,7 +213,7 @@ test("a Connect stream in JSON is JSON, however its content type is spelt", asyn
   }
 });
 
-test.each(["gzip", "GZIP", "x-gzip"])("the message of a Connect GET may be compressed by %s", async (coding) => {
+test.each(["gzip", "GZIP", "x-gzip"])("the message of a Connect GET can be compressed by %s", async (coding) => {
   const message = gzipSync(JSON.stringify({ id: "nobody" })).toString("base64url");
   const path = `/${getUser.parent.typeName}/${getUser.name}?connect=v1&encoding=json&base64=1&compression=${coding}`;
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };

@@ -1,9 +1,9 @@
-// Proves that Expect: 100-continue is answered as RFC 9110 says.
+// Proves that Expect: 100-continue is answered as RFC 9110, section 10.1.1 requires.
 import { exchange, type HttpRequest } from "../../support/clients/http.ts";
 import { WIRES } from "../../support/clients/wires.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
-/** Who waits to be asked for his content is asked when it is about to be read (RFC 9110, section 10.1.1). */
+/** The server asks for the content when it is about to read it. */
 let server: ServerProcess;
 
 beforeAll(async () => {
@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 afterAll(() => server?.stop());
 
-/** Sends the content once the server asks for it, and only then. */
+/** Sends the content only after the server asks for it. */
 async function send(request: HttpRequest & { body: Buffer }) {
   let isAsked = false;
   async function* content() {
@@ -24,15 +24,15 @@ async function send(request: HttpRequest & { body: Buffer }) {
   return { isAsked, answer };
 }
 
-describe.each([1, 2] as const)("over HTTP/%i", (version) => {
+describe.each([1, 2] as const)("100-continue over HTTP/%i", (version) => {
   const wires = WIRES.filter((wire) => version === 2 || wire.name !== "gRPC");
 
-  test.each(wires)("the content of a call of $name is asked for if its sender is let in", async (wire) => {
+  test.each(wires)("is sent for a call of $name with a valid token", async (wire) => {
     const { isAsked, answer } = await send({ ...wire.request(wire.encode({})), version });
     expect({ isAsked, outcome: wire.read(answer) }).toMatchObject({ isAsked: true, outcome: { code: "OK" } });
   });
 
-  test.each(wires)("the content of a call of $name is not asked for if he is not", async (wire) => {
+  test.each(wires)("is not sent for a call of $name with an invalid token", async (wire) => {
     const request = wire.request(wire.encode({}));
     const headers = { ...request.headers, authorization: "Bearer nobody-has-this-token" };
     const { isAsked, answer } = await send({ ...request, version, headers });
@@ -41,21 +41,21 @@ describe.each([1, 2] as const)("over HTTP/%i", (version) => {
   });
 
   test.each<[string, object, Record<string, string>]>([
-    ["asked for if its sender is let in", { isAsked: true, answer: { status: 200 } }, bearer(ADMIN_TOKEN)],
-    ["asked for if its client may send its secret in it", { isAsked: true, answer: { status: 401 } }, {}],
-    ["not asked for if its bearer is not let in", { isAsked: false, answer: { status: 401 } }, bearer("nobody")],
+    ["sent with a valid bearer token", { isAsked: true, answer: { status: 200 } }, bearer(ADMIN_TOKEN)],
+    ["sent if the form can contain the client's secret", { isAsked: true, answer: { status: 401 } }, {}],
+    ["not sent with an invalid bearer token", { isAsked: false, answer: { status: 401 } }, bearer("nobody")],
     [
-      "not asked for if its client is not let in",
+      "not sent with invalid Basic credentials",
       { isAsked: false, answer: { status: 401 } },
       { authorization: "Basic YTpi" },
     ],
-  ])("a form with a token to look at is %s", async (_what, expected, authorization) => {
+  ])("for an introspection form is %s", async (_what, expected, authorization) => {
     const headers = { "content-type": "application/x-www-form-urlencoded", ...authorization };
     const form = { version, path: "/oauth/v2/introspect", headers, body: Buffer.from("token=none") };
     expect(await send(form)).toMatchObject(expected);
   });
 
-  test("the content of a request that goes nowhere is not asked for", async () => {
+  test("is not sent for a request without a route", async () => {
     const nowhere = { version, path: "/resources/v3alpha/nothing", body: Buffer.from("{}") };
     expect(await send(nowhere)).toMatchObject({ isAsked: false, answer: { status: 404 } });
   });

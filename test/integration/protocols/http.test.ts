@@ -1,4 +1,4 @@
-// Proves that answers are correct HTTP, with the right status, headers and CORS.
+// Proves that answers have the right HTTP status, headers and CORS headers.
 import { reasonOfConnectError } from "../../support/clients/error-info.ts";
 import { exchange, type HttpAnswer, type HttpRequest } from "../../support/clients/http.ts";
 import { WIRES } from "../../support/clients/wires.ts";
@@ -8,7 +8,7 @@ const CONSOLE = "https://console.example.com";
 const OTHER = "http://localhost:3000";
 const UNLISTED = "https://console.example.com.evil.example";
 
-/** One that lists origins, and one that lists none. */
+/** A server with listed origins, and one without. */
 let server: ServerProcess;
 let closed: ServerProcess;
 
@@ -30,11 +30,11 @@ const LOCK_USER = "/userlock.v3alpha.UserService/LockUser";
 const GET_USER = "/userlock.v3alpha.UserService/GetUser";
 
 const send = (request: HttpRequest) => exchange(server.url, request);
-/** Methods, headers or whatever a header lists, in lower case. */
+/** The items of a list header in lower case. */
 const listIn = (answer: HttpAnswer, header: string) =>
   (answer.headers.get(header) ?? "").split(",").map((item) => item.trim().toLowerCase());
 
-describe("what cannot be a call is answered with a google.rpc.Status", () => {
+describe("a request that cannot be a call is answered with a google.rpc.Status:", () => {
   const notFound = { status: 404, code: 5, reason: "METHOD_NOT_FOUND" };
   const wrongVerb = { status: 405, code: 12, reason: "NOT_SERVED" };
   const wrongType = { status: 415, code: 3, reason: "INVALID_REQUEST" };
@@ -55,7 +55,7 @@ describe("what cannot be a call is answered with a google.rpc.Status", () => {
     ["POST", USERS, wrongType, { "content-type": "text/plain" }],
     ["POST", USERS, wrongType],
     ["POST", USERS, wrongType, { ...JSON_TYPE, "content-encoding": "br" }],
-  ])("%s %s: %j", async (verb, path, { ...expected }, headers = {}) => {
+  ])("%s %s gets %j", async (verb, path, { ...expected }, headers = {}) => {
     const body = ["POST", "PUT"].includes(verb) ? "{}" : undefined;
     const answer = await send({ verb, path, headers: { ...AUTH, ...headers }, ...(body && { body }) });
     const { code, details } = JSON.parse(answer.body.toString());
@@ -68,14 +68,14 @@ describe("what cannot be a call is answered with a google.rpc.Status", () => {
   test.each([
     ["application/json", "content-type"],
     ["gzip", "content-encoding"],
-  ])("415 says that %s would do", async (accepted, header) => {
+  ])("415 names the accepted value %s", async (accepted, header) => {
     const headers = { ...AUTH, ...JSON_TYPE, [header]: "x-none" };
     const answer = await send({ path: USERS, headers, body: "{}" });
     expect(answer.headers.get(header === "content-type" ? "accept" : "accept-encoding")).toBe(accepted);
   });
 });
 
-describe("what cannot be a call of an RPC", () => {
+describe("an RPC request that cannot be a call", () => {
   const WATCH = "/userlock.v3alpha.EventService/WatchEvents";
   const GRPC_TYPES = [
     "application/grpc+json",
@@ -94,7 +94,7 @@ describe("what cannot be a call of an RPC", () => {
       ["DELETE", LOCK_USER, "POST", "application/proto"],
       ["PUT", GET_USER, "POST, GET, HEAD", "application/json"],
       ["GET", WATCH, "POST", "application/connect+proto"],
-    ])("%s %s is 405 without content, in which clients would look for an error of theirs", async (...one) => {
+    ])("%s %s gets 405 without content, which clients would parse as their own error", async (...one) => {
       const [verb, path, allow, type] = one;
       const answer = await send({ version, verb, path, headers: { ...AUTH, "content-type": type } });
       expect({ status: answer.status, allow: answer.headers.get("allow") }).toEqual({ status: 405, allow });
@@ -109,7 +109,7 @@ describe("what cannot be a call of an RPC", () => {
       ["", LOCK_USER, UNARY_TYPES],
       ["application/json", WATCH, STREAM_TYPES],
       ["text/plain", WATCH, STREAM_TYPES],
-    ])("the content type '%s' for %s is 415 without content, and the right ones are named", async (type, path, all) => {
+    ])("the content type '%s' for %s gets 415 without content, with the accepted types", async (type, path, all) => {
       const headers = { ...AUTH, ...(type && { "content-type": type }) };
       const answer = await send({ version, path, headers, body: "{}" });
       expect(answer.status).toBe(415);
@@ -118,7 +118,7 @@ describe("what cannot be a call of an RPC", () => {
     });
 
     test.each(["application/proto", "application/connect+json", "application/connect+proto"])(
-      "an unknown method in %s is 404 with an error of Connect's",
+      "an unknown method in %s gets 404 with a Connect error",
       async (type) => {
         const path = "/userlock.v3alpha.UserService/NoMethod";
         const answer = await send({ version, path, headers: { ...AUTH, "content-type": type }, body: "{}" });
@@ -141,25 +141,25 @@ describe.each(WIRES)("over $name", (wire) => {
   const isPlain = !wire.isFramed;
 
   test.each<[string, Record<string, string>, string, string]>([
-    ["no token", { authorization: "" }, "TOKEN_MISSING", 'Bearer realm="userlock"'],
-    ["no bearer", { authorization: "Basic dTpw" }, "TOKEN_INVALID", 'error="invalid_token"'],
+    ["a missing token", { authorization: "" }, "TOKEN_MISSING", 'Bearer realm="userlock"'],
+    ["another scheme", { authorization: "Basic dTpw" }, "TOKEN_INVALID", 'error="invalid_token"'],
     ["an unknown token", { authorization: "Bearer no-such-token" }, "TOKEN_INVALID", 'error="invalid_token"'],
-  ])("%s is challenged", async (_what, headers, reason, challenge) => {
+  ])("challenges %s", async (_what, headers, reason, challenge) => {
     const answer = await call(headers);
     expect(wire.read(answer)).toMatchObject({ code: "UNAUTHENTICATED", reason, status: isPlain ? 401 : 200 });
     const where = wire.name === "gRPC" ? answer.trailers : answer.headers;
     if (isPlain || wire.name === "gRPC") expect(where.get("www-authenticate")).toContain(challenge);
   });
 
-  test("the request id is the caller's", async () => {
+  test("returns the caller's request id", async () => {
     expect((await call({ "x-request-id": "from-the-caller:1" })).headers.get("x-request-id")).toBe("from-the-caller:1");
   });
 
   test.each<[string, Record<string, string>]>([
-    ["is not there", {}],
+    ["is missing", {}],
     ["is too long", { "x-request-id": "x".repeat(101) }],
-    ["has other characters", { "x-request-id": "two words" }],
-  ])("a request id that %s is made, a new one each time", async (_what, headers) => {
+    ["has invalid characters", { "x-request-id": "two words" }],
+  ])("generates a new request id if the caller's %s", async (_what, headers) => {
     const [one, another] = [await call(headers), await call({ ...headers, authorization: "" })].map((answer) =>
       answer.headers.get("x-request-id"),
     );
@@ -168,11 +168,11 @@ describe.each(WIRES)("over $name", (wire) => {
     expect(one).not.toBe(another);
   });
 
-  test("nothing is kept by caches", async () => {
+  test("forbids caches to store answers", async () => {
     expect((await call({})).headers.get("cache-control")).toBe("no-store");
   });
 
-  test("a page of a listed origin may read the answer, and the error", async () => {
+  test("allows a page of a listed origin to read answers and errors", async () => {
     for (const headers of [{}, { authorization: "" }]) {
       for (const origin of [CONSOLE, OTHER]) {
         const answer = await call({ origin, ...headers });
@@ -185,7 +185,7 @@ describe.each(WIRES)("over $name", (wire) => {
   });
 
   test.each([UNLISTED, "null", "https://CONSOLE.example.com", `${CONSOLE}:8443`, "https://console.example"])(
-    "a page of %s may not",
+    "does not allow a page of %s to read answers",
     async (origin) => {
       const answer = await call({ origin });
       expect(corsHeadersOf(answer)).toEqual([]);
@@ -193,20 +193,20 @@ describe.each(WIRES)("over $name", (wire) => {
     },
   );
 
-  test("a page may not where no origin is listed", async () => {
+  test("does not allow any page to read answers if no origin is listed", async () => {
     const answer = await call({ origin: CONSOLE }, closed.url);
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
     expect(corsHeadersOf(answer)).toEqual([]);
   });
 });
 
-/** What clients of gRPC-Web and Connect in a browser read, and our own. */
+/** The headers that browser clients of gRPC-Web and Connect read, and userlock's own. */
 const EXPOSED = ["grpc-status", "grpc-message", "grpc-status-details-bin", "www-authenticate", "x-request-id"];
 
 const corsHeadersOf = ({ headers }: HttpAnswer) =>
   [...headers.keys()].filter((name) => name.startsWith("access-control-"));
 
-describe("a browser that asks before it calls", () => {
+describe("a CORS preflight", () => {
   const ask = (path: string, origin: string, url = server.url) =>
     exchange(url, {
       verb: "OPTIONS",
@@ -214,7 +214,7 @@ describe("a browser that asks before it calls", () => {
       headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" },
     });
 
-  test.each([USERS, `${USERS}/u/_lock`, LOCK_USER, GET_USER, "/healthz"])("may call %s", async (path) => {
+  test.each([USERS, `${USERS}/u/_lock`, LOCK_USER, GET_USER, "/healthz"])("allows a call of %s", async (path) => {
     const answer = await ask(path, CONSOLE);
     expect({ status: answer.status, bytes: answer.body.length }).toEqual({ status: 204, bytes: 0 });
     expect(answer.headers.get("access-control-allow-origin")).toBe(CONSOLE);
@@ -242,23 +242,23 @@ describe("a browser that asks before it calls", () => {
     expect(listIn(answer, "vary")).toContain("origin");
   });
 
-  test("may not, from an origin that is not listed", async () => {
+  test("allows nothing to an unlisted origin", async () => {
     const answer = await ask(USERS, UNLISTED);
     expect(corsHeadersOf(answer)).toEqual([]);
     expect(listIn(answer, "vary")).toContain("origin");
   });
 
-  test("may not where no origin is listed", async () => {
+  test("allows nothing if no origin is listed", async () => {
     expect(corsHeadersOf(await ask(USERS, CONSOLE, closed.url))).toEqual([]);
   });
 
-  test("is told apart from OPTIONS that asks nothing", async () => {
+  test("differs from an OPTIONS request without CORS headers", async () => {
     expect((await send({ verb: "OPTIONS", path: USERS, headers: { origin: CONSOLE } })).status).toBe(405);
   });
 });
 
 describe("the probes", () => {
-  test.each([1, 2] as const)("answer anybody over HTTP/%i", async (version) => {
+  test.each([1, 2] as const)("answer without a token over HTTP/%i", async (version) => {
     for (const path of ["/healthz", "/readyz"]) {
       const answer = await send({ version, verb: "GET", path });
       expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 200, body: "ok\n" });
@@ -281,7 +281,7 @@ describe.each([1, 2] as const)("HEAD over HTTP/%i", (version) => {
     [LOCK_USER, 405],
     ["/oauth/v2/introspect", 405],
     ["/", 404],
-  ])("%s is answered as GET is, without content", async (path, status) => {
+  ])("answers %s like GET, without content", async (path, status) => {
     const headers = { ...AUTH, "accept-encoding": "gzip", "x-request-id": "same" };
     const [get, head] = await Promise.all(["GET", "HEAD"].map((verb) => send({ version, verb, path, headers })));
     const told = ({ headers: all }: HttpAnswer) => [...all].filter(([name]) => name !== "date");
@@ -290,7 +290,7 @@ describe.each([1, 2] as const)("HEAD over HTTP/%i", (version) => {
     expect(Number(head!.headers.get("content-length"))).toBe(get!.body.length);
   });
 
-  test("a stream of events begins and does not go on: the only one of this server is free again", async () => {
+  test("starts an event stream without keeping its place", async () => {
     const path = "/resources/v3alpha/events/_watch";
     for (let round = 0; round < 3; round++) {
       const { status, headers, body } = await send({ version, verb: "HEAD", path, headers: AUTH });

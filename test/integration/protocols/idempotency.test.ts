@@ -1,4 +1,4 @@
-// Proves that a repeated call with its key changes nothing and gets the first answer.
+// Proves that a repeated call with its idempotency key changes nothing and gets the first answer.
 import { type DescMethodUnary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AccessService, Role } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
@@ -42,7 +42,7 @@ let users = 0;
 describe.each(STORES)("on %s", (_store, makeStore) => {
   let store: EmptyStore;
   let servers: ServerProcess[] = [];
-  /** The doors of the one server, and of the other. */
+  /** The doors of the two servers. */
   let doors: Door[][] = [];
 
   beforeAll(async () => {
@@ -87,7 +87,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
 
   const NAMES = openDoors("http://127.0.0.1:1").map(({ name }) => name);
 
-  test.each(NAMES)("over %s, the same call again gets the first answer, and changes nothing", async (name) => {
+  test.each(NAMES)("a repeated call over %s gets the first answer and changes nothing", async (name) => {
     const id = await newUser();
     const key = newKey();
     const first = await doorOf(name).call(lockUser, { id, reason: "fraud" }, asOwner(key));
@@ -100,7 +100,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect(inShort(without)).toBe("FAILED_PRECONDITION USER_ALREADY_LOCKED");
   });
 
-  test("also over another protocol, at another server, and when the user was unlocked meanwhile", async () => {
+  test("a repeated call gets the first answer over another protocol, at another server, and after an unlock", async () => {
     const id = await newUser();
     const key = newKey();
     const first = await doorOf("REST").call(lockUser, { id }, asOwner(key));
@@ -215,23 +215,26 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       ],
     ];
 
-    test.each(CASES)("%s: again, at the other server, and eight at once", async (_, make) => {
-      const { method, request } = await make();
-      const key = newKey();
-      const call = (name: string, server: number) =>
-        doorOf(name, server).call(method, request as MessageInitShape<typeof method.input>, asOwner(key));
-      const names = ["REST", "gRPC, UserService", "Connect JSON, UserService", "gRPC-Web, UserService"];
-      const answers = await Promise.all([0, 1].flatMap((server) => names.map((name) => call(name, server))));
-      const before = await log();
-      answers.push(await call("REST", 0), await call("gRPC, UserService", 1));
+    test.each(CASES)(
+      "%s gets one answer again, at the other server, and in eight concurrent calls",
+      async (_, make) => {
+        const { method, request } = await make();
+        const key = newKey();
+        const call = (name: string, server: number) =>
+          doorOf(name, server).call(method, request as MessageInitShape<typeof method.input>, asOwner(key));
+        const names = ["REST", "gRPC, UserService", "Connect JSON, UserService", "gRPC-Web, UserService"];
+        const answers = await Promise.all([0, 1].flatMap((server) => names.map((name) => call(name, server))));
+        const before = await log();
+        answers.push(await call("REST", 0), await call("gRPC, UserService", 1));
 
-      expect(new Set(answers.map((answer) => bytesOf(method, answer))).size).toBe(1);
-      expect(await log()).toEqual(before);
-    });
+        expect(new Set(answers.map((answer) => bytesOf(method, answer))).size).toBe(1);
+        expect(await log()).toEqual(before);
+      },
+    );
 
-    test("is in this table", () => {
+    test("is in the table of this test", () => {
       const services = [UserService, SessionService, SettingsService, AccessService];
-      // Batches have tests of their own.
+      // Batches have their own tests.
       const others = [...READING.map(({ name }) => name), "BatchLockUsers", "BatchUnlockUsers"];
       const changing = services.flatMap(({ methods }) => methods.map(({ name }) => name));
       const tested = new Set(CASES.map(([name]) => name.split(" ")[0]));
@@ -245,7 +248,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
         outcome.case === "details" ? `${id} locked` : `${id} ${outcome.value?.code}`,
       );
 
-    test("again, at the other server, gets the same answers, those that say no among them", async () => {
+    test("gets the same answers again at the other server, including refusals", async () => {
       const [one, other] = [await newUser(), await newUser()];
       await doorOf("REST").call(lockUser, { id: other }, asOwner());
       const request = { ids: [one, "nobody", other], reason: "fraud" };
@@ -258,18 +261,18 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       expect(await log()).toEqual(before);
     });
 
-    /** How often each of the users was locked. */
+    /** The number of locks of each user. */
     async function locksOf(ids: string[]): Promise<number[]> {
       const counts = new Map<string, number>();
       for (const line of await log()) counts.set(line, (counts.get(line) ?? 0) + 1);
       return ids.map((id) => counts.get(`user.locked ${id}`) ?? 0);
     }
 
-    test("that was cut off by its deadline goes on: who was locked by it is answered as locked, and nobody is twice", async () => {
+    test("resumes after its deadline, reports users that it locked before as locked, and locks each once", async () => {
       const reader = await openStoreAt(store.url);
       const more = usersIn(reader, systemClock());
       try {
-        // Longer and longer ones, until one falls into the middle of the work.
+        // Longer deadlines until one ends the call halfway.
         for (let milliseconds = 20; ; milliseconds *= 1.3) {
           const ids = Array.from({ length: 2_000 }, () => `user-${++users}`);
           await Promise.all(ids.map((id) => more.add(id)));
@@ -294,7 +297,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       }
     });
 
-    test("of a page of filters: the page is the same, though its users would not pass any more", async () => {
+    test("by filters gets the same page again, although its users no longer match", async () => {
       const schemaId = `schema-${users}`;
       const ids = await Promise.all(Array.from({ length: 5 }, () => newUser({ schemaId })));
       const filter = (value: object) => ({ filter: value }) as never;
@@ -318,7 +321,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     });
   });
 
-  test("of 64 calls at once through both servers one makes the change, and all get its answer", async () => {
+  test("one of 64 concurrent calls at both servers makes the change, and all get its answer", async () => {
     const id = await newUser();
     const key = newKey();
     const all = doors.flat();
@@ -329,7 +332,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await log()).filter((line) => line === `user.locked ${id}`)).toHaveLength(1);
   });
 
-  test("the same key with another request is refused, and the first answer stays", async () => {
+  test("the same key with another request is refused, and the first answer is kept", async () => {
     const [id, other] = [await newUser(), await newUser()];
     const key = newKey();
     const first = await doorOf("REST").call(lockUser, { id, reason: "fraud" }, asOwner(key));
@@ -345,7 +348,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await doorOf("REST").call(unlockUser, { id: other }, asOwner())).reason).toBe("USER_NOT_LOCKED");
   });
 
-  test("another caller's key is another key", async () => {
+  test("the same key of another caller is a different key", async () => {
     const id = await newUser();
     const key = newKey();
     const other = await tokenMaker(servers[0]!.url, ADMIN_TOKEN).create("another", ["INSTANCE_OWNER"]);
@@ -354,7 +357,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect(inShort(answer)).toBe("FAILED_PRECONDITION USER_ALREADY_LOCKED");
   });
 
-  test("an answer that says no is not kept: the call is decided anew", async () => {
+  test("a refusal is not kept, and the repeated call is decided again", async () => {
     const id = await newUser();
     const key = newKey();
     const unlock = () => doorOf("gRPC, UserService").call(unlockUser, { id }, asOwner(key));
@@ -363,7 +366,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await unlock()).code).toBe("OK");
   });
 
-  test("who may not call any more is not given the first answer", async () => {
+  test("a caller with a revoked token does not get the first answer", async () => {
     const id = await newUser();
     const key = newKey();
     const access = tokenMaker(servers[0]!.url, ADMIN_TOKEN);
@@ -373,13 +376,13 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect((await doorOf("REST").call(lockUser, { id }, asOwner(key, token.secret))).reason).toBe("TOKEN_INVALID");
   });
 
-  /** What ends a session. */
+  /** Ways to end a session. */
   const ENDINGS: [what: string, end: (userId: string, session: { sessionId: string }) => Promise<Answer>][] = [
-    ["a lock", (id) => doorOf("REST").call(lockUser, { id }, asOwner())],
-    ["a deactivation", (id) => doorOf("REST").call(deactivateUser, { id }, asOwner())],
-    ["a deletion", (id) => doorOf("REST").call(deleteUser, { id }, asOwner())],
+    ["LockUser", (id) => doorOf("REST").call(lockUser, { id }, asOwner())],
+    ["DeactivateUser", (id) => doorOf("REST").call(deactivateUser, { id }, asOwner())],
+    ["DeleteUser", (id) => doorOf("REST").call(deleteUser, { id }, asOwner())],
     [
-      "a new password",
+      "SetPassword",
       (id) =>
         doorOf("REST").call(
           setPassword,
@@ -391,7 +394,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     ["DeleteSession", (_id, { sessionId }) => doorOf("REST").call(deleteSession, { sessionId }, asOwner())],
   ];
 
-  test.each(NAMES)("over %s, a login that comes again is good only while its session is open", async (name) => {
+  test.each(NAMES)("a repeated login over %s succeeds only while its session is open", async (name) => {
     const password = { type: { case: "password" as const, value: "right" } };
     await Promise.all(
       ENDINGS.map(async ([what, end]) => {
@@ -408,7 +411,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
         expect((await end(id, first.response!)).code).toBe("OK");
         const again = await logIn(1, key);
         expect([what, inShort(again)]).toEqual([what, "UNAUTHENTICATED LOGIN_FAILED"]);
-        // The answer has no mark of its own.
+        // The answer does not differ from that to a wrong password.
         const wrong = await doorOf(name).call(
           createSession,
           { user: { case: "userId", value: "nobody" }, password: "wrong" },
@@ -419,10 +422,10 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     );
   });
 
-  describe("where nothing is changed the key is passed over", () => {
+  describe("a key is ignored by the reading method", () => {
     const password = { password: { type: { case: "password" as const, value: "right" } } };
 
-    /** Two requests that differ. */
+    /** Two different requests. */
     async function requestsOf(method: DescMethodUnary): Promise<[object, object]> {
       const ids = [await newUser({ authenticators: password }), await newUser({ authenticators: password })] as const;
       const ofSession = async (id: string) => {
@@ -458,12 +461,12 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
         const { code } = await doorOf("REST").call(method as DescMethodUnary, request as never, asOwner(key));
         expect(code).toBe("OK");
       }
-      // No answer is under the key, or it would be that of another request.
+      // No answer is stored under the key, or this request would be refused.
       const id = await newUser();
       expect((await doorOf("REST").call(lockUser, { id }, asOwner(key))).code).toBe("OK");
     });
 
-    test("ListTokens shows what came between", async () => {
+    test("ListTokens, which shows the present tokens", async () => {
       const key = newKey();
       const count = async () => {
         const { response } = await doorOf("REST").call(listTokens, {}, asOwner(key));
@@ -477,12 +480,12 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
 
   test.each([
     ["of 255 characters", "k".repeat(255), "OK"],
-    ["with quotes, as a structured field has them", '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "OK"],
+    ["with the quotes of a structured field", '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "OK"],
     ["of 256 characters", "k".repeat(256), "INVALID_ARGUMENT INVALID_REQUEST"],
-    ["of nothing", "", "INVALID_ARGUMENT INVALID_REQUEST"],
+    ["that is empty", "", "INVALID_ARGUMENT INVALID_REQUEST"],
     ["with a tab", "a\tb", "INVALID_ARGUMENT INVALID_REQUEST"],
     ["that is not ASCII", "schlüssel", "INVALID_ARGUMENT INVALID_REQUEST"],
-  ])("a key %s", async (_, key, expected) => {
+  ])("a key %s gets the expected answer", async (_, key, expected) => {
     const id = await newUser();
     expect(inShort(await doorOf("REST").call(lockUser, { id }, asOwner(key)))).toBe(expected);
     if (expected !== "OK") {

@@ -1,4 +1,4 @@
-// Proves that odd but possible requests get the answer that they should.
+// Proves that random requests never cause a server error.
 import {
   create,
   type DescField,
@@ -37,7 +37,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Mostly what is good, so that the rest of the request is looked at, too. */
+/** Mostly valid values, so that the rest of the request is checked too. */
 const mostly = <Value>(good: readonly Value[], ...odd: Value[]) =>
   fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...good) }, fc.constantFrom(...odd));
 
@@ -76,16 +76,16 @@ const SCALARS: Partial<Record<ScalarType, Arbitrary<unknown>>> = {
 
 type Part = [field: DescField, value: unknown];
 
-/** The value, or null; the weights are of the two. */
+/** The value or null, with the weights of the two. */
 const maybe = <Value>(value: Arbitrary<Value>, weight: number, ofNull: number) =>
   fc.oneof({ weight, arbitrary: value }, { weight: ofNull, arbitrary: fc.constant(null) });
 
-/** Fields of a message, of a oneof one, with values. */
+/** Values for fields of a message, with one field of each oneof. */
 function partsOf(desc: DescMessage, levels: number, toValue: typeof valueOfField): Arbitrary<Part[]> {
   const isNear = ({ message }: DescField) => levels > 0 || !message;
   const partOf = (field: DescField) => toValue(field, levels).map((value): Part => [field, value]);
   const members = desc.members.map((member) => (member.kind === "oneof" ? member.fields : [member]).filter(isNear));
-  // Another instance, or an organization without users, would be the end of nearly every request.
+  // Another instance, or an organization without users, would end nearly every request early.
   const isPlace = ({ name }: DescField) => name === "instance" || name === "organization";
   const options = members
     .filter((fields) => fields.length > 0)
@@ -93,7 +93,7 @@ function partsOf(desc: DescMessage, levels: number, toValue: typeof valueOfField
   return fc.tuple(...options).map((parts) => parts.filter((part) => part !== null));
 }
 
-/** A message with any values that its type can have, good or bad. */
+/** A message with any possible values of its type, valid or not. */
 function messageOf(desc: DescMessage, levels = 5): Arbitrary<Message> {
   if (desc.typeName === "google.protobuf.Timestamp" || desc.typeName === "google.protobuf.Duration") {
     return fc.record({ seconds, nanos }).map((time) => create(desc, time as never));
@@ -113,11 +113,11 @@ function valueOfField(field: DescField, levels: number): Arbitrary<unknown> {
   const isStruct = message?.typeName === "google.protobuf.Struct";
   const ofMessage = message && (isStruct ? data : messageOf(message, levels - 1));
   const one = ofMessage ?? (field.enum ? fc.oneof(number, fc.constant(-1)) : SCALARS[scalar as ScalarType]);
-  if (!one) throw new Error(`no value is known for ${field}`);
+  if (!one) throw new Error(`this test has no values for ${field}`);
   return field.fieldKind === "list" ? fc.array(one, { maxLength: 3 }) : one;
 }
 
-/** JSON that may or may not be that of a message. */
+/** JSON that may be valid for a message. */
 function jsonOf(desc: DescMessage, levels = 5): Arbitrary<JsonValue> {
   return partsOf(desc, levels, jsonOfField).map((parts) =>
     Object.fromEntries(parts.map(([field, value]) => [field.jsonName, value as JsonValue])),
@@ -131,7 +131,7 @@ const anyJson = fc.oneof(
   fc.constantFrom<JsonValue>("2027-02-30T00:00:00Z", "2030-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"),
 );
 
-/** The same for what has its own form in JSON. */
+/** JSON of types with their own form. */
 const PLAIN: Record<string, Arbitrary<JsonValue>> = {
   "google.protobuf.Timestamp": fc.constantFrom("2030-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"),
   "google.protobuf.Duration": fc.constantFrom("60s", "0s", "-1.5s", "315576000000s"),
@@ -153,7 +153,7 @@ const OURS = [Code.Internal, Code.Unavailable, Code.Unknown, Code.DataLoss].flat
   Code[code]?.toLowerCase(),
 ]);
 
-/** Fails if the server says that the fault is its own. */
+/** Fails if the answer is a server error. */
 async function expectNoFault(method: DescMethodUnary, response: Response, request: unknown): Promise<void> {
   const told = await response.text();
   if (response.ok) return;
@@ -172,7 +172,7 @@ const call = (method: DescMethodUnary, type: string, body: Uint8Array | string) 
     body: body as BodyInit,
   });
 
-/** The parts of a document where REST has them. */
+/** Sends the parts of a document in their REST places. */
 function callByRest(method: DescMethodUnary, json: Record<string, JsonValue>): Promise<Response> | undefined {
   const [verb, template, body] = REST_ROUTES[method.name] ?? [];
   if (!verb || !template) return undefined;
@@ -194,14 +194,14 @@ function callByRest(method: DescMethodUnary, json: Record<string, JsonValue>): P
   });
 }
 
-/** In numbers at once, so that it takes seconds. */
+/** Fifteen values for concurrent requests, so that the test takes only seconds. */
 const many = <Value>(value: Arbitrary<Value>) => fc.array(value, { minLength: 15, maxLength: 15 });
 const runs = { numRuns: 4 };
 
 describe.each(METHODS.map((method) => [method.name, method] as const))(
-  "whatever is sent to %s, the fault is never said to be the server's",
+  "random requests to %s never cause a server error",
   (_name, method) => {
-    test("in Protobuf, whole or damaged", async () => {
+    test("in Protobuf, intact or damaged", async () => {
       const damaged = fc.record({
         message: messageOf(method.input),
         at: fc.nat(200),
@@ -239,7 +239,7 @@ describe.each(METHODS.map((method) => [method.name, method] as const))(
   },
 );
 
-test("after all of that lists are complete and nothing went wrong in the server", async () => {
+test("after random requests all lists can be read, and the server logged no error", async () => {
   for (const method of [
     UserService.method.searchUsers,
     AccessService.method.listTokens,

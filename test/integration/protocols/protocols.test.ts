@@ -1,4 +1,4 @@
-// Proves that one port serves all protocols, also over TLS.
+// Proves that one port serves all protocols, with and without TLS.
 import { connect as connectTls } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { create, fromBinary, fromJsonString, toBinary } from "@bufbuild/protobuf";
@@ -10,7 +10,7 @@ import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from ".
 import { usersOf } from "../../support/users.ts";
 
 let server: ServerProcess;
-/** A user with enough data for compression to be worth it. */
+/** The id of a user with enough data to be compressed. */
 let id: string;
 const NOTE = "compressible ".repeat(500);
 
@@ -40,7 +40,7 @@ describe.each(WIRES)("gzip over $name", (wire) => {
   const accept = wire.isFramed ? "grpc-accept-encoding" : "accept-encoding";
   const encoding = wire.isFramed ? "grpc-encoding" : "content-encoding";
 
-  /** The bytes of the answer's message, and whether they are compressed. */
+  /** The bytes of the answer's message and whether they are compressed. */
   function messageOf({ headers, body }: HttpAnswer): { bytes: Buffer; isGzip: boolean } {
     if (!wire.isFramed) return { bytes: body, isGzip: headers.has(encoding) };
     const frames = wire.name === "gRPC-Web text" ? fromBase64Pieces(body.toString()) : body;
@@ -55,7 +55,7 @@ describe.each(WIRES)("gzip over $name", (wire) => {
     return response.user?.data?.note;
   }
 
-  test.each(["gzip", "br, gzip", "identity, gzip"])("is answered to a client that takes '%s'", async (value) => {
+  test.each(["gzip", "br, gzip", "identity, gzip"])("is used for a client that accepts '%s'", async (value) => {
     const answer = await exchange(server.url, getUser(wire, { [accept]: value }));
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
     expect(answer.headers.get(encoding)).toBe("gzip");
@@ -65,10 +65,10 @@ describe.each(WIRES)("gzip over $name", (wire) => {
   });
 
   test.each<[string, Record<string, string>]>([
-    ["does not ask", {}],
-    ["takes only others", { [accept]: "br, deflate" }],
-    ["takes none", { [accept]: "identity" }],
-  ])("is not answered to a client that %s", async (_what, headers) => {
+    ["sends no header", {}],
+    ["accepts other encodings only", { [accept]: "br, deflate" }],
+    ["accepts no encoding", { [accept]: "identity" }],
+  ])("is not used for a client that %s", async (_what, headers) => {
     const answer = await exchange(server.url, getUser(wire, headers));
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
     expect(answer.headers.get(encoding) ?? "identity").toBe("identity");
@@ -77,13 +77,13 @@ describe.each(WIRES)("gzip over $name", (wire) => {
     expect(noteIn(bytes)).toBe(NOTE);
   });
 
-  test("is read from a client that sends it", async () => {
+  test("is read from a client that compresses", async () => {
     const answer = await exchange(server.url, wire.request(wire.encode({}), { gzip: true }));
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
   });
 });
 
-test("gzip with a quality of 0 is none", async () => {
+test("gzip with a quality of 0 is not used", async () => {
   const answer = await exchange(server.url, getUser(WIRES[0] as Wire, { "accept-encoding": "gzip;q=0, *;q=0" }));
   expect(answer.headers.has("content-encoding")).toBe(false);
 });
@@ -96,13 +96,13 @@ describe.each([USER_SERVICE, ZITADEL_USERS])("Connect GET on %s", (service) => {
       headers: AUTH,
     });
 
-  test("GetUser in JSON", async () => {
+  test("reads a user in JSON", async () => {
     const answer = await get("GetUser", { encoding: "json", message: JSON.stringify({ id }) });
     expect(answer.status).toBe(200);
     expect(fromJsonString(GetUserResponseSchema, answer.body.toString()).user?.details?.id).toBe(id);
   });
 
-  test("GetUser in base64 of Protobuf", async () => {
+  test("reads a user in base64 of Protobuf", async () => {
     const bytes = toBinary(GetUserRequestSchema, create(GetUserRequestSchema, { id }));
     const message = Buffer.from(bytes).toString("base64url");
     const answer = await get("GetUser", { encoding: "proto", base64: "1", message });
@@ -110,37 +110,40 @@ describe.each([USER_SERVICE, ZITADEL_USERS])("Connect GET on %s", (service) => {
     expect(fromBinary(GetUserResponseSchema, answer.body).user?.details?.id).toBe(id);
   });
 
-  test("SearchUsers", async () => {
+  test("searches users", async () => {
     const filters = [{ userIdFilter: { id } }];
     const answer = await get("SearchUsers", { encoding: "json", message: JSON.stringify({ filters }) });
     expect(JSON.parse(answer.body.toString())).toMatchObject({ details: { totalResult: "1" } });
   });
 
   test.each([
-    ["a message that is not there", {}],
-    ["a message that is none", { message: "{" }],
-    ["base64 that is none", { message: "!", base64: "1" }],
-  ])("%s is refused", async (_what, query) => {
+    ["a missing message", {}],
+    ["an invalid message", { message: "{" }],
+    ["invalid base64", { message: "!", base64: "1" }],
+  ])("refuses %s", async (_what, query) => {
     const answer = await get("GetUser", { encoding: "json", ...query });
     expect(answer.status).toBe(400);
     expect(JSON.parse(answer.body.toString())).toMatchObject({ code: "invalid_argument" });
   });
 
-  test.each(["LockUser", "CreateUser", "DeleteUser"])("%s, which changes something, is POST alone", async (method) => {
-    const answer = await get(method, { encoding: "json", message: JSON.stringify({ id }) });
-    expect({ status: answer.status, allow: answer.headers.get("allow") }).toEqual({ status: 405, allow: "POST" });
-    expect(answer.body.length).toBe(0);
-    const { user } = JSON.parse((await exchange(server.url, getUser(WIRES[0] as Wire))).body.toString());
-    expect(user.state).toBe("USER_STATE_ACTIVE");
-  });
+  test.each(["LockUser", "CreateUser", "DeleteUser"])(
+    "refuses %s, which changes something, with 405",
+    async (method) => {
+      const answer = await get(method, { encoding: "json", message: JSON.stringify({ id }) });
+      expect({ status: answer.status, allow: answer.headers.get("allow") }).toEqual({ status: 405, allow: "POST" });
+      expect(answer.body.length).toBe(0);
+      const { user } = JSON.parse((await exchange(server.url, getUser(WIRES[0] as Wire))).body.toString());
+      expect(user.state).toBe("USER_STATE_ACTIVE");
+    },
+  );
 });
 
-test.each([1, 2] as const)("one cleartext port speaks HTTP/%i", async (version) => {
+test.each([1, 2] as const)("the cleartext port serves HTTP/%i", async (version) => {
   const answer = await exchange(server.url, { version, verb: "GET", path: "/healthz" });
   expect({ status: answer.status, body: answer.body.toString() }).toEqual({ status: 200, body: "ok\n" });
 });
 
-describe("TLS", () => {
+describe("the TLS port", () => {
   const folder = temporaryFolder();
   let secure: ServerProcess;
   let ca: Buffer;
@@ -156,7 +159,7 @@ describe("TLS", () => {
     folder.remove();
   });
 
-  /** What client and server agree on. */
+  /** The protocol that client and server negotiate by ALPN. */
   const agree = (ALPNProtocols: string[] | undefined) =>
     new Promise<string | false | null>((resolve, reject) => {
       const port = Number(new URL(secure.url).port);
@@ -173,11 +176,11 @@ describe("TLS", () => {
     [["h2"], "h2"],
     [["http/1.1"], "http/1.1"],
     [undefined, false],
-  ])("of the protocols %j, the server takes %j", async (offered, expected) => {
+  ])("negotiates for the protocols %j the protocol %j", async (offered, expected) => {
     expect(await agree(offered)).toBe(expected);
   });
 
-  test("a client without a common protocol is refused", async () => {
+  test("refuses a client without a common protocol", async () => {
     await expect(agree(["spdy/3"])).rejects.toMatchObject({ code: expect.stringContaining("NO_APPLICATION_PROTOCOL") });
   });
 
@@ -192,7 +195,7 @@ describe("TLS", () => {
     expect(wire.read(answer)).toMatchObject({ code: "OK" });
   });
 
-  test("tells a client of HTTP/1.1 how long its connection stays", async () => {
+  test("tells an HTTP/1.1 client its keep-alive time", async () => {
     const answer = await exchange(secure.url, {
       verb: "GET",
       path: "/healthz",
@@ -202,7 +205,7 @@ describe("TLS", () => {
     expect(answer.headers.get("keep-alive")).toBe("timeout=75");
   });
 
-  test("a client that does not trust the certificate ends nothing but its connection", async () => {
+  test("survives a client that does not trust the certificate", async () => {
     const untrusting = exchange(secure.url, { verb: "GET", path: "/healthz", ca: Buffer.alloc(0) });
     await expect(untrusting).rejects.toMatchObject({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
     const cleartext = exchange(secure.url.replace("https", "http"), { verb: "GET", path: "/healthz" });

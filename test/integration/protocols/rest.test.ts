@@ -1,4 +1,4 @@
-// Proves that every route of the contract is served over REST.
+// Proves that REST requests bind their path, query and body, and that invalid ones are refused.
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 let server: ServerProcess;
@@ -39,13 +39,13 @@ const reasonOf = ({ json }: RestAnswer) => json.details?.map(({ reason }) => rea
 const fieldsOf = ({ json }: RestAnswer) =>
   json.details?.flatMap(({ fieldViolations }) => fieldViolations ?? []).map(({ field }) => field);
 
-describe("what is neither in the path nor in the body comes from the query", () => {
+describe("fields outside the path and body bind from the query", () => {
   test.each([
-    ["JSON names", "?organization.orgId=a"],
-    ["names of the proto file", "?organization.org_id=a"],
-    ["percent-encoded", "?organization%2EorgId=%61"],
-    ["the instance too", "?instance.id=main&organization.orgId=a"],
-    ["a domain of the instance, in any case", "?instance.domain=ID.example.com&organization.orgId=a"],
+    ["with JSON names", "?organization.orgId=a"],
+    ["with Protobuf names", "?organization.org_id=a"],
+    ["with percent-encoding", "?organization%2EorgId=%61"],
+    ["with the instance", "?instance.id=main&organization.orgId=a"],
+    ["with a domain of the instance in any case", "?instance.domain=ID.example.com&organization.orgId=a"],
   ])("%s", async (_what, query) => {
     const id = await newUser(query);
     expect((await send("GET", `/users/${id}`)).json).toMatchObject({
@@ -53,7 +53,7 @@ describe("what is neither in the path nor in the body comes from the query", () 
     });
   });
 
-  test("a nested number of 64 bits, a number of 32 bits, a boolean, an enum by name and by number", async () => {
+  test("for 64-bit and 32-bit numbers, booleans, and enums by name and number", async () => {
     const search = (query: string) => send("POST", `/users/_search${query}`, "[]");
     const byName = await search("?query.offset=1&query.limit=2&query.desc=true&sortingColumn=FIELD_NAME_ID");
     expect(byName).toMatchObject({ status: 200, json: { details: { appliedLimit: "2" } } });
@@ -62,7 +62,7 @@ describe("what is neither in the path nor in the body comes from the query", () 
     );
   });
 
-  test("a lock's reason and note may come in the query, where there is no body", async () => {
+  test("for a lock's reason and note without a body", async () => {
     const id = await newUser();
     expect(await send("POST", `/users/${id}/_lock?reason=fraud&note=by+phone`)).toMatchObject({ status: 200 });
     expect((await send("GET", `/users/${id}`)).json).toMatchObject({
@@ -70,7 +70,7 @@ describe("what is neither in the path nor in the body comes from the query", () 
     });
   });
 
-  test("of a GET, the whole request is the query", async () => {
+  test("for a whole GET request", async () => {
     expect(await send("GET", "/tokens?subject=admin&query.limit=1")).toMatchObject({
       status: 200,
       json: { result: [{ subject: "admin", grants: [{ role: "ROLE_INSTANCE_OWNER" }] }] },
@@ -78,8 +78,8 @@ describe("what is neither in the path nor in the body comes from the query", () 
   });
 });
 
-describe("the body", () => {
-  test("is a field of the request where the route says so", async () => {
+describe("the body of a REST request", () => {
+  test("is the field that the route names", async () => {
     const id = await newUser();
     const patched = await send(
       "PATCH",
@@ -96,37 +96,37 @@ describe("the body", () => {
     ["nothing", undefined],
     ["an empty object", "{}"],
     ["an empty text", ""],
-  ])("of a lock may be %s", async (_what, body) => {
+  ])("of a lock can be %s", async (_what, body) => {
     expect(await send("POST", `/users/${await newUser()}/_lock`, body)).toMatchObject({ status: 200 });
   });
 
-  test("may repeat what the path says", async () => {
+  test("can repeat the id of the path", async () => {
     const id = await newUser();
     expect(await send("POST", `/users/${id}/_lock`, JSON.stringify({ id }))).toMatchObject({ status: 200 });
   });
 });
 
-describe("refused with INVALID_REQUEST, and nothing is done", () => {
+describe("a REST request is refused with INVALID_REQUEST and changes nothing for", () => {
   const CASES: [what: string, verb: string, path: string, body: string | undefined][] = [
-    ["a query field that there is not", "POST", "/users/ID/_lock?raeson=x", undefined],
-    ["a nested query field that there is not", "POST", "/users/ID/_lock?organization.name=x", undefined],
-    ["a query field beyond a scalar", "POST", "/users/ID/_lock?id.x=1", undefined],
+    ["an unknown query field", "POST", "/users/ID/_lock?raeson=x", undefined],
+    ["an unknown nested query field", "POST", "/users/ID/_lock?organization.name=x", undefined],
+    ["a nested field of a scalar in the query", "POST", "/users/ID/_lock?id.x=1", undefined],
     ["a message as a query field", "POST", "/users/ID/_lock?organization=a", undefined],
-    ["a query field that is set twice", "POST", "/users/ID/_lock?reason=a&reason=b", undefined],
-    ["a field in the query and in the body", "POST", "/users/ID/_lock?reason=a", '{"reason":"b"}'],
-    ["another id in the body than in the path", "POST", "/users/ID/_lock", '{"id":"other"}'],
-    ["both of a oneof", "POST", "/users/ID/_lock?organization.orgId=a&organization.orgDomain=b", undefined],
-    ["a body field that there is not", "POST", "/users/ID/_lock", '{"raeson":"x"}'],
-    ["a body field of another type", "POST", "/users/ID/_lock", '{"reason":1}'],
-    ["a body that is no JSON", "POST", "/users/ID/_lock", '{"reason":'],
-    ["a body that is no object", "POST", "/users/ID/_lock", "[]"],
-    ["a body where there is none", "DELETE", "/users/ID", "{}"],
+    ["a duplicate query field", "POST", "/users/ID/_lock?reason=a&reason=b", undefined],
+    ["a field in both the query and the body", "POST", "/users/ID/_lock?reason=a", '{"reason":"b"}'],
+    ["different ids in the body and the path", "POST", "/users/ID/_lock", '{"id":"other"}'],
+    ["two fields of a oneof", "POST", "/users/ID/_lock?organization.orgId=a&organization.orgDomain=b", undefined],
+    ["an unknown body field", "POST", "/users/ID/_lock", '{"raeson":"x"}'],
+    ["a body field of the wrong type", "POST", "/users/ID/_lock", '{"reason":1}'],
+    ["a body that is not JSON", "POST", "/users/ID/_lock", '{"reason":'],
+    ["a body that is not an object", "POST", "/users/ID/_lock", "[]"],
+    ["a body for a route without one", "DELETE", "/users/ID", "{}"],
     ["the body's field in the query", "PATCH", "/users/ID?user.schemaId=x", "{}"],
-    ["a broken percent-encoding in the path", "POST", "/users/%E0%A4%A/_lock", undefined],
-    ["a boolean that is none", "POST", "/users/_search?query.desc=yes", "[]"],
-    ["a number that is none", "POST", "/users/_search?query.limit=many", "[]"],
+    ["invalid percent-encoding in the path", "POST", "/users/%E0%A4%A/_lock", undefined],
+    ["an invalid boolean", "POST", "/users/_search?query.desc=yes", "[]"],
+    ["an invalid number", "POST", "/users/_search?query.limit=many", "[]"],
     ["a negative number", "POST", "/users/_search?query.offset=-1", "[]"],
-    ["an enum that there is not", "POST", "/users/_search?sortingColumn=AGE", "[]"],
+    ["an unknown enum value", "POST", "/users/_search?sortingColumn=AGE", "[]"],
   ];
   test.each(CASES)("%s", async (_what, verb, path, body) => {
     const id = await newUser();
@@ -139,19 +139,19 @@ describe("refused with INVALID_REQUEST, and nothing is done", () => {
     expect((await send("GET", `/users/${id}`)).json).toMatchObject({ user: { state: "USER_STATE_ACTIVE" } });
   });
 
-  test("the query field is named", async () => {
+  test("an unknown query field, and names it", async () => {
     expect(fieldsOf(await send("POST", "/users/x/_lock?raeson=x"))).toEqual(["raeson"]);
   });
 });
 
-describe("paths and verbs", () => {
+describe("a REST request with", () => {
   test.each([
     ["/nothing", "POST", 404, null],
     ["/users/x/_freeze", "POST", 404, null],
     ["/users/x/_lock", "GET", 405, "POST"],
     ["/users", "GET", 405, "POST"],
     ["/users/x", "PUT", 405, "GET, HEAD, PATCH, DELETE"],
-  ])("%s with %s is %i", async (path, method, status, allow) => {
+  ])("the path %s and the verb %s gets %i", async (path, method, status, allow) => {
     const response = await fetch(`${server.url}/resources/v3alpha${path}`, { method });
     expect(response.status).toBe(status);
     expect(response.headers.get("allow")).toBe(allow);
@@ -163,11 +163,11 @@ describe("paths and verbs", () => {
     ["text/plain", 415],
     ["application/json; charset=utf-8", 200],
     ["Application/JSON", 200],
-  ])("content type %s is %i", async (type, status) => {
+  ])("the content type %s gets %i", async (type, status) => {
     expect((await send("POST", `/users/${await newUser()}/_lock`, "{}", type)).status).toBe(status);
   });
 
-  test("an id is taken from the path with its escapes undone", async () => {
+  test("an encoded id in the path finds the decoded id", async () => {
     expect(await send("POST", "/users", '{"userId":"a@b:c"}')).toMatchObject({ status: 201 });
     expect(await send("POST", "/users/a%40b%3Ac/_lock")).toMatchObject({
       status: 200,

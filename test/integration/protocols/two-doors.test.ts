@@ -1,4 +1,4 @@
-// Proves that both ways of serving unary calls give the same answers.
+// Proves that the unary door and Connect's router give the same answers.
 import { gzipSync } from "node:zlib";
 import { type DescMethod, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
@@ -8,10 +8,7 @@ import { exchange, type HttpRequest } from "../../support/clients/http.ts";
 import { readConnect, readGrpc, readGrpcWeb } from "../../support/clients/wires.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
-/**
- * The unary door says what Connect's router says: each request goes to two servers of one store, of which one has the
- * door and the other has not.
- */
+/** Each request goes to two servers of one store, one with the unary door and one without. */
 const folder = temporaryFolder();
 let servers: ServerProcess[];
 let viewer: string;
@@ -52,11 +49,11 @@ interface Said {
   message: string;
   status: number;
   type: string | null;
-  /** All of an answer that is no error. */
+  /** An answer without an error. */
   answer?: Buffer;
 }
 
-/** What a server says to a request in this protocol. */
+/** A server's answer to a request in this protocol. */
 async function saidBy({ url }: ServerProcess, like: string, request: HttpRequest): Promise<Said> {
   const answer = await exchange(url, request);
   const read = !like.includes("grpc") ? readConnect : like.includes("web") ? readGrpcWeb : readGrpc;
@@ -65,7 +62,7 @@ async function saidBy({ url }: ServerProcess, like: string, request: HttpRequest
   return { code, reason, message, status, type, ...(code === "OK" && { answer: answer.body }) };
 }
 
-/** What both servers say to it, the one with the unary door first. */
+/** The answers of both servers. The server with the unary door is first. */
 const saidByBoth = (like: string, request: HttpRequest) =>
   Promise.all(servers.map((server) => saidBy(server, like, request))) as Promise<[Said, Said]>;
 
@@ -96,7 +93,7 @@ function messageOf(type: string, { method, request }: Case): Buffer {
   return Buffer.from(toBinary(method.input, fromJson(method.input, request)));
 }
 
-/** The content of a request with this message; its frame, if it has one, has this flag and says this length. */
+/** The content of a request with this message, in a frame with this flag and length if the protocol has frames. */
 function contentOf(type: string, message: Buffer, { flag = 0, length = message.byteLength } = {}): Buffer {
   if (!type.includes("grpc")) return message;
   const head = Buffer.from([flag, 0, 0, 0, 0]);
@@ -107,7 +104,7 @@ function contentOf(type: string, message: Buffer, { flag = 0, length = message.b
 
 let requests = 0;
 
-/** A method call in this protocol. Trailers of gRPC are read over HTTP/2 alone. */
+/** A method call in this protocol. gRPC needs HTTP/2 for its trailers. */
 function requestOf(type: string, { method, headers }: Case, body: Buffer): HttpRequest {
   return {
     version: /grpc(?!-web)/.test(type) ? 2 : 1,
@@ -128,19 +125,22 @@ const LARGE: Case = { method: getUser, request: { id: "large" } };
 
 const CASES: [what: string, of: (key: string) => Case][] = [
   ["a user", () => GET],
-  ["a user, by the other service", () => ({ ...GET, method: ZITADELUsers.method.getUser })],
-  ["a user with text that is not ASCII", () => ({ ...GET, request: { id: "locked" } })],
+  ["a user by the ZITADEL service", () => ({ ...GET, method: ZITADELUsers.method.getUser })],
+  ["a user with non-ASCII text", () => ({ ...GET, request: { id: "locked" } })],
   ["a large user", () => LARGE],
-  ["a large user, to who takes gzip", () => ({ ...LARGE, headers: gzipAccepted("gzip") })],
-  ["a large user, to who takes gzip among others", () => ({ ...LARGE, headers: gzipAccepted("br, gzip ,identity") })],
-  ["a large user, to who takes nothing that is known", () => ({ ...LARGE, headers: gzipAccepted("br") })],
-  ["a large user, to a client that accepts x-gzip", () => ({ ...LARGE, headers: gzipAccepted("X-Gzip;q=0.5") })],
+  ["a large user to a client that accepts gzip", () => ({ ...LARGE, headers: gzipAccepted("gzip") })],
   [
-    "a large user, to a client that prefers identity",
+    "a large user to a client that accepts gzip among others",
+    () => ({ ...LARGE, headers: gzipAccepted("br, gzip ,identity") }),
+  ],
+  ["a large user to a client that accepts no known encoding", () => ({ ...LARGE, headers: gzipAccepted("br") })],
+  ["a large user to a client that accepts x-gzip", () => ({ ...LARGE, headers: gzipAccepted("X-Gzip;q=0.5") })],
+  [
+    "a large user to a client that prefers identity",
     () => ({ ...LARGE, headers: gzipAccepted("identity, gzip;q=0.5") }),
   ],
-  ["no compression, said in capitals", () => ({ ...GET, headers: compressed("Identity") })],
-  ["a user, to who takes gzip", () => ({ ...GET, headers: gzipAccepted("identity,deflate,gzip") })],
+  ["the encoding Identity with a capital", () => ({ ...GET, headers: compressed("Identity") })],
+  ["a small user to a client that accepts gzip", () => ({ ...GET, headers: gzipAccepted("identity,deflate,gzip") })],
   [
     "a lock",
     (key) => ({
@@ -152,17 +152,17 @@ const CASES: [what: string, of: (key: string) => Case][] = [
   ["USER_ALREADY_LOCKED", () => ({ method: lockUser, request: { id: "locked" } })],
   ["USER_NOT_LOCKED", () => ({ method: unlockUser, request: { id: "inactive" } })],
   ["USER_NOT_FOUND", () => ({ method: lockUser, request: { id: "nobody" } })],
-  ["a broken id", () => ({ method: lockUser, request: { id: "a b" } })],
-  ["many broken fields, whose error is long", () => ({ ...broken(), headers: gzipAccepted("gzip") })],
+  ["an invalid id", () => ({ method: lockUser, request: { id: "a b" } })],
+  ["many invalid fields with a long error", () => ({ ...broken(), headers: gzipAccepted("gzip") })],
   ["PERMISSION_MISSING", () => ({ method: lockUser, request: { id: "anna" }, headers: bearer(viewer) })],
   ["TOKEN_MISSING", () => ({ ...GET, headers: { authorization: "" } })],
   ["TOKEN_INVALID", () => ({ ...GET, headers: bearer("nobody-has-this-token") })],
-  ["a token that is told about", () => ({ method: SessionService.method.introspectToken, request: { token: "none" } })],
+  ["an introspection", () => ({ method: SessionService.method.introspectToken, request: { token: "none" } })],
   ["a deadline", () => ({ ...GET, headers: deadline("30S", "30000") })],
-  ["a deadline beyond all timers", () => ({ ...GET, headers: deadline("99999999H", "9999999999") })],
-  ["a deadline that is none", () => ({ ...GET, headers: deadline("1 S", "soon") })],
-  ["a compression that nobody knows", () => ({ ...GET, headers: compressed("x-none") })],
-  ["no compression, said so", () => ({ ...GET, headers: compressed("identity") })],
+  ["a deadline above the limit of timers", () => ({ ...GET, headers: deadline("99999999H", "9999999999") })],
+  ["an invalid deadline", () => ({ ...GET, headers: deadline("1 S", "soon") })],
+  ["an unknown encoding", () => ({ ...GET, headers: compressed("x-none") })],
+  ["the encoding identity", () => ({ ...GET, headers: compressed("identity") })],
   ["an unknown version of Connect", () => ({ ...GET, headers: { "connect-protocol-version": "2" } })],
 ];
 
@@ -175,8 +175,8 @@ const broken = (): Case => ({
   request: { ids: Array.from({ length: 50 }, (_, n) => `broken id ${n}`) },
 });
 
-describe.each(TYPES)("%s", (type) => {
-  test.each(CASES)("%s", async (_what, of) => {
+describe.each(TYPES)("both doors give the same answer in %s", (type) => {
+  test.each(CASES)("for %s", async (_what, of) => {
     const one = of(String(TYPES.indexOf(type)));
     const [withDoor, without] = await saidByBoth(type, requestOf(type, one, contentOf(type, messageOf(type, one))));
     expect(withDoor).toEqual(without);
@@ -189,23 +189,23 @@ describe.each(TYPES)("%s", (type) => {
     ["half of a message", (message) => contentOf(type, message.subarray(0, message.byteLength / 2))],
     ["garbage", () => contentOf(type, Buffer.from([0xff, 0xff, 0xff]))],
     ["two messages", (message) => Buffer.concat([contentOf(type, message), contentOf(type, message)])],
-    ["less than it says", (message) => contentOf(type, message, { length: message.byteLength + 1 })],
-    ["more than it says", (message) => contentOf(type, message, { length: message.byteLength - 1 })],
-    ["4 GiB, it says", (message) => contentOf(type, message, { length: 2 ** 32 - 1 })],
-    ["a flag for compression", (message) => contentOf(type, message, { flag: 1 })],
-    ["a flag of trailers", (message) => contentOf(type, message, { flag: 0x80 })],
-    ["a flag that nobody knows", (message) => contentOf(type, message, { flag: 2 })],
-    ["a little more than is taken", () => contentOf(type, Buffer.alloc(65_537, " "))],
-    ["much more than is taken", () => contentOf(type, Buffer.alloc(1_000_000, " "))],
-    ["no base64", () => Buffer.from("AAAA!AAA")],
-  ])("with the content: %s", async (_what, content) => {
+    ["a length above the size", (message) => contentOf(type, message, { length: message.byteLength + 1 })],
+    ["a length below the size", (message) => contentOf(type, message, { length: message.byteLength - 1 })],
+    ["a length of 4 GiB", (message) => contentOf(type, message, { length: 2 ** 32 - 1 })],
+    ["a compression flag", (message) => contentOf(type, message, { flag: 1 })],
+    ["a trailer flag", (message) => contentOf(type, message, { flag: 0x80 })],
+    ["an unknown flag", (message) => contentOf(type, message, { flag: 2 })],
+    ["a body slightly above the limit", () => contentOf(type, Buffer.alloc(65_537, " "))],
+    ["a body far above the limit", () => contentOf(type, Buffer.alloc(1_000_000, " "))],
+    ["invalid base64", () => Buffer.from("AAAA!AAA")],
+  ])("for the content: %s", async (_what, content) => {
     const [withDoor, without] = await saidByBoth(type, requestOf(type, GET, content(messageOf(type, GET))));
-    // Each has a sentence of its own for what is malformed.
+    // Each has its own message for malformed content.
     expect({ ...withDoor, message: "" }).toEqual({ ...without, message: "" });
     expect(withDoor.status).not.toBe(500);
   });
 
-  test("with a message that is compressed", async () => {
+  test("for a compressed message", async () => {
     const content = contentOf(type, gzipSync(messageOf(type, GET)), { flag: 1 });
     const request = requestOf(type, { ...GET, headers: compressed("gzip") }, content);
     const [withDoor, without] = await saidByBoth(type, request);
@@ -220,7 +220,7 @@ test.each([
   ["application/json;charset=utf8", "application/json"],
   ["application/grpc+JSON", "application/grpc+json"],
   ["application/grpc-web-text+json;charset=UTF-8", "application/grpc-web-text+json"],
-])("the content type %j", async (type, like) => {
+])("both doors give the same answer for the content type %j", async (type, like) => {
   const request = { ...requestOf(like, GET, contentOf(like, messageOf(like, GET))) };
   const [withDoor, without] = await saidByBoth(like, {
     ...request,

@@ -1,4 +1,4 @@
-// Proves that a backup that is taken from a running store can be restored.
+// Proves that a backup of a running store can be restored.
 import { execFile } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { DatabaseSync, backup as sqliteBackup } from "node:sqlite";
@@ -17,10 +17,10 @@ import { shutUnderLoad } from "../../support/workload.ts";
 const { lockUser, searchUsers, createUser } = UserService.method;
 const { introspectToken } = SessionService.method;
 
-/** A store that can be backed up as docs/operations.md says. */
+/** A store with the backup and restore of docs/operations.md. */
 interface Original {
   url: string;
-  /** Backs it up while it is used, restores the backup in another place, and resolves with the url of that. */
+  /** Backs up the store during use, restores the backup in another place, and resolves with its URL. */
   backUpAndRestore(): Promise<string>;
   remove(): Promise<void> | void;
 }
@@ -40,7 +40,7 @@ async function sqliteOriginal(): Promise<Original> {
   };
 }
 
-/** Not in one go, for the load must go on. */
+/** Runs asynchronously, because the load must continue. */
 async function run(program: string, ...args: string[]): Promise<void> {
   await promisify(execFile)(program, args);
 }
@@ -48,7 +48,7 @@ async function run(program: string, ...args: string[]): Promise<void> {
 async function postgresOriginal(): Promise<Original> {
   const programs = installedPostgres();
   const folder = temporaryFolder();
-  // Of its own, so that the counter of the transactions begins anew.
+  // Another cluster, so that its transaction counter starts anew.
   const [first, second] = [await startCluster(programs), await startCluster(programs)];
   return {
     url: first.url,
@@ -66,7 +66,7 @@ async function postgresOriginal(): Promise<Original> {
   };
 }
 
-/** What callers are answered: all users, one session, and a call that was made before. */
+/** Answers to callers: all users, a session, and a repeated call. */
 async function answersOf(door: Door, sessionToken: string): Promise<unknown> {
   const users: unknown[] = [];
   for (let offset = 0n; ; ) {
@@ -92,7 +92,7 @@ async function answersOf(door: Door, sessionToken: string): Promise<unknown> {
 test.each([
   ["SQLite", sqliteOriginal],
   ["PostgreSQL", postgresOriginal],
-])("%s: a backup that is made under load is restored, gives the same answers, and its log goes on", async (_, make) => {
+])("on %s a restored backup from under load gives the same answers, and its log continues", async (_, make) => {
   const original = await make();
   const start = (url: string) => startServer({ ...SHARED_KEY, USERLOCK_STORE: url }, QUICK);
   const server = await start(original.url);
@@ -114,14 +114,14 @@ test.each([
   const before = await openStoreAt(original.url);
   const after = await openStoreAt(restored);
   const [log, copy] = [await readAll(before), await readAll(after)];
-  // The load went on while the backup was made, so the original may have more, and all of it at its end.
+  // The load continued during the backup, so the original may have more events at its end.
   expect(copy.length).toBeGreaterThan(300);
   expect(copy).toEqual(log.slice(0, copy.length));
   const head = await after.head();
   const beyond = log.at(-1)?.cursor ?? "";
   expect(beyond > head).toBe(true);
 
-  // The original as it was at that moment is no more to be had: what the copy answers must follow from its own log.
+  // The original's state at the time of the backup is gone. The copy's answers must follow from its own log.
   const second = await start(restored);
   const others = openDoors(second.url);
   const door = others.find(({ name }) => name === "gRPC, UserService") as Door;

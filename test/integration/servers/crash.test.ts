@@ -1,4 +1,4 @@
-// Proves that a server which is killed under load loses nothing that it answered.
+// Proves that a server that is killed under load loses no answered change.
 import { State, UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Aggregate, DomainEvent } from "../../../src/domain/aggregate.ts";
 import { accessToken } from "../../../src/domain/token.ts";
@@ -19,7 +19,7 @@ const AGGREGATES: Record<string, Aggregate<unknown, unknown, DomainEvent>> = Obj
   [user, accessToken].map((aggregate) => [aggregate.kind, aggregate as never]),
 );
 
-/** Every stream is the fold of its events, and every claim of its state leads to it. */
+/** Checks that every stream is the fold of its events, and that its claims lead to it. */
 async function expectConsistent(store: EventStore, log: readonly RecordedEvent[]): Promise<void> {
   for (const [key, events] of Map.groupBy(log, ({ kind, id }) => JSON.stringify([kind, id]))) {
     const [kind, id] = JSON.parse(key) as [string, string];
@@ -43,7 +43,7 @@ async function expectConsistent(store: EventStore, log: readonly RecordedEvent[]
 }
 
 test.concurrent.each(STORES)(
-  `on %s, a server is killed under load ${CRASHES} times: what it answered is there, and nothing is there twice`,
+  `on %s a server that is killed under load ${CRASHES} times keeps every answered change once`,
   async (_name, makeStore) => {
     const place = await makeStore();
     const store = await openStoreAt(place.url);
@@ -73,7 +73,7 @@ test.concurrent.each(STORES)(
         for (const door of doors) door.close();
       }
       await expectConsistent(store, await readAll(store));
-      // Some kills came between a commit and its answer, or nothing was shown.
+      // Some kills must come between a commit and its answer, or the test shows nothing.
       expect(cutOff).toBeGreaterThan(0);
     } finally {
       await server.stop("SIGKILL");

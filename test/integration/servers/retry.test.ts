@@ -1,4 +1,4 @@
-// Proves that a repeated call with its key gets the first answer, also from another server.
+// Proves that a call that is repeated after a lost answer gets that answer, also from another server.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ const NAMES = ["REST", "Connect JSON, UserService", "gRPC-Web, UserService", "gR
 
 const timestampNanos = ({ seconds, nanos }: Timestamp) => seconds * 1_000_000_000n + BigInt(nanos);
 
-describe.each(STORES)("a client that loses the connection after the commit and before the answer, on %s", (_, make) => {
+describe.each(STORES)("on %s a client that loses the connection between commit and answer", (_, make) => {
   let store: EmptyStore;
   let log: EventStore;
   let server: ServerProcess;
@@ -48,10 +48,7 @@ describe.each(STORES)("a client that loses the connection after the commit and b
   const locksOf = async (id: string) =>
     (await readAll(log)).filter((event) => event.id === id && event.type === "user.locked");
 
-  /**
-   * Locks a user through the relay, which lets the call through and holds the answer back; resolves once it is
-   * committed.
-   */
+  /** Locks a user through the relay, which holds back the answer. Resolves when the lock is committed. */
   async function lockUnheard(name: string, id: string, key: string) {
     const options = { token: ADMIN_TOKEN, headers: { "idempotency-key": key } };
     const door = doors.find((candidate) => candidate.name === name) as Door;
@@ -80,7 +77,7 @@ describe.each(STORES)("a client that loses the connection after the commit and b
     expect(await locksOf(id)).toHaveLength(1);
   }
 
-  test.each(NAMES)("over %s: the call again, with its key, gets the answer", async (name) => {
+  test.each(NAMES)("gets the answer over %s with its idempotency key", async (name) => {
     const id = `cut ${name}`.replaceAll(/[^A-Za-z]/g, "-");
     const { unheard, again } = await lockUnheard(name, id, id);
     relay.cut();
@@ -88,7 +85,7 @@ describe.each(STORES)("a client that loses the connection after the commit and b
     await expectFirstAnswer(id, again, doors);
   });
 
-  test.each(NAMES)("over %s, because the server was killed: another server gives the answer", async (name) => {
+  test.each(NAMES)("gets the answer over %s from another server after the first was killed", async (name) => {
     const id = `killed ${name}`.replaceAll(/[^A-Za-z]/g, "-");
     const { unheard, again } = await lockUnheard(name, id, id);
     await server.stop("SIGKILL");

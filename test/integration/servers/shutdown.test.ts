@@ -1,4 +1,4 @@
-// Proves that a stopping server answers what it has begun, and waits for nothing else.
+// Proves that a stopping server answers started calls, and waits for nothing else.
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
@@ -16,17 +16,17 @@ import {
 } from "../../support/servers/server-process.ts";
 import { holdWrites } from "../../support/stores/held-file.ts";
 
-/** How long calls may go on after the signal, milliseconds. */
+/** How long calls may continue after the signal, in milliseconds. */
 const DRAIN_MS = 10_000;
-/** A stop that waits for nobody is over before calls would be given up, also on a busy machine. */
+/** The limit for a stop without calls, on a busy machine too. It is below the time for calls. */
 const AT_ONCE_MS = 8_000;
-/** By then a server has begun with what it was sent, also on a busy machine. */
+/** Time for a server to start the sent calls, on a busy machine too. */
 const UNDER_WAY_MS = 1_500;
 
 const folder = temporaryFolder();
 let server: ServerProcess;
 let held: { release(): void } | undefined;
-/** What a test has opened, to be closed after it. */
+/** Resources of a test, which are closed after it. */
 let opened: { destroy(): void }[] = [];
 
 let files = 0;
@@ -59,7 +59,7 @@ async function session(url = server.url, options = {}): Promise<ClientHttp2Sessi
   return one;
 }
 
-/** Sends a signal; resolves when the process has ended. */
+/** Sends a signal. Resolves when the process has ended. */
 async function stop(signal: NodeJS.Signals = "SIGTERM"): Promise<{ code: number | null; milliseconds: number }> {
   const start = performance.now();
   const exited = once(server.child, "exit");
@@ -68,12 +68,12 @@ async function stop(signal: NodeJS.Signals = "SIGTERM"): Promise<{ code: number 
   return { code, milliseconds: performance.now() - start };
 }
 
-/** Resolves when the server has heard of its stop. */
+/** Resolves when the server has started to stop. */
 async function isStopping(): Promise<void> {
   while (!server.stderr().includes('"stopping"')) await sleep(10);
 }
 
-/** Requests of CreateUser, one over each protocol, that the store keeps until it is released. */
+/** CreateUser calls over each protocol, which wait for the store until it is released. */
 async function callsInFlight(): Promise<{ wire: Wire; answer: ReturnType<typeof exchange> }[]> {
   held = holdWrites(file);
   const calls = WIRES.map((wire) => {
@@ -85,16 +85,16 @@ async function callsInFlight(): Promise<{ wire: Wire; answer: ReturnType<typeof 
   return calls;
 }
 
-describe("nobody is waited for who has no call", () => {
+describe("a server without calls stops at once", () => {
   const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
   test.each<[string, () => Promise<unknown>]>([
     ["without connections", async () => {}],
-    ["with one that has sent nothing", raw],
-    ["with one that has sent half a preface", async () => (await raw()).write(PREFACE.subarray(0, 12))],
-    ["with one that has sent half a request", async () => (await raw()).write("GET /healthz HTTP/1.1\r\n")],
+    ["with a silent connection", raw],
+    ["with a connection that has sent half a preface", async () => (await raw()).write(PREFACE.subarray(0, 12))],
+    ["with a connection that has sent half a request", async () => (await raw()).write("GET /healthz HTTP/1.1\r\n")],
     [
-      "with one of HTTP/1.1 that has had its answer",
+      "with an idle HTTP/1.1 connection",
       async () => {
         const { socket, write } = await raw();
         write(get);
@@ -102,7 +102,7 @@ describe("nobody is waited for who has no call", () => {
       },
     ],
     [
-      "with one of HTTP/2 that has had its answer",
+      "with an idle HTTP/2 connection",
       async () => {
         const stream = (await session()).request({ ":path": "/healthz" });
         stream.resume();
@@ -116,12 +116,12 @@ describe("nobody is waited for who has no call", () => {
     const { code, milliseconds } = await stop();
     expect(code).toBe(0);
     expect(milliseconds).toBeLessThan(AT_ONCE_MS);
-    // The store was closed, not dropped.
+    // The store was closed properly.
     expect(existsSync(file)).toBe(true);
     expect(existsSync(`${file}-wal`)).toBe(false);
   });
 
-  test("with connections over TLS", async () => {
+  test("with idle TLS connections", async () => {
     const { cert, settings } = await makeCertificate(folder);
     await start(settings);
     await session(server.url, { ca: cert });
@@ -134,8 +134,8 @@ describe("nobody is waited for who has no call", () => {
   });
 });
 
-describe("calls in flight", () => {
-  test.each(["SIGTERM", "SIGINT"] as const)("are answered after %s, through every door", async (signal) => {
+describe("calls in flight during a stop", () => {
+  test.each(["SIGTERM", "SIGINT"] as const)("are answered after %s over every protocol", async (signal) => {
     await start();
     const calls = await callsInFlight();
     const exit = stop(signal);
@@ -149,7 +149,7 @@ describe("calls in flight", () => {
     expect(milliseconds).toBeLessThan(DRAIN_MS);
   });
 
-  test("keep nobody new from being refused", async () => {
+  test("do not keep the port open for new connections", async () => {
     await start();
     await callsInFlight();
     const exit = stop();
@@ -160,7 +160,7 @@ describe("calls in flight", () => {
     expect(await exit).toMatchObject({ code: 0 });
   });
 
-  test("of HTTP/1.1 are answered in order, and the server says that it is not ready", async () => {
+  test("over HTTP/1.1 are answered in order, and the server is not ready", async () => {
     await start();
     const [rest] = WIRES as [Wire];
     const { path } = rest.request(rest.encode({}));
@@ -180,7 +180,7 @@ describe("calls in flight", () => {
     expect(await exit).toMatchObject({ code: 0 });
   });
 
-  test("over HTTP/2 keep their connection, which takes no more", async () => {
+  test("over HTTP/2 keep their connection, which accepts no new calls", async () => {
     await start();
     const grpc = WIRES.find(({ name }) => name === "gRPC")!;
     const { path, headers, body } = grpc.request(grpc.encode({}));
@@ -201,11 +201,11 @@ describe("calls in flight", () => {
     expect(await exit).toMatchObject({ code: 0 });
   });
 
-  test("that nobody can answer hold the process for ten seconds and no longer", async () => {
+  test("that never end delay the stop for ten seconds at most", async () => {
     await start();
     const grpc = WIRES.find(({ name }) => name === "gRPC")!;
     const { path, headers, body } = grpc.request(grpc.encode({}));
-    // Its request never comes to an end.
+    // The request never ends.
     const stream = (await session()).request({ ":method": "POST", ":path": path, ...headers });
     stream.on("error", () => {});
     stream.write(body.subarray(0, 3));
@@ -216,7 +216,7 @@ describe("calls in flight", () => {
     expect(milliseconds).toBeLessThan(DRAIN_MS + AT_ONCE_MS);
   });
 
-  test.each(["SIGTERM", "SIGINT"] as const)("are given up at a second signal, %s", async (signal) => {
+  test.each(["SIGTERM", "SIGINT"] as const)("are abandoned at a second signal, %s", async (signal) => {
     await start();
     await callsInFlight();
     void stop();
@@ -228,10 +228,10 @@ describe("calls in flight", () => {
   });
 });
 
-describe("streams end with UNAVAILABLE", () => {
+describe("a stopping server ends with UNAVAILABLE a stream of", () => {
   const framed = WIRES.filter(({ isFramed }) => isFramed);
 
-  test.each(framed)("health over $name, after the news that the server does not serve", async (wire) => {
+  test.each(framed)("health over $name, after NOT_SERVING", async (wire) => {
     await start();
     const { path: _, ...request } = wire.request(Buffer.alloc(0));
     const answer = exchange(server.url, { ...request, path: "/grpc.health.v1.Health/Watch" });
@@ -245,7 +245,7 @@ describe("streams end with UNAVAILABLE", () => {
     expect((await exit).milliseconds).toBeLessThan(AT_ONCE_MS);
   });
 
-  test.each(["v1", "v1alpha"])("reflection %s, which waits for its client", async (version) => {
+  test.each(["v1", "v1alpha"])("reflection %s that waits for its client", async (version) => {
     await start();
     const one = await session();
     const stream = one.request({

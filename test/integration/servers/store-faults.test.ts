@@ -1,4 +1,4 @@
-// Proves that a server is not ready while its store cannot be used, and is ready again by itself.
+// Proves that a server is not ready while its store is unusable, and recovers by itself.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,7 @@ import {
 import { query } from "../../support/stores/postgres.ts";
 import { STORES } from "../../support/stores/stores.ts";
 
-/** How soon a fault is seen, milliseconds, and what a busy machine may take in addition. */
+/** The time until a fault is noticed, and the extra time of a busy machine, in milliseconds. */
 const SEEN_MS = 1_000;
 const SLACK_MS = 15_000;
 
@@ -45,7 +45,7 @@ const create = (userId: string, data = {}) => call("/resources/v3alpha/users", {
 const get = (id: string) => call(`/resources/v3alpha/users/${id}`);
 const search = () => call("/resources/v3alpha/users/_search", []);
 
-/** Resolves once the probe and the health service both say so, which they must soon. */
+/** Waits until the probe and the health service agree on readiness, and fails after a while. */
 async function expectReady(isReady: boolean): Promise<void> {
   const begun = performance.now();
   const healthy = `"${isReady ? "SERVING" : "NOT_SERVING"}"`;
@@ -62,11 +62,11 @@ async function expectReady(isReady: boolean): Promise<void> {
 const limitFileSize = (bytes: number | "unlimited") =>
   execFileSync("prlimit", [`--pid=${server.child.pid}`, `--fsize=${bytes}:`]);
 
-test("a server that cannot write a byte more is not ready within a second, and is ready again by itself", async () => {
+test("a server on a full disk is not ready within a second, and recovers by itself", async () => {
   server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   expect((await create("ann")).status).toBe(201);
   await expectReady(true);
-  // No file of the process may grow, as on a full disk.
+  // No file of the process may grow, like on a full disk.
   limitFileSize(statSync(`${file}-wal`).size);
   expect((await create("ben", { filling: "x".repeat(20_000) })).status).toBe(503);
   await expectReady(false);
@@ -79,7 +79,7 @@ test("a server that cannot write a byte more is not ready within a second, and i
   expect((await create("ben")).status).toBe(201);
 });
 
-test("a PostgreSQL server that takes no writes makes its servers not ready, and ready again by itself", async () => {
+test("a read-only PostgreSQL server makes its servers not ready until it is writable", async () => {
   const [, make] = STORES.find(([name]) => name === "PostgreSQL") as (typeof STORES)[0];
   const { url, remove } = await make();
   server = await startUserlock({ USERLOCK_STORE: url });
@@ -98,7 +98,7 @@ test("a PostgreSQL server that takes no writes makes its servers not ready, and 
   await remove();
 });
 
-test("to ask whether a server is ready adds no event, and no more than a few pages to the store", async () => {
+test("checks of readiness add no event and few pages to the store", async () => {
   server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
   await expectReady(true);
   const before = statSync(`${file}-wal`).size;
@@ -130,7 +130,7 @@ describe.each<[what: string, harm: () => void, mend: (() => void) | undefined]>(
   ],
   ["whose WAL was deleted", () => rmSync(`${file}-wal`), undefined],
 ])("a database file %s under its server", (_, harm, mend) => {
-  test("makes calls UNAVAILABLE and the server not ready, is named in the log, and is not made anew", async () => {
+  test("makes calls UNAVAILABLE and the server not ready, is named in the log, and is not created again", async () => {
     server = await startUserlock({ USERLOCK_STORE: `sqlite:${file}` });
     expect((await create("ann")).status).toBe(201);
     await expectReady(true);
@@ -157,7 +157,7 @@ test("a database file whose pages are damaged makes the server not ready, and th
   for (let index = 0; index < 50; index++) await create(`user${index}`, { filling: "x".repeat(500) });
   await server.stop();
   const bytes = readFileSync(file);
-  // All but the first pages, which say what tables there are, and which no start looks at.
+  // All pages except the first, which have the schema.
   const root = firstPageOf("user30", bytes);
   bytes.fill(0xaa, root, root + 4_096);
   writeFileSync(file, bytes);
@@ -168,7 +168,7 @@ test("a database file whose pages are damaged makes the server not ready, and th
   expect(server.stderr()).toContain("is damaged");
 });
 
-/** Where the page begins that has the state of the user. */
+/** The offset of the page with the user's state. */
 function firstPageOf(id: string, bytes: Buffer): number {
   const at = bytes.indexOf(`{"id":"${id}","owner":{"type":"instance","id":"default"},"lifecycle"`);
   return at - (at % 4_096);

@@ -1,4 +1,4 @@
-// Proves that the store of a server works in threads of its own.
+// Proves that the store of a server runs in few threads.
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { openDoors } from "../../support/clients/doors.ts";
@@ -12,9 +12,9 @@ const folder = temporaryFolder();
 afterAll(folder.remove);
 
 test.each([
-  ["that nobody searches has one for its store, though it ends locks", false, 1],
-  ["that somebody searches has another", true, 2],
-])("a server has few threads: one %s", async (what, isSearched, threads) => {
+  ["that only expires locks has one thread for its store", false, 1],
+  ["with searches has two threads for its store", true, 2],
+])("a server %s", async (what, isSearched, threads) => {
   const file = folder.file(`${what}.db`);
   const server = await startServer({
     USERLOCK_STORE: `sqlite:${file}`,

@@ -39,7 +39,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     await place.remove();
   });
 
-  /** A door of one server, of another kind for each number. */
+  /** A door of a server. The number selects its protocol. */
   const doorOf = (server: number, kind = 0) => doors[server % SERVERS]![kind % doors[0]!.length] as Door;
   const grpc = (server: number) => doors[server % SERVERS]!.find(({ name }) => name === "gRPC, UserService") as Door;
 
@@ -52,7 +52,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     return Object.fromEntries([...groups].map(([outcome, all]) => [outcome, all.length]));
   }
 
-  test("64 callers over all three lock one user at once: exactly one wins, 20 times of 20", async () => {
+  test("let exactly one of 64 concurrent locks succeed, in each of 20 rounds", async () => {
     ok(await grpc(0).call(createUser, { user: { userId: "contested" } }, asOwner));
     const winners = new Set<number>();
     for (let round = 0; round < 20; round++) {
@@ -72,31 +72,28 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
   test.each([
     ["LockUser", lockUser],
     ["DeactivateUser", deactivateUser],
-  ])(
-    "when one has answered %s, the next login and every question about a session are refused by all",
-    async (name, method) => {
-      for (let round = 0; round < 12; round++) {
-        const id = await addUser(grpc(round), { id: `${name}-${round}` });
-        const { sessionId, sessionToken } = await openSession(grpc(round + 1), id);
-        const active = async (server: number) =>
-          (await doorOf(server, round).call(introspectToken, { token: sessionToken }, asOwner)).response?.active;
-        expect(await Promise.all([0, 1, 2].map(active))).toEqual([true, true, true]);
+  ])("all refuse logins and sessions after one of them has answered %s", async (name, method) => {
+    for (let round = 0; round < 12; round++) {
+      const id = await addUser(grpc(round), { id: `${name}-${round}` });
+      const { sessionId, sessionToken } = await openSession(grpc(round + 1), id);
+      const active = async (server: number) =>
+        (await doorOf(server, round).call(introspectToken, { token: sessionToken }, asOwner)).response?.active;
+      expect(await Promise.all([0, 1, 2].map(active))).toEqual([true, true, true]);
 
-        ok(await doorOf(round + 2, round).call(method, { id }, asOwner));
-        const after = await Promise.all(
-          [0, 1, 2].map(async (server) => [
-            await active(server),
-            outcomeOf(await doorOf(server, round).call(getSession, { sessionId }, asOwner)),
-            outcomeOf(await logIn(grpc(server), byId(id))),
-          ]),
-        );
-        const refused = [false, "NOT_FOUND SESSION_NOT_FOUND", "UNAUTHENTICATED LOGIN_FAILED"];
-        expect(after).toEqual([refused, refused, refused]);
-      }
-    },
-  );
+      ok(await doorOf(round + 2, round).call(method, { id }, asOwner));
+      const after = await Promise.all(
+        [0, 1, 2].map(async (server) => [
+          await active(server),
+          outcomeOf(await doorOf(server, round).call(getSession, { sessionId }, asOwner)),
+          outcomeOf(await logIn(grpc(server), byId(id))),
+        ]),
+      );
+      const refused = [false, "NOT_FOUND SESSION_NOT_FOUND", "UNAUTHENTICATED LOGIN_FAILED"];
+      expect(after).toEqual([refused, refused, refused]);
+    }
+  });
 
-  test("unlocked at one, the user logs in at any other, and his old session is not back", async () => {
+  test("all accept logins after an unlock at one of them, and the old session stays closed", async () => {
     const id = await addUser(grpc(0), { id: "back" });
     const { sessionToken } = await openSession(grpc(1), id);
     ok(await grpc(2).call(lockUser, { id }, asOwner));
@@ -107,7 +104,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     }
   });
 
-  test.each([1, 2, 3])("200 different wrong passwords at once over all three: five are counted (%i)", async (round) => {
+  test.each([1, 2, 3])("count five of 200 concurrent wrong passwords (round %i)", async (round) => {
     const id = await addUser(grpc(0), { id: `crowd-${round}` });
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, n) => logIn(doorOf(n, n), { ...byId(id), password: `wrong ${n}` })),
@@ -121,7 +118,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     expect(outcomeOf(await logIn(grpc(round), byId(id)))).toBe("UNAUTHENTICATED LOGIN_FAILED");
   });
 
-  test("locks that end at the same time have ended once each, though the server that made them is killed", async () => {
+  test("log each of 30 simultaneous ends of locks once, even if the server that locked is killed", async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `timed-${n}`);
     for (const id of ids) ok(await grpc(1).call(createUser, { user: { userId: id } }, asOwner));
     const end = Date.now() + 4_000;
@@ -134,7 +131,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     await sleep(end - Date.now());
     const areAllEnded = async () => (await readAll(store)).filter(isEnd).length === ids.length;
     for (let waited = 0; !(await areAllEnded()) && waited < 20_000; waited += 50) await sleep(50);
-    // Time for the other one to do the same again.
+    // Time for another server to log the ends again.
     await sleep(1_200);
     for (const id of ids) {
       const log = await logOf(id);
@@ -149,7 +146,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     doors[1] = openDoors(servers[1].url);
   });
 
-  test("one is killed under load, while the others are under load, too: nothing that was answered is lost", async () => {
+  test("lose no answered change when one of them is killed under load", async () => {
     const stopOthers = Promise.withResolvers<void>();
     const others = [0, 2].map((server) =>
       shutUnderLoad(doors[server]!, { name: `other-${server}`, workers: 8, afterAnswers: 200 }, async () => {
@@ -160,7 +157,7 @@ describe.each(STORES)("three servers on %s", (_store, makeStore) => {
     const killed = await shutUnderLoad(doors[1]!, { name: "killed", workers: 24, afterAnswers: 200 }, () =>
       servers[1]!.stop("SIGKILL"),
     );
-    // The others go on as if nothing had happened.
+    // The other servers continue normally.
     for (const server of [0, 2]) ok(await grpc(server).call(getUser, { id: "contested" }, asOwner));
     stopOthers.resolve();
     const accounts = [killed, ...(await Promise.all(others))].flat();

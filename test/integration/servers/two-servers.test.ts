@@ -55,7 +55,7 @@ afterEach(async () => {
 
 afterAll(folder.remove);
 
-/** The stores that servers can share, each new. */
+/** New stores that servers can share. */
 const STORES: [name: string, address: () => string][] = [
   ["PostgreSQL", () => database.url],
   ["an SQLite file", () => `sqlite:${folder.file(`${randomBytes(4).toString("hex")}.db`)}`],
@@ -70,7 +70,7 @@ async function start(settings: Record<string, string>): Promise<Door> {
 }
 
 describe.each(STORES)("two servers on %s", (_, address) => {
-  test("are one: what the one has locked cannot log in at the other", async () => {
+  test("refuse the login of a user who was locked at the other", async () => {
     const settings = { USERLOCK_STORE: address(), USERLOCK_SECRET_KEY: newKey() };
     const [one, other] = [await start(settings), await start(settings)];
     const id = await addUser(one, { id: "mallory", names: [["mallory"]] });
@@ -83,7 +83,7 @@ describe.each(STORES)("two servers on %s", (_, address) => {
     }
   });
 
-  test("have one key: a server with another one does not start, and says why", async () => {
+  test("share one key, and a server with another key does not start and says why", async () => {
     const settings = { USERLOCK_STORE: address(), USERLOCK_SECRET_KEY: newKey(), USERLOCK_LISTEN: "127.0.0.1:0" };
     await start(settings);
     await start(settings);
@@ -95,7 +95,7 @@ describe.each(STORES)("two servers on %s", (_, address) => {
     );
   });
 
-  test("take another key once the lost one is reset: devices and kept answers end, sessions and tokens do not", async () => {
+  test("accept a new key after a reset, which ends devices and kept answers but not sessions and tokens", async () => {
     const settings = { USERLOCK_STORE: address(), USERLOCK_SECRET_KEY: newKey() };
     const before = await start(settings);
     const id = await addUser(before, { id: "ann" });
@@ -117,14 +117,14 @@ describe.each(STORES)("two servers on %s", (_, address) => {
   });
 });
 
-/** A folder for a server to work in. */
+/** A working folder for a server. */
 function newHome(): string {
   const home = folder.file(randomBytes(4).toString("hex"));
   mkdirSync(home);
   return home;
 }
 
-/** Starts a server on the database that works in the folder, and makes its own first token. */
+/** Starts a server on the database in this working folder, which creates its first token. */
 async function startAt(home: string, settings: Record<string, string> = {}) {
   const program = spawn(process.execPath, [resolve("src/main.ts"), "serve"], {
     cwd: home,
@@ -153,8 +153,8 @@ async function addUserBy(token: string, url: string): Promise<number> {
   return (await fetch(`${url}/resources/v3alpha/users`, { method: "POST", headers, body: "{}" })).status;
 }
 
-describe("PostgreSQL", () => {
-  test("the token and the key go to the folder data, and the password of the address is nowhere", async () => {
+describe("servers on PostgreSQL", () => {
+  test("keep token and key in the folder data, and do not log the password of the address", async () => {
     const home = newHome();
     const { url, log } = await startAt(home);
     expect(readdirSync(`${home}/data`).sort()).toEqual(["admin.token", "instance.key"]);
@@ -168,15 +168,15 @@ describe("PostgreSQL", () => {
 
   test.each([
     ["one folder", 1],
-    ["two folders, as two machines have", 2],
-  ])("servers that start together on an empty database, in %s, leave one token, which works", async (_, count) => {
+    ["two folders, as on two machines", 2],
+  ])("create one working token when they start together on an empty database in %s", async (_, count) => {
     const store = await openStoreAt(database.url);
     const execute = createExecute({ store, clock: systemClock() });
     const key = keyOf(SHARED_KEY.USERLOCK_SECRET_KEY) as Uint8Array;
     const { fingerprint } = createInstanceSecrets(key);
     await ensureSameKey({ execute, instanceId: "default", fingerprint });
     await store.close();
-    // Nothing is written until all have seen that there is no token, and what is written then cannot be read in the log.
+    // Writes wait until all servers have seen that no token exists, and events in the log stay invisible until then.
     const other = new Client({ connectionString: database.url });
     await other.connect();
     const homes = Array.from({ length: count }, newHome);
@@ -200,7 +200,7 @@ describe("PostgreSQL", () => {
     }
   });
 
-  test("a server that comes to a store with a token makes no file, also while the log cannot be read", async () => {
+  test("create no token file for a store with a token, even while the log cannot be read", async () => {
     const other = new Client({ connectionString: database.url });
     await other.connect();
     try {
@@ -216,7 +216,7 @@ describe("PostgreSQL", () => {
     }
   });
 
-  test("the offline commands work beside a server, and want a store that is there", async () => {
+  test("work beside offline commands, which need an existing store", async () => {
     const settings = { USERLOCK_STORE: database.url };
     const early = await runUserlock(["admin", "unlock", "mallory"], settings);
     expect(early).toMatchObject({ code: 69, stderr: expect.stringMatching(/There is no store at postgres:/) });
@@ -231,7 +231,7 @@ describe("PostgreSQL", () => {
     ok(await logIn(door, byId(id)));
   });
 
-  test("a server that is not there stops the start with a sentence, without the password", async () => {
+  test("do not start if PostgreSQL is unreachable, with a sentence without the password", async () => {
     const refusal = await runUserlock(["serve"], {
       USERLOCK_STORE: "postgres://ann:the-password@127.0.0.1:1/userlock",
       USERLOCK_SECRET_KEY: newKey(),
