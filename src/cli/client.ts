@@ -3,7 +3,7 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Environment } from "./frame/command.ts";
-import { EX_NOPERM, EX_REFUSED, EX_UNAVAILABLE, UsageError } from "./frame/errors.ts";
+import { EX_NOPERM, EX_REFUSED, EX_SOFTWARE, EX_UNAVAILABLE, UsageError } from "./frame/errors.ts";
 
 /** Where the server is, if the environment does not say. */
 const DEFAULT_URL = "http://127.0.0.1:8080";
@@ -63,8 +63,10 @@ const NETWORK_ERRORS: Record<string, string> = {
 export function explain(error: unknown): { message: string; exitCode: number } {
   const { reason, message } = error as { reason?: string; message: string };
   if (reason !== undefined) return { message: `${reason}: ${message}`, exitCode: EX_REFUSED };
-  const { code, rawMessage, cause } = ConnectError.from(error);
-  const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
+  // A fault of the command line itself, not an answer.
+  if (!(error instanceof ConnectError)) return { message: `unexpected error: ${message}`, exitCode: EX_SOFTWARE };
+  const { code, rawMessage, cause } = error;
+  const [info] = error.findDetails(ErrorInfoSchema);
   if (!info && cause) {
     const why = networkErrorOf(cause) ?? rawMessage;
     return { message: `the server does not answer: ${why}`, exitCode: EX_UNAVAILABLE };

@@ -13,6 +13,10 @@ import { serve } from "./server/serve.ts";
 import { tokenCreate } from "./token/create.ts";
 import { tokenList } from "./token/list.ts";
 import { tokenRevoke } from "./token/revoke.ts";
+import { userCreate } from "./user/create.ts";
+import { userDelete } from "./user/delete.ts";
+import { userList } from "./user/list.ts";
+import { userShow } from "./user/show.ts";
 
 /** All commands, in the order of the help. */
 export const COMMANDS: Group = {
@@ -20,6 +24,17 @@ export const COMMANDS: Group = {
   commands: {
     lock,
     unlock,
+    user: {
+      summary: "Show, list and change users",
+      commands: {
+        show: userShow,
+        list: userList,
+        create: userCreate,
+        delete: userDelete,
+        lock: { ...lock, example: "user lock alice --reason fraud" },
+        unlock: { ...unlock, example: "user unlock alice" },
+      },
+    },
     token: {
       summary: "Make, list and revoke tokens",
       commands: { create: tokenCreate, list: tokenList, revoke: tokenRevoke },

@@ -1,17 +1,27 @@
 /** Objects of one call. */
-export const PAGE = 1_000;
+const PAGE = 1_000;
 
-/** A list, page by page, by its offsets. The call resolves with a page, and with how many objects there are in all. */
+/** A part of a list, and how many objects the whole list has. */
+interface Page<One> {
+  result: One[];
+  details?: { totalResult: bigint } | undefined;
+}
+
+/**
+ * A list, page by page, by its offsets, and no more than `atMost` objects. Returns how many objects the whole list has.
+ */
 export async function* pagesOf<One>(
-  call: (query: {
-    offset: bigint;
-    limit: number;
-  }) => Promise<{ result: One[]; details?: { totalResult: bigint } | undefined }>,
-): AsyncGenerator<One[]> {
-  for (let offset = 0n; ; ) {
-    const { result, details } = await call({ offset, limit: PAGE });
+  call: (query: { offset: bigint; limit: number }) => Promise<Page<One>>,
+  atMost = Number.POSITIVE_INFINITY,
+): AsyncGenerator<One[], number> {
+  for (let offset = 0; ; ) {
+    const { result, details } = await call({ offset: BigInt(offset), limit: Math.min(PAGE, atMost - offset) });
+    const total = Number(details?.totalResult ?? 0n);
     yield result;
-    offset += BigInt(result.length);
-    if (result.length === 0 || offset >= (details?.totalResult ?? 0n)) return;
+    offset += result.length;
+    if (result.length === 0 || offset >= Math.min(total, atMost)) return total;
   }
 }
+
+/** How many of a list are printed. */
+export const DEFAULT_LIMIT = 100;

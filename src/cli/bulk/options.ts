@@ -4,7 +4,6 @@ import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type BatchLockUsersRequest,
   type Organization,
-  OrganizationSchema,
   type SearchFilter,
   SearchFilterSchema,
   TextFilterMethod,
@@ -12,6 +11,7 @@ import {
 import { UsageError } from "../frame/errors.ts";
 import { anyText, duration, flag, number, text, time, type ValuesOf } from "../frame/options.ts";
 import { OUTPUT } from "../output.ts";
+import { organization as inOrganization } from "../request.ts";
 
 /** What a command line asks to be done with many users. */
 export interface Job {
@@ -107,9 +107,7 @@ export function readJob(
 
   const source = file !== undefined ? { file, column } : ids.length > 0 ? { ids } : { filters: filtersOf(values) };
   const request = {
-    ...(organization !== undefined && {
-      organization: create(OrganizationSchema, { property: { case: "orgId", value: organization } }),
-    }),
+    ...inOrganization(organization),
     reason,
     note,
     end: endOf(lasting, until),
