@@ -24,18 +24,18 @@ interface Doors {
   corsOrigins: readonly string[];
   limits: Pick<Limits, "streamEndMs">;
   newId: () => string;
-  /** Told of what went wrong outside of a call. */
+  /** Called with errors outside of a call. */
   onFailure(error: unknown): void;
 }
 
-/** Finds the door for a request and sends back what comes out of it. It never throws. */
+/** Finds the door for a request and sends its response. Never throws. */
 export function createDispatch(doors: Doors): (exchange: Exchange) => void {
   const { streamEndMs } = doors.limits;
   const pathOf = createPathOf();
   const unread = createUnread(streamEndMs);
 
   return (exchange) => {
-    // Its end was told before anybody could listen.
+    // It ended before a listener could be added.
     if (exchange.isGone) return;
     const requestId = requestIdOf(exchange, doors.newId);
     const gone = new AbortController();
@@ -47,7 +47,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     respond(exchange, requestId, gone.signal)
       .then(async (response) => {
         if (exchange.isHead) {
-          // Over HTTP/2, Node refuses to write the content of an answer to HEAD. The abort ends a stream that has begun.
+          // Node refuses to write content in an HTTP/2 response to HEAD. The abort ends a stream that has begun.
           exchange.answer({ status: response.status, headers: response.headers });
           gone.abort();
         } else if (isStreamed(response)) await writeStreamed(response, exchange, streamEndMs);
@@ -65,7 +65,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
     const { headers } = exchange;
     const requestPath = pathOf(exchange);
     if (!requestPath) {
-      const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is not valid.");
+      const error = refusal("INVALID_REQUEST", "The Host (or :authority) or the path of the request is invalid.");
       return statusAnswer(rpcErrorOf(error), undefined, { "x-request-id": requestId });
     }
     const call: Call = {

@@ -1,54 +1,54 @@
 const MIB = 1024 * 1024;
 
-/** What connections, requests and calls may use. Times are milliseconds. */
+/** Limits of connections, requests and calls. Times are milliseconds. */
 export const LIMITS = {
   connections: 10_000,
-  /** Of one address; 0: addresses are not told apart, here and in the limits of callers without a token. */
+  /** Per address. 0: all addresses share the limits of callers without a token, and this one does not apply. */
   connectionsPerAddress: 1_000,
-  /** Until the first bytes tell HTTP/1.1 from HTTP/2, and until the TLS handshake is done. */
+  /** The time to the first bytes, which distinguish HTTP/1.1 from HTTP/2, and for the TLS handshake. */
   handshakeMs: 10_000,
-  /** Until the headers of an HTTP/1.1 request are there. */
+  /** The time to receive the headers of an HTTP/1.1 request. */
   headersMs: 10_000,
-  /** Until an HTTP/1.1 request is there whole. */
+  /** The time to receive an HTTP/1.1 request. */
   requestMs: 30_000,
-  /** How long an HTTP/1.1 connection may be idle. */
+  /** The idle time of an HTTP/1.1 connection. */
   keepAliveMs: 75_000,
-  /** How long an HTTP/2 connection may be without an open stream, whatever else it sends. */
+  /** The time that an HTTP/2 connection may have no open stream, whatever else it sends. */
   sessionIdleMs: 300_000,
-  /** Size of all headers of a request, bytes. */
+  /** The size of all headers of a request, bytes. */
   headerBytes: 16 * 1024,
-  /** Open streams on one HTTP/2 connection. */
+  /** The number of open streams per HTTP/2 connection. */
   streams: 256,
-  /** Until the body of a request is there, once its caller has been let in. */
+  /** The time to receive the body of a request after its caller was admitted. */
   bodyMs: 20_000,
   /**
-   * Bytes of requests that are not there whole, of all callers with a token and of one; and of all without a token and
-   * from one address. Each request counts for some more than it has.
+   * Bytes of incomplete requests: of all callers with a token, of one caller, of all without a token, and of one
+   * address. Each request counts for some more than its bytes.
    */
   bodyBytes: 64 * MIB,
   bodyBytesPerCaller: 32 * MIB,
   openBodyBytes: 16 * MIB,
   openBodyBytesPerAddress: 4 * MIB,
-  /** How long a call may take if its caller sets no deadline, or a later one. */
+  /** The maximum and default duration of a call. */
   callMs: 30_000,
-  /** How long calls may go on after the server was told to stop. */
+  /** The time for running calls after a stop began. */
   drainMs: 10_000,
-  /** Streams of events that may be open at once, and of one caller. */
+  /** The number of open event streams, in all and per caller. */
   watchers: 4_000,
   watchersPerCaller: 1_000,
-  /** Streams of health and reflection, which need no token, that may be open at once, and from one address. */
+  /** The number of open streams of health and reflection, which need no token, in all and per address. */
   openStreams: 1_000,
   openStreamsPerAddress: 100,
-  /** How long a stream of reflection stays open while nothing is asked on it. */
+  /** The idle time of a stream of reflection. */
   reflectionIdleMs: 30_000,
-  /** What all streams together may have written that their clients have not taken, bytes. */
+  /** The unread bytes of all streams. */
   watchersBytes: 64 * MIB,
-  /** What one stream may have written that its client has not taken, bytes; and how long the client may take nothing. */
+  /** The unread bytes of one stream, and the time that its client may read nothing. */
   watcherBytes: MIB,
   watcherStallMs: 5_000,
-  /** Until a client is sent a sign of life, and until its right to the stream is checked again. */
+  /** The time between keep-alive messages, and between checks of the watcher's permission. */
   heartbeatMs: 15_000,
-  /** How long an answer, or the end of a stream, waits for a client who does not read. */
+  /** How long an answer, or the end of a stream, waits for a client that does not read. */
   streamEndMs: 10_000,
 };
 

@@ -3,8 +3,8 @@ import { refusal } from "../rpc/errors.ts";
 const strict = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * The text of bytes in UTF-8. Throws INVALID_REQUEST for other bytes: lenient readers put U+FFFD in the place of each,
- * so that one password would be as good as another.
+ * Decodes UTF-8. Throws INVALID_REQUEST for other bytes: lenient decoders replace each by U+FFFD, which would make
+ * different passwords equal.
  */
 export function decodeText(bytes: Uint8Array): string {
   try {
@@ -14,7 +14,7 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** A query, or a form of application/x-www-form-urlencoded. Throws INVALID_REQUEST for escapes that are not UTF-8. */
+/** Parses a query or form (application/x-www-form-urlencoded). Throws INVALID_REQUEST for escapes not in UTF-8. */
 export function parseForm(form: string): URLSearchParams {
   try {
     decodeURIComponent(form);

@@ -3,22 +3,22 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { MAX_ITEMS } from "../rpc/check-request.ts";
 import { refusal } from "../rpc/errors.ts";
 
-/** Values that a request may have before it is read: those of its lists, what they are made of, and what is around. */
+/** The maximum number of values of a request before it is parsed: list items, their fields, and other fields. */
 export const MAX_VALUES = 2 * MAX_ITEMS;
 
 const [QUOTE, COMMA, BACKSLASH, OPEN_LIST, OPEN_OBJECT] = Buffer.from('",\\[{');
 
 function tooMany() {
-  const why = `A request may have ${MAX_VALUES} values in all, and its lists together ${MAX_ITEMS} values.`;
+  const why = `A request must have at most ${MAX_VALUES} values, of which at most ${MAX_ITEMS} in lists.`;
   return refusal("INVALID_REQUEST", why);
 }
 
 /**
- * Throws INVALID_REQUEST for JSON with too many values. Before it is parsed: 4 MiB of empty objects would take half a
- * second, in which nobody else is served.
+ * Throws INVALID_REQUEST for JSON with too many values. It runs before the parser, which would block other calls for
+ * half a second on 4 MiB of empty objects.
  */
 export function checkJsonValues(json: Uint8Array): void {
-  // No value takes less than two bytes.
+  // A value has at least two bytes.
   if (json.byteLength <= 2 * MAX_VALUES) return;
   let values = 1;
   for (let at = 0; at < json.byteLength; at++) {
@@ -31,7 +31,7 @@ export function checkJsonValues(json: Uint8Array): void {
   }
 }
 
-/** The same for a message in Protobuf. Malformed bytes throw the library's error. */
+/** Like checkJsonValues, for Protobuf. Malformed bytes throw the library's error. */
 export function checkFields(desc: DescMessage, message: Uint8Array): void {
   if (message.byteLength <= 2 * MAX_VALUES) return;
   let values = 0;
@@ -43,7 +43,7 @@ export function checkFields(desc: DescMessage, message: Uint8Array): void {
       const field = fields.find((each) => each.number === number);
       if (wireType !== WireType.LengthDelimited) reader.skip(wireType, number);
       else if (field?.message) visit(field.message, reader.bytes());
-      // A packed list has a value in each byte that ends one.
+      // The bytes of a packed list bound its number of values.
       else if (field?.fieldKind === "list" && field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES)
         values += reader.bytes().length;
       else reader.skip(wireType, number);

@@ -29,8 +29,8 @@ import { inProtocolOf, ownErrorOf, toConnectError, unescapeMessage } from "./err
 import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 
 /**
- * The door of Connect, gRPC and gRPC-Web for what the unary door leaves: streams, GET, health and reflection. Undefined
- * for a path without a method, unless the request is of one of the three protocols: then it answers with their error.
+ * The door of Connect, gRPC and gRPC-Web for all but unary calls: streams, GET, health and reflection. Undefined for an
+ * unknown path, unless the request uses one of the protocols: then it answers with their error.
  */
 export type ConnectDoor = (
   exchange: Exchange,
@@ -38,23 +38,23 @@ export type ConnectDoor = (
   call: Call,
 ) => Promise<Answer | Streamed> | Answer | undefined;
 
-/** One call on its way through Connect's handler. */
+/** The state of a call in Connect's handler. */
 interface Visit {
   call: Call;
   method: DescMethod;
   admitted: Admitted | AdmittedStream | undefined;
-  /** For a method that answers with a stream. */
+  /** For a streaming method. */
   channel: Channel | undefined;
-  /** Whose share it takes, and the room that it takes there. */
+  /** The holder of its share, and its reservation there. */
   holder: string;
   room: Room;
-  /** How long the body may take to arrive, milliseconds. */
+  /** The time to receive the body, milliseconds. */
   bodyMs: number;
-  /** Whether the message could be read. */
+  /** Whether the message was decoded. */
   isRead: boolean;
 }
 
-/** How the messages of a request are written; `isCoded` if its headers name a coding. */
+/** The encoding of a request's messages. `isCoded`: its headers name a coding. */
 type Form = Record<"isText" | "isFramed" | "isCoded", boolean>;
 
 const VISIT = createContextKey<Visit | undefined>(undefined);
@@ -69,13 +69,13 @@ const OPTIONS = {
   readMaxBytes: MAX_MESSAGE_BYTES,
 };
 
-/** Content types of RPCs, of which each method takes some, and of base64, which all take. */
+/** The content types of RPCs, of which each method supports some, and the base64 type, which all support. */
 const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
   ["json", "proto"].map((format) => `application/${protocol}${format}`),
 );
 const TEXT_TYPE = "application/grpc-web-text+proto";
 
-/** Connect reads JSON by itself, and lets its text be decoded: that is where it is checked as on the other doors. */
+/** Connect parses JSON itself, but accepts a text decoder. That is where JSON is checked as on the other doors. */
 const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
   registry: errorDetails,
   textDecoder: {
@@ -86,15 +86,15 @@ const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
   },
 });
 
-/** What an open service needs to know of its calls. */
+/** What an open service needs from the door. */
 export interface OpenCalls {
-  /** The error as the caller receives it. */
+  /** Converts an error for the caller. */
   explain(error: unknown, context: HandlerContext): ConnectError;
-  /** Whose share the call takes: nobody knows the caller, so it is the address. */
+  /** The holder of the call's share: its address, because the caller is unknown. */
   holderOf(context: HandlerContext): string;
 }
 
-/** `open` adds services that anybody may call, such as health. */
+/** `open` adds services that need no token, such as health. */
 export function createConnectDoor(
   pipeline: Pipeline,
   open: (router: ConnectRouter, calls: OpenCalls) => void,
@@ -119,14 +119,14 @@ export function createConnectDoor(
   });
   open(ungated, {
     explain(error, { signal, values }) {
-      // What follows from the end of the call, by its deadline or because its caller left, is no error of its own.
+      // A consequence of the call's end is not an error of its own.
       if (signal.aborted) return ConnectError.from(signal.reason);
       return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
     },
     holderOf: ({ values }) => holderOf(visitOf(values).call.address),
   });
 
-  /** The body of a request as Connect takes it: each message in one piece. */
+  /** The body of a request in Connect's form: one piece per message. */
   async function* bodyOf(exchange: Exchange, { isText, isFramed, isCoded }: Form, visit: Visit) {
     const { method, room, bodyMs } = visit;
     const maxBytes = MAX_MESSAGE_BYTES;
@@ -167,7 +167,7 @@ export function createConnectDoor(
     if (isText) toBinaryHeader(header);
     dropFarDeadlines(header);
     normalizeCodings(header);
-    // The coding of a Connect GET.
+    // The coding of a Connect GET is in its query.
     const url = href.replace(/(?<=[?&]compression=)[^&]*/, codingOf);
     const { coding, known } = rpcCodingOf(header);
     const isJson = /[+/]json\b/i.test(header.get("content-type") ?? "");
@@ -185,11 +185,11 @@ export function createConnectDoor(
     const handler = handlers.get(path);
     if (!handler) {
       return inProtocolOf(exchange.headers, query, () => {
-        const error = refusal("NOT_SERVED", `There is no method ${path.slice(0, 200)}.`);
+        const error = refusal("NOT_SERVED", `The method ${path.slice(0, 200)} does not exist.`);
         return toConnectError(pipeline.explain(error, call));
       });
     }
-    // Without a body, because RPC clients would look for an error of their protocol in it.
+    // No body, because RPC clients would look for an error of their protocol in it.
     const { allowedMethods } = handler;
     if (!allowedMethods.includes(exchange.verb)) return plainAnswer(405, { allow: allowOf(allowedMethods) }, "");
     return serve(handler, exchange, href, call).then((response) => {
@@ -226,7 +226,7 @@ async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, cont
   }
 }
 
-/** Throws INVALID_REQUEST for a Connect GET with invalid base64, which Connect would call an internal error. */
+/** Throws INVALID_REQUEST for a Connect GET with invalid base64, which Connect would report as INTERNAL. */
 function checkQuery({ requestMethod, url }: HandlerContext): void {
   if (requestMethod !== "GET") return;
   const query = parseForm(new URL(url).search.slice(1));
@@ -234,7 +234,7 @@ function checkQuery({ requestMethod, url }: HandlerContext): void {
   try {
     base64Decode(query.get("message") ?? "");
   } catch {
-    throw refusal("INVALID_REQUEST", "The message is not base64.");
+    throw refusal("INVALID_REQUEST", "The message is not valid base64.");
   }
 }
 
@@ -248,7 +248,7 @@ async function invoke(request: Message, values: ContextValues): Promise<Message>
   }
 }
 
-/** Gives Connect the first message and the end; what is between them goes by the channel. */
+/** Gives Connect the first message and the end. The channel sends the messages in between. */
 async function* stream(request: Message, values: ContextValues): AsyncGenerator<Message> {
   const visit = visitOf(values);
   const channel = visit.channel as Channel;
@@ -262,12 +262,12 @@ async function* stream(request: Message, values: ContextValues): AsyncGenerator<
   await ended;
 }
 
-/** Whether messages stand in frames: in all but Connect's unary calls. */
+/** Whether messages are framed, as in all but Connect's unary calls. */
 function isFramed(header: Headers): boolean {
   return /^application\/(grpc|connect\+)/i.test(header.get("content-type") ?? "");
 }
 
-/** In gRPC the fields that tell of an error are there once the body has ended. */
+/** In gRPC the trailers with the error are complete once the body has ended. */
 function toStreamed({ status, header, body, trailer }: UniversalServerResponse, more: Fields): Streamed {
   async function* pieces() {
     if (body) yield* body;
@@ -277,9 +277,8 @@ function toStreamed({ status, header, body, trailer }: UniversalServerResponse, 
 }
 
 /**
- * Makes Connect's own errors, such as of a message that it cannot parse, like all others: with a reason, and with a
- * sentence that fits into a header. Every handler aborts its signal with the error before it writes the error, so that
- * is where they can be met.
+ * Gives Connect's own errors, such as of an invalid message, a reason and a message that fits into a header. Every
+ * handler aborts its signal with the error before it writes it, so the signal is where to change it.
  */
 function watchErrors(pipeline: Pipeline, { signal, values }: HandlerContext): void {
   signal.addEventListener("abort", () => {

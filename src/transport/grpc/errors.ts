@@ -6,7 +6,7 @@ import { MAX_MESSAGE_BYTES, tooLarge } from "../http/body.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import { challengeOf, plainAnswer } from "../http/status.ts";
 
-/** An error as Connect has it, whose writers of all three protocols are used for errors. */
+/** Converts an error to a ConnectError, whose writers serve all three protocols. */
 export function toConnectError(error: unknown): ConnectError {
   if (!(error instanceof RpcError)) return ConnectError.from(error);
   const challenge = challengeOf(error);
@@ -14,14 +14,14 @@ export function toConnectError(error: unknown): ConnectError {
   return new ConnectError(error.message, error.code as number, headers, [...error.details], error);
 }
 
-/** The fields that tell of an error in gRPC: status, message, details. */
+/** The status fields of an error in gRPC: status, message, details. */
 export function grpcStatusOf(error: ConnectError): Headers {
   return unescapeMessage(setTrailerStatus(new Headers(), error));
 }
 
 /**
- * Connect escapes all that encodeURIComponent does in grpc-message; the protocol asks it for "%" and what is not
- * printable ASCII, and @grpc/grpc-js shows its users the escapes of ":" and "," as they came.
+ * Connect escapes grpc-message by encodeURIComponent. The protocol requires it only for "%" and characters outside of
+ * printable ASCII, and @grpc/grpc-js shows the escapes of ":" and "," to its users.
  */
 export function unescapeMessage(status: Headers): Headers {
   const message = status.get("grpc-message");
@@ -29,14 +29,14 @@ export function unescapeMessage(status: Headers): Headers {
   return status;
 }
 
-/** An error of Connect's own, with its reason; undefined if it is a fault of the server. `isRead`: the message was read. */
+/** Converts Connect's own error; undefined for a fault of the server. `isRead`: the message was decoded. */
 export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: boolean) {
   if (isForeseen(cause)) return cause;
   switch (code) {
     case Code.InvalidArgument:
       return refusal("INVALID_REQUEST", rawMessage);
     case Code.Internal:
-      // So Connect calls bytes that it cannot read, be they a frame, gzip or Protobuf.
+      // Connect reports any bytes that it cannot read as INTERNAL: a frame, gzip or Protobuf.
       return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
     case Code.ResourceExhausted:
       return tooLarge(MAX_MESSAGE_BYTES);
@@ -50,8 +50,8 @@ export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: bo
 }
 
 /**
- * An error in the protocol of a request, undefined for another protocol. Without it clients make up a code from
- * the HTTP status, and not all make the same: of 404, grpc-web makes NOT_FOUND.
+ * An error in the protocol of the request; undefined for other protocols. Otherwise clients derive a code from the HTTP
+ * status, each differently: grpc-web makes NOT_FOUND of 404.
  */
 export function inProtocolOf(
   headers: Exchange["headers"],

@@ -8,8 +8,8 @@ import type { Quota } from "../../rpc/shares.ts";
 import type { OpenCalls } from "./connect-door.ts";
 
 /**
- * Gives Connect's router the services that need no token: health and reflection. Each of their streams takes one of
- * `places`; all end when `stopping` is aborted, with its reason.
+ * Adds the services that need no token, health and reflection, to Connect's router. Each of their streams takes one of
+ * `places`. All end with the reason of `stopping` when it is aborted.
  */
 export function openServices(
   health: Health,
@@ -50,7 +50,7 @@ export function openServices(
   };
 }
 
-/** The same items, until the signal says stop: then its reason is thrown, whether or not an item comes. */
+/** Yields the items until the signal is aborted, then throws its reason at once. */
 async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal): AsyncGenerator<Item> {
   const iterator = items[Symbol.asyncIterator]();
   let fail: (reason: unknown) => void = () => {};
@@ -68,7 +68,7 @@ async function* until<Item>(items: AsyncIterable<Item>, stop: AbortSignal): Asyn
     }
   } finally {
     stop.removeEventListener("abort", onStop);
-    // Not awaited: an iterator that waits for bytes ends only when the connection does.
+    // Not awaited, because an iterator that waits for bytes ends only with the connection.
     void iterator.return?.().catch(() => {});
   }
 }

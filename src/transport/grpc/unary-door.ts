@@ -1,9 +1,8 @@
 /**
- * The hot door. It serves what nearly all calls are, one message in and one out, of gRPC, gRPC-Web or Connect. It
- * decides by the headers whether a call is its own. Connect's own router serves the rest: streams, GET, and calls whose
- * headers it refuses.
+ * The fast path for unary calls of gRPC, gRPC-Web and Connect, which nearly all calls are. It decides by the headers
+ * whether it serves a call. Connect's router serves the rest: streams, GET, and calls whose headers this door refuses.
  *
- * Written from
+ * Sources:
  *   [G] gRPC over HTTP/2: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  *   [W] gRPC-Web: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
  *   [C] Connect: https://connectrpc.com/docs/protocol
@@ -35,32 +34,32 @@ import { checkFields } from "../values.ts";
 import { grpcStatusOf, toConnectError } from "./errors.ts";
 import { fromText, textBytesOf, toText } from "./grpc-web-text.ts";
 
-/** Answers a call of the path; undefined if the call is not this door's. */
+/** Answers a call, or returns undefined if this door does not serve it. */
 export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | undefined;
 
-/** How a message is written. */
+/** The encoding of a message. */
 interface Format {
-  /** Bytes that a compressed message may have once it is not. */
+  /** The size limit of a decompressed message, bytes. */
   unzippedBytes(method: DescMethodUnary): number;
   /** Throws INVALID_REQUEST. */
   decode(desc: DescMessage, bytes: Uint8Array): Message;
   encode(desc: DescMessage, message: Message): Uint8Array;
 }
 
-/** What the protocols differ in. */
+/** The differences between the protocols. */
 interface Protocol {
   format: Format;
   /**
-   * Headers of the request: its compression, and those that its sender can read. If it names none of these it is sent
-   * none.
+   * Request headers: the message's coding, and the codings that the client accepts. Without the second, the response is
+   * not compressed.
    */
   encoding: "grpc-encoding" | "content-encoding";
   accepted: "grpc-accept-encoding" | "accept-encoding";
   /** The header with the deadline. */
   timeout: DeadlineHeader;
-  /** Bytes that the content may have, if its message may have so many. */
+  /** The size limit of the content, for a message of the given limit. */
   contentBytes(messageBytes: number): number;
-  /** The message in the content. Throws as `onlyMessage` does. */
+  /** Returns the message in the content. Throws like `onlyMessage`. */
   unwrap(content: Buffer, framing: Framing): { message: Buffer; isCompressed: boolean };
   success(message: Uint8Array, gzip: boolean): Answer | Promise<Answer>;
   failure(error: ConnectError, gzip: boolean): Answer | Promise<Answer>;
@@ -112,7 +111,7 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
   };
 }
 
-/** Content types are equal in any case; JSON may name the only charset that it has. */
+/** Content types ignore case. JSON may name its only charset. */
 function protocolOf({ headers }: Exchange): Protocol | undefined {
   const type = headers["content-type"] ?? "";
   return PROTOCOLS.get(type) ?? PROTOCOLS.get(type.toLowerCase().replace(/(?<=json); ?charset=utf-?8$/, ""));
@@ -128,7 +127,7 @@ const PROTO: Format = {
       return fromBinary(desc, bytes);
     } catch (error) {
       if (isForeseen(error)) throw error;
-      throw refusal("INVALID_REQUEST", "The message is not valid Protobuf for this method.");
+      throw refusal("INVALID_REQUEST", "The message is not valid Protobuf of this method's request.");
     }
   },
   encode: toBinary,
@@ -139,7 +138,7 @@ const JSON_FORMAT: Format = {
   encode: (desc, message) => Buffer.from(toJsonString(desc, message, JSON_OPTIONS)),
 };
 
-/** The frame of the bytes, which are compressed if it pays. */
+/** Frames the bytes, compressed if it pays. */
 function frame(bytes: Uint8Array, gzip: boolean, flag = 0): Buffer | Promise<Buffer> {
   if (!gzip || bytes.byteLength < COMPRESS_FROM_BYTES) return envelope(bytes, flag);
   return compress(bytes).then((compressed) => envelope(compressed, flag | COMPRESSED));
@@ -160,7 +159,7 @@ function grpc(format: Format, type: string): Protocol {
     async success(message, gzip) {
       return { status: 200, headers: headers(gzip), body: await frame(message, gzip), trailers: OK };
     },
-    // [G] Response-Headers: the status of HTTP is 200 whatever that of gRPC.
+    // [G] Response-Headers: the HTTP status is always 200.
     failure: (error, gzip) => ({
       status: 200,
       headers: headers(gzip),
@@ -169,12 +168,12 @@ function grpc(format: Format, type: string): Protocol {
   };
 }
 
-/** [G] Message-Encoding: any client that accepts gzip is told so, whether this message is compressed or not. */
+/** [G] Message-Encoding: sent to any client that accepts gzip, even if this message is not compressed. */
 function grpcHeaders(type: string): (gzip: boolean) => Fields {
   return (gzip) => (gzip ? { "content-type": type, "grpc-encoding": "gzip" } : { "content-type": type });
 }
 
-/** gRPC-Web: a frame, then the trailers in a frame of their own: [W] "Protocol differences vs gRPC over HTTP2". */
+/** gRPC-Web: a frame, then the trailers in their own frame: [W] "Protocol differences vs gRPC over HTTP2". */
 function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protocol {
   const headers = grpcHeaders(type);
   const okTrailers = coding.write(envelope(trailerSerialize(new Headers(OK)), trailerFlag));
@@ -193,9 +192,9 @@ function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protoco
   };
 }
 
-/** How the frames of gRPC-Web are written. */
+/** The encoding of gRPC-Web's frames. */
 interface Coding {
-  /** How long so many bytes are. */
+  /** The encoded length of so many bytes. */
   bytesOf(bytes: number): number;
   /** Throws INVALID_REQUEST. */
   read(content: Buffer): Buffer;
@@ -222,7 +221,7 @@ function connect(format: Format, type: string): Protocol {
     contentBytes: (messageBytes) => messageBytes,
     unwrap: (message, { isCoded }) => ({ message, isCompressed: isCoded }),
     success: (message, gzip) => answer(200, type, message, gzip),
-    // [C] "Error End-Stream" and "HTTP to Error Code": an error is JSON, with a status of HTTP for its code.
+    // [C] "Error End-Stream" and "HTTP to Error Code": an error is JSON, with the HTTP status of its code.
     failure: (error, gzip) =>
       answer(
         codeToHttpStatus(error.code),
@@ -234,7 +233,7 @@ function connect(format: Format, type: string): Protocol {
   };
 }
 
-/** By the content type of requests, as [G] Content-Type, [W] and [C] "Unary-Content-Type" name them. */
+/** By the content type of requests: [G] Content-Type, [W], [C] "Unary-Content-Type". */
 const PROTOCOLS = new Map<string, Protocol>([
   ["application/grpc", grpc(PROTO, "application/grpc+proto")],
   ["application/grpc+proto", grpc(PROTO, "application/grpc+proto")],

@@ -8,25 +8,25 @@ import type { Quota, Shares } from "../../rpc/shares.ts";
 import type { Limits } from "../limits.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** Bytes of one request message, compressed or not, where the method does not say otherwise. */
+/** The default size limit of a request message, compressed or not, bytes. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 
-/** Bytes that a request of the method may have, compressed or not. */
+/** The size limit of the method's request, compressed or not, bytes. */
 export const maxBytesOf = oncePer(
   (method: DescMethod): number => getOption(method, policy).maxRequestBytes || MAX_MESSAGE_BYTES,
 );
 
-/** Bytes that a compressed request of the method may have once it is JSON again: as many as it can need. */
+/** The size limit of the method's decompressed JSON, bytes. */
 export const maxJsonBytesOf = (method: DescMethod) => Math.max(MAX_MESSAGE_BYTES, maxBytesOf(method) / 2);
 
 /** The error of a request that is larger than it may be. */
 export function tooLarge(limit: number) {
-  return refusal("TOO_LARGE", `A message may have ${limit} bytes at most here, compressed or not.`);
+  return refusal("TOO_LARGE", `The message must have at most ${limit} bytes, compressed or not.`);
 }
 
-/** The error of a request whose connection ended before it did. */
+/** The error of a request whose connection closed early. */
 export function cutShort() {
-  return refusal("CANCELLED", "The connection ended before the request did.");
+  return refusal("CANCELLED", "The connection closed before the request was complete.");
 }
 
 /** The error of a request that takes too long to arrive. */
@@ -34,14 +34,14 @@ function late() {
   return refusal("DEADLINE_EXCEEDED", "The request did not arrive in time.");
 }
 
-/** Takes room for so many bytes of a body that is on its way. Returns how to give it back. Throws TOO_MANY_REQUESTS. */
+/** Reserves bytes for an incoming body. Returns a function that releases them. Throws TOO_MANY_REQUESTS. */
 export type Room = (bytes: number) => () => void;
 
-/** What a request that is on its way takes beside its bytes; one that goes through Connect's router takes more. */
+/** The overhead of an incoming request, bytes. A request through Connect's router has more. */
 const CALL_BYTES = 4 * 1024;
 const OPEN_CALL_BYTES = 16 * 1024;
 
-/** The room for one request: of a caller with a token in `bodies`, of one without in `openBodies`. */
+/** The reservation for a request: in `bodies` with a token, in `openBodies` without. */
 export function roomsOf({ bodies, openBodies }: Pick<Shares, "bodies" | "openBodies">) {
   const roomIn =
     (quota: Quota, more: number) =>
@@ -52,8 +52,8 @@ export function roomsOf({ bodies, openBodies }: Pick<Shares, "bodies" | "openBod
 }
 
 /**
- * A body as it comes, in one buffer: kept piece by piece, a body in pieces of one byte would take two hundred times its
- * size. Throws TOO_MANY_REQUESTS if there is no room for it.
+ * Collects a body in one buffer: separate pieces of one byte would take two hundred times the size. Throws
+ * TOO_MANY_REQUESTS without room.
  */
 export function createCollector(room: Room) {
   let buffer = Buffer.alloc(0);
@@ -81,7 +81,7 @@ export function createCollector(room: Room) {
     get bytes(): Buffer {
       return buffer.subarray(start, end);
     },
-    /** Forgets the first bytes. */
+    /** Drops the first bytes. */
     drop(bytes: number): void {
       start += bytes;
       if (start === end) start = end = 0;
@@ -90,18 +90,18 @@ export function createCollector(room: Room) {
   };
 }
 
-/** The request of a caller who has been let in. */
+/** The request of an admitted caller. */
 interface Arriving {
   holder: string;
   call: Pick<Call, "timeoutMs" | "signal">;
-  /** Bytes that its message may have, and its content, where that may have more. */
+  /** The size limit of its message, and of its content if that is larger. */
   maxBytes: number;
   limit?: number;
-  /** Whether it may be compressed: a small body may be a large message then. */
+  /** Whether it may be compressed, so that a small body may be a large message. */
   isCoded: boolean;
 }
 
-/** Reads the content of an admitted request and makes its message of it, each in its caller's turn. */
+/** Receives the content of an admitted request and decodes its message in the caller's turn. */
 export function createReceive(shares: Shares, { bodyMs }: Pick<Limits, "bodyMs">) {
   const rooms = roomsOf(shares);
   return async <Result>(
@@ -119,18 +119,18 @@ export function createReceive(shares: Shares, { bodyMs }: Pick<Limits, "bodyMs">
   };
 }
 
-/** A body that is there and waits to be read. */
+/** A complete body that waits to be decoded. */
 interface Waiting {
   holder: string;
   room: Room;
   bytes: number;
-  /** Takes it out of the queue when its caller leaves. */
+  /** Removes it from the queue when its caller disconnects. */
   signal: AbortSignal;
 }
 
 /**
- * Reads a body at a cost of so many bytes. A large one waits for its caller's turn, holds its room meanwhile, and others
- * are served between two of them. Throws TOO_MANY_REQUESTS, or CANCELLED if the caller leaves before its turn.
+ * Decodes a body of a given cost, in bytes. A large one waits for its caller's turn and keeps its reservation, and
+ * other calls are served between two of them. Throws TOO_MANY_REQUESTS, or CANCELLED if the caller disconnects before.
  */
 export function inTurn<Result>(
   { decoding }: Pick<Shares, "decoding">,
@@ -151,20 +151,20 @@ export function inTurn<Result>(
     .finally(leave);
 }
 
-/** How a body is read. */
+/** Options to read a body. */
 export interface Reading {
-  /** Bytes that it may have. */
+  /** The size limit, bytes. */
   limit: number;
-  /** Bytes that the message in it may have, if that is less. */
+  /** The size limit of its message, if that is smaller, bytes. */
   maxBytes?: number;
-  /** How long it may take to arrive. */
+  /** The time to receive it, milliseconds. */
   timeoutMs: number;
   room: Room;
 }
 
 /**
- * The content of a request. Rejects with TOO_LARGE, with DEADLINE_EXCEEDED after `timeoutMs`, with TOO_MANY_REQUESTS if
- * there is no room for it, or with CANCELLED if the connection ends before it does.
+ * Receives the content of a request. Rejects with TOO_LARGE, with DEADLINE_EXCEEDED after `timeoutMs`, with
+ * TOO_MANY_REQUESTS without room, or with CANCELLED if the connection closes early.
  */
 export function readWhole(
   exchange: Pick<Exchange, "content">,
@@ -193,14 +193,14 @@ export function readWhole(
     };
     const onCut = () => fail(cutShort());
     const onEnd = () => {
-      // A stream of HTTP/2 ends when it is reset, too.
+      // An HTTP/2 stream also emits "end" when it is reset.
       if ((source as { aborted?: boolean }).aborted) return onCut();
       leave();
       resolve(collected.bytes);
     };
-    // It holds up no stop.
+    // The timer must not delay a stop.
     const timer = setTimeout(() => fail(late()), timeoutMs).unref();
-    // Where there is nothing to read, Node may have told the end before anybody listened.
+    // Without content, Node may have emitted "end" already.
     if (source.readableEnded) onEnd();
     else if (source.destroyed) onCut();
     else source.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);

@@ -5,10 +5,10 @@ import { tooLarge } from "./body.ts";
 import { type Exchange, headerOf } from "./exchange.ts";
 import { HttpRefusal } from "./status.ts";
 
-/** Shorter messages, in bytes, are not compressed even for clients that accept it. */
+/** Shorter messages, in bytes, are never compressed. */
 export const COMPRESS_FROM_BYTES = 1_024;
 
-/** Headers with the coding of a message, and those with the codings that its sender can read, by protocol. */
+/** The headers with the coding of a message, and with the accepted codings, by protocol. */
 const CODED = ["content-encoding", "connect-content-encoding", "grpc-encoding"] as const;
 const ACCEPTED = ["accept-encoding", "connect-accept-encoding", "grpc-accept-encoding"] as const;
 
@@ -16,27 +16,27 @@ export function gzip(bytes: Uint8Array): Promise<Uint8Array> {
   return compressionGzip.compress(bytes as Uint8Array<ArrayBuffer>);
 }
 
-/** The coding that a header names: in lower case, `x-gzip` is gzip (RFC 9110, section 8.4.1), none is identity. */
+/** Parses a coding: lower case, `x-gzip` as gzip (RFC 9110, section 8.4.1), identity by default. */
 export function codingOf(header: string | undefined): string {
   const coding = header?.trim().toLowerCase() ?? "";
   if (coding === "x-gzip") return "gzip";
   return coding === "" ? "identity" : coding;
 }
 
-/** Whether a list of acceptable codings (RFC 9110, section 12.5.3) has gzip, and does not prefer identity. */
+/** Whether a list of accepted codings (RFC 9110, section 12.5.3) has gzip and does not prefer identity. */
 export function acceptsGzip(accepted: string | undefined): boolean {
   if (!accepted) return false;
   const weights = new Map<string, number>();
   for (const item of accepted.split(",")) {
     const [name, weight = "1"] = item.split(/[ \t]*;[ \t]*q=/i);
-    // An invalid weight counts as 0: every client can read what is not compressed.
+    // An invalid weight counts as 0, because every client can read uncompressed data.
     weights.set(codingOf(name), /^(0(\.\d{0,3})?|1(\.0{0,3})?)[ \t]*$/.test(weight) ? Number(weight) : 0);
   }
   const weightOfGzip = weights.get("gzip") ?? weights.get("*") ?? 0;
   return weightOfGzip > 0 && weightOfGzip >= (weights.get("identity") ?? 0);
 }
 
-/** Rewrites codings to the spelling that Connect's router compares. */
+/** Rewrites codings to the spelling that Connect's router expects. */
 export function normalizeCodings(header: Headers): void {
   for (const name of CODED) {
     const value = header.get(name);
@@ -49,8 +49,8 @@ export function normalizeCodings(header: Headers): void {
 }
 
 /**
- * The coding of an RPC's messages. If it is unknown, also the response header that names the known one, as gRPC's
- * compression.md and Connect's protocol ask for beside UNIMPLEMENTED. The header must be normalized.
+ * The coding of an RPC's messages. For an unknown one, also the response header with the known coding, which gRPC's
+ * compression.md and Connect's protocol require with UNIMPLEMENTED. The header must be normalized.
  */
 export function rpcCodingOf(header: Headers): { coding: string; known: Record<string, string> } {
   const type = header.get("content-type")?.toLowerCase() ?? "";
@@ -61,8 +61,8 @@ export function rpcCodingOf(header: Headers): { coding: string; known: Record<st
 }
 
 /**
- * The content of a plain HTTP request without its compression. Rejects with INVALID_REQUEST, TOO_LARGE if it is more
- * than `limit` bytes, or an HttpRefusal with 415.
+ * Decompresses the content of a plain HTTP request. Rejects with INVALID_REQUEST, with TOO_LARGE beyond `limit` bytes,
+ * or with an HttpRefusal of 415.
  */
 export async function decompress(
   bytes: Buffer,
@@ -72,18 +72,18 @@ export async function decompress(
   const coding = codingOf(headerOf(headers, "content-encoding"));
   if (coding === "identity") return bytes;
   if (coding !== "gzip") {
-    const error = refusal("INVALID_REQUEST", "The body may be compressed by gzip, and by nothing else.");
+    const error = refusal("INVALID_REQUEST", "The Content-Encoding is not supported. Use gzip, or none.");
     throw new HttpRefusal(415, error, { "accept-encoding": "gzip" });
   }
   return gunzip(bytes, limit);
 }
 
-/** The bytes that were compressed. Rejects with INVALID_REQUEST, or TOO_LARGE if they are more than `limit`. */
+/** Decompresses gzip. Rejects with INVALID_REQUEST, or with TOO_LARGE beyond `limit` bytes. */
 export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   try {
     return await compressionGzip.decompress(bytes as Uint8Array<ArrayBuffer>, limit);
   } catch (error) {
     if ((error as { code?: number }).code === Code.RESOURCE_EXHAUSTED) throw tooLarge(limit);
-    throw refusal("INVALID_REQUEST", "The body is not gzip.");
+    throw refusal("INVALID_REQUEST", "The body is not valid gzip.");
   }
 }

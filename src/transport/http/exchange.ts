@@ -3,13 +3,13 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Readable, Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 
-/** How long what follows an answered request is read and thrown away, milliseconds. */
+/** How long the rest of an answered request is read and discarded, milliseconds. */
 const UNREAD_MS = 1_000;
 
-/** Names in lower case, and their values. */
+/** Header fields with names in lower case. */
 export type Fields = Record<string, string>;
 
-/** A response that is there whole. */
+/** A complete response. */
 export interface Answer {
   status: number;
   headers: Fields;
@@ -19,40 +19,40 @@ export interface Answer {
 }
 
 /**
- * A request and its response, alike over HTTP/1.1 and HTTP/2, with nothing between them and Node's streams. The
- * response is written either by `answer`, or by `begin`, `out` and `end`.
+ * A request and its response, alike for HTTP/1.1 and HTTP/2, directly on Node's streams. Write the response either by
+ * `answer`, or by `begin`, `out` and `end`.
  */
 export interface Exchange {
   readonly httpVersion: "1.1" | "2.0";
-  /** GET for HEAD, too: the same request whose answer has no content (RFC 9110, section 9.3.2). */
+  /** GET for HEAD, too: its answer only has no content (RFC 9110, section 9.3.2). */
   readonly verb: string;
   readonly isHead: boolean;
-  /** Path and query as they came. */
+  /** The path and query as received. */
   readonly target: string;
-  /** Host and port, if the client names them. */
+  /** The host and port, if the client sends them. */
   readonly authority: string | undefined;
   readonly scheme: "http" | "https";
   readonly headers: IncomingHttpHeaders;
-  /** Network address of the client. */
+  /** The network address of the client. */
   readonly address: string | undefined;
-  /** The request's content. Sends 100 Continue to a client that waits for it (RFC 9110, section 10.1.1). */
+  /** Returns the request's content. Sends 100 Continue if the client waits for it (RFC 9110, section 10.1.1). */
   content(): Readable;
-  /** Where the response's content goes. */
+  /** The stream of the response's content. */
   readonly out: Writable;
-  /** Whether nobody is there any more to take a response. */
+  /** Whether the client is gone, so that no response can be written. */
   readonly isGone: boolean;
-  /** Whether the response waits for that to an earlier request on the same connection. */
+  /** Whether the response waits for one to an earlier request on the same connection. */
   readonly isInLine: boolean;
-  /** Calls the listener once no more can be written, or all is written. */
+  /** Calls the listener once the response is written or cannot be written any more. */
   onClose(listener: () => void): void;
   answer(answer: Answer): void;
   begin(status: number, headers: Fields, hasTrailers: boolean): void;
   end(trailers: Fields | undefined): void;
-  /** Cuts the response off: the connection of HTTP/1.1, the stream of HTTP/2. */
+  /** Aborts the response: the HTTP/1.1 connection, or the HTTP/2 stream. */
   cut(): void;
 }
 
-/** The value of a header of a request; the values of one that came more than once stand in one text. */
+/** The value of a request header. Repeated values are joined. */
 export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value.join(", ") : value;
@@ -70,7 +70,7 @@ export class Http1Exchange implements Exchange {
   readonly out: Writable;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  /** Whether the client sends no content before it is asked for it. */
+  /** Whether the client waits for 100 Continue before it sends content. */
   #awaitsContinue: boolean;
 
   constructor(request: IncomingMessage, response: ServerResponse, { expectsContinue }: { expectsContinue: boolean }) {
@@ -78,7 +78,7 @@ export class Http1Exchange implements Exchange {
     this.isHead = method === "HEAD";
     this.verb = this.isHead ? "GET" : (method as string);
     this.target = url as string;
-    // Node refuses HTTP/1.1 without a Host. HTTP/1.0 needs none, and an empty one is valid: RFC 9112, sections 3.2, 3.3.
+    // Node rejects HTTP/1.1 without a Host. HTTP/1.0 needs none, and it may be empty: RFC 9112, sections 3.2, 3.3.
     this.authority = headers.host || "localhost";
     this.scheme = (socket as TLSSocket).encrypted ? "https" : "http";
     this.headers = headers;
@@ -87,7 +87,7 @@ export class Http1Exchange implements Exchange {
     this.#request = request;
     this.#response = response;
     this.#awaitsContinue = expectsContinue;
-    // What goes wrong is met where the bytes are read or written.
+    // Errors are handled where bytes are read or written.
     request.on("error", ignore);
     response.on("error", ignore);
   }
@@ -129,18 +129,18 @@ export class Http1Exchange implements Exchange {
     this.#response.destroy();
   }
 
-  /** A request that is answered before it was read is not read on for ever. */
+  /** Stops reading a request that was answered early. */
   #cutUnread(): void {
     const request = this.#request;
     if (request.complete) return;
     this.#response.once("finish", () => {
       if (request.complete) return;
-      // What is still under way is read for a moment, for a client that is cut while it sends may never see the answer.
-      // A listener that still waits to read it would keep it from flowing.
+      // Read a little longer: a client that is cut while it sends may never see the answer. A remaining "readable"
+      // listener would stop the flow.
       request.removeAllListeners("readable");
       request.resume();
       setTimeout(() => {
-        // If it came, the connection may be busy with the next request.
+        // If the request is complete, the connection may have the next request.
         if (!request.complete) request.socket.destroy();
       }, UNREAD_MS).unref();
     });
@@ -165,7 +165,7 @@ export class Http2Exchange implements Exchange {
     this.isHead = method === "HEAD";
     this.verb = this.isHead ? "GET" : (method as string);
     this.target = (path as string | undefined) ?? "";
-    // RFC 9113, section 8.3.1: a request that was HTTP/1.1 once may have only the other.
+    // RFC 9113, section 8.3.1: a request that was converted from HTTP/1.1 may have only a Host.
     this.authority = (authority as string | undefined) ?? host;
     this.scheme = stream.session?.encrypted ? "https" : "http";
     this.headers = headers;
@@ -188,7 +188,7 @@ export class Http2Exchange implements Exchange {
   }
 
   get isGone(): boolean {
-    // One that the client has reset is closed first, and takes nothing more.
+    // A stream that the client has reset is closed before it is destroyed.
     return this.#stream.destroyed || this.#stream.closed;
   }
 
@@ -219,13 +219,13 @@ export class Http2Exchange implements Exchange {
   }
 
   /**
-   * A stream that is answered before it was read is reset (RFC 9113, section 8.1). Not at once: a client that is reset
-   * while it sends may drop the answer that it has already, as curl 7.88 does.
+   * Resets a stream that was answered early (RFC 9113, section 8.1). Not at once, because a client that is reset while
+   * it sends may drop the answer, as curl 7.88 does.
    */
   #resetUnread(): void {
     const stream = this.#stream;
     if (stream.readableEnded) return;
-    // Not "finish": it is too late, for Node resets by itself what nobody has begun to read by then.
+    // "finish" would be too late: by then Node has reset a stream whose content was never read.
     stream.once("prefinish", () => {
       if (stream.readableEnded || stream.destroyed) return;
       stream.resume();

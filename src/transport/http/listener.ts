@@ -9,37 +9,37 @@ import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-/** Node closes an idle connection so much later than it tells the client, milliseconds. */
+/** How much later Node closes an idle connection than it announces, milliseconds. */
 const KEEP_ALIVE_GRACE_MS = 1_000;
 
-/** How long a connection of HTTP/2 that has nothing more to do may take to end, milliseconds. */
+/** How long an HTTP/2 connection without work may take to end, milliseconds. */
 const LAST_WORDS_MS = 1_000;
 
 /**
- * Serves HTTP/1.1 and HTTP/2 on one port: with TLS the client chooses by ALPN (RFC 7301), in cleartext by how it
- * begins. Rejects if the port cannot be listened on.
+ * Serves HTTP/1.1 and HTTP/2 on one port. With TLS, ALPN decides (RFC 7301); in cleartext, the first bytes. Rejects if
+ * the port is not available.
  */
 export async function listen(options: {
   host: string;
   port: number;
   tls?: { cert: string; key: string } | undefined;
   limits: Limits;
-  /** Places of connections by address. */
+  /** The quota of connections by address. */
   connections: Quota;
   onExchange(exchange: Exchange): void;
-  /** Told of a request that could not even be taken in. */
+  /** Called with the error of a request that could not be accepted. */
   onFailure(error: unknown): void;
 }) {
   const { host, port, tls, limits } = options;
   const sockets = new Set<Socket>();
-  /** Those without a request, and since when: undecided ones, and those of HTTP/1.1 between two requests. */
+  /** Connections without a request, and since when: undecided ones, and HTTP/1.1 ones between two requests. */
   const waiting = new Map<Socket, number>();
-  /** How many requests a connection of HTTP/1.1 has under way; more than one, where the client does not wait. */
+  /** The number of running requests per HTTP/1.1 connection. Pipelining makes it more than one. */
   const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
 
-  /** What is thrown in a listener of an event ends the process; of a request, it ends the request. */
+  /** An error in an event listener would end the process, so it ends the request instead. */
   function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
     try {
       options.onExchange(toExchange());
@@ -76,17 +76,17 @@ export async function listen(options: {
     },
     (request, response) => takeHttp1(request, response, false),
   );
-  // Else Node asks for the content of every request.
+  // Without this listener Node asks for the content of every request.
   http1.on("checkContinue", (request, response) => takeHttp1(request, response, true));
-  // It never listens itself, and only the event starts the clock of its timeouts.
+  // It never listens itself, but this event starts its timeout checks.
   http1.emit("listening");
 
   const http2 = createHttp2Server({
     settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: limits.headerBytes },
-    // Megabytes: some of the largest requests at once. Beyond it Node resets streams without a word.
+    // Megabytes: enough for some of the largest requests. Beyond it Node silently resets streams.
     maxSessionMemory: 64,
   });
-  // The stream may have been reset by now: Node tells of it a moment after it came.
+  // The stream may be reset by now, because Node emits it a moment later.
   http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
   http2.on("session", (session) => {
     sessions.add(session);
@@ -100,14 +100,14 @@ export async function listen(options: {
   }
 
   function serveHttp2(socket: Socket): void {
-    // A client that half-closes would leave its session behind.
+    // A half-closed connection would leak its session.
     socket.allowHalfOpen = false;
     waiting.delete(socket);
     http2.once("session", (session) => closeWhenIdle(session, socket, limits.sessionIdleMs));
     http2.emit("connection", socket);
   }
 
-  /** Node's own clock of an idle connection starts anew with every line end that stands before a request. */
+  /** Closes idle connections. Node's own timer restarts with every line end before a request. */
   const idleClock = setInterval(
     () => {
       const idleSince = performance.now() - limits.keepAliveMs - KEEP_ALIVE_GRACE_MS;
@@ -119,7 +119,7 @@ export async function listen(options: {
     Math.min(1_000, limits.keepAliveMs),
   ).unref();
 
-  /** False, and it is closed, if its address has as many as it may have. */
+  /** Counts a connection. Returns false and closes it if its address has too many. */
   function admit(socket: Socket): boolean {
     try {
       const leave = options.connections(holderOf(socket.remoteAddress));
@@ -139,7 +139,7 @@ export async function listen(options: {
   }
 
   function awaitRequest(socket: Socket): void {
-    // Its handshake was under way when the stop came.
+    // The stop began during its handshake.
     if (closing) socket.destroy();
     waiting.set(socket, performance.now());
     socket.on("close", () => waiting.delete(socket));
@@ -159,7 +159,7 @@ export async function listen(options: {
         tellApart(socket, limits.handshakeMs, serveHttp1, serveHttp2);
       });
   server.maxConnections = limits.connections;
-  // Else one that never finishes its handshake would outlive the others.
+  // Counted here, because a socket that never finishes its handshake would not be tracked.
   if (tls) server.on("connection", (socket: Socket) => admit(socket) && track(socket));
   server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
 
@@ -171,11 +171,11 @@ export async function listen(options: {
   const address = server.address() as AddressInfo;
   const name = isIPv6(address.address) ? `[${address.address}]` : address.address;
   return {
-    /** Where it listens, such as `http://127.0.0.1:8080`. */
+    /** The URL, such as `http://127.0.0.1:8080`. */
     url: `${tls ? "https" : "http"}://${name}:${address.port}`,
     /**
-     * Stops accepting, lets what runs finish for at most `graceMs`, then cuts what is left. Resolves when every socket
-     * is closed.
+     * Stops accepting, lets running requests finish for at most `graceMs`, then closes the rest. Resolves when every
+     * socket is closed.
      */
     async close(graceMs: number): Promise<void> {
       closing = true;
@@ -193,7 +193,7 @@ export async function listen(options: {
   };
 }
 
-/** Holds the first bytes of a connection until they are the HTTP/2 preface or cannot become it. */
+/** Buffers the first bytes of a connection until they are the HTTP/2 preface or cannot become it. */
 function tellApart(
   socket: Socket,
   timeoutMs: number,
@@ -203,8 +203,8 @@ function tellApart(
   let held = Buffer.alloc(0);
   const timer = setTimeout(() => socket.destroy(), timeoutMs);
   const onEnd = () => socket.destroy();
-  // Not "data": it would set the socket flowing, and the HTTP/2 session, which looks for bytes that are there already
-  // only one tick later, would miss them.
+  // A "data" listener would start the flow, and the HTTP/2 session, which reads buffered bytes one tick later, would
+  // miss them.
   const onReadable = () => {
     const chunk = socket.read() as Buffer | null;
     if (!chunk) return;
@@ -225,8 +225,8 @@ function tellApart(
 }
 
 /**
- * Says GOAWAY to a connection that had no open stream for a while. Once either side has said it and no stream is open,
- * it ends, whatever the client does: a session waits for ever for one who does not read, or does not hang up.
+ * Sends GOAWAY to a connection without an open stream for a while. After a GOAWAY of either side and without open
+ * streams, the connection is closed, because a session would wait forever for a client that does not read or hang up.
  */
 function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
   let open = 0;

@@ -1,39 +1,37 @@
 import type { Exchange } from "./exchange.ts";
 
-/** What a request asks for, as the URL standard writes it: without segments that go away. */
+/** The target of a request, normalized by the URL standard: without dot segments. */
 export interface RequestPath {
   path: string;
   /** Without the question mark. */
   query: string;
-  /** The whole URL, with the authority by which the client knows the server. */
+  /** The whole URL, with the client's authority. */
   href: string;
 }
 
-/** A path in which the URL standard changes nothing: no escapes, no empty segment, none that is "." or "..". */
+/** A path that the URL standard does not change: no escapes, no empty segments, no "." or "..". */
 const PLAIN_PATH = /^(?:\/(?!\.\.?(?:\/|$))[\w.~@:-]+)+$/;
 
-/** The URL standard takes "\" in a path for "/"; a proxy that guards paths may not. */
+/** The URL standard treats "\" in a path as "/". A proxy that guards paths may not. */
 const AMBIGUOUS_PATH = /^[^?]*\\/;
 
-/** Origin-form, absolute-form or asterisk-form. Others, such as "foo:toString", name no path. */
+/** Origin-form, absolute-form or asterisk-form. Other targets, such as "foo:toString", have no path. */
 const TARGET = /^(?:\/|https?:\/\/|\*$)/i;
 
-/**
- * Characters that would make the Host a part of the path of a URL. Node joins two Host lines by a comma and a space.
- */
+/** Characters that would extend the Host into the URL's path. Node joins two Host lines by a comma and a space. */
 const NOT_IN_AUTHORITY = /[/\\?#@,\s]/;
 
-/** What a URL has only in escapes (RFC 3986, section 2). Node would hand on the bytes of UTF-8 as other characters. */
+/** Characters that a URL has only in escapes (RFC 3986, section 2). Node would read UTF-8 bytes as other characters. */
 const NOT_IN_URL = /[^!-~]/;
 
 /**
- * Reads the path that a request names (RFC 9112, section 3.2); undefined if it names none: a Host that makes no URL is
- * a caller's mistake and nobody else's trouble.
+ * Returns a function that parses the path of a request (RFC 9112, section 3.2). It returns undefined for an invalid
+ * target or Host, so that one bad request cannot throw.
  */
 export function createPathOf(): (
   request: Pick<Exchange, "target" | "authority" | "scheme">,
 ) => RequestPath | undefined {
-  /** The last authority that was found to be one: nearly all requests have the same. */
+  /** The last valid authority. Nearly all requests have the same. */
   let good: string | undefined;
 
   return ({ target, authority, scheme }) => {
@@ -45,7 +43,7 @@ export function createPathOf(): (
     }
     if (PLAIN_PATH.test(target)) return { path: target, query: "", href: base + target };
     if (!TARGET.test(target) || AMBIGUOUS_PATH.test(target) || NOT_IN_URL.test(target)) return undefined;
-    // Origin-form is a path whatever it begins with: against a base, "//x/y" would be the path "/y" of the host "x".
+    // Origin-form is always a path. Against a base, "//x/y" would be the path "/y" of the host "x".
     const url = target.startsWith("/") ? URL.parse(base + target) : URL.parse(target, base);
     return url ? { path: url.pathname, query: url.search.slice(1), href: url.href } : undefined;
   };

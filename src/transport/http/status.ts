@@ -6,12 +6,12 @@ import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import type { Answer, Fields } from "./exchange.ts";
 
-/** What errors may have in their details, for JSON. */
+/** The message types of error details, for JSON. */
 export const errorDetails = createRegistry(file_google_rpc_error_details);
 
 /**
- * An error of a door that speaks plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193), with the status of
- * its code unless another is given. TOO_LARGE has one of its own (RFC 9110, section 15.5.14).
+ * An error over plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193), by default with the HTTP status
+ * of its code. TOO_LARGE has its own status (RFC 9110, section 15.5.14).
  */
 export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fields = {}): Answer {
   const challenge = challengeOf(error);
@@ -24,7 +24,7 @@ export function statusAnswer(error: RpcError, httpStatus?: number, headers: Fiel
   return plainAnswer(httpStatus ?? status, fields, `${statusJson(error)}\n`);
 }
 
-/** A refusal in the terms of HTTP, for which no gRPC code has the right status. */
+/** An error with its own HTTP status, because no gRPC code maps to it. */
 export class HttpRefusal extends Error {
   readonly status: number;
   readonly error: Error;
@@ -38,37 +38,37 @@ export class HttpRefusal extends Error {
   }
 }
 
-/** The google.rpc.Status of an error, in one line. */
+/** The google.rpc.Status of an error as one line of JSON. */
 export function statusJson({ code, message, packedDetails: details }: RpcError): string {
   return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });
 }
 
-/** The answer to a verb that a path does not take. */
+/** The answer to a verb that the path does not support. */
 export function wrongVerb(allowed: readonly string[]): Answer {
   const allow = allowOf(allowed);
-  return statusAnswer(rpcErrorOf(refusal("NOT_SERVED", `Only ${allow} is taken here.`)), 405, { allow });
+  return statusAnswer(rpcErrorOf(refusal("NOT_SERVED", `The path supports only ${allow}.`)), 405, { allow });
 }
 
-/** The value of `Allow`: what takes GET takes HEAD (RFC 9110, section 9.1). */
+/** The value of `Allow`. GET implies HEAD (RFC 9110, section 9.1). */
 export function allowOf(verbs: readonly string[]): string {
   return verbs.flatMap((verb) => (verb === "GET" ? ["GET", "HEAD"] : [verb])).join(", ");
 }
 
-/** The challenge that goes with UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
+/** The challenge of UNAUTHENTICATED (RFC 6750, section 3); undefined for other errors. */
 export function challengeOf({ code, message, reason }: RpcError): string | undefined {
   if (code !== Code.UNAUTHENTICATED) return undefined;
   const realm = `Bearer realm="${ERROR_DOMAIN}"`;
-  // What is wrong otherwise is not the token: it is missing, or it is somebody else's password.
+  // Otherwise the caller's token is missing, or the error concerns another secret.
   if (!reason?.startsWith("TOKEN_") || reason === "TOKEN_MISSING") return realm;
   return `${realm}, error="invalid_token", error_description="${oauthText(message)}"`;
 }
 
-/** A message in the characters that an `error_description` may have (RFC 6749, section 5.2; RFC 6750, section 3). */
+/** Replaces characters that an `error_description` may not have (RFC 6749, section 5.2; RFC 6750, section 3). */
 export function oauthText(message: string): string {
   return message.replaceAll(/["\\]/g, "'").replaceAll(/[^ -~]/g, "?");
 }
 
-/** An answer with a body and no trailers: it says how long it is, in every version of HTTP. */
+/** An answer with a body, its length and no trailers. */
 export function plainAnswer(status: number, headers: Fields, body: Uint8Array | string): Answer {
   return { status, headers: { ...headers, "content-length": String(Buffer.byteLength(body)) }, body };
 }

@@ -1,11 +1,11 @@
 import type { Exchange } from "./exchange.ts";
 
 /**
- * Cuts the answers of clients who do not read. All share one clock, which runs only while there are any: nearly all
- * answers are taken at once, and a timer for each would be a good part of what they cost.
+ * Aborts answers that clients do not read. All share one timer, which runs only while there are any, because a timer
+ * for each answer would cost a good part of the answer.
  */
 export function createUnread(limitMs: number) {
-  /** By which tick each was written, the oldest first. */
+  /** The tick at which each was written, oldest first. */
   const written = new Map<Exchange, number>();
   const TICKS = 10;
   let tick = 0;
@@ -16,7 +16,7 @@ export function createUnread(limitMs: number) {
     for (const [exchange, since] of written) {
       if (tick - since <= TICKS) break;
       written.delete(exchange);
-      // On a connection of HTTP/1.1, answers stand in line.
+      // On an HTTP/1.1 connection it may wait for an earlier answer.
       if (exchange.isInLine) written.set(exchange, tick);
       else exchange.cut();
     }
@@ -26,12 +26,12 @@ export function createUnread(limitMs: number) {
   }
 
   return {
-    /** An answer is written; it is cut if the exchange is not over `limitMs`, or a tenth more, from now. */
+    /** Aborts the written answer unless the exchange ends within `limitMs`, or a tenth more. */
     add(exchange: Exchange): void {
       written.set(exchange, tick);
       clock ??= setInterval(onTick, limitMs / TICKS).unref();
     },
-    /** The exchange is over. */
+    /** Stops the clock: the exchange is over. */
     delete(exchange: Exchange): void {
       written.delete(exchange);
     },

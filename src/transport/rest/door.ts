@@ -17,7 +17,7 @@ import { bindRequest } from "./bind.ts";
 import { createRouter, routesOf } from "./routes.ts";
 import { checkStream, eventStream, resumeBehind } from "./server-sent-events.ts";
 
-/** The door of plain HTTP and JSON, with the routes of the methods' `google.api.http` options. */
+/** The door of REST, with the routes of the methods' `google.api.http` options. */
 export type RestDoor = (exchange: Exchange, requestPath: RequestPath, call: Call) => Promise<Answer | Streamed>;
 
 /** Throws if a route of a method cannot be served. */
@@ -50,9 +50,9 @@ export function createRestDoor(
     };
     if (!isUnary(method)) {
       const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
-      const asked = await message(admitted);
-      resumeBehind(asked, headers);
-      return eventStream(pipeline, admitted, asked, call, limits, shares.backlog);
+      const watched = await message(admitted);
+      resumeBehind(watched, headers);
+      return eventStream(pipeline, admitted, watched, call, limits, shares.backlog);
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs });
     const response = await admitted(await message(admitted));
@@ -78,11 +78,11 @@ function noRoute(verb: string, path: string, allowed: string[]): Error {
   return new HttpRefusal(405, error, { allow });
 }
 
-/** Throws unless the body is said to be JSON. */
+/** Throws unless the content type is JSON. */
 function checkType(headers: Exchange["headers"]): void {
   const type = headers["content-type"] ?? "(none)";
   if (/^application\/json *(;.*)?$/i.test(type)) return;
-  const why = `The body must be JSON: send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
+  const why = `The body must be JSON. Send "Content-Type: application/json", not ${type.slice(0, 100)}.`;
   throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: "application/json" });
 }
 

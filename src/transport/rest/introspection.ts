@@ -16,8 +16,8 @@ import type { Limits } from "../limits.ts";
 import { decodeText, parseForm } from "../text.ts";
 
 /**
- * Token introspection: a form in, JSON out (RFC 7662). The caller sends a token as bearer, or as the secret of a client
- * whose id is the id or the subject of the token (RFC 6749, section 2.3.1).
+ * Token introspection: a form in, JSON out (RFC 7662). The caller's token is a bearer token, or the secret of a client
+ * whose id is the token's id or subject (RFC 6749, section 2.3.1).
  */
 export type IntrospectionDoor = (exchange: Exchange, path: string, call: Call) => Promise<Answer> | Answer | undefined;
 
@@ -44,7 +44,7 @@ export function createIntrospectionDoor(
       if (error.code !== Code.UNAUTHENTICATED) throw error;
       if (!shown.authorization) throw new HttpRefusal(401, error, challenge(`Bearer ${REALM}, Basic ${REALM}`));
       if (!client) throw error;
-      // One text for every wrong client: a caller cannot tell a wrong id from a wrong secret.
+      // The same message for a wrong id and a wrong secret.
       const refused = refusal("TOKEN_INVALID", "The client id or the client secret is wrong.");
       throw new HttpRefusal(401, refused, challenge(`Basic ${REALM}`));
     });
@@ -56,7 +56,7 @@ export function createIntrospectionDoor(
     const names = new Set<string>();
     const text = decodeText(await decompress(bytes, exchange, MAX_MESSAGE_BYTES));
     for (const [name, value] of parseForm(text)) {
-      // RFC 6749, section 3.2, also of parameters that are not known; one without a value counts as left out.
+      // RFC 6749, section 3.2: any repeated parameter is an error; one without a value counts as omitted.
       if (names.has(name)) throw refusal("INVALID_REQUEST", `The form has the parameter "${name}" more than once.`);
       names.add(name);
       if (value !== "") form.set(name, value);
@@ -68,21 +68,21 @@ export function createIntrospectionDoor(
     const { authorization } = call;
     const type = exchange.headers["content-type"] ?? "(none)";
     const isForm = type.split(";")[0]?.trim().toLowerCase() === FORM;
-    // Without the header, the client's id and secret may be in the form.
+    // Without the header, the form may have the client's id and secret.
     const early = authorization || !isForm ? await admit(call, clientInHeader(authorization)) : undefined;
     if (!isForm) {
-      const why = `The body must be a form: send "Content-Type: ${FORM}".`;
+      const why = `The body must be a form. Send "Content-Type: ${FORM}".`;
       throw new HttpRefusal(415, refusal("INVALID_REQUEST", why), { accept: FORM });
     }
     const room = early ? rooms.ofCaller(early.holder) : rooms.open(holderOf(call.address));
     const form = await readForm(exchange, room);
     const secret = form.get("client_secret");
     if (early && secret !== undefined) {
-      throw refusal("INVALID_REQUEST", "Authenticate by the Authorization header or by client_secret, not by both.");
+      throw refusal("INVALID_REQUEST", "Use the Authorization header or client_secret, not both.");
     }
     const named = form.get("client_id");
     if (early && named !== undefined && named !== (clientInHeader(authorization)?.id ?? named)) {
-      throw refusal("INVALID_REQUEST", "The client_id is not that of the Authorization header.");
+      throw refusal("INVALID_REQUEST", "The client_id differs from that of the Authorization header.");
     }
     const client = secret === undefined ? undefined : { id: form.get("client_id") ?? "", secret };
     const admitted = early ?? (await admit(call, client));
@@ -101,22 +101,22 @@ export function createIntrospectionDoor(
   };
 }
 
-/** The client in an Authorization header of the scheme Basic; without a secret if the header is broken. */
+/** The client of a Basic Authorization header. A malformed header gives a client without a secret. */
 function clientInHeader(authorization = ""): Client | undefined {
   if (!/^Basic\b/i.test(authorization)) return undefined;
-  // Node joins two headers to one value, which is no base64.
+  // Node joins two headers into one value, which is not base64.
   const [, base64 = ""] = /^Basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(authorization) ?? [];
   const [, id = "", secret = ""] = /^(.*):(.*)$/s.exec(Buffer.from(base64, "base64").toString()) ?? [];
   try {
-    // Both are encoded as in forms (RFC 6749, section 2.3.1), which some clients leave out. Tokens contain no ":" and no
-    // space, so the last ":" separates, and a "+" in the secret is itself.
+    // Both should be form-encoded (RFC 6749, section 2.3.1), but some clients do not encode them. Tokens contain no ":"
+    // and no space, so the last ":" separates, and a "+" in the secret is literal.
     return { id: decodeURIComponent(id.replaceAll("+", " ")), secret: decodeURIComponent(secret) };
   } catch {
     return { id: "", secret: "" };
   }
 }
 
-/** An error with the fields of RFC 6749, section 5.2, beside those of google.rpc.Status. */
+/** An error with the fields of RFC 6749, section 5.2, and those of google.rpc.Status. */
 function failure(error: RpcError, status?: number, headers: Fields = {}): Answer {
   const answer = statusAnswer(error, status, headers);
   const isBearers = error.code === Code.UNAUTHENTICATED && headers["www-authenticate"] === undefined;
@@ -125,7 +125,7 @@ function failure(error: RpcError, status?: number, headers: Fields = {}): Answer
   return plainAnswer(answer.status, answer.headers, `${JSON.stringify(fields)}\n`);
 }
 
-/** Names of the codes in RFC 6749 and RFC 6750. All other codes are `invalid_request`. */
+/** The names of codes in RFC 6749 and RFC 6750. Other codes are `invalid_request`. */
 const ERRORS = new Map<Code, string>([
   [Code.UNAUTHENTICATED, "invalid_client"],
   [Code.PERMISSION_DENIED, "insufficient_scope"],
@@ -134,7 +134,7 @@ const ERRORS = new Map<Code, string>([
   [Code.INTERNAL, "server_error"],
 ]);
 
-/** Numbers are numbers here, not texts as in ProtoJSON; an inactive token has no other fields. */
+/** Numbers are JSON numbers, unlike ProtoJSON's strings. An inactive token has no other fields. */
 function toJson({ active, sub, username, iat, exp, iss }: IntrospectTokenResponse): string {
   const fields = active
     ? { active, sub, ...(username && { username }), iat: Number(iat), exp: Number(exp), iss }

@@ -1,7 +1,7 @@
 import type { Answer } from "../http/exchange.ts";
 import { plainAnswer, wrongVerb } from "../http/status.ts";
 
-/** The probes of orchestrators and balancers, open to anybody: `/healthz` (alive) and `/readyz` (can serve). */
+/** The probes of orchestrators and load balancers, without a token: `/healthz` (alive) and `/readyz` (can serve). */
 export type ProbesDoor = (verb: string, path: string) => Promise<Answer> | Answer | undefined;
 
 export function createProbesDoor(isReady: () => Promise<boolean>): ProbesDoor {

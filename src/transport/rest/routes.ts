@@ -3,28 +3,28 @@ import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { fieldNamed } from "../json.ts";
 
-/** How a method is reached over REST: one HttpRule of google/api/http.proto, made ready for matching. */
+/** A REST route of a method: one parsed HttpRule of google/api/http.proto. */
 export interface Route<Method extends DescMethod = DescMethod> {
   method: Method;
   verb: string;
-  /** Which part of the request message the body is: a field, all of it ("*"), or none (undefined). */
+  /** The part of the request message in the body: a field, all of it ("*"), or none (undefined). */
   body: DescField | "*" | undefined;
   segments: readonly Segment[];
 }
 
-/** One piece of a path: a literal, or any text, bound to a field where a field path is given. */
+/** A path segment: a literal, or a variable that is bound to a field. */
 type Segment = { literal: string } | { fieldPath: readonly string[] };
 
-/** A route with the text of its path variables, undecoded field paths first. */
+/** A matched route with its still-encoded path values. */
 export interface Match<Method extends DescMethod> {
   route: Route<Method>;
   variables: { fieldPath: readonly string[]; value: string }[];
 }
 
 /**
- * The routes of a method, from its `google.api.http` option and the additional bindings. Path templates may have
- * literals and variables of one segment, `{field.path}` or `{field.path=*}`. Throws on anything else, on a field that
- * the request does not have, and on `response_body`: better no start than a route that does not do what it says.
+ * Parses the routes of a method from its `google.api.http` option. Path templates may have literals and variables of
+ * one segment, `{field.path}` or `{field.path=*}`. Throws on anything else, on an unknown field, and on
+ * `response_body`, so that the server does not start with a wrong route.
  */
 export function routesOf<Method extends DescMethod>(method: Method): Route<Method>[] {
   if (!hasOption(method, http)) return [];
@@ -58,8 +58,8 @@ function toRoute<Method extends DescMethod>(method: Method, rule: HttpRule): Rou
 }
 
 /**
- * The field at the end of a path of names, in the form of the proto file or of JSON; undefined if there is none. On
- * the way there may be only single messages.
+ * Finds the field at the end of a path of proto or JSON names; undefined if it does not exist. The fields before must
+ * be singular messages.
  */
 export function resolveField(message: DescMessage, path: readonly string[]): DescField | undefined {
   const [name, ...rest] = path;
@@ -69,7 +69,7 @@ export function resolveField(message: DescMessage, path: readonly string[]): Des
 }
 
 /**
- * Finds the route for a request. A literal goes before a variable, whatever the verb: `/users/_search` is not
+ * Finds the route for a request. A literal takes precedence over a variable for every verb: `/users/_search` is not
  * `/users/{id}`.
  */
 export function createRouter<Method extends DescMethod>(routes: readonly Route<Method>[]) {
@@ -77,7 +77,7 @@ export function createRouter<Method extends DescMethod>(routes: readonly Route<M
   const ordered = routes.map((route) => ({ route, rank: rank(route) })).sort((a, b) => a.rank.localeCompare(b.rank));
   const byLength = Map.groupBy(ordered, ({ route }) => route.segments.length);
   return {
-    /** The match, or the verbs that the path has; none if there is no such path. */
+    /** The match, or the verbs of the path, which are empty for an unknown path. */
     match(verb: string, path: string): Match<Method> | { allowed: string[] } {
       const pieces = path.slice(1).split("/");
       const fitting = (byLength.get(pieces.length) ?? []).filter(({ route }) => fits(route.segments, pieces));

@@ -14,14 +14,14 @@ import { statusJson } from "../http/status.ts";
 import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
 import type { Encode } from "../streams/frames.ts";
 
-/** How long a browser waits before it connects again, milliseconds. */
+/** How long a browser waits before it reconnects, milliseconds. */
 const RETRY_MS = 1_000;
 
 /**
  * WatchEvents as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id of each is
- * its cursor, by which a browser resumes of its own accord. What has only an id is no event for it, but moves its
- * place. Rejects with an RpcError if the stream ends before its first message; an error that comes later is an event
- * `error` with a google.rpc.Status.
+ * its cursor, from which a browser resumes automatically. A message with only an id updates the cursor without an
+ * event. Rejects with an RpcError if the stream ends before its first message. A later error is an event `error` with a
+ * google.rpc.Status.
  */
 export async function eventStream(
   pipeline: Pipeline,
@@ -44,18 +44,18 @@ export async function eventStream(
       yield Buffer.from(`event: error\ndata: ${statusJson(pipeline.explain(error, call))}\n\n`);
     }
   }
-  // The last one keeps nginx from waiting until it has a page of them.
+  // X-Accel-Buffering keeps nginx from buffering the stream.
   const headers = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
   return { status: 200, headers, body: body(), live: { channel, encode } };
 }
 
-/** A browser that connects again repeats its URL, so the header says more than `after`. */
+/** A browser that reconnects repeats its URL, so Last-Event-ID takes precedence over `after`. */
 export function resumeBehind(request: Message, headers: IncomingHttpHeaders): void {
   const id = headers["last-event-id"];
   if (typeof id === "string" && id !== "") (request as WatchEventsRequest).after = id;
 }
 
-/** Throws if the method answers with a stream of anything but events: only these have cursors by which to resume. */
+/** Throws for a streaming method other than WatchEvents, because only events have cursors to resume from. */
 export function checkStream(method: DescMethod): void {
   if (isUnary(method)) return;
   const isOfEvents =

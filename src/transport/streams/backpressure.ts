@@ -1,26 +1,26 @@
 import type { Writable } from "node:stream";
 
-/** A frame of HTTP/2, as long as it may be if nobody says otherwise (RFC 9113, section 4.2), bytes. */
+/** The default maximum of an HTTP/2 frame (RFC 9113, section 4.2), bytes. */
 const PIECE_BYTES = 16 * 1024;
-/** The response is given one piece that it writes, and one that waits: what waits in it becomes one write. */
+/** The response gets one piece to write and one to wait. What waits in it becomes one write. */
 const GIVEN_BYTES = 2 * PIECE_BYTES;
 
 export type Outflow = ReturnType<typeof createOutflow>;
 
 /**
- * The content of a response on its way out. Node tells of a write only when all of it is taken, and makes one of all
- * that waits; so it is handed on in pieces, by which can be seen that a slow client takes something.
+ * The content of a response. Node reports a write only when all of it is done, and merges waiting writes. So content is
+ * passed on in pieces, which show that a slow client makes progress.
  */
 export function createOutflow(out: Writable) {
   const waiting: Uint8Array[] = [];
   let waitingBytes = 0;
-  /** Pieces that were handed on, and of these those that were taken. */
+  /** The number of pieces passed on, and of those written. */
   let handed = 0;
   let taken = 0;
   const whenDrained = new Set<() => void>();
-  let tell = () => {};
+  let onProgress = () => {};
   out.on("close", onDrained);
-  out.on("close", () => tell());
+  out.on("close", () => onProgress());
 
   function onDrained(): void {
     for (const listener of whenDrained) listener();
@@ -29,11 +29,11 @@ export function createOutflow(out: Writable) {
   function onTaken(): void {
     taken++;
     handOn(GIVEN_BYTES);
-    tell();
+    onProgress();
     if (taken === handed) onDrained();
   }
 
-  // Without a cork: Node ends a response of HTTP/1.1 before it writes what is corked.
+  // No cork, because Node ends an HTTP/1.1 response before it writes corked data.
   function hand(piece: Uint8Array): void {
     handed++;
     out.write(piece, onTaken);
@@ -48,14 +48,14 @@ export function createOutflow(out: Writable) {
   }
 
   return {
-    /** Bytes that are not taken yet. */
+    /** The number of unread bytes. */
     get unread(): number {
       return out.writableLength + waitingBytes;
     },
     get isGone(): boolean {
       return out.destroyed;
     },
-    /** False if much is unread by now: a caller that can wait waits until it is drained. */
+    /** Writes bytes. Returns false if much is unread: a caller that can wait should wait for `drained`. */
     write(bytes: Uint8Array): boolean {
       const isSmall = bytes.byteLength <= PIECE_BYTES && out.writableLength < GIVEN_BYTES;
       if (isSmall && waiting.length === 0) {
@@ -67,7 +67,7 @@ export function createOutflow(out: Writable) {
       handOn(GIVEN_BYTES);
       return waiting.length === 0;
     },
-    /** Resolves when all is taken, or nobody is there to take it; with false once nothing was taken for `stallMs`. */
+    /** Resolves with true when all is read or the client is gone, with false after `stallMs` without progress. */
     drained(stallMs: number): Promise<boolean> {
       return new Promise((resolve) => {
         if (taken === handed || out.destroyed) return resolve(true);
@@ -87,11 +87,11 @@ export function createOutflow(out: Writable) {
         whenDrained.add(onEnd);
       });
     },
-    /** Tells the listener of each piece that is taken, and of the end. */
+    /** Calls the listener for each written piece and at the end. */
     onTaken(listener: () => void): void {
-      tell = listener;
+      onProgress = listener;
     },
-    /** Hands on all that waits, so that the response can be ended. */
+    /** Passes on everything, so that the response can be ended. */
     flush(): void {
       handOn(Number.POSITIVE_INFINITY);
     },

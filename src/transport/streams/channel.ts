@@ -6,35 +6,35 @@ import type { Limits } from "../limits.ts";
 import { createOutflow, type Outflow } from "./backpressure.ts";
 import type { Encode } from "./frames.ts";
 
-/** Messages that are held at most until the response is there, which takes a few turns of the event loop. */
+/** The maximum number of messages held until the response begins, a few ticks later. */
 const MAX_HELD = 100;
 
 /**
- * The way of a stream's messages past the door's own pipeline: straight into the response, as bytes that all who are
- * sent the message share. The door writes the first message and the end.
+ * Sends a stream's messages past the door, directly into the response, as bytes that all receivers share. The door
+ * writes the first message and the end.
  */
 export interface Channel extends Outlet {
-  /** The first message, which goes no other way; undefined if the stream ends before it. */
+  /** The first message, which only the door sends; undefined if the stream ends before. */
   first(ended: Promise<void>): Promise<Message | undefined>;
-  /** Sends what has come meanwhile, and from now on each message as it comes. */
+  /** Sends the held messages, and from now on each message at once. */
   open(outflow: Outflow, encode: Encode): void;
 }
 
-/** A response that comes in pieces. */
+/** A streamed response. */
 export interface Streamed {
   status: number;
   headers: Fields;
   body: AsyncIterable<Uint8Array>;
-  /** Fields that follow the body, as they are once it has ended. */
+  /** Trailers, as they are after the body. */
   trailers?: Headers | undefined;
-  /** What goes out between the first piece and the last. */
+  /** The messages between the first piece and the last. */
   live?: { channel: Channel; encode: Encode };
 }
 
-/** What a channel needs to know of the limits. */
+/** The limits of a channel. */
 export type ChannelLimits = Pick<Limits, "watcherBytes" | "watcherStallMs">;
 
-/** `all` is what is unread of all channels, and `holder` says whose this one is. */
+/** `all` counts the unread bytes of all channels. `holder` returns the channel's caller. */
 export function createChannel(
   { watcherBytes, watcherStallMs }: ChannelLimits,
   all: Backlog,
@@ -93,8 +93,8 @@ export function createChannel(
 }
 
 /**
- * Writes the response, and between its first bytes and its last those of its channel. Without a channel, a client that
- * takes nothing for `stallMs` is cut off. Rejects with what the body throws.
+ * Writes the response, with the channel's messages between its first piece and its last. Without a channel, a client
+ * that reads nothing for `stallMs` is cut off. Rejects with the body's error.
  */
 export async function writeStreamed(
   { status, headers, body, trailers, live }: Streamed,
@@ -105,10 +105,10 @@ export async function writeStreamed(
   const chunks = body[Symbol.asyncIterator]();
   let taking: Promise<void> | undefined;
 
-  /** Resolves when all is taken; cuts a client who takes nothing. */
+  /** Resolves when everything is read. Aborts the response if the client makes no progress. */
   async function taken(): Promise<void> {
     while (!(await outflow.drained(stallMs))) {
-      // A response of HTTP/1.1 that waits for an earlier one is not stalled.
+      // An HTTP/1.1 response that waits for an earlier one is not stalled.
       if (exchange.isInLine) continue;
       exchange.cut();
       break;
@@ -116,7 +116,7 @@ export async function writeStreamed(
     taking = undefined;
   }
 
-  /** Waits where much is unread. Little is watched, too: the next piece of a stream may be far away. */
+  /** Waits if much is unread. Watches the client otherwise, too, because the next piece may come much later. */
   async function write(bytes: Uint8Array): Promise<void> {
     const isLittle = outflow.write(bytes);
     if (live) return;

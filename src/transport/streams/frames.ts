@@ -1,14 +1,14 @@
-/** Messages as gRPC, gRPC-Web and Connect frame them, all alike: a flag, four bytes of length, the message. */
+/** The frames of gRPC, gRPC-Web and Connect, which are alike: a flag, four bytes of length, the message. */
 import { type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { refusal } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import { createCollector, cutShort, type Reading, tooLarge } from "../http/body.ts";
 import type { Exchange } from "../http/exchange.ts";
 
-/** The bytes of a message in a stream. For the same message it gives the same bytes, not only equal ones. */
+/** Encodes a message of a stream. The same message object always gives the same Buffer. */
 export type Encode = (message: Message) => Buffer;
 
-/** How the messages of a stream are written. */
+/** The encoders of a stream's messages. */
 export function framesOf(desc: DescMessage): { proto: Encode; json: Encode } {
   return {
     proto: oncePer((message) => envelope(toBinary(desc, message))),
@@ -16,13 +16,13 @@ export function framesOf(desc: DescMessage): { proto: Encode; json: Encode } {
   };
 }
 
-/** A flag and four bytes of length stand before each message. */
+/** The size of a flag and a length. */
 export const ENVELOPE_BYTES = 5;
 
-/** Flag of a message that is compressed. */
+/** The flag of a compressed message. */
 export const COMPRESSED = 1;
 
-/** Flag 0: not compressed, which each message of a stream may be whatever was agreed on. */
+/** Frames a message. Flag 0 is uncompressed, which is always allowed. */
 export function envelope(data: Uint8Array, flag = 0): Buffer {
   const frame = Buffer.allocUnsafe(ENVELOPE_BYTES + data.byteLength);
   frame[0] = flag;
@@ -31,29 +31,29 @@ export function envelope(data: Uint8Array, flag = 0): Buffer {
   return frame;
 }
 
-/** How a request is framed: its longest message, and whether its headers name a coding of its messages. */
+/** The framing of a request: its size limit, and whether its headers name a coding. */
 export interface Framing {
   maxBytes: number;
   isCoded: boolean;
 }
 
 /**
- * The one message of a request. Throws INVALID_REQUEST, TOO_LARGE, ENCODING_MISSING, or NOT_SERVED where there is not
- * exactly one.
+ * Returns the only message of a request. Throws INVALID_REQUEST, TOO_LARGE, ENCODING_MISSING, or NOT_SERVED unless
+ * there is exactly one.
  */
 export function onlyMessage(body: Buffer, framing: Framing): { message: Buffer; isCompressed: boolean } {
   const end = frameBytes(body, framing);
   if (end === body.byteLength) return { message: body.subarray(ENVELOPE_BYTES), isCompressed: body[0] === COMPRESSED };
-  if (body.byteLength === 0) throw refusal("NOT_SERVED", "A request of this method is one message; there is none.");
+  if (body.byteLength === 0) throw refusal("NOT_SERVED", "The request has no message. This method needs one.");
   const rest = body.subarray(end ?? body.byteLength);
   const next = frameBytes(rest, framing);
   if (next === undefined || next > rest.byteLength) throw cutOff();
-  throw refusal("NOT_SERVED", "A request of this method is one message; there are more.");
+  throw refusal("NOT_SERVED", "The request has several messages. This method needs one.");
 }
 
 /**
- * The frames of a stream of requests, each in one piece. Throws as `onlyMessage` does, DEADLINE_EXCEEDED once the client
- * has sent no whole frame for `timeoutMs`, and TOO_MANY_REQUESTS if it sends more without waiting for answers.
+ * Yields the frames of a request stream. Throws like `onlyMessage`, with DEADLINE_EXCEEDED if no frame is complete for
+ * `timeoutMs`, and with TOO_MANY_REQUESTS if the client sends too much without waiting for answers.
  */
 export async function* wholeFrames(
   exchange: Pick<Exchange, "content">,
@@ -69,7 +69,7 @@ export async function* wholeFrames(
     wake();
   };
   const onData = (chunk: Buffer) => {
-    // Read on while nobody takes it: what Node keeps of it, it keeps piece by piece.
+    // Read even without a consumer, because Node would buffer it piece by piece.
     if (end) return;
     try {
       collected.add(chunk);
@@ -77,19 +77,19 @@ export async function* wholeFrames(
       return finish(error);
     }
     if (collected.length > 2 * (ENVELOPE_BYTES + limit)) {
-      finish(refusal("TOO_MANY_REQUESTS", "More is asked than is answered: wait for the answers."));
+      finish(refusal("TOO_MANY_REQUESTS", "Too many requests are unanswered on the stream. Wait for the answers."));
     }
     wake();
   };
   const onEnd = () => finish();
   const onCut = () => finish(cutShort());
-  const onIdle = () => finish(refusal("DEADLINE_EXCEEDED", "Nothing was asked on the stream for a while."));
+  const onIdle = () => finish(refusal("DEADLINE_EXCEEDED", "The stream had no request for too long."));
   const leave = () => {
     clearTimeout(timer);
     source.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onClose);
     collected.leave();
   };
-  // Connect does not return a generator that it has taken a frame from if it takes no more.
+  // Connect does not return the generator if it stops taking frames.
   const onClose = () => {
     onCut();
     leave();
@@ -123,7 +123,7 @@ export async function* wholeFrames(
   }
 }
 
-/** How long the frame is that the bytes begin with; undefined if they are too few to tell. */
+/** The size of the first frame; undefined if its header is incomplete. */
 function frameBytes(bytes: Buffer, { maxBytes, isCoded }: Framing): number | undefined {
   if (bytes.byteLength > 0) checkFlag(bytes[0] as number, isCoded);
   if (bytes.byteLength < ENVELOPE_BYTES) return undefined;
@@ -132,13 +132,13 @@ function frameBytes(bytes: Buffer, { maxBytes, isCoded }: Framing): number | und
   return ENVELOPE_BYTES + length;
 }
 
-/** ENCODING_MISSING is INTERNAL, as gRPC's compression.md and Connect's protocol ask for. */
+/** ENCODING_MISSING is INTERNAL, as gRPC's compression.md and Connect's protocol require. */
 function checkFlag(flag: number, isCoded: boolean): void {
   if (flag === 0 || (flag === COMPRESSED && isCoded)) return;
-  if (flag !== COMPRESSED) throw refusal("INVALID_REQUEST", `A message has the unknown flag ${flag}.`);
-  throw refusal("ENCODING_MISSING", "A message is compressed, but no header of the request says how.");
+  if (flag !== COMPRESSED) throw refusal("INVALID_REQUEST", `The message has the unknown flag ${flag}.`);
+  throw refusal("ENCODING_MISSING", "The message is compressed, but no request header names its coding.");
 }
 
 function cutOff() {
-  return refusal("INVALID_REQUEST", "The body ends within a message.");
+  return refusal("INVALID_REQUEST", "The body ends in the middle of a message.");
 }
