@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { blocks } from "../../support/docs.ts";
+import { blocks, rows } from "../../support/docs.ts";
 import {
   type ServerProcess,
   startUserlock,
@@ -129,6 +129,17 @@ describe("the commands of the documentation", () => {
     expect(existsSync(folder.file("data/copy.db"))).toBe(true);
     expect(existsSync(folder.file("data/userlock.dump"))).toBe(true);
   }, 400_000);
+
+  test("the table of content types of the documentation has those that the server accepts", async () => {
+    const accepted = ["UserService/LockUser", "EventService/WatchEvents"].map(async (method) => {
+      const { headers } = await fetch(`${server.url}/userlock.v3alpha.${method}`, { method: "POST", body: "<xml/>" });
+      return headers.get("accept-post")?.split(", ") ?? [];
+    });
+    const types = new Set((await Promise.all(accepted)).flat());
+    expect(types).toContain("application/grpc-web+proto");
+    const written = rows("Content types").flatMap(([, , cell]) => cell?.match(/(?<=`)application\/[\w+-]+/g) ?? []);
+    expect([...types].filter((type) => !written.includes(type))).toEqual([]);
+  });
 
   test.each(blocks("ts").map(({ code }) => [code]))("the program of the documentation runs:\n%s", async (code) => {
     writeFileSync(snippet, here(code));
