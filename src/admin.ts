@@ -17,8 +17,8 @@ export type Admin = Awaited<ReturnType<typeof openAdmin>>;
 const PAGE = 1_000;
 
 /**
- * Opens the store for `userlock admin`, which needs no token and no server, and works beside running servers. Its events
- * name `admin@host`. Rejects with StoreRefused if the store is not there: a new one would have nothing to go back to.
+ * Opens the store for `userlock admin`, which needs no token and no server, and may run beside servers. Its events have
+ * the subject `admin@host`. Rejects with StoreRefused if there is no store, because a new one would have no users.
  */
 export async function openAdmin({ store: settings, instance }: Config) {
   const clock = systemClock();

@@ -1,6 +1,6 @@
 /**
- * Microseconds since the Unix epoch (Date has milliseconds): a monotonic clock laid on the wall clock, and laid anew
- * whenever the two part by more than 2 ms (after a correction of the system's time, say).
+ * Returns a clock of microseconds since the Unix epoch. It is monotonic, but resynchronizes if it differs from the wall
+ * clock by more than 2 ms, such as after a correction of the system's time.
  */
 export function systemClock(): () => number {
   let offsetMs = performance.timeOrigin;

@@ -17,7 +17,7 @@ import {
 
 export type Config = ReturnType<typeof readConfig>;
 
-/** What is wrong with the settings, all of it. */
+/** All problems of the settings. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];
@@ -29,13 +29,13 @@ export class ConfigError extends Error {
 }
 
 interface Setting {
-  /** Used where the variable is not set. */
+  /** The default. */
   default?: string;
-  /** One line for people. */
+  /** One line for the documentation. */
   description: string;
-  /** Never shown, because it may hold a secret. */
+  /** Not shown, because it may be a secret. */
   secret?: true;
-  /** The value of a text. Throws an Error that says what is wrong with it. */
+  /** Parses the value. Throws an Error with the rule that it breaks. */
   parse(text: string): unknown;
 }
 
@@ -47,7 +47,7 @@ const oneOf = <Word extends string>(words: readonly Word[], rule = words.join(" 
 };
 const duration = (text: string) => must(DURATION_RULE, durationOf(text));
 
-/** Every setting, in the order in which it is shown. */
+/** All settings, in the documented order. */
 export const SETTINGS = {
   USERLOCK_LISTEN: {
     default: "127.0.0.1:8080",
@@ -57,27 +57,27 @@ export const SETTINGS = {
   USERLOCK_STORE: {
     default: "sqlite:data/userlock.db",
     description:
-      "where everything is kept: `sqlite:PATH`, `sqlite::memory:` for nothing that lasts, or `postgres://USER:PASSWORD@HOST/DATABASE`",
+      "the store: `sqlite:PATH`, `sqlite::memory:` (lost when the server stops), or `postgres://USER:PASSWORD@HOST/DATABASE`",
     secret: true,
     parse: (text) => must("sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE", storeOf(text)),
   },
   USERLOCK_ADMIN_TOKEN: {
-    description: "first token (INSTANCE_OWNER) of an empty store; left out, one is made and written to `admin.token`",
+    description: "first token (INSTANCE_OWNER) of an empty store; by default a new one, written to `admin.token`",
     secret: true,
     parse: matching(/^[A-Za-z0-9._~+/-]{16,200}=*$/, "16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -"),
   },
   USERLOCK_TLS_CERT: {
-    description: "PEM file with the certificate chain; with it and the key the port speaks TLS",
+    description: "PEM file with the certificate chain; with it and the key the port uses TLS",
     parse: textIn,
   },
   USERLOCK_TLS_KEY: { description: "PEM file with the private key", parse: textIn },
   USERLOCK_CORS_ORIGINS: {
-    description: "origins whose pages may call, separated by commas, such as `https://console.example.com`",
+    description: "origins whose pages may call the API, separated by commas, such as `https://console.example.com`",
     parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
   },
   USERLOCK_INSTANCE_ID: {
     default: "default",
-    description: "id of the instance that is served",
+    description: "id of the instance",
     parse: (text) => must(IDENTIFIER_RULE, isIdentifier(text) ? text : undefined),
   },
   USERLOCK_INSTANCE_DOMAINS: {
@@ -85,7 +85,7 @@ export const SETTINGS = {
     parse: (text) => listOf(text.toLowerCase(), "a domain", (domain) => /^[a-z0-9.-]{1,253}$/.test(domain)),
   },
   USERLOCK_JWT_ISSUER: {
-    description: "issuer (`iss`) whose JWTs are taken as tokens",
+    description: "issuer (`iss`) whose JWTs are accepted as tokens",
     parse: asIs,
   },
   USERLOCK_JWT_AUDIENCE: { description: "audience (`aud`) that a JWT must have", parse: asIs },
@@ -109,7 +109,7 @@ export const SETTINGS = {
   },
   USERLOCK_SECRET_KEY: {
     description:
-      "key of the instance, 32 bytes in base64, the same for all its servers; left out, one is made and written to `instance.key`",
+      "key of the instance, 32 bytes in base64, the same for all its servers; by default a new one, written to `instance.key`",
     secret: true,
     parse: (text) => must("32 bytes in base64: head -c 32 /dev/urandom | base64", keyOf(text)),
   },
@@ -121,7 +121,7 @@ export const SETTINGS = {
   USERLOCK_DEVICE_LIFETIME: {
     default: "90d",
     description:
-      "how long a device is known after its last good login, with a unit of s, m, h, d or w; at most `3650d`",
+      "how long a device is known after its last successful login, with a unit of s, m, h, d or w; at most `3650d`",
     parse: duration,
   },
   USERLOCK_ARGON2: {
@@ -130,17 +130,17 @@ export const SETTINGS = {
     parse: (text) => must("m=KIB,t=PASSES,p=LANES with 8 to 262144 KiB, 1 to 20 passes, 1 to 16 lanes", argon2Of(text)),
   },
   USERLOCK_HASH_THREADS: {
-    description: "how many passwords are hashed at once; left out, as many as the machine has cores",
+    description: "number of passwords hashed at once; by default the number of cores",
     parse: (text) => Number(matching(/^([1-9]|[1-5]\d|6[0-4])$/, "1 to 64")(text)),
   },
   USERLOCK_CONNECTIONS_PER_ADDRESS: {
     default: "1000",
-    description: "connections from one address; `0` behind a proxy: no limit counts by address then",
+    description: "connections from one address; `0` behind a proxy: no limit is per address then",
     parse: (text) => Number(matching(/^(0|[1-9]\d{0,5})$/, "0 to 999999")(text)),
   },
   USERLOCK_LOG_LEVEL: {
     default: "info",
-    description: `least level that is logged: ${LOG_LEVELS.join(", ")}`,
+    description: `lowest level that is logged: ${LOG_LEVELS.join(", ")}`,
     parse: oneOf(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`),
   },
   USERLOCK_INSECURE_FILES: {
@@ -157,16 +157,16 @@ type Value<One extends Name> =
   | (Settings[One] extends { default: string } ? never : undefined);
 
 /**
- * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError that
- * names every problem: unknown USERLOCK_ names, bad values, parts that do not go together. Variables of the command
- * line's own (USERLOCK_URL, USERLOCK_TOKEN) are passed over.
+ * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError with
+ * every problem: unknown USERLOCK_ names, invalid values, incomplete groups. Ignores the command line's variables
+ * (USERLOCK_URL, USERLOCK_TOKEN).
  */
 export function readConfig(environment: Record<string, string | undefined>) {
   const clientsOwn = ["USERLOCK_URL", "USERLOCK_TOKEN"];
   const problems = Object.keys(environment)
     .sort()
     .filter((name) => name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name))
-    .map((name) => `${name}: there is no such setting`);
+    .map((name) => `${name}: the setting does not exist`);
 
   const textOf = (name: Name) => environment[name] || (SETTINGS[name] as Setting).default;
   const values = new Map<Name, unknown>();
@@ -216,17 +216,17 @@ export function readConfig(environment: Record<string, string | undefined>) {
     corsOrigins: get("USERLOCK_CORS_ORIGINS") ?? [],
     instance: { id: get("USERLOCK_INSTANCE_ID"), domains: get("USERLOCK_INSTANCE_DOMAINS") ?? [] },
     jwt: issuer && audience && jwks ? { issuer, audience, jwks, rolesClaim } : undefined,
-    /** Key for what must not be in the store; undefined: one from a file beside the store. */
+    /** The instance's key. Undefined: read from a file beside the store. */
     secretKey: get("USERLOCK_SECRET_KEY"),
     argon2: get("USERLOCK_ARGON2"),
     hashThreads: get("USERLOCK_HASH_THREADS") ?? availableParallelism(),
-    /** Of a session, and of a device after its last good login, microseconds. */
+    /** Lifetimes of a session, and of a device after its last login, microseconds. */
     sessionLifetime: get("USERLOCK_SESSION_LIFETIME"),
     deviceLifetime: get("USERLOCK_DEVICE_LIFETIME"),
-    /** 0: addresses are not told apart. */
+    /** 0: all addresses share the limits. */
     connectionsPerAddress: get("USERLOCK_CONNECTIONS_PER_ADDRESS"),
     logLevel: get("USERLOCK_LOG_LEVEL"),
-    /** Whether others than their owner may have the files beside the store, and the store's own. */
+    /** Whether files with secrets may be open to other users of the machine. */
     allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",
   };
 }

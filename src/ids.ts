@@ -4,14 +4,13 @@ const PER_MILLISECOND = 10_000;
 const PROCESSES = 10_000_000;
 
 /**
- * Makes ids of 24 decimal digits: 13 of the milliseconds since the Unix epoch, 4 that count within a millisecond, and
- * 7 drawn once for each process. They are ordered by time as text, and unique without coordination: two processes
- * would have to draw the same 7 digits and count alike in the same millisecond, and the store still refuses the
- * second user of an id.
+ * Generates ids of 24 decimal digits: 13 of milliseconds since the Unix epoch, 4 of a counter within the millisecond,
+ * and 7 random digits per process. They sort by time as text. They are unique without coordination unless two processes
+ * have the same random digits and counter in one millisecond. The store then refuses the second user of an id.
  */
 export function idGenerator(clock: () => number): () => string {
   const suffix = String(randomInt(PROCESSES)).padStart(7, "0");
-  // Two numbers, for the 17 digits of both together are more than a number holds exactly.
+  // Two numbers, because 17 digits exceed the integers of a number.
   let millisecond = 0;
   let count = 0;
   return () => {

@@ -5,7 +5,7 @@ export type { Logger };
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-/** One JSON object a line, on stderr: stdout is for people. What could be a secret is not written. */
+/** Logs one JSON object per line to stderr, because stdout is for people. Secrets are redacted. */
 export function createLogger(level: (typeof LOG_LEVELS)[number]): Logger {
   return pino(
     {
@@ -22,25 +22,25 @@ export function createLogger(level: (typeof LOG_LEVELS)[number]): Logger {
   );
 }
 
-/** What is logged of faults. What comes of the stopping itself is not. */
+/** Creates functions that log faults, except those that the stop itself causes. */
 export function createFaultLog(log: Logger, stopping: AbortSignal) {
   return {
-    /** Logs errors under a sentence. */
+    /** Logs errors with a message. */
     fault: (message: string) => (error: unknown) => {
       if (!stopping.aborted) log.error({ err: error }, message);
     },
-    /** Logs the error that a caller was given. */
+    /** Logs an error that a caller got. */
     callError(
       { code, reason, message, cause }: { code: Code; reason: string | undefined; message: string; cause?: unknown },
       method: string,
       requestId: string,
     ): void {
-      // Anybody can make such calls: keys that cannot be fetched are logged where they are fetched, and the other is the
-      // caller's mistake, which the protocols call INTERNAL.
-      const isTold = reason === "KEYS_UNAVAILABLE" || reason === "ENCODING_MISSING";
-      const isOurs = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !isTold;
+      // Not logged as faults: KEYS_UNAVAILABLE is logged by the fetch, and ENCODING_MISSING is the caller's mistake,
+      // although its code is INTERNAL.
+      const isExpected = reason === "KEYS_UNAVAILABLE" || reason === "ENCODING_MISSING";
+      const isOurs = (code === Code.INTERNAL || code === Code.UNAVAILABLE) && !isExpected;
       if (isOurs && !stopping.aborted) log.error({ method, requestId, code, reason, err: cause }, message);
-      // The message quotes the request, which may have a secret in it, in its path too.
+      // Without the message, which quotes the request and may have a secret, even in its path.
       else log.debug({ method, requestId, code, reason }, "a call was refused");
     },
   };

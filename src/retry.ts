@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Does the work again while it fails by what may pass by itself: after `firstMs`, then after twice the pause before, up
- * to `longestMs`. Pauses vary by half, so that callers do not all come back at once. Rejects with the last error
- * if it may not pass, if the signal is aborted, or if the next try would come `patienceMs` after the first failure.
+ * Retries work while it fails temporarily: after `firstMs`, then doubling up to `longestMs`, with jitter of a half.
+ * Rejects with the last error if it is not temporary, if the signal is aborted, or if the next attempt would start
+ * `patienceMs` after the first failure.
  */
 export async function retry<Result>(
   work: (attempt: number) => Promise<Result>,

@@ -48,13 +48,11 @@ import { VERSION } from "./version.ts";
 export { poolSize } from "./app/hash-queue.ts";
 
 export interface Server {
-  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  /** The URL, such as `http://127.0.0.1:8080`. */
   url: string;
-  /**
-   * File with the first token; undefined if the token was given, or if the file is not there, on another machine say.
-   */
+  /** The file with the first token. Undefined if the token was given, or if another machine has the file. */
   tokenFile: string | undefined;
-  /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, closes the store. */
+  /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, then closes the store. */
   close(): Promise<void>;
 }
 
@@ -62,21 +60,21 @@ const EXPOSED =
   "other machines can reach this port without TLS, and the network can read tokens and passwords: " +
   "set USERLOCK_TLS_CERT and USERLOCK_TLS_KEY, or make sure that only a proxy with TLS can reach the port";
 
-/** What tests change of a server beside its settings. */
+/** Options for tests, beside the settings. */
 export interface StartOptions extends Partial<Limits> {
-  /** How many changes one commit takes. */
+  /** The maximum number of appends in one commit. */
   commitRows?: number;
   /** False: Connect's router serves unary calls, too. */
   unaryDoor?: boolean;
-  /** False: the first request of each kind waits for its validator, and the start is faster. */
+  /** False: the start is faster, but the first request of each kind compiles its validation rules. */
   warmUp?: boolean;
-  /** Failed logins are answered at multiples of this, milliseconds. */
+  /** Failed logins are answered at a multiple of this, milliseconds. */
   loginSlotMs?: number;
 }
 
 /**
- * Puts the parts together and serves. Rejects, with nothing left open, if a part cannot start: StoreRefused, or an error
- * of the network or the file system.
+ * Assembles the server and starts it. If a part cannot start, closes everything and rejects with StoreRefused or an
+ * error of the network or file system.
  */
 export async function start(
   config: Config,
@@ -177,7 +175,7 @@ export async function start(
     }).catch((cause) => {
       throw new Error(notListening(cause, `${host}:${port}`), { cause });
     });
-    const onSweepFault = fault("locks whose end has come could not be put into the log");
+    const onSweepFault = fault("expired locks could not be recorded in the log");
     const sweeping = expireLocks({ store, execute, clock, signal: stop.signal, onError: onSweepFault });
     log.info({ url: listener.url, store: placeOf(config.store), instance: instanceId }, "serving");
     if (config.isExposed) log.warn({ url: listener.url }, EXPOSED);
@@ -187,7 +185,9 @@ export async function start(
       tokenFile,
       async close() {
         log.info("stopping");
-        stop.abort(new DomainError("SHUTTING_DOWN", "The server is stopping: call another one, or again in a moment."));
+        stop.abort(
+          new DomainError("SHUTTING_DOWN", "The server is stopping. Call another server, or try again later."),
+        );
         await listener.close(limits.drainMs);
         await sweeping;
         await store.close();
@@ -206,7 +206,7 @@ function notListening({ code, message }: NodeJS.ErrnoException, address: string)
     EADDRINUSE: "another program uses this address; stop it, or use another port",
     EADDRNOTAVAIL: "this machine does not have the address; use one of its own, or 0.0.0.0 for all",
     EACCES: "the process may not use this port; use one above 1023",
-    ENOTFOUND: "there is no such host; use an address of this machine",
+    ENOTFOUND: "the host does not exist; use an address of this machine",
   };
   return `USERLOCK_LISTEN: ${address}: ${reasons[code ?? ""] ?? message}`;
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
-/** The value, or an Error with the rule that its text breaks. */
+/** Returns the value. Throws an Error with the rule if it is undefined. */
 export function must<Value>(rule: string, value: Value | undefined): Value {
   if (value === undefined) throw new Error(`must be ${rule}`);
   return value;
@@ -24,11 +24,11 @@ export function argon2Of(text: string): HashSettings | undefined {
   const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(text) ?? [])
     .slice(1)
     .map(Number);
-  const isBearable = memoryKib >= 8 * lanes && memoryKib <= 262_144 && passes >= 1 && passes <= 20 && lanes <= 16;
-  return isBearable && lanes >= 1 ? { memoryKib, passes, lanes } : undefined;
+  const isAllowed = memoryKib >= 8 * lanes && memoryKib <= 262_144 && passes >= 1 && passes <= 20 && lanes <= 16;
+  return isAllowed && lanes >= 1 ? { memoryKib, passes, lanes } : undefined;
 }
 
-/** The items of a list with commas. Throws for one that is not such a thing. */
+/** Parses a comma-separated list. Throws for an invalid item. */
 export function listOf(text: string, thing: string, isOne: (item: string) => boolean): string[] {
   const items = text.split(",").map((item) => item.trim());
   const wrong = items.find((item) => item !== "" && !isOne(item));
@@ -36,12 +36,12 @@ export function listOf(text: string, thing: string, isOne: (item: string) => boo
   return items.filter((item) => item !== "");
 }
 
-/** Whether a URL is of this host. */
+/** Whether the URL's host is this machine's own. */
 export function isLoopback(text: string): boolean {
   return URL.canParse(text) && isLoopbackHost(new URL(text).hostname);
 }
 
-/** Whether the name or address of a host is this host's own, which no other machine can reach. */
+/** Whether the host's name or address is this machine's own, unreachable for others. */
 export function isLoopbackHost(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(host);
 }
@@ -50,9 +50,9 @@ export function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** Throws if the file cannot be read. */
+/** Reads a file. Throws if it cannot be read. */
 export function textIn(file: string): string {
-  if (!existsSync(file)) throw new Error("there is no such file");
+  if (!existsSync(file)) throw new Error("the file does not exist");
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
