@@ -136,7 +136,7 @@ describe("the SQLite connections of a process", () => {
     ["ended locks among other users", { ...ENDED, where: { any: [ENDED.where, { field: "id", is: "u1" }] } }, 2],
   ];
   test.each(THREADS)(
-    "run a search for %s with this number of threads (an index alone needs one)",
+    "search for ended locks by an index in the first thread, and for anything else in a second: %s",
     async (_, query, threads) => {
       const reports = await reportsOf({ file, streams: [{ id: "u1" }], searches: [query] });
       expect(reports.filter(({ moment, thread }) => moment === "close" && thread === "worker")).toHaveLength(threads);
@@ -144,13 +144,13 @@ describe("the SQLite connections of a process", () => {
   );
 
   const COMMITS: [what: string, order: { bytes?: number; commitRows?: number; count: number }, commits: number][] = [
-    ["share a commit", { count: 500 }, 1],
+    ["share one commit", { count: 500 }, 1],
     ["share a commit of at most 1,000 appends", { count: 2_001 }, 3],
     ["share a commit of at most `commitRows` appends", { count: 10, commitRows: 1 }, 10],
     ["share a commit of at most 4,000,000 characters", { count: 5, bytes: 1_500_000 }, 3],
-    ["are committed alone if they are longer than that", { count: 3, bytes: 5_000_000 }, 3],
+    ["are committed alone if each is longer than that", { count: 3, bytes: 5_000_000 }, 3],
   ];
-  test.each(COMMITS)("concurrent appends %s", async (_, { count, bytes, ...bounds }, commits) => {
+  test.each(COMMITS)("concurrent appends that %s", async (_, { count, bytes, ...bounds }, commits) => {
     const streams = Array.from({ length: count }, (_, index) => ({ id: `u${index}`, ...(bytes && { bytes }) }));
     const reports = await reportsOf({ file, streams, atOnce: true, ...bounds });
     expect(reports.filter(({ moment, thread }) => moment === "commit" && thread === "worker")).toHaveLength(commits);

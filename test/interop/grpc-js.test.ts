@@ -88,7 +88,7 @@ describe.each([UserService, ZITADELUsers])(
   },
 );
 
-test("answers UNIMPLEMENTED to an unknown method", async () => {
+test("an unknown method called by grpc-js gets UNIMPLEMENTED", async () => {
   const { code, reason } = await client.call(Published.method.requestPasswordReset, {});
   expect({ code, reason }).toEqual({ code: "UNIMPLEMENTED", reason: "NOT_SERVED" });
 });

@@ -208,7 +208,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
     expect(await refusalOf(stranger.lockUser({ id: "u" }))).toEqual(["Unauthenticated", "TOKEN_INVALID"]);
   });
 
-  describe("searching users", () => {
+  describe("in SearchUsers", () => {
     const mine = userId(`${prefix}-`, STARTS_WITH);
 
     beforeAll(async () => {
@@ -241,7 +241,7 @@ describe.each(TRANSPORTS)("@zitadel/client over $name", ({ name, make }) => {
       await own.patchUser({ id: cem, user: { schemaType: "guest" } });
     });
 
-    test.each(FILTERS)("by $Filter.case finds $passes", async ({ Filter, passes }) => {
+    test.each(FILTERS)("finds $passes by $Filter.case", async ({ Filter, passes }) => {
       const { result, details } = await client.searchUsers({
         sortingColumn: FieldName.ID,
         filters: [mine, { Filter }],

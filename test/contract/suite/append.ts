@@ -12,7 +12,7 @@ import {
 } from "../../support/stores/appends.ts";
 
 export function describeAppend(current: () => EventStore): void {
-  describe("append", () => {
+  describe("an append", () => {
     test("answers with the stream as a load then returns it", async () => {
       const store = current();
       const append = change("u1", {

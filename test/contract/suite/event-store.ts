@@ -29,7 +29,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       await place.remove();
     };
 
-    describe("changes", () => {
+    describe("with an empty store:", () => {
       let place: Place;
       let opened: EventStore[];
       let store: EventStore;
@@ -52,7 +52,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       if (shared) describeSharing(() => store, another);
     });
 
-    describe("search", () => {
+    describe("with a filled store: a search", () => {
       let place: Place;
       const opened: EventStore[] = [];
 

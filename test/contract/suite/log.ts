@@ -298,8 +298,8 @@ export function describeLog(current: () => EventStore): void {
     );
   });
 
-  describe("onAppend", () => {
-    test("calls its listener after an append, and not after it was stopped", async () => {
+  describe("a listener by onAppend", () => {
+    test("is called after an append, and not after it was stopped", async () => {
       const store = current();
       const calls = { kept: 0, stopped: 0 };
       const keep = store.onAppend(() => calls.kept++);

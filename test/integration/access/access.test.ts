@@ -63,10 +63,10 @@ describe.each(NAMES)("AccessService over %s", (name) => {
   });
 
   const INVALID: [what: string, request: Parameters<typeof door.call<typeof createToken>>[1]][] = [
-    ["no subject", { grants: [{ role: Role.INSTANCE_OWNER }] }],
+    ["a missing subject", { grants: [{ role: Role.INSTANCE_OWNER }] }],
     ["userlock's own subject", { subject: "userlock", grants: [{ role: Role.GATEWAY }] }],
     ["the subject of an offline operator", { subject: "admin@host", grants: [{ role: Role.GATEWAY }] }],
-    ["no grants", { subject: "s" }],
+    ["an empty list of grants", { subject: "s" }],
     ["a grant without a role", { subject: "s", grants: [{}] }],
     [
       "an instance's role on an organization",

@@ -104,7 +104,7 @@ test("a JWT of a locked user is refused until the user is unlocked", async () =>
 });
 
 test.each<[what: string, token: () => Promise<string>, expected: (string | undefined)[]]>([
-  ["expired", () => jwt({ exp: inSeconds(-60) }), ["UNAUTHENTICATED", "TOKEN_EXPIRED"]],
+  ["that has expired", () => jwt({ exp: inSeconds(-60) }), ["UNAUTHENTICATED", "TOKEN_EXPIRED"]],
   ["without an expiry", () => jwt({ exp: undefined }), INVALID],
   ["whose subject is not a string", () => jwt({ sub: { toString: "carol" } }), INVALID],
   ["that is a logout token", () => jwt({}, "ES256", keys.ES256, "ES256", "logout+jwt"), INVALID],
@@ -112,7 +112,7 @@ test.each<[what: string, token: () => Promise<string>, expected: (string | undef
   ["without a subject", () => jwt({ sub: undefined }), INVALID],
   ["with userlock's own subject", () => jwt({ sub: "userlock" }), INVALID],
   ["with the subject of an offline operator", () => jwt({ sub: "admin@host" }), INVALID],
-  ["not yet valid", () => jwt({ nbf: inSeconds(60) }), INVALID],
+  ["that is not yet valid", () => jwt({ nbf: inSeconds(60) }), INVALID],
   ["of another issuer", () => jwt({ iss: "https://other.example.com" }), INVALID],
   ["for another audience", () => jwt({ aud: "other" }), INVALID],
   ["signed by an unknown key with a known key id", () => jwt({}, "ES256", keys.stranger), INVALID],

@@ -11,18 +11,21 @@ function all(node: Group | Command, words: string[] = []): [words: string[], nod
 }
 const NODES = all(COMMANDS);
 
-describe("the help of the command line", () => {
-  test.each(NODES)("is shown by userlock %j for -h, --help and after help, with exit code 0", async (words, node) => {
-    const shown = await userlock([...words, "--help"]);
-    expect(shown).toMatchObject({ code: 0, stderr: "" });
-    expect(shown.stdout).toContain(node.summary);
-    expect(shown.stdout).toContain(`Usage: ${["userlock", ...words].join(" ")}`);
-    expect(await userlock([...words, "-h"])).toEqual(shown);
-    expect(await userlock(["help", ...words])).toEqual(shown);
-  });
+describe("the command line", () => {
+  test.each(NODES)(
+    "shows the help of userlock %j for -h, --help and after help, with exit code 0",
+    async (words, node) => {
+      const shown = await userlock([...words, "--help"]);
+      expect(shown).toMatchObject({ code: 0, stderr: "" });
+      expect(shown.stdout).toContain(node.summary);
+      expect(shown.stdout).toContain(`Usage: ${["userlock", ...words].join(" ")}`);
+      expect(await userlock([...words, "-h"])).toEqual(shown);
+      expect(await userlock(["help", ...words])).toEqual(shown);
+    },
+  );
 
   test.each(NODES)(
-    "of userlock %j has one line of at most 120 characters for each command and option",
+    "has one line of at most 120 characters for each command and option in the help of userlock %j",
     async (words, node) => {
       const { stdout } = await userlock([...words, "--help"]);
       for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
@@ -36,13 +39,13 @@ describe("the help of the command line", () => {
   );
 
   test.each(NODES.filter(([, node]) => !isGroup(node)))(
-    "of userlock %j has an example that begins with the command",
+    "has an example that begins with the command in the help of userlock %j",
     (words, node) => {
       expect((node as Command).example.split(" ").slice(0, words.length)).toEqual(words);
     },
   );
 
-  test("the option --version prints the version of the package at every level", async () => {
+  test("prints the version of the package for --version at every level", async () => {
     for (const words of [[], ["token"], ["token", "list"]]) {
       expect(await userlock([...words, "--version"])).toEqual({ code: 0, stdout: "userlock 0.1.0\n", stderr: "" });
     }

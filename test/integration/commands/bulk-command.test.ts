@@ -165,7 +165,7 @@ test("lock with a filter refuses another number than --expect, and unlock undoes
   });
 });
 
-test("a column of a table with a head, ids in quotes, and failures that can be given back", async () => {
+test("lock reads a named column of a table with quoted ids, and its printed failures are a valid list", async () => {
   const [ann, bob] = (await addMany(2)) as [string, string];
   const list = folder.file("table.csv");
   writeFileSync(list, `"full name";"user id"\r\n"Ann; of ""A""";${ann}\r\nBob;"${bob}"\r\nCat;"${bob} smith"\r\n`);
@@ -192,7 +192,7 @@ test("a column of a table with a head, ids in quotes, and failures that can be g
   });
 });
 
-test("ids on the command line have no line number, and filters without a match are said", async () => {
+test("lock prints failed ids from the command line without a line number, and reports filters without a match", async () => {
   const { code, stdout } = await userlock(["lock", "ü"]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: `ü\tINVALID_REQUEST\t${notAnId("ü")}\n` });
   expect(await userlock(["lock", "--email-contains", "@nowhere.example"])).toEqual({
@@ -202,7 +202,7 @@ test("ids on the command line have no line number, and filters without a match a
   });
 });
 
-test("on a terminal filters ask first, unless --yes says that the caller is sure", async () => {
+test("lock and unlock with filters ask on a terminal first, unless --yes is given", async () => {
   const ids = await addMany(3);
   const filter = ["--filter", filterOf(ids[0]!.split("-")[0]!)];
   const terminal = { isTTY: true, columns: 200 };

@@ -18,8 +18,8 @@ const users = (server: ServerProcess, token: string) =>
     body: "[]",
   });
 
-describe("the first start", () => {
-  test("creates the folder, the file and the first token, all private, and does not print the token", async () => {
+describe("the first token of a store", () => {
+  test("is created with the folder and the file, all private, and is not printed", async () => {
     const server = await startFresh("first");
     try {
       const token = tokenOf("first");
@@ -35,7 +35,7 @@ describe("the first start", () => {
     }
   });
 
-  test("a second start keeps the first token, and creates none if its file is missing", async () => {
+  test("is kept by a second start", async () => {
     const first = await startFresh("second");
     await first.stop();
     const token = tokenOf("second");
@@ -48,7 +48,7 @@ describe("the first start", () => {
     }
   });
 
-  test("a crash between the file and the store leaves a token that works at the next start", async () => {
+  test("works at the next start after a crash between its file and the store", async () => {
     mkdirSync(folder.file("crashed"));
     writeFileSync(folder.file("crashed/admin.token"), "userlock_written-before-the-crash\n", { mode: 0o600 });
     const server = await startFresh("crashed");
@@ -59,7 +59,7 @@ describe("the first start", () => {
     }
   });
 
-  test("servers that start together on an empty store agree on one token", async () => {
+  test("is the same for servers that start together on an empty store", async () => {
     const servers = await Promise.all(Array.from({ length: 4 }, () => startFresh("together")));
     try {
       const token = tokenOf("together");
@@ -135,7 +135,7 @@ describe("userlock token", () => {
       "begin it with http:// or https://, such as http://localhost:8080",
     ],
     [["list"], { USERLOCK_URL: "http://127.0.0.1:1" }, 69, "does not answer: nothing listens there"],
-  ])("token %j with %j ends with %i and says %s", async (args, more, code, reason) => {
+  ])("%j with %j exits with %i and the text %s", async (args, more, code, reason) => {
     const answer = await userlock(["token", ...args], { ...environment, ...more });
     expect(answer).toMatchObject({ code, stdout: "" });
     expect(answer.stderr).toContain(reason);

@@ -141,7 +141,7 @@ describe("the commands of the documentation", () => {
     expect([...types].filter((type) => !written.includes(type))).toEqual([]);
   });
 
-  test.each(blocks("ts").map(({ code }) => [code]))("the program of the documentation runs:\n%s", async (code) => {
+  test.each(blocks("ts").map(({ code }) => [code]))("include a program that runs:\n%s", async (code) => {
     writeFileSync(snippet, here(code));
     const printed = /^(un)?locked at \{/;
     const isEndless = code.includes("for (;;)");

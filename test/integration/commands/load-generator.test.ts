@@ -69,7 +69,7 @@ describe("the load generator over gRPC", () => {
 
   test.each<[what: string, answer: (stream: ServerHttp2Stream, call: number) => void, problem: string]>([
     [
-      "grpc-status is not 0",
+      "gets another grpc-status than 0",
       (stream, call) => grpcAnswer(stream, { "grpc-status": "5" }, `call-${call};`),
       "grpc-status is not 0",
     ],

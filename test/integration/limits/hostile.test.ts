@@ -69,7 +69,7 @@ async function answerTo(pieces: readonly (Uint8Array | string)[], expected: RegE
 
 const BAD_REQUEST = /^HTTP\/1\.1 400 /;
 
-describe("a request without a usable authority or path is answered with 400", () => {
+describe("a request without a usable authority or path is answered with 400:", () => {
   test.each([
     ["Host: a b", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n"],
     ["Host: [", "GET /healthz HTTP/1.1\r\nHost: [\r\n\r\n"],

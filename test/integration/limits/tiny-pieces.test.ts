@@ -114,7 +114,7 @@ describe("unfinished bodies in pieces of one byte", () => {
   });
 });
 
-test("do not exhaust a server of 512 MiB in all kinds of calls at once, and another caller is served", async () => {
+test("unfinished bodies in all kinds of calls at once do not exhaust a server of 512 MiB, and another caller is served", async () => {
   const server = await withHeap(512);
   try {
     expect(await drip(server, DOORS, REQUESTS / 2)).toBeLessThan(MAX_GROWTH_MIB);

@@ -63,8 +63,8 @@ const LOCKED = ["fraud", "guessed", "idle", "long", "short"];
 
 /** Filters, which are built after the locks exist, with the ids of the matching users. */
 const FILTERS: [what: string, filter: () => LockFilter, found: string[]][] = [
-  ["locked users", () => ({ locked: true }), LOCKED],
-  ["unlocked users", () => ({ locked: false }), ["free", "unlocked"]],
+  ["a lock", () => ({ locked: true }), LOCKED],
+  ["the absence of a lock", () => ({ locked: false }), ["free", "unlocked"]],
   ["the cause manual", () => ({ cause: LockCause.MANUAL }), ["fraud", "idle", "long", "short"]],
   ["the cause wrong passwords", () => ({ cause: LockCause.PASSWORD_FAILURES }), ["guessed"]],
   ["a reason", () => ({ reason: "fraud" }), ["fraud", "long"]],
@@ -137,7 +137,7 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
   });
 
   test.each<[what: string, filter: object]>([
-    ["no condition", {}],
+    ["a filter without conditions", {}],
     ["the cause UNSPECIFIED", { cause: LockCause.UNSPECIFIED }],
     ["an unknown cause", { cause: 99 }],
     ["a reason of 65 characters", { reason: "x".repeat(65) }],

@@ -209,7 +209,7 @@ const HISTORIES: {
   },
 ];
 
-test.each(HISTORIES)("$name lead to a lock of $lock", async ({ organization, history, lock }) => {
+test.each(HISTORIES)("the lock after $name is $lock", async ({ organization, history, lock }) => {
   const id = await newUser(organization);
   await history(id);
   const found = await lockOf(id);

@@ -88,17 +88,20 @@ describe.each(NAMED)("failed logins by %s", (_how, named) => {
   });
 });
 
-test.each(RAW_LOGINS)("get the same bytes over $name, including headers and trailers", async ({ name, send }) => {
-  const answers = await Promise.all(
-    Object.values(KINDS)
-      .filter(({ isRepeated }) => !isRepeated)
-      .map(({ id, password }) => send(quick.url, { ...byId(id), password } as never)),
-  );
-  const [first, ...others] = answers.map(withoutIdentity);
-  const { code, reason } = WIRES.find((wire) => wire.name === name)!.read(answers[0]!);
-  expect({ code, reason }).toEqual({ code: "UNAUTHENTICATED", reason: "LOGIN_FAILED" });
-  for (const other of others) expect(other).toEqual(first);
-});
+test.each(RAW_LOGINS)(
+  "failed logins get the same bytes over $name, including headers and trailers",
+  async ({ name, send }) => {
+    const answers = await Promise.all(
+      Object.values(KINDS)
+        .filter(({ isRepeated }) => !isRepeated)
+        .map(({ id, password }) => send(quick.url, { ...byId(id), password } as never)),
+    );
+    const [first, ...others] = answers.map(withoutIdentity);
+    const { code, reason } = WIRES.find((wire) => wire.name === name)!.read(answers[0]!);
+    expect({ code, reason }).toEqual({ code: "UNAUTHENTICATED", reason: "LOGIN_FAILED" });
+    for (const other of others) expect(other).toEqual(first);
+  },
+);
 
 /** The kinds whose times must not differ. */
 const ALIKE = [

@@ -153,9 +153,9 @@ const PROOFS: { who: string; token: string; proof?: "own" | "other's" | "wrong";
   },
   { who: "session.read only", token: "gateway", get: "OK", end: "PERMISSION_DENIED PERMISSION_MISSING" },
   { who: "session.read with the session's token", token: "gateway", proof: "own", get: "OK", end: "OK" },
-  { who: "no permission with the session's token", token: "viewer", proof: "own", get: "OK", end: "OK" },
+  { who: "no permission and the session's token", token: "viewer", proof: "own", get: "OK", end: "OK" },
   ...([undefined, "other's", "wrong"] as const).map((proof) => ({
-    who: `no permission with ${proof === undefined ? "no" : `the ${proof}`} session token`,
+    who: `no permission and ${proof === undefined ? "no" : `the ${proof}`} session token`,
     token: "viewer",
     ...(proof && { proof }),
     get: "PERMISSION_DENIED PERMISSION_MISSING",

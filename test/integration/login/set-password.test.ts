@@ -135,7 +135,7 @@ describe.each(NAMES)("over %s", (name) => {
     expect((await logIn(door, byId(id))).response?.changeRequired).toBe(false);
   });
 
-  test.each(ADMINS)("SetPassword answers %s as expected", async (_who, token, request, outcome) => {
+  test.each(ADMINS)("SetPassword gives the expected answer for %s", async (_who, token, request, outcome) => {
     const id = await newUser(door, "a");
     const wanted = { id, newPassword: plain(NEW), ...request };
     const answer = await door.call(setPassword, wanted as never, { token: token && tokens[token] });

@@ -66,7 +66,7 @@ test.each<[query: string, bound: JsonObject]>([
     { inner: { text: "i", everything: { inner: { everything: { small: 1 } } } } },
   ],
   ["thisOne=x", { thisOne: "x" }],
-])("binds the query %s", (query, bound) => {
+])("REST binds the query %s", (query, bound) => {
   expect(bind("GET", `/v1/t/in/i?${query}`)).toEqual({ text: "t", inner: { text: "i" }, ...bound });
 });
 
@@ -83,7 +83,7 @@ test.each<[verb: string, target: string, body: JsonValue | undefined, bound: Jso
     { text: "t", inner: { text: "i", everything: { small: 1 } } },
   ],
   ["PUT", "/v1/a%2Fb%20c", undefined, { text: "a/b c" }],
-])("binds %s %s with the body %j", (verb, target, body, bound) => {
+])("REST binds %s %s with the body %j", (verb, target, body, bound) => {
   expect(bind(verb, target, body)).toEqual(bound);
 });
 
@@ -111,7 +111,7 @@ test.each<[verb: string, target: string, body: JsonValue | undefined]>([
   ["PUT", "/v1/t?maybeTruth=true", { maybe_truth: false }],
   ["PUT", "/v1/t", []],
   ["PUT", "/v1/%E0%A4%A", undefined],
-])("refuses to bind %s %s with the body %j", (verb, target, body) => {
+])("REST refuses to bind %s %s with the body %j", (verb, target, body) => {
   expect.assertions(1);
   try {
     bind(verb, target, body);
@@ -120,7 +120,7 @@ test.each<[verb: string, target: string, body: JsonValue | undefined]>([
   }
 });
 
-test("refuses to bind a body that is not UTF-8", () => {
+test("REST refuses to bind a body that is not UTF-8", () => {
   const match = router.match("PUT", "/v1/t");
   if ("allowed" in match) throw new Error("no route");
   expect(() => bindRequest(match, new URLSearchParams(), Buffer.from([0x7b, 0xff, 0x7d]))).toThrow(DomainError);

@@ -129,7 +129,7 @@ function getUserOver(wire: Wire, headers: Record<string, string>) {
   return exchange(server.url, { ...request, path, headers: { ...request.headers, ...headers } });
 }
 
-describe.each(WIRES)("over $name", (wire) => {
+describe.each(WIRES)("a server over $name", (wire) => {
   const [encoding, accepted] = wire.isFramed
     ? ["grpc-encoding", "grpc-accept-encoding"]
     : ["content-encoding", "accept-encoding"];

@@ -133,7 +133,7 @@ describe("an RPC request that cannot be a call", () => {
   });
 });
 
-describe.each(WIRES)("over $name", (wire) => {
+describe.each(WIRES)("a server over $name", (wire) => {
   const call = (headers: Record<string, string>, url = server.url) => {
     const request = wire.request(wire.encode({}));
     return exchange(url, { ...request, headers: { ...request.headers, ...headers } });

@@ -111,7 +111,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
     expect(response?.user?.lock).toBeUndefined();
   });
 
-  describe("every method that changes anything", () => {
+  describe("a repeated call of", () => {
     const password = (text: string) => ({ type: { case: "password" as const, value: text } });
     const ORG = { organization: { property: { case: "orgId" as const, value: "a" } } };
 
@@ -232,7 +232,7 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
       },
     );
 
-    test("is in the table of this test", () => {
+    test("every changing method is in the table of this test", () => {
       const services = [UserService, SessionService, SettingsService, AccessService];
       // Batches have their own tests.
       const others = [...READING.map(({ name }) => name), "BatchLockUsers", "BatchUnlockUsers"];

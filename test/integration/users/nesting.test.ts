@@ -99,7 +99,7 @@ const protoData = (levels: number) => userWithData(wrapped(Buffer.alloc(0), [1, 
 /** Nested groups of an unknown field that never end. */
 const OPEN_GROUPS = Buffer.alloc(60_000, Buffer.from(varint(15 * 8 + 3)));
 
-describe("data that cannot be both JSON and Protobuf is refused", () => {
+describe("data that cannot be both JSON and Protobuf is refused:", () => {
   const jsonWires = WIRES.filter(({ format }) => format === "json");
   test.each(
     jsonWires.flatMap(({ name }) =>

@@ -125,7 +125,7 @@ const schemaType = (type: string, method: TextFilterMethod): Filter => ({
 const ALL = ["ada", "bob", "cyd", "dan", "eve"];
 
 const FILTERS: [what: string, filters: Filter[], found: string[]][] = [
-  ["no filter, all users except the deleted", [], ALL],
+  ["no filter, which excludes only the deleted", [], ALL],
   ["an id", [userId("bob")], ["bob"]],
   ["an id in another case", [userId("BOB")], []],
   ["an id, ignoring case", [userId("BOB", EQUALS_IGNORE_CASE)], ["bob"]],

@@ -148,7 +148,7 @@ async function sleeperOverHttp2(url = server.url): Promise<Sleeper> {
 describe.each<[string, (url?: string) => Promise<Sleeper>]>([
   ["over HTTP/1.1", sleeperOverHttp1],
   ["over HTTP/2", sleeperOverHttp2],
-])("a watcher who does not read, %s", (_version, fallAsleep) => {
+])("a watcher who does not read %s", (_version, fallAsleep) => {
   test("is cut with WATCHER_TOO_SLOW, resumes without a gap, and others get everything", async () => {
     const others = doors.map(({ name }) => watch(name));
     await Promise.all(others.map((other) => other.received(1)));

@@ -85,11 +85,11 @@ test.each([
 });
 
 test.each([
-  ["no header", undefined, "TOKEN_MISSING", 0],
+  ["a missing header", undefined, "TOKEN_MISSING", 0],
   ["an empty header", "", "TOKEN_MISSING", 0],
   ["another scheme", `Basic ${OF_ANN}`, "TOKEN_INVALID", 0],
   ["a scheme alone", "Bearer ", "TOKEN_INVALID", 0],
-  ["two tokens", `Bearer ${OF_ANN} ${OF_ANN}`, "TOKEN_INVALID", 0],
+  ["a header with two tokens", `Bearer ${OF_ANN} ${OF_ANN}`, "TOKEN_INVALID", 0],
   ["an unknown token", `Bearer ${newSecret()}`, "TOKEN_INVALID", 1],
   ["a revoked token", `Bearer ${REVOKED}`, "TOKEN_INVALID", 1],
   ["an expired token", `Bearer ${EXPIRED}`, "TOKEN_EXPIRED", 1],

@@ -14,13 +14,13 @@ import { createRequestValidator } from "../../../src/rpc/validator.ts";
 import { createPathOf } from "../../../src/transport/http/request-path.ts";
 import { timeAt } from "../../support/user-story.ts";
 
-describe("the domain, the contract and REST paths agree on identifiers", () => {
+describe("the domain, the contract and REST paths agree", () => {
   const validator = createRequestValidator();
   const pathOf = createPathOf();
   const printable = Array.from({ length: 127 - 33 }, (_, index) => String.fromCharCode(33 + index));
   const texts = [...printable, ...printable.map((text) => `x${text}x`), ".", "..", "...", ".x", "", "x".repeat(200)];
 
-  test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("on %j", (id) => {
+  test.each([...texts, "x".repeat(201), " ", "a b", "ä", "a\n"])("on whether %j is an identifier", (id) => {
     const { violations } = validator.validate(GetUserRequestSchema, create(GetUserRequestSchema, { id }));
     expect(violations?.map(({ message }) => message) ?? []).toEqual(
       isIdentifier(id) ? [] : [`must be ${IDENTIFIER_RULE}`],

@@ -275,7 +275,7 @@ describe("a user's two axes", () => {
     );
   });
 
-  test("belong to the system, which no caller can read, if the creation event is missing", () => {
+  test("never give access to a user whose creation event is missing", () => {
     for (const event of EVENTS.slice(1)) expect(fold([event])?.owner.type).toBe("system");
   });
 

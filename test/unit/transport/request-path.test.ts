@@ -22,7 +22,7 @@ describe("the path of a request", () => {
     // Absolute form (RFC 9112, section 3.2.2).
     ["http://elsewhere/healthz?x", "/healthz", "x"],
     ["http://elsewhere//x/healthz", "//x/healthz"],
-  ])("of the target %s is %s", (target, path, query = "") => {
+  ])("for the target %s is %s", (target, path, query = "") => {
     expect(read(target)).toMatchObject({ path, query });
   });
 
