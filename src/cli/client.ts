@@ -38,7 +38,7 @@ export function clientOf<Service extends DescService>(
   const transport = createConnectTransport({
     baseUrl,
     httpVersion: "1.1",
-    defaultTimeoutMs,
+    ...(defaultTimeoutMs > 0 && { defaultTimeoutMs }),
     interceptors: [
       (next) => (request) => {
         request.header.set("authorization", `Bearer ${token}`);

@@ -6,10 +6,16 @@ import { adminToken } from "./admin/token.ts";
 import { adminUnlock } from "./admin/unlock.ts";
 import { lock, unlock } from "./bulk/lock.ts";
 import { explain } from "./client.ts";
+import { events } from "./event/events.ts";
 import type { Group, Surroundings } from "./frame/command.ts";
 import { runCommandLine } from "./frame/run.ts";
+import { policyReset } from "./policy/reset.ts";
+import { policySet } from "./policy/set.ts";
+import { policyShow } from "./policy/show.ts";
 import { demo } from "./server/demo.ts";
 import { serve } from "./server/serve.ts";
+import { sessionsEnd } from "./session/end.ts";
+import { sessionsList } from "./session/list.ts";
 import { tokenCreate } from "./token/create.ts";
 import { tokenList } from "./token/list.ts";
 import { tokenRevoke } from "./token/revoke.ts";
@@ -34,6 +40,16 @@ export const COMMANDS: Group = {
         lock: { ...lock, example: "user lock alice --reason fraud" },
         unlock: { ...unlock, example: "user unlock alice" },
       },
+    },
+    sessions: {
+      summary: "Show and end the sessions of a user",
+      commands: { list: sessionsList, end: sessionsEnd },
+      default: "list",
+    },
+    events,
+    policy: {
+      summary: "Show and change when wrong passwords lock",
+      commands: { show: policyShow, set: policySet, reset: policyReset },
     },
     token: {
       summary: "Make, list and revoke tokens",

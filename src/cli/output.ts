@@ -7,7 +7,8 @@ import { boldOn } from "./frame/run.ts";
 /** The option of every command that prints data. */
 export const OUTPUT = { output: word("FORMAT", "table, or json: one object a line", ["table", "json"]) };
 
-type Format = "table" | "json" | undefined;
+/** How data is printed; a table if it is undefined. */
+export type Format = "table" | "json" | undefined;
 
 /** A column of a table: its head, and the cell of a row. */
 export type Column<Row> = [head: string, cell: (row: Row) => string];
@@ -17,7 +18,7 @@ export function createListing<Schema extends DescMessage>(
   schema: Schema,
   columns: Column<MessageShape<Schema>>[],
   format: Format,
-  around: Surroundings,
+  around: Pick<Surroundings, "stdout" | "env">,
 ): { print(messages: MessageShape<Schema>[]): void } {
   if (format === "json") {
     return {
@@ -33,7 +34,10 @@ export function createListing<Schema extends DescMessage>(
 }
 
 /** Prints rows of cells: in columns on a terminal, with tabs between cells elsewhere. The head is printed at once. */
-export function createTable(heads: string[], { stdout, env }: Surroundings): { print(rows: string[][]): void } {
+export function createTable(
+  heads: string[],
+  { stdout, env }: Pick<Surroundings, "stdout" | "env">,
+): { print(rows: string[][]): void } {
   const bold = boldOn(stdout, env);
   let widths = heads.map(() => 0);
   let isHeadPrinted = false;
@@ -58,7 +62,10 @@ export function createTable(heads: string[], { stdout, env }: Surroundings): { p
 }
 
 /** Prints facts of one thing, a line each; facts without a value are left out. */
-export function printFacts(facts: [name: string, value: string | undefined][], { stdout, env }: Surroundings): void {
+export function printFacts(
+  facts: [name: string, value: string | undefined][],
+  { stdout, env }: Pick<Surroundings, "stdout" | "env">,
+): void {
   const bold = boldOn(stdout, env);
   const width = Math.max(...facts.map(([name]) => name.length));
   const lines = facts
@@ -70,6 +77,11 @@ export function printFacts(facts: [name: string, value: string | undefined][], {
 /** Text without control characters: a name must not steer the terminal or break a line. */
 export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, " ");
+}
+
+/** The value of an enumeration as words, such as `password failures`. */
+export function wordOf(localName: string | undefined): string {
+  return (localName ?? "unknown").toLowerCase().replaceAll("_", " ");
 }
 
 /** Such as `2030-01-31T12:00:00.000Z`; empty without a time. */

@@ -11,7 +11,7 @@ export const adminList = command({
   example: "admin list --locked",
   async run({ output }, _args, { host, ...around }) {
     await host.withStore(around.env, async ({ locked }) => {
-      const table = createTable(HEADS, { host, ...around });
+      const table = createTable(HEADS, around);
       if (output !== "json") table.print([]);
       for await (const { id, lock } of locked()) {
         const since = timeOf(lock.since);

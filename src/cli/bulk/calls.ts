@@ -115,7 +115,8 @@ function optionsOf({ stop, onWait, milliseconds }: Patience, why: (error: unknow
   return { signal: stop, patienceMs: milliseconds, firstMs: FIRST_WAIT_MS, longestMs: LAST_WAIT_MS, onFailure };
 }
 
-function mayPass(error: unknown): boolean {
+/** Whether the call may succeed when it is made again. */
+export function mayPass(error: unknown): boolean {
   const { code, cause } = ConnectError.from(error);
   const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
   // Without one it was not the server that said so: the connection was refused or lost.

@@ -74,20 +74,42 @@ export function number(value: string, summary: string, max = 999_999_999): Optio
 }
 
 /** An option whose value is a duration, such as `12h`. The value is in microseconds. */
-export function duration(value: string, summary: string): Option<number, "optional"> {
+export function duration(
+  value: string,
+  summary: string,
+  { allowsZero = false }: { allowsZero?: boolean } = {},
+): Option<number, "optional"> {
   return optionOf(value, summary, (given) => {
-    const micros = durationOf(given);
-    if (micros === undefined) throw new Error(`must be ${DURATION_RULE}, not ${JSON.stringify(given)}`);
-    return micros;
+    const micros = allowsZero && given === "0" ? 0 : durationOf(given);
+    if (micros !== undefined) return micros;
+    throw new Error(`must be ${allowsZero ? "0 or " : ""}${DURATION_RULE}, not ${JSON.stringify(given)}`);
   });
+}
+
+const TIME_RULE = "a time with its zone, such as 2030-01-31T12:00:00Z";
+
+function timeIn(text: string): Date | undefined {
+  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text);
+  return isTime && !Number.isNaN(Date.parse(text)) ? new Date(text) : undefined;
 }
 
 /** An option whose value is a time with its zone. */
 export function time(value: string, summary: string): Option<Date, "optional"> {
   return optionOf(value, summary, (given) => {
-    const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(given);
-    if (isTime && !Number.isNaN(Date.parse(given))) return new Date(given);
-    throw new Error(`must be a time with its zone, such as 2030-01-31T12:00:00Z, not ${JSON.stringify(given)}`);
+    const found = timeIn(given);
+    if (found === undefined) throw new Error(`must be ${TIME_RULE}, not ${JSON.stringify(given)}`);
+    return found;
+  });
+}
+
+/** An option whose value is a time with its zone, or how long ago it was. */
+export function pastTime(value: string, summary: string): Option<Date, "optional"> {
+  return optionOf(value, summary, (given) => {
+    const ago = durationOf(given);
+    const found = ago === undefined ? timeIn(given) : new Date(Date.now() - ago / 1_000);
+    if (found === undefined)
+      throw new Error(`must be ${TIME_RULE}, or how long ago, such as 2h, not ${JSON.stringify(given)}`);
+    return found;
   });
 }
 

@@ -7,12 +7,7 @@ import {
   type State,
   StateSchema,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { timeOf } from "../output.ts";
-
-/** The value of an enumeration as words, such as `password failures`. */
-export function wordOf(localName: string | undefined): string {
-  return (localName ?? "unknown").toLowerCase().replaceAll("_", " ");
-}
+import { timeOf, wordOf } from "../output.ts";
 
 /** Such as `active` or `locked`. */
 export function stateOf(state: State): string {
