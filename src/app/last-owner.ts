@@ -18,7 +18,7 @@ export type HoldsOwner = Owners["holdsOwner"];
 
 /** The rule that at least one user who can act holds INSTANCE_OWNER by a token. */
 export function createOwners({ store, clock }: { store: EventStore; clock: () => number }) {
-  let asked: Promise<Stored<AccessToken>[]> | undefined;
+  let pending: Promise<Stored<AccessToken>[]> | undefined;
 
   async function ownerTokens(...which: Filter[]): Promise<Stored<AccessToken>[]> {
     const now = clock();
@@ -55,7 +55,7 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
   /** Starts in the next tick, so that no caller sees state older than its call. */
   async function look(): Promise<Stored<AccessToken>[]> {
     await new Promise((resolve) => setImmediate(resolve));
-    asked = undefined;
+    pending = undefined;
     return ownerTokens();
   }
 
@@ -96,8 +96,8 @@ export function createOwners({ store, clock }: { store: EventStore; clock: () =>
     },
     /** Whether the user holds INSTANCE_OWNER by a token. Concurrent calls share one search. */
     async holdsOwner(userId: string): Promise<boolean> {
-      asked ??= look();
-      const tokens = await asked;
+      pending ??= look();
+      const tokens = await pending;
       // There may be more tokens than the search returned.
       return tokens.length === MAX_TOKENS || tokens.some(({ state }) => state.subject === userId);
     },

@@ -1,6 +1,6 @@
 import { DomainError, type Reason } from "./errors.ts";
 
-/** Who owns an object: the system (break-glass accounts), the instance, or an organization. */
+/** The owner of an object: the system (break-glass accounts), the instance, or an organization. */
 export interface Owner {
   type: "system" | "instance" | "org";
   id: string;
@@ -69,7 +69,7 @@ export interface Principal {
   isSystem?: true;
 }
 
-/** Whether the principal is this user, by a session of their own. */
+/** Whether the principal is this user's own session. */
 export function isSelf({ subject, session }: Principal, userId: string | undefined): boolean {
   return session !== undefined && subject === userId;
 }

@@ -132,7 +132,7 @@ export function knownDevice({ devices }: User, device: string): string {
 }
 
 /** Placeholder for a stream whose creation event is missing. The system owns it, so no grant reaches it. */
-const NOBODY: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
+const MISSING: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
 
 /** The user after the event. Never throws. */
 export function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occasion): User {
@@ -147,7 +147,7 @@ export function evolve(state: User | undefined, event: UserEvent, { time, actor 
       ...(password && { password: { ...password, changed: time } }),
     };
   }
-  const before = state ?? NOBODY;
+  const before = state ?? MISSING;
   const attempts = before.attempts ?? NO_ATTEMPTS;
   switch (event.type) {
     case "user.patched":

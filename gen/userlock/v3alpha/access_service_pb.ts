@@ -288,7 +288,7 @@ export type Reach = Message<"userlock.v3alpha.Reach"> & {
   instance: boolean;
 
   /**
-   * The organizations on which the caller holds it by a grant of their own.
+   * The organizations on which the caller holds it by a grant.
    *
    * @generated from field: repeated string organization_ids = 3;
    */
@@ -303,13 +303,13 @@ export const ReachSchema: GenMessage<Reach> = /*@__PURE__*/
   messageDesc(file_userlock_v3alpha_access_service, 9);
 
 /**
- * WhoAmIResponse answers WhoAmI.
+ * WhoAmIResponse is the response of WhoAmI.
  *
  * @generated from message userlock.v3alpha.WhoAmIResponse
  */
 export type WhoAmIResponse = Message<"userlock.v3alpha.WhoAmIResponse"> & {
   /**
-   * Who the bearer is; a user's id where the bearer is a user.
+   * The name of the bearer: the user's id if the bearer is a user.
    *
    * @generated from field: string subject = 1;
    */
@@ -344,14 +344,14 @@ export type WhoAmIResponse = Message<"userlock.v3alpha.WhoAmIResponse"> & {
   grants: Grant[];
 
   /**
-   * The permissions that these roles give. A permission that the caller holds nowhere is left out.
+   * The permissions of these roles. Permissions that the caller holds nowhere are omitted.
    *
    * @generated from field: repeated userlock.v3alpha.Reach permissions = 6;
    */
   permissions: Reach[];
 
   /**
-   * When the bearer token ends by itself; never if it is not set.
+   * When the token expires. Not set: it does not expire.
    *
    * @generated from field: google.protobuf.Timestamp expires = 7;
    */
@@ -497,14 +497,14 @@ export const Credential = {
   UNSPECIFIED: 0,
 
   /**
-   * A token of userlock's own, made by CreateToken or at the first start.
+   * A token of userlock, made by CreateToken or at the first start.
    *
    * @generated from enum value: CREDENTIAL_ACCESS_TOKEN = 1;
    */
   ACCESS_TOKEN: 1,
 
   /**
-   * A JSON Web Token of the issuer that the server trusts.
+   * A JSON Web Token of the trusted issuer.
    *
    * @generated from enum value: CREDENTIAL_JWT = 2;
    */

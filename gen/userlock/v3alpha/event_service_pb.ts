@@ -105,7 +105,7 @@ export type Event = Message<"userlock.v3alpha.Event"> & {
   userAgent: string;
 
   /**
-   * Details, for some types.
+   * The change, for some types.
    *
    * @generated from oneof userlock.v3alpha.Event.change
    */

@@ -7,8 +7,8 @@ export const KEY_FILE = "instance.key";
 export const TOKEN_FILE = "admin.token";
 
 /**
- * Reads the secret from the file. If there is none, creates one with mode 0600. The file exists before the secret is
- * used, so that a crash cannot lose it. Processes that start together agree on one secret.
+ * Reads the secret from the file, or creates one with mode 0600. The file exists before the secret is used, so that a
+ * crash cannot lose it. Processes that start together agree on one secret.
  */
 export function secretInFile(file: string, make: () => string): { secret: string; isNew: boolean } {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
@@ -45,7 +45,7 @@ export function refuseOpenFiles({ folder, database }: { folder: string; database
     const mode = modeOf(file);
     if ((mode & 0o077) === 0) continue;
     throw new Error(
-      `Others can read or write ${file}, whose mode is 0${mode.toString(8)}: run "chmod 600 ${file}", ` +
+      `Others can read or write ${file}, whose mode is 0${mode.toString(8)}. Run "chmod 600 ${file}", ` +
         "or allow it with USERLOCK_INSECURE_FILES=allow.",
     );
   }

@@ -71,7 +71,7 @@ export interface Connections {
    * Runs an idempotent statement, with retries while there is no connection, for `within` milliseconds (5,000 by
    * default). Rejects with StoreUnavailable, or with the reason of the signal.
    */
-  ask<Row extends QueryResultRow>(
+  query<Row extends QueryResultRow>(
     statement: Statement,
     options?: { within?: number; signal?: AbortSignal | undefined },
   ): Promise<Row[]>;
@@ -160,7 +160,7 @@ export function openConnections(
 
   return {
     run,
-    ask: <Row extends QueryResultRow>(
+    query: <Row extends QueryResultRow>(
       statement: Statement,
       { within = READ_TROUBLE_MS, signal }: { within?: number; signal?: AbortSignal | undefined } = {},
     ) => againWhileAway(() => run<Row>(statement, signal), within, signal),

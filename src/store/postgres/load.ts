@@ -35,7 +35,7 @@ export function createLoads(connections: Connections, instance: string): Loads {
   return {
     byId: coalesce(
       async (keys) => {
-        const rows = await connections.ask<StreamRow & { place: number }>({
+        const rows = await connections.query<StreamRow & { place: number }>({
           name: "load",
           text: `SELECT key.place, ${columnsOf("s")}
             FROM unnest((SELECT $2::text[]), (SELECT $3::text[])) WITH ORDINALITY AS key(kind, id, place) CROSS JOIN LATERAL (
@@ -50,10 +50,10 @@ export function createLoads(connections: Connections, instance: string): Loads {
     byClaim: (claim, link) => byClaim({ claim, kind: link?.kind ?? null, path: link ? pathOf(link.field) : null }),
     receipt: coalesce(
       async (keys) => {
-        const rows = await connections.ask<Receipt & { place: number }>({
+        const rows = await connections.query<Receipt & { place: number }>({
           name: "receipts",
-          text: `SELECT r.*, asked.place FROM unnest((SELECT $2::text[])) WITH ORDINALITY AS asked(key, place) CROSS JOIN LATERAL (
-              SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = asked.key OFFSET 0
+          text: `SELECT r.*, wanted.place FROM unnest((SELECT $2::text[])) WITH ORDINALITY AS wanted(key, place) CROSS JOIN LATERAL (
+              SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = $1 AND key = wanted.key OFFSET 0
             ) AS r`,
           values: [instance, keys],
         });
@@ -67,7 +67,7 @@ export function createLoads(connections: Connections, instance: string): Loads {
 function coalesceClaims(connections: Connections, instance: string) {
   return coalesce(
     async (keys: readonly { claim: string; kind: string | null; path: string | null }[]) => {
-      const rows = await connections.ask<StreamRow & { place: number; is_other: boolean }>({
+      const rows = await connections.query<StreamRow & { place: number; is_other: boolean }>({
         name: "load by claim",
         text: `SELECT key.place, found.*
             FROM unnest((SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[])) WITH ORDINALITY AS key(claim, kind, path, place)

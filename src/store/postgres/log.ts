@@ -41,7 +41,7 @@ export interface EventRow {
   data: object;
 }
 
-type Ask = <Row extends object>(statement: Statement) => Promise<Row[]>;
+type RunQuery = <Row extends object>(statement: Statement) => Promise<Row[]>;
 
 export const headStatement = (instance: string): Statement => ({ name: "head", text: LAST, values: [instance] });
 
@@ -51,7 +51,7 @@ export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.batch
  * Reads a page in log order, or by an index in the scope of all matching events. Rejects with INVALID_REQUEST for an
  * invalid cursor.
  */
-export async function readPage(ask: Ask, instance: string, query: LogQuery): Promise<LogPage> {
+export async function readPage(run: RunQuery, instance: string, query: LogQuery): Promise<LogPage> {
   const { from, descending = false, limit, where = {} } = query;
   const direction = descending ? "DESC" : "ASC";
 
@@ -79,13 +79,13 @@ export async function readPage(ask: Ask, instance: string, query: LogQuery): Pro
         ${order("")} LIMIT ${limit} OFFSET ${bind(page.offset)}
       ) AS found ${order("found.")} LIMIT ${limit}`;
     const text = columns === COLUMNS ? pageOf(rows, "length(data::text) + length(actor::text)") : rows;
-    return ask<Row>({ text, values });
+    return run<Row>({ text, values });
   }
 
   // Read before the page, so that the page has every matching event up to there.
   let end = from ?? LOG_START;
   if (descending) end = LOG_START;
-  else if (query.where) end = toHead(await ask<LastRow>(headStatement(instance)));
+  else if (query.where) end = toHead(await run<LastRow>(headStatement(instance)));
   let bound: LastRow | undefined;
   if (isNarrow(where))
     [bound] = await select<LastRow>("batch, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });

@@ -4,7 +4,7 @@ import { MAX_PAGE_LENGTH } from "../limits.ts";
 export interface OnPage {
   place: number;
   /** The number of rows without the length limit. */
-  asked: number;
+  wanted: number;
 }
 
 /**
@@ -13,7 +13,7 @@ export interface OnPage {
  */
 export const pageOf = (rows: string, length: string): string => `
   SELECT * FROM (
-    SELECT row_number() OVER before AS place, count(*) OVER () AS asked, sum(${length}) OVER before AS length, *
+    SELECT row_number() OVER before AS place, count(*) OVER () AS wanted, sum(${length}) OVER before AS length, *
     FROM (${rows}) AS ordered
     WINDOW before AS (ROWS UNBOUNDED PRECEDING)
   ) AS measured
@@ -21,4 +21,4 @@ export const pageOf = (rows: string, length: string): string => `
   ORDER BY place`;
 
 /** Whether rows are missing because they did not fit. */
-export const isCut = (rows: readonly OnPage[]): boolean => rows.length < (rows[0]?.asked ?? 0);
+export const isCut = (rows: readonly OnPage[]): boolean => rows.length < (rows[0]?.wanted ?? 0);

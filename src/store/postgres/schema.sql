@@ -26,7 +26,7 @@ CREATE TABLE events (
   time       bigint NOT NULL,
   owner_type text COLLATE "C" NOT NULL,
   owner_id   text COLLATE "C" NOT NULL,
-  user_id    text COLLATE "C",           -- the user whom the event is about
+  user_id    text COLLATE "C",           -- the user that the event is about
   actor      json NOT NULL,
   data       json NOT NULL,
   append     uuid NOT NULL,              -- identifies the append, for a retry after its answer was lost
@@ -86,7 +86,7 @@ CREATE TYPE userlock_append_row AS (
   time       bigint,
   owner_type text,
   owner_id   text,
-  about      text,                       -- the user whom the events are about
+  about      text,                       -- the user that the events are about
   actor      json,
   state      json,
   events     json,                       -- [{type, data}]

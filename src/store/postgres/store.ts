@@ -48,25 +48,25 @@ export async function openPostgresStore(
   const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
   const loads = createLoads(reads, instance);
   /** Reads without an answer yet. */
-  const asked = new Set<Promise<unknown>>();
+  const unanswered = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
 
   /** Runs a read unless the store is closed. */
-  async function ask<Result>(run: () => Promise<Result>): Promise<Result> {
+  async function whileOpen<Result>(run: () => Promise<Result>): Promise<Result> {
     if (closing) throw new StoreUnavailable("the store is closed");
     const answer = run();
-    asked.add(answer);
+    unanswered.add(answer);
     try {
       return await answer;
     } finally {
-      asked.delete(answer);
+      unanswered.delete(answer);
     }
   }
 
   async function close(): Promise<void> {
     const within = (milliseconds: number, work: Promise<unknown>[]) =>
       Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
-    await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(asked)]);
+    await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(unanswered)]);
     await within(CLOSE_TIMEOUT_MS, [hints.close()]);
     const pools = [writes, reads, searches, lookUps, logs];
     await within(
@@ -80,13 +80,13 @@ export async function openPostgresStore(
       if (closing) throw new StoreUnavailable("the store is closed");
       return writer.append(append);
     },
-    load: (kind, id) => ask(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
-    loadByClaim: (claim) => ask(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
-    loadByClaimWith: (claim, link) => ask(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
+    load: (kind, id) => whileOpen(async () => (isText(kind + id) ? loads.byId({ kind, id }) : undefined)),
+    loadByClaim: (claim) => whileOpen(async () => (isText(claim) ? (await loads.byClaim(claim))?.record : undefined)),
+    loadByClaimWith: (claim, link) => whileOpen(async () => (isText(claim) ? loads.byClaim(claim, link) : undefined)),
     search: (query, { signal, isLookUp } = {}) =>
-      ask(async () => {
+      whileOpen(async () => {
         const pool = isLookUp ? lookUps : searches;
-        const rows = await pool.ask<StreamRow & OnPage & { total: number }>(searchStatement(instance, query), {
+        const rows = await pool.query<StreamRow & OnPage & { total: number }>(searchStatement(instance, query), {
           signal,
         });
         const records = rows.filter(({ place }) => place !== null).map(toRecord);
@@ -94,24 +94,26 @@ export async function openPostgresStore(
       }),
     read: (query, signal) =>
       // A filtered read may scan much of the log.
-      ask(() => readPage((statement) => (query.where ? logs : reads).ask(statement, { signal }), instance, query)),
-    head: () => ask(async () => toHead(await reads.ask<LastRow>(headStatement(instance)))),
+      whileOpen(() =>
+        readPage((statement) => (query.where ? logs : reads).query(statement, { signal }), instance, query),
+      ),
+    head: () => whileOpen(async () => toHead(await reads.query<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
-      ask(async () => {
+      whileOpen(async () => {
         if (!isText(key)) return undefined;
         const receipt = await loads.receipt(key);
         return receipt && receipt.expires > time ? receipt : undefined;
       }),
-    keep: (receipt, time) => ask(() => keep(reads, instance, receipt, time)),
+    keep: (receipt, time) => whileOpen(() => keep(reads, instance, receipt, time)),
     check: () =>
-      ask(async () => {
+      whileOpen(async () => {
         // A receipt that no call can have, over the last write.
         const text = `
           INSERT INTO receipts (instance, key, fingerprint, answer, expires, append)
           VALUES ($1, 'userlock: proof of writing', '', '', $2, $3)
           ON CONFLICT (instance, key) DO UPDATE SET append = excluded.append`;
         const statement = { text, values: [instance, Number.MAX_SAFE_INTEGER, randomUUID()] };
-        await reads.ask(statement, { within: CHECK_TROUBLE_MS });
+        await reads.query(statement, { within: CHECK_TROUBLE_MS });
       }),
     onAppend(listener) {
       return closing ? () => {} : hints.listen(listener);
@@ -162,7 +164,7 @@ function refusal(url: string, error: unknown): string {
 /** The id makes a retry safe when the answer was lost. */
 async function keep(connections: Connections, instance: string, receipt: Receipt, time: number): Promise<boolean> {
   const { key, fingerprint, answer, expires } = receipt;
-  const kept = await connections.ask({
+  const kept = await connections.query({
     name: "keep",
     text: `INSERT INTO receipts AS kept (instance, key, fingerprint, answer, expires, append)
       VALUES ($1, $2, $3, $4, $5, $6)

@@ -14,7 +14,7 @@ CREATE TABLE events (
   time       INTEGER NOT NULL,
   owner_type TEXT NOT NULL,
   owner_id   TEXT NOT NULL,
-  user_id    TEXT,             -- the user whom the event is about
+  user_id    TEXT,             -- the user that the event is about
   actor      TEXT NOT NULL,
   subject    TEXT NOT NULL,    -- of the actor
   data       TEXT NOT NULL

@@ -180,7 +180,7 @@ function createStore(
   }
 
   /** Runs a read unless the store is closed or the signal aborted. */
-  async function ask<Result>(run: () => Result | Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  async function whileOpen<Result>(run: () => Result | Promise<Result>, signal?: AbortSignal): Promise<Result> {
     if (closing) throw isClosed();
     signal?.throwIfAborted();
     try {
@@ -193,7 +193,7 @@ function createStore(
 
   /** Makes a look-up that shares a transaction with concurrent ones. */
   function together<Key, Found>(find: (key: Key) => Found | undefined, textOf: (key: Key) => string) {
-    const findAll = (keys: readonly Key[]) => ask(() => database.inOneTransaction(() => keys.map(find)));
+    const findAll = (keys: readonly Key[]) => whileOpen(() => database.inOneTransaction(() => keys.map(find)));
     return coalesce(findAll, textOf);
   }
 
@@ -220,18 +220,18 @@ function createStore(
     async read(query, signal) {
       if (query.from !== undefined) fromCursor(query.from, 1);
       // A filtered read may scan much of the log.
-      return ask(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
+      return whileOpen(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
     },
-    head: () => ask(() => database.head()),
-    loadReceipt: (key, time) => ask(() => database.loadReceipt(key, time)),
-    keep: (receipt, time) => ask(() => slow.keep(receipt, time)),
+    head: () => whileOpen(() => database.head()),
+    loadReceipt: (key, time) => whileOpen(() => database.loadReceipt(key, time)),
+    keep: (receipt, time) => whileOpen(() => slow.keep(receipt, time)),
     search: (query, { signal, isLookUp } = {}) =>
-      ask(() => {
+      whileOpen(() => {
         if (isByIndexedNumber(query)) return database.search(query);
         return isLookUp ? slow.lookUp(query, signal) : slow.search(query, signal);
       }, signal),
     check: () =>
-      ask(async () => {
+      whileOpen(async () => {
         if (damage) throw damage;
         await slow.prove();
       }),
