@@ -1,6 +1,6 @@
 /**
- * Returns a clock of microseconds since the Unix epoch. It is monotonic, but resynchronizes if it differs from the wall
- * clock by more than 2 ms, such as after a correction of the system's time.
+ * Returns a clock of microseconds since the Unix epoch. It is monotonic until it differs from the wall clock by more
+ * than 2 ms, such as after a correction of the system's time. Then it resynchronizes.
  */
 export function systemClock(): () => number {
   let offsetMs = performance.timeOrigin;

@@ -44,8 +44,8 @@ export function createBatch(parts: {
   const { execute, search, otherOwner, holdsOwner, clock } = parts;
 
   /**
-   * Rejects with errors that concern every user. Then records under the call's key that the call has begun, so that
-   * another request with the key fails with IDEMPOTENCY_KEY_REUSED even if this one is cut off.
+   * Rejects with errors that concern every user. Then records under the call's key that the call has begun. Another
+   * request with the key then fails with IDEMPOTENCY_KEY_REUSED, even if this one is cut off.
    */
   async function begin(batch: BatchChange, { principal }: Caller): Promise<void> {
     const { command, permission, organization, repeatable, isDryRun } = batch;

@@ -42,9 +42,9 @@ type FindOpenSession = (
 ) => Promise<{ session: { state: Session }; user: { id: string } } | undefined>;
 
 /**
- * Looks up userlock's own tokens in the store at every call, with the user that holds them, so that a revoked token is
- * refused at once on every server. A JWT goes to `verifyJwt`, if there is one. The token of an open session gives a
- * principal without grants, which may do only what users may do with themselves.
+ * Looks up userlock's own tokens in the store at every call, with their users. So a revoked token is refused at once on
+ * every server. A JWT goes to `verifyJwt`, if there is one. The token of an open session gives a principal without
+ * grants, which may do only what users may do with themselves.
  */
 export function createAuthenticate(parts: {
   store: EventStore;

@@ -19,9 +19,9 @@ export function keyOf(text: string): Uint8Array | undefined {
 export type InstanceSecrets = ReturnType<typeof createInstanceSecrets>;
 
 /**
- * Functions that need the instance's key, which is not in the store. Without a key, anyone with the store could guess
- * wrong passwords and repeated requests, read stored answers, and forge device tokens (OWASP, "Slow Down Online
- * Guessing Attacks with Device Cookies"). Each purpose has its own key, derived from the instance's.
+ * Functions that need the instance's key, which is not in the store. Otherwise anyone with the store could guess
+ * passwords and requests, read stored answers, and forge device tokens. Each purpose has its own key, derived from the
+ * instance's. See OWASP, "Slow Down Online Guessing Attacks with Device Cookies".
  */
 export function createInstanceSecrets(key: Uint8Array) {
   const derive = (purpose: string) => Buffer.from(hkdfSync("sha256", key, "", `userlock ${purpose}`, KEY_BYTES));

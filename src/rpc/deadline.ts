@@ -42,6 +42,6 @@ export function withDeadline<Result>(
 function timeIsUp(): DomainError {
   return new DomainError(
     "DEADLINE_EXCEEDED",
-    "The deadline has passed. The change may or may not be made. Retry with the same Idempotency-Key.",
+    "The deadline has passed. A change may or may not have been made. Retry it with the same Idempotency-Key.",
   );
 }

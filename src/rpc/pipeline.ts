@@ -66,8 +66,8 @@ export interface Pipeline {
   /** All methods that are served. */
   readonly methods: readonly ServedMethod[];
   /**
-   * Authenticates the caller and checks that they hold the permission anywhere, before the request is read (steps 1 and
-   * 2 of the order of answers). The returned function does the rest. Rejects with an RpcError.
+   * Takes steps 1 and 2 of the order of answers before the request is read. It authenticates the caller and checks that
+   * they hold the permission anywhere. The returned function does the rest. Rejects with an RpcError.
    */
   admit<Method extends DescMethodUnary>(method: Method, call: Call): Promise<Admitted<Method>>;
   /**

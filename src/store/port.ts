@@ -285,7 +285,7 @@ export class StoreUnavailable extends DomainError {
 
   /** The cause is for the log. Callers do not see it. */
   constructor(cause: unknown) {
-    super("STORE_UNAVAILABLE", "The store is unavailable. Read what was changed, then try again.", {
+    super("STORE_UNAVAILABLE", "The store is unavailable. Check what was changed, then try again.", {
       cause,
     });
   }

@@ -81,7 +81,7 @@ function fromFilter({ filter }: SearchFilter): UserFilter {
     case "lockFilter":
       return { lock: fromLockFilter(filter.value) };
     case undefined:
-      throw invalidField("filters", "a filter is empty");
+      throw invalidField("filters", "must not have an empty filter");
   }
 }
 

@@ -200,7 +200,7 @@ type Verification = { case: "isVerified"; value: boolean } | { case: string | un
 
 function fromVerification(field: string, verification: Verification): boolean {
   if (verification.case !== undefined && verification.case !== "isVerified") {
-    throw notServed(`${field}: userlock sends no codes; set is_verified, or nothing`);
+    throw notServed(`${field}: userlock sends no codes; set is_verified or omit it`);
   }
   return verification.value === true;
 }

@@ -224,6 +224,6 @@ async function setUp(client: ClientBase, settings: [name: string, value: string 
       (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting(name, value))`,
     [settings.map(([name]) => name), settings.map(([, value]) => String(value))],
   );
-  if (rows[0].is_read_only) throw new Error("the server takes no writes: it is a standby, or read only");
+  if (rows[0].is_read_only) throw new Error("the server accepts no writes, because it is a standby or read-only");
   return rows[0].process;
 }

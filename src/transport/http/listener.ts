@@ -225,8 +225,8 @@ function tellApart(
 }
 
 /**
- * Sends GOAWAY to a connection without an open stream for a while. After a GOAWAY of either side and without open
- * streams, the connection is closed, because a session would wait forever for a client that does not read or hang up.
+ * Sends GOAWAY to a connection without an open stream for a while. Closes it after a GOAWAY of either side, once no
+ * stream is open: a session would wait forever for a client that does not read or hang up.
  */
 function closeWhenIdle(session: ServerHttp2Session, socket: Socket, idleMs: number): void {
   let open = 0;

@@ -1,8 +1,8 @@
 import type { Exchange } from "./exchange.ts";
 
 /**
- * Aborts answers that clients do not read. All share one timer, which runs only while there are any, because a timer
- * for each answer would cost a good part of the answer.
+ * Aborts answers that clients do not read. All share one timer, because a timer for each would cost a good part of the
+ * answer. It runs only while there are unread answers.
  */
 export function createUnread(limitMs: number) {
   /** The tick at which each was written, oldest first. */
