@@ -12,8 +12,10 @@ import { runCommandLine } from "./frame/run.ts";
 import { policyReset } from "./policy/reset.ts";
 import { policySet } from "./policy/set.ts";
 import { policyShow } from "./policy/show.ts";
+import { completionOf } from "./server/completion.ts";
 import { demo } from "./server/demo.ts";
 import { serve } from "./server/serve.ts";
+import { status } from "./server/status.ts";
 import { sessionsEnd } from "./session/end.ts";
 import { sessionsList } from "./session/list.ts";
 import { tokenCreate } from "./token/create.ts";
@@ -66,8 +68,10 @@ export const COMMANDS: Group = {
         "reset-key": adminResetKey,
       },
     },
+    status,
     serve,
     demo,
+    completion: completionOf(() => COMMANDS),
   },
 };
 
