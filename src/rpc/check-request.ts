@@ -1,9 +1,10 @@
-import type { DescEnum, DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { Validator } from "@bufbuild/protovalidate";
 import { SearchFilterSchema } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { DomainError, type FieldViolation, invalidField } from "../domain/errors.ts";
+import { fieldPathOf, mustBeOneOf, sentenceOf } from "./rule-sentences.ts";
 
 /** The maximum number of values in all lists of a request together. */
 export const MAX_ITEMS = 20_000;
@@ -105,8 +106,8 @@ function broken(validator: Validator, { desc, message, path }: Part): FieldViola
   const result = validator.validate(desc, message);
   if (result.kind === "error") throw result.error;
   return (result.violations ?? []).map((violation) => ({
-    field: [path, pathToString(violation.field)].filter(Boolean).join("."),
-    description: violation.message,
+    field: [path, pathToString(fieldPathOf(violation))].filter(Boolean).join("."),
+    description: sentenceOf(violation),
   }));
 }
 
@@ -123,9 +124,4 @@ function durationProblem({ seconds, nanos }: Duration): string | undefined {
   return isInRange && Math.abs(nanos) <= MAX_NANOS && hasOneSign
     ? undefined
     : `must be at most ${MAX_DURATION_SECONDS} seconds either way, with nanoseconds of the same sign`;
-}
-
-/** The description of an invalid enum value. */
-export function mustBeOneOf({ values }: DescEnum): string {
-  return `must be one of ${values.map(({ name }) => name).join(", ")}`;
 }

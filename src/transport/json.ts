@@ -8,8 +8,9 @@ import {
 } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { refuse_unknown_fields } from "../../gen/userlock/v3alpha/options_pb.ts";
-import { MAX_DURATION_SECONDS, mustBeOneOf } from "../rpc/check-request.ts";
+import { MAX_DURATION_SECONDS } from "../rpc/check-request.ts";
 import { refusal } from "../rpc/errors.ts";
+import { fieldNamed, noSuchField, notOneOf, problemIn, shown } from "./json-problems.ts";
 import { decodeText } from "./text.ts";
 import { checkJsonValues } from "./values.ts";
 
@@ -44,8 +45,10 @@ export function readMessage(desc: DescMessage, json: JsonValue, { refuseUnknown 
   check(desc, json, "", { depth: 1, refuseUnknown: refuseUnknown || getOption(desc, refuse_unknown_fields) });
   try {
     return fromJson(desc, json, { ignoreUnknownFields: true });
-  } catch (error) {
-    throw refusal("INVALID_REQUEST", `The request cannot be read: ${(error as Error).message}`);
+  } catch {
+    const problem = problemIn(desc, json);
+    if (problem?.field) throw invalidField(problem.field, problem.description);
+    throw refusal("INVALID_REQUEST", problem ? "The body must be a JSON object." : "The request cannot be read.");
   }
 }
 
@@ -53,11 +56,6 @@ export function readMessage(desc: DescMessage, json: JsonValue, { refuseUnknown 
 export function invalidField(field: string, description: string) {
   const name = field.slice(0, MAX_NAME);
   return refusal("INVALID_REQUEST", `${name}: ${description}`, [{ field: name, description }]);
-}
-
-/** The field of this name, in the form of the proto file or of JSON. */
-export function fieldNamed({ fields }: DescMessage, name: string): DescField | undefined {
-  return fields.find((field) => field.name === name || field.jsonName === name);
 }
 
 /** A key that an object of the text has twice; the text is JSON. */
@@ -95,7 +93,7 @@ interface Strictness {
   refuseUnknown: boolean;
 }
 
-/** What has the wrong shape is left to the library, which says so. */
+/** Values of the wrong shape are left to the library. */
 function check(desc: DescMessage, json: JsonValue, path: string, { depth, refuseUnknown }: Strictness): void {
   if (json === null || typeof json !== "object" || Array.isArray(json)) return;
   if (depth > MAX_DEPTH) throw refusal("INVALID_REQUEST", "The request is nested too deep.");
@@ -103,7 +101,7 @@ function check(desc: DescMessage, json: JsonValue, path: string, { depth, refuse
     const field = fieldNamed(desc, key);
     const name = path ? `${path}.${key}` : key;
     if (!field) {
-      if (refuseUnknown) throw invalidField(name, "there is no such field");
+      if (refuseUnknown) throw invalidField(name, noSuchField(desc, key, path));
       continue;
     }
     if (field.scalar !== undefined) continue;
@@ -119,14 +117,14 @@ function checkValue(field: DescField, value: JsonValue, name: string, { depth, r
   if (value === null) return;
   if (field.enum) {
     const isUnknown = typeof value === "string" && !field.enum.values.some((known) => known.name === value);
-    if (isUnknown) throw invalidField(name, mustBeOneOf(field.enum));
+    if (isUnknown) throw invalidField(name, notOneOf(field.enum, value));
   } else if (field.message?.typeName === TimestampSchema.typeName) {
     if (!isTime(value)) {
-      throw invalidField(name, 'must be a date and time that exists, in RFC 3339, such as "2030-01-31T12:00:00Z"');
+      throw invalidField(name, `${shown(value)} is not a date and time; use RFC 3339, such as "2030-01-31T12:00:00Z"`);
     }
   } else if (field.message?.typeName === DurationSchema.typeName) {
     if (!isDuration(value)) {
-      throw invalidField(name, 'must be a duration in seconds with at most nine decimals, such as "3600s"');
+      throw invalidField(name, `${shown(value)} is not a duration; use seconds, such as "3600s"`);
     }
   } else if (field.message && !field.message.typeName.startsWith("google.protobuf.")) {
     check(field.message, value, name, { depth: depth + 1, refuseUnknown });

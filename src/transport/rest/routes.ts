@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import { fieldNamed } from "../json.ts";
+import { fieldNamed } from "../json-problems.ts";
 
 /** A REST route of a method: one parsed HttpRule of google/api/http.proto. */
 export interface Route<Method extends DescMethod = DescMethod> {
