@@ -33,7 +33,7 @@ const NAMES = openDoors("http://127.0.0.1:1").map((door) => {
 
 beforeAll(async () => {
   const settings = { USERLOCK_STORE: `sqlite:${file}`, USERLOCK_LOG_LEVEL: "debug" };
-  server = await startServer(settings, { callMs: CALL_MS });
+  server = await startServer(settings, { callMs: CALL_MS, warmUp: true });
   bystander = await bystanderOf(server.url);
   doors = openDoors(server.url);
 });

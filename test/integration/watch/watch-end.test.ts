@@ -50,7 +50,7 @@ const settings = {
 
 async function start() {
   const places = { watchers: MAX_WATCHERS, watchersPerCaller: MAX_WATCHERS_PER_CALLER };
-  server = await startServer(settings, { heartbeatMs: 10 * AT_ONCE_MS, ...places, callMs: CALL_MS });
+  server = await startServer(settings, { heartbeatMs: 10 * AT_ONCE_MS, ...places, callMs: CALL_MS, warmUp: true });
   rest = openDoors(server.url)[0]!;
   doors = openWatchDoors(server.url);
   tokens = tokenMaker(server.url, ADMIN_TOKEN);
