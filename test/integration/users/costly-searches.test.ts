@@ -22,7 +22,7 @@ beforeAll(async () => {
   server = await startServer(settings);
   await server.stop();
   addUsers(file);
-  server = await startServer(settings, { callMs: CALL_MS });
+  server = await startServer(settings, { callMs: CALL_MS, warmUp: true });
   // Without this owner the last-owner rule would refuse the locks below.
   await call("POST", "users", { userId: "owner" });
   await tokenOf("owner", "ROLE_INSTANCE_OWNER");

@@ -16,7 +16,7 @@ const PATH = "/resources/v3alpha/events/_watch";
 const AUTHORIZED = { authorization: `Bearer ${ADMIN_TOKEN}` };
 
 /** Milliseconds. */
-const LIMITS = { heartbeatMs: 400, headersMs: 300, requestMs: 300, keepAliveMs: 300, callMs: 300 };
+const LIMITS = { heartbeatMs: 400, headersMs: 300, requestMs: 300, keepAliveMs: 300, callMs: 300, warmUp: true };
 
 let server: ServerProcess;
 let rest: Door;
