@@ -9,6 +9,7 @@ import { explain } from "./client.ts";
 import { events } from "./event/events.ts";
 import type { Group, Surroundings } from "./frame/command.ts";
 import { runCommandLine } from "./frame/run.ts";
+import { userImport } from "./import/import.ts";
 import { policyReset } from "./policy/reset.ts";
 import { policySet } from "./policy/set.ts";
 import { policyShow } from "./policy/show.ts";
@@ -38,6 +39,7 @@ export const COMMANDS: Group = {
         show: userShow,
         list: userList,
         create: userCreate,
+        import: userImport,
         delete: userDelete,
         lock: { ...lock, example: "user lock alice --reason fraud" },
         unlock: { ...unlock, example: "user unlock alice" },

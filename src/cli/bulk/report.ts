@@ -55,16 +55,21 @@ export function takeUp(
 
 export const failedOf = (place: Place) => Object.values(place.failed).reduce((sum, number) => sum + number, 0);
 
-/** Such as `locked 97; locked before 2; failed 1 (USER_NOT_FOUND 1)`. */
-export function summaryOf({ action, request }: Job, place: Place): string {
-  const reasons = Object.entries(place.failed)
+/** Such as ` (USER_NOT_FOUND 3, SELF_LOCK 1)`; empty without failures. */
+export function reasonsOf({ failed }: Place): string {
+  const reasons = Object.entries(failed)
     .sort(([, a], [, b]) => b - a)
     .map(([reason, number]) => `${reason} ${count(number)}`);
+  return reasons.length > 0 ? ` (${reasons.join(", ")})` : "";
+}
+
+/** Such as `locked 97; locked before 2; failed 1 (USER_NOT_FOUND 1)`. */
+export function summaryOf({ action, request }: Job, place: Place): string {
   const before = action === "lock" ? "locked before" : "not locked before";
   return [
     `${request.dryRun ? `dry run: would ${action}` : `${action}ed`} ${count(place.changed)}`,
     `${before} ${count(place.unchanged)}`,
-    `failed ${count(failedOf(place))}${reasons.length > 0 ? ` (${reasons.join(", ")})` : ""}`,
+    `failed ${count(failedOf(place))}${reasonsOf(place)}`,
   ].join("; ");
 }
 
