@@ -1,4 +1,5 @@
-// Proves that the completion scripts know every command and option.
+// Proves that the completion scripts offer all commands, options and values in real shells.
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { COMMANDS } from "../../../src/cli/commands.ts";
 import { type Command, type Group, isGroup } from "../../../src/cli/frame/command.ts";
@@ -7,62 +8,167 @@ import { runUserlock } from "../../support/servers/run-userlock.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
-afterAll(folder.remove);
+beforeAll(async () => {
+  for (const shell of ["bash", "zsh", "fish"]) {
+    const { code, stdout, stderr } = await runUserlock(["completion", shell]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    writeFileSync(folder.file(shell), stdout);
+  }
+  writeFileSync(folder.file("a list.txt"), "");
+});
+afterAll(() => folder.remove());
 
-/** Every path of commands, with what may follow it. */
-function expected(node: Group | Command, path: string[] = []): [path: string[], words: string[]][] {
-  if (!isGroup(node)) return [[path, [...Object.keys(node.options).map((name) => `--${name}`), "--help"]]];
-  const below = Object.entries(node.commands).flatMap(([name, one]) => expected(one, [...path, name]));
-  return [[path, [...Object.keys(node.commands), "--help"]], ...below];
+/** All groups and commands, with the words that call them. */
+function all(node: Group | Command, words: string[] = []): [words: string[], node: Group | Command][] {
+  const below = isGroup(node) ? Object.entries(node.commands) : [];
+  return [[words, node], ...below.flatMap(([name, one]) => all(one, [...words, name]))];
 }
 
-/** What bash offers after each line of words. */
-async function offered(lines: string[][]): Promise<string[][]> {
-  const script = folder.file("userlock.bash");
-  writeFileSync(script, (await runUserlock(["completion", "bash"])).stdout);
-  const words = `words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _userlock; echo "\${COMPREPLY[*]}"; }`;
-  const calls = lines.map((line) => `words userlock ${line.map((word) => `'${word}'`).join(" ")}`);
-  const { code, stdout, stderr } = await runCommand("bash", ["-c", [`source ${script}`, words, ...calls].join("\n")]);
+/** For each command line, its last word and what may stand there. An option ends in its dashes and name. */
+function offersOfAll(): [words: string[], offers: string[]][] {
+  return all(COMMANDS).flatMap(([words, node]): [string[], string[]][] => {
+    if (isGroup(node)) {
+      return [
+        [[...words, ""], Object.keys(node.commands)],
+        [
+          [...words, "--"],
+          ["--help", "--version"],
+        ],
+      ];
+    }
+    const values = Object.entries(node.options).flatMap(([name, option]): [string[], string[]][] =>
+      option.words ? [[[...words, `--${name}`, ""], [...option.words]]] : [],
+    );
+    return [
+      [
+        [...words, "--"],
+        [...Object.keys(node.options).map((name) => `--${name}`), "--help"],
+      ],
+      ...values,
+    ];
+  });
+}
+
+/** What bash offers for the last word of each command line. Bash has split the words already. */
+async function inBash(lines: string[][]): Promise<string[][]> {
+  const calls = lines.map((words) => {
+    const quoted = ["userlock", ...words].map((word) => `'${word}'`).join(" ");
+    return `COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _userlock; printf '%s\\n' "\${COMPREPLY[@]}" .`;
+  });
+  const script = [`source ${folder.file("bash")}`, ...calls].join("\n");
+  const { code, stdout, stderr } = await runCommand("bash", ["--norc", "-uc", script]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   return stdout
-    .split("\n")
+    .split(/^\.\n/m)
     .slice(0, -1)
-    .map((line) => line.split(" "));
+    .map((block) => block.split("\n").filter((line) => line !== ""));
 }
 
-test("bash offers the commands of each group and the options of each command", async () => {
-  const cases = expected(COMMANDS);
-  const dashed = cases.map(([path, words]): [string[], string[]] => [
-    [...path, "--"],
-    words.filter((word) => word.startsWith("--")),
-  ]);
-  const groups = cases
-    .filter(([, words]) => words.length > 1 && !words[0]?.startsWith("--"))
-    .map(([path, words]): [string[], string[]] => [[...path, ""], words]);
-  const all = [...dashed, ...groups];
-  const answers = await offered(all.map(([line]) => line));
-  expect(answers.map((answer, index) => [all[index]?.[0], answer])).toEqual(all);
+/** What fish offers at the end of each command line. */
+async function inFish(lines: string[][]): Promise<string[][]> {
+  const calls = lines.map((words) => `complete -C 'userlock ${words.join(" ")}'; echo .`);
+  const script = [`source ${folder.file("fish")}`, ...calls].join("\n");
+  const { code, stdout, stderr } = await runCommand("fish", ["--no-config", "-c", script]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout
+    .split(/^\.\n/m)
+    .slice(0, -1)
+    .map((block) =>
+      block
+        .split("\n")
+        .flatMap((line) => line.split("\t").slice(0, 1))
+        .filter(Boolean),
+    );
+}
+
+const isInstalled = (shell: string) => spawnSync(shell, ["-c", "true"]).status === 0;
+/** bash is on every machine that runs the tests; zsh and fish may be missing. */
+const SHELLS = [["bash", inBash] as const, ...(isInstalled("fish") ? [["fish", inFish] as const] : [])];
+
+describe.each(SHELLS)("completion in %s", (shell, complete) => {
+  test("offers every command, option and value of the command line", async () => {
+    const expected = offersOfAll();
+    const found = await complete(expected.map(([words]) => words));
+    const asSets = (offers: string[][]) => offers.map((one) => one.toSorted());
+    expect(asSets(found)).toEqual(asSets(expected.map(([, offers]) => offers)));
+  });
+
+  test.each<[why: string, words: string[], offers: string[]]>([
+    ["the rest of a word", ["user", "cr"], ["create"]],
+    ["nothing after an unknown command", ["freeze", ""], []],
+    ["nothing for a free text", ["lock", "--reason", ""], []],
+    ["nothing for an id", ["user", "show", ""], []],
+    ["options after an argument", ["lock", "alice", "--dr"], ["--dry-run"]],
+    ["options when an argument is the name of a command", ["lock", "user", "--dr"], ["--dry-run"]],
+    ["options of the default command of a group", ["sessions", "alice", "--out"], ["--output"]],
+    ["values of the default command of a group", ["sessions", "alice", "--output", "j"], ["json"]],
+  ])("offers %s", async (_why, words, offers) => {
+    expect(await complete([words])).toEqual([offers]);
+  });
+
+  test("offers files for an option that takes one", async () => {
+    const [found] = await complete([["lock", "--ids", folder.file("a")]]);
+    expect(found?.map((file) => file.replace("\\ ", " "))).toEqual([folder.file("a list.txt")]);
+  });
+
+  test("offers values after =", async () => {
+    // Bash takes = as a word.
+    const lines = shell === "bash" ? [["user", "list", "--state", "=", "a"]] : [["user", "list", "--state=a"]];
+    const [found] = await complete(lines);
+    expect(found?.map((value) => value.replace("--state=", ""))).toEqual(["active"]);
+  });
 });
 
-test("bash offers the beginning of a word, the words of an option, and options after an argument", async () => {
-  expect(
-    await offered([
-      ["lo"],
-      ["token", "create", "--role", "ORG_U"],
-      ["lock", "ann", "--dr"],
-      ["lock", "--ids", "tsconf"],
-    ]),
-  ).toEqual([["lock"], ["ORG_USER_MANAGER"], ["--dry-run"], ["tsconfig.json"]]);
-});
-
-test.each(["bash", "zsh", "fish"])("the script of %s has every command", async (shell) => {
-  const { code, stdout } = await runUserlock(["completion", shell]);
-  expect(code).toBe(0);
-  for (const [path] of expected(COMMANDS)) expect(stdout).toContain(path.map((word) => ` ${word}`).join(""));
+test("bash calls the script for the command userlock", async () => {
+  const script = `source ${folder.file("bash")}; complete -p userlock`;
+  expect(await runCommand("bash", ["--norc", "-c", script])).toEqual({
+    code: 0,
+    stdout: "complete -F _userlock userlock\n",
+    stderr: "",
+  });
 });
 
 test("another shell is refused with the names of the three", async () => {
-  const { code, stderr } = await runUserlock(["completion", "tcsh"]);
-  expect(code).toBe(64);
-  expect(stderr).toContain("SHELL must be one of bash, zsh, fish, not tcsh");
+  const { code, stdout, stderr } = await runUserlock(["completion", "powershell"]);
+  expect({ code, stdout }).toEqual({ code: 64, stdout: "" });
+  expect(stderr).toContain("there is no command powershell: use bash, zsh, fish");
 });
+
+if (isInstalled("zsh")) {
+  test("zsh reads the script, and calls it for the command userlock", async () => {
+    const cache = folder.file("zcompdump");
+    const script = `autoload -Uz compinit; compinit -u -d ${cache}; source ${folder.file("zsh")}; echo $_comps[userlock]`;
+    expect(await runCommand("zsh", ["-f", "-c", script])).toEqual({ code: 0, stdout: "_userlock\n", stderr: "" });
+  });
+
+  test("the script hands zsh every command, and every option with its values", async () => {
+    // What zsh would match with the word at the cursor.
+    const stubs = `compdef() {}
+      _describe() { local all=("\${(@P)@[-1]}"); print -rl -- "\${(@)all%%:*}" }
+      _arguments() { shift; print -rl -- "$@" }`;
+    const nodes = all(COMMANDS);
+    const calls = nodes.map(([words]) => {
+      const line = ["userlock", ...words, "''"];
+      return `words=(${line.join(" ")}); CURRENT=${line.length}; _userlock; echo .`;
+    });
+    const script = [stubs, `source ${folder.file("zsh")}`, ...calls].join("\n");
+    const { code, stdout, stderr } = await runCommand("zsh", ["-f", "-c", script]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const handed = stdout.split(/^\.\n/m).slice(0, -1);
+    for (const [index, [, node]] of nodes.entries()) {
+      const lines = handed[index]
+        ?.trimEnd()
+        .split("\n")
+        .filter((line) => !line.startsWith("*:"));
+      if (isGroup(node)) {
+        expect(lines).toEqual([...Object.keys(node.commands), "--help", "--version"]);
+        continue;
+      }
+      const names = lines?.map((line) => /^\*?(--[\w-]+)/.exec(line)?.[1]);
+      expect(names).toEqual([...Object.keys(node.options).map((name) => `--${name}`), "--help"]);
+      for (const [position, { words }] of Object.values(node.options).entries()) {
+        if (words) expect(lines?.[position]).toMatch(new RegExp(`:\\(${words.join(" ")}\\)$`));
+      }
+    }
+  });
+}
