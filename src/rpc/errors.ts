@@ -95,6 +95,20 @@ export function inBrief({ code, message, details, cause }: RpcError): RpcError {
   );
 }
 
+/**
+ * The same error for a caller who writes JSON: its message names the field in lowerCamelCase. Violations keep the name
+ * of the proto file (google/rpc/error_details.proto).
+ */
+export function namedAsInJson(error: unknown): unknown {
+  if (!(error instanceof DomainError)) return error;
+  const { reason, message, metadata, violations, retryAfter, cause } = error;
+  const field = violations[0]?.field;
+  if (!field?.includes("_") || !message.startsWith(field)) return error;
+  const inJson = field.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const more = { metadata: { ...metadata }, violations: [...violations], retryAfter, cause };
+  return new DomainError(reason, inJson + message.slice(field.length), more);
+}
+
 /** The error of a door that cannot or will not read a request. */
 export function refusal(reason: Reason, message: string, violations: FieldViolation[] = []): DomainError {
   return new DomainError(reason, message, { violations });

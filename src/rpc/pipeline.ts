@@ -19,7 +19,7 @@ import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
 import { type End, withDeadline } from "./deadline.ts";
-import { RpcError, toRpcError } from "./errors.ts";
+import { namedAsInJson, RpcError, toRpcError } from "./errors.ts";
 import type { CheckedHandler, EnteredCaller, Handler, Implementation, Outlet, StreamHandler } from "./handler.ts";
 import { answerOnce, checkIdempotencyKey, isChanging } from "./idempotency.ts";
 
@@ -38,6 +38,8 @@ export interface Call {
   timeoutMs: number | undefined;
   /** Aborts when the caller disconnects. */
   signal: AbortSignal;
+  /** Whether the caller writes JSON, and names fields as JSON does. */
+  isJson?: boolean;
 }
 
 /** A method of a kind that the pipeline supports. */
@@ -153,7 +155,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
             run(entry, { principal, actor, signal, permission: entry.permission }, request, ...rest),
           );
         } catch (error) {
-          throw explain(error, call, nameOf(method));
+          throw explain(call.isJson ? namedAsInJson(error) : error, call, nameOf(method));
         }
       };
       return Object.assign(admitted, { holder: principal.subject });

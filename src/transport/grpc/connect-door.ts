@@ -208,6 +208,12 @@ function headersOf({ headers }: Exchange): Headers {
   return header;
 }
 
+/** Whether the message of a call is JSON. A call by GET says so in its query. */
+function isJson({ requestMethod, requestHeader, url }: HandlerContext): boolean {
+  if (requestMethod === "GET") return new URL(url).searchParams.get("encoding") === "json";
+  return /[+/]json\b/i.test(requestHeader.get("content-type") ?? "");
+}
+
 async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {
   const visit = visitOf(context.values);
   const { method } = context;
@@ -215,7 +221,7 @@ async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, cont
   const timeoutMs = context.timeoutMs();
   visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
   try {
-    const call = { ...visit.call, timeoutMs };
+    const call = { ...visit.call, timeoutMs, isJson: isJson(context) };
     const admitted = await (isUnary(method) ? pipeline.admit(method, call) : pipeline.admitStream(method, call));
     visit.admitted = admitted;
     visit.holder = admitted.holder;

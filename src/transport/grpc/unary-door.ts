@@ -107,7 +107,13 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
     if (coding !== "identity" && coding !== "gzip") return undefined;
     const timeoutMs = timeoutOf(protocol.timeout, headerOf(exchange.headers, protocol.timeout));
     if (Number.isNaN(timeoutMs)) return undefined;
-    return serve(exchange, { ...call, timeoutMs }, protocol, method, coding === "gzip");
+    return serve(
+      exchange,
+      { ...call, timeoutMs, isJson: protocol.format === JSON_FORMAT },
+      protocol,
+      method,
+      coding === "gzip",
+    );
   };
 }
 

@@ -51,12 +51,12 @@ export function createRestDoor(
       });
     };
     if (!isUnary(method)) {
-      const admitted = await pipeline.admitStream(method, { ...call, timeoutMs });
+      const admitted = await pipeline.admitStream(method, { ...call, timeoutMs, isJson: true });
       const watched = await message(admitted);
       resumeBehind(watched, headers);
       return eventStream(pipeline, admitted, watched, call, limits, shares.backlog);
     }
-    const admitted = await pipeline.admit(method, { ...call, timeoutMs });
+    const admitted = await pipeline.admit(method, { ...call, timeoutMs, isJson: true });
     const response = await admitted(await message(admitted));
     const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
     return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));

@@ -57,7 +57,7 @@ const [secretLength] = written(
   "proto/userlock/v3alpha/options.proto",
   /size\(this\) >= 1 && size\(this\) <= (\d+)/,
 ) as [number];
-const [reasonLength] = written("proto/userlock/v3alpha/user_service.proto", /string reason [^;]*-\]\{1,(\d+)\}/) as [
+const [reasonLength] = written("proto/userlock/v3alpha/options.proto", /bool lock_reason [^;]*-\]\{1,(\d+)\}/) as [
   number,
 ];
 const [lockYears] = written("src/domain/user.ts", /MAX_LOCK = (\d+) \* 366 \* 24/) as [number];
