@@ -1,5 +1,5 @@
-// Proves what Citus needs of the PostgreSQL store, on a server without Citus. Every statement reaches one instance,
-// and the schema distributes itself by instance.
+// Proves that the PostgreSQL store does what Citus needs, on a server without Citus. Every statement reaches one
+// instance, and the schema distributes itself by instance.
 import { jest } from "@jest/globals";
 import { Client } from "pg";
 import type { EventStore, Filter } from "../../src/store/port.ts";

@@ -50,7 +50,7 @@ describe.each([
 ])("grpc.reflection.%s called by @grpc/grpc-js", (_version, service) => {
   const Client = makeGenericClientConstructor(definitionOf(service), service.name);
 
-  /** Sends requests one after another on one stream, then ends it. No token is needed, because the contract is public. */
+  /** Sends requests one after another on one stream, then ends it. The contract is public, so no token is needed. */
   async function ask(...questions: Question[]): Promise<ServerReflectionResponse[]> {
     const client = new Client(new URL(server.url).host, credentials.createInsecure());
     try {

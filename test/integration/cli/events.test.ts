@@ -52,7 +52,7 @@ const rowsOf = (stdout: string) =>
     .split("\n")
     .map((line) => line.split("\t"));
 
-test("lists events newest first, narrowed by flags, with the lock in the details", async () => {
+test("events lists events newest first, filtered by flags, with the lock in the details", async () => {
   const [head, ...rows] = rowsOf((await good("events", "--type", "user.locked", "--type", "user.unlocked")).stdout);
   expect(head).toEqual(["TIME", "TYPE", "USER", "ACTOR", "ADDRESS", "DETAILS", "CURSOR"]);
   expect(rows.map(([, type, user, actor, , details]) => [type, user, actor, details])).toEqual([
@@ -70,7 +70,7 @@ test("lists events newest first, narrowed by flags, with the lock in the details
   expect(await typesOf("--since", "2020-01-01T00:00:00Z", "--actor", "nobody")).toEqual([]);
 });
 
-test("--limit, --after and --all go through the log in parts", async () => {
+test("events with --limit, --after and --all reads the log in parts", async () => {
   const first = await good("events", "--oldest-first", "--limit", "2", "--output", "json");
   const lines = first.stdout
     .trimEnd()
@@ -94,7 +94,7 @@ test.each([
   expect(answer.stderr).toContain(says);
 });
 
-test("--follow prints each event once, also across a restart of the server, and ends with 0 on Ctrl-C", async () => {
+test("events --follow prints each event once, also across a restart of the server, and exits with 0 on Ctrl-C", async () => {
   const args = ["src/main.ts", "events", "--follow", "--after", "0", "--type", "user.locked", "--output", "json"];
   const child = spawn(process.execPath, args, {
     env: { ...withoutSettings(process.env), ...env() },
@@ -131,14 +131,14 @@ test("--follow prints each event once, also across a restart of the server, and 
   }
 });
 
-test("--follow ends with the server's refusal, and soon where no server answers", async () => {
+test("events --follow ends with the server's refusal, and soon if no server answers", async () => {
   const answer = await runUserlock(["events", "--follow"], { ...env(), USERLOCK_TOKEN: "wrong-token-altogether" });
   expect(answer).toMatchObject({ code: 77, stdout: "", stderr: expect.stringMatching(/^userlock: TOKEN_INVALID: /) });
   const nobody = await runUserlock(["events", "--follow"], { ...env(), USERLOCK_URL: "http://127.0.0.1:1" });
   expect(nobody).toMatchObject({ code: 69, stderr: expect.stringContaining("nothing listens there") });
 }, 60_000);
 
-test("a connection that is silent is made again", async () => {
+test("events --follow replaces a silent connection", async () => {
   const silent = createServer(() => {}).listen(0, "127.0.0.1");
   await once(silent, "listening");
   const baseUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;

@@ -48,7 +48,7 @@ test("sessions lists the sessions of a user, and sessions end ends one or all", 
   expect(await listed()).toEqual(["ID"]);
 });
 
-test("policy set replaces the policy, show shows what is in force, reset takes it away", async () => {
+test("policy set replaces the policy, show shows the policy in force, and reset removes it", async () => {
   const shown = async (...args: string[]) =>
     Object.fromEntries(
       (await good("policy", "show", ...args)).stdout

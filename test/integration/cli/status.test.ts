@@ -1,4 +1,4 @@
-// Proves that userlock status tells an operator whether the server is there, and who they are.
+// Proves that userlock status shows an operator whether the server answers, and their own permissions.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -16,7 +16,7 @@ afterAll(() => server?.stop());
 const status = (token: string, args: string[] = [], url = server.url) =>
   runUserlock(["status", ...args], { USERLOCK_URL: url, USERLOCK_TOKEN: token });
 
-test("shows address, readiness, version, store, instance, grants and permissions", async () => {
+test("status shows address, readiness, version, store, instance, grants and permissions", async () => {
   const { code, stdout, stderr } = await status(ADMIN_TOKEN);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const facts = stdout.split("\n").map((line) => line.split(/ {2,}/));
@@ -37,7 +37,7 @@ test("shows address, readiness, version, store, instance, grants and permissions
   );
 });
 
-test("shows where the permissions of a narrower token reach, and prints JSON", async () => {
+test("status shows the reach of a narrower token's permissions, and prints JSON", async () => {
   const made = await runUserlock(
     ["token", "create", "--subject", "s", "--role", "ORG_VIEWER", "--organization", "acme", "--expires", "1h"],
     { USERLOCK_URL: server.url, USERLOCK_TOKEN: ADMIN_TOKEN },
@@ -52,7 +52,7 @@ test("shows where the permissions of a narrower token reach, and prints JSON", a
   });
 });
 
-test("shows that the server is there to a caller without a good token, with 77 or 64", async () => {
+test("status shows that the server answers a caller without a valid token, and exits with 77 or 64", async () => {
   const wrong = await status("wrong-token-altogether");
   expect(wrong).toMatchObject({ code: 77, stderr: expect.stringMatching(/^userlock: TOKEN_INVALID: /) });
   expect(wrong.stdout).toMatch(/^server +ready$/m);
@@ -61,7 +61,7 @@ test("shows that the server is there to a caller without a good token, with 77 o
   expect(without.stdout).toMatch(/^server +ready$/m);
 });
 
-test("says with 69 that nothing answers, and that a server is not ready", async () => {
+test("status exits with 69 if no server answers or the server is not ready", async () => {
   const nobody = await status(ADMIN_TOKEN, [], "http://127.0.0.1:1");
   expect(nobody).toMatchObject({ code: 69, stderr: "userlock: no userlock answers at http://127.0.0.1:1\n" });
   expect(nobody.stdout).toMatch(/^server +does not answer$/m);

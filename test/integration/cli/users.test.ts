@@ -26,7 +26,7 @@ const good = async (...args: string[]) => {
   expect(answer).toMatchObject({ code: 0 });
   return answer;
 };
-/** The facts that `user show` prints, by name. */
+/** The values that `user show` prints, by name. */
 const factsOf = (stdout: string) =>
   Object.fromEntries(
     stdout
@@ -35,7 +35,7 @@ const factsOf = (stdout: string) =>
       .map((line) => /^\s*(.+?)\s{2,}(.*)$/.exec(line)?.slice(1) as [string, string]),
   );
 
-test("create prints the id, and show shows what was given", async () => {
+test("user create prints the id, and user show shows the given values", async () => {
   const made = await userlock(
     [
       ...["user", "create", "ann", "--organization", "acme", "--username", "ann", "--username", "Ann A"],
@@ -68,14 +68,14 @@ test("create prints the id, and show shows what was given", async () => {
   expect(factsOf((await userlock(["user", "show", "ann"], [], {}, viewer)).stdout)).not.toHaveProperty("sessions");
 });
 
-test("create without an id prints the one that the server made", async () => {
+test("user create without an id prints the generated one", async () => {
   expect((await good("user", "create")).stdout).toMatch(/^\d{24}\n$/);
   expect(JSON.parse((await good("user", "create", "--output", "json")).stdout)).toEqual({
     id: expect.stringMatching(/^\d{24}$/),
   });
 });
 
-test("show shows both axes of a locked and inactive user, and JSON is that of the API", async () => {
+test("user show shows both axes of a locked and inactive user, and its JSON is that of the API", async () => {
   await good("user", "create", "bob");
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" };
   await fetch(`${server.url}/resources/v3alpha/users/bob/_deactivate`, { method: "POST", headers, body: "{}" });
@@ -99,7 +99,7 @@ test("show shows both axes of a locked and inactive user, and JSON is that of th
   });
 });
 
-test("list prints a head and pages, filters by state and text, and says when it stops early", async () => {
+test("user list prints a head and pages, filters by state and text, and reports when it stops early", async () => {
   const ids = Array.from({ length: 1_103 }, (_, index) => `m${String(index).padStart(4, "0")}`);
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" };
   const users = `${server.url}/resources/v3alpha/users`;
@@ -145,7 +145,7 @@ test("list prints a head and pages, filters by state and text, and says when it 
   expect((await good("user", "list", "--email-contains", "@nowhere.example")).stdout).toMatch(/^ID\tSTATE\t.*\n$/);
 });
 
-test("delete asks on a terminal, and deletes", async () => {
+test("user delete asks on a terminal, and deletes", async () => {
   await good("user", "create", "gone");
   const terminal = { isTTY: true };
   expect(await userlock(["user", "delete", "gone"], ["n\n"], terminal)).toEqual({

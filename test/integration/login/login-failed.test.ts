@@ -143,8 +143,8 @@ function compare(times: Record<string, number[]>, share: number) {
 }
 
 test("the times of failed logins do not depend on their kind, by median and spread of 24 logins of each kind", async () => {
-  // A skipped hash would show as tens of milliseconds. Answers come at multiples of 100 ms, so a small delay can become a
-  // large one. On a busy machine a few of each kind have one.
+  // A skipped hash would show as tens of milliseconds. Answers come at multiples of 100 ms, so a small delay can become
+  // a large one. On a busy machine a few of each kind have one.
   const bounds = { 0.1: 10, 0.5: 20, 0.9: 150 };
   const differences = async () => {
     const times = await measure(door, 24);

@@ -8,7 +8,7 @@ import { ADMIN_TOKEN, startUserlock, temporaryFolder } from "../../support/serve
 const folder = temporaryFolder();
 afterAll(folder.remove);
 
-/** What the entry does on another version of Node. */
+/** Runs the entry as another version of Node. */
 const onNode = (version: string, ...args: string[]) => {
   const pretence = `Object.defineProperty(process, "version", { value: "v${version}" })`;
   const flags = ["--import", `data:text/javascript,${encodeURIComponent(pretence)}`];
@@ -36,7 +36,7 @@ test("npm start, npm run demo and npm run userlock use the entry, and Node 24 is
   expect(dependencies.node).toMatch(/^24\./);
 });
 
-test("the path of the first token is printed where stdout is no terminal, and the token is not", async () => {
+test("the path of the first token is printed without a terminal, and the token is not", async () => {
   const store = folder.file("first/userlock.db");
   const server = await startUserlock({ USERLOCK_STORE: `sqlite:${store}`, USERLOCK_ADMIN_TOKEN: "" });
   await server.stop();

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 /*
  * Runs a PostgreSQL server with its own folder: node postgres-cluster.ts FOLDER [PROGRAMS] [FSYNC].
- * It uses the programs from npm or those in the folder PROGRAMS. It prints the port when the server accepts connections.
+ * It uses the programs from npm or those in the folder PROGRAMS. It prints the port when the server is ready.
  * Then it obeys lines on stdin: stop, crash, start. When stdin ends, it removes the server and the folder. Stdin ends
  * even if the test runner was killed.
  */

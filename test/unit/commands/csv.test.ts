@@ -1,4 +1,4 @@
-// Proves that tables are read as RFC 4180 has them, in pieces of any size.
+// Proves that tables are read as in RFC 4180, in pieces of any size.
 import fc from "fast-check";
 import { quotedIfNeeded, recordsIn } from "../../../src/cli/bulk/csv.ts";
 import { idsIn } from "../../../src/cli/bulk/id-list.ts";
@@ -14,7 +14,7 @@ async function read(text: string, size = 1_000) {
   return records;
 }
 
-test("cells are separated by what the head has most of, and quotes keep separators, breaks and quotes", async () => {
+test("the separator is the most frequent one of the head, and quotes can contain separators, line breaks and quotes", async () => {
   const text = '\uFEFFid;name\r\n1;"a;b"\r\n\r\n2;"a\n""b"""\n3; c \n"4";';
   for (const size of [1, 2, 7, 1_000]) {
     expect(await read(text, size)).toEqual([
@@ -56,7 +56,7 @@ test.each([
   await expect(read(text)).rejects.toThrow(new UsageError(says));
 });
 
-test("any cells are read as they were written", async () => {
+test("random cells are read back as they were written", async () => {
   const cell = fc.string({ unit: fc.constantFrom("a", '"', ",", ";", " ", "\n", "ü", "#"), maxLength: 6 });
   const rows = fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 5 });
   await fc.assert(
