@@ -1,5 +1,5 @@
 // Proves that each mistaken call gets a sentence that names the field, what is wrong and what to do.
-import { MISTAKEN_REST_CALLS, type MistakenCall } from "../../support/mistaken-calls.ts";
+import { MISTAKEN_REST_CALLS, type MistakenCall } from "../../support/clients/mistaken-calls.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 let server: ServerProcess;
