@@ -1,4 +1,4 @@
-/** Exit codes of sysexits.h, and 1 for a call that the server or a rule refused. */
+/** Exit codes: those of sysexits.h, 1 for a refusal, and what shells report after Ctrl-C. */
 export const EX_OK = 0;
 export const EX_REFUSED = 1;
 export const EX_USAGE = 64;
@@ -7,7 +7,6 @@ export const EX_SOFTWARE = 70;
 export const EX_IOERR = 74;
 export const EX_NOPERM = 77;
 export const EX_CONFIG = 78;
-/** What shells report after Ctrl-C. */
 export const EX_INTERRUPTED = 130;
 
 /** A command line that cannot be run. The message says what to write instead. */

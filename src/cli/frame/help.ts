@@ -6,15 +6,24 @@ export type Bold = (text: string) => string;
 
 const HELP: [left: string, right: string] = ["-h, --help", "show this"];
 
+/** How a command is called, such as `userlock user show ID`, with the options that it must have. */
+export function usageOf(path: string, { argument, options }: Command): string {
+  const needed = Object.entries(options).filter(([, { given }]) => given === "required");
+  return [path, ...needed.map(([name, option]) => termOf(name, option)), argument].filter(Boolean).join(" ");
+}
+
 /** The help of a command. `path` is what calls it, such as `userlock user list`. */
-export function helpOfCommand(path: string, { summary, argument, options, example }: Command, bold: Bold): string {
-  const entries = Object.entries(options);
-  const rows = entries.map(([name, option]): [string, string] => [termOf(name, option), option.summary]);
-  const needed = entries.filter(([, { given }]) => given === "required").map(([name, option]) => termOf(name, option));
+export function helpOfCommand(path: string, command: Command, bold: Bold): string {
+  const { summary, options, example } = command;
+  const rows = Object.entries(options).map(([name, option]): [string, string] => [
+    termOf(name, option),
+    option.summary,
+  ]);
+  const isAllNeeded = Object.values(options).every(({ given }) => given === "required");
   return [
     `${summary}.`,
     "",
-    `${bold("Usage:")} ${[path, ...needed, argument, entries.length > needed.length && "[options]"].filter(Boolean).join(" ")}`,
+    `${bold("Usage:")} ${usageOf(path, command)}${isAllNeeded ? "" : " [options]"}`,
     "",
     bold("Options:"),
     ...columns([...rows, HELP]),

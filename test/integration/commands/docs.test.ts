@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { blocks, rows } from "../../support/docs.ts";
+import { blocks, DOCUMENTATION, rows } from "../../support/docs.ts";
 import {
   type ServerProcess,
   startUserlock,
@@ -18,6 +18,7 @@ const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 /** Commands that do not end, with the output that shows that they work. */
 const ENDLESS: [command: string, printed: RegExp][] = [
   ["curl -N", WATCHED],
+  ["events --follow", /\tuser\.locked\t/],
   ["npm start", /^userlock listening on /m],
 ];
 
@@ -49,6 +50,8 @@ describe("the commands of the documentation", () => {
       USERLOCK_URL: server.url,
       USERLOCK_TOKEN: TOKEN,
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
+      // What the page about the command line defines in the reader's shell.
+      "BASH_FUNC_userlock%%": /^userlock(\(\) \{.*\})$/m.exec(DOCUMENTATION)?.[1],
       // npm would pass its own settings to npm commands in the block.
       npm_config_loglevel: "error",
     };
