@@ -32,14 +32,20 @@ const VERSION: PlaceOption = { name: "--version", summary: "show the version", v
 /** All places of a command line, each before those below it. */
 export function placesOf(node: Group | Command, words: string[] = []): Place[] {
   if (!isGroup(node)) {
-    const options = [...Object.entries(node.options).map(([name, option]) => optionOf(name, option)), HELP];
     const argument = node.argument?.replace(/[[\]…]/g, "");
+    const options = [...optionsOf(node), HELP];
     return [{ words, commands: [], default: undefined, options, argument: argument ? kindOf(argument) : undefined }];
   }
   const below = Object.entries(node.commands);
   const commands = below.map(([name, { summary }]) => ({ name, summary }));
-  const here = { words, commands, default: node.default, options: [HELP, VERSION], argument: undefined };
+  const meant = node.default === undefined ? undefined : node.commands[node.default];
+  const options = [...(meant && !isGroup(meant) ? optionsOf(meant) : []), HELP, VERSION];
+  const here = { words, commands, default: node.default, options, argument: undefined };
   return [here, ...below.flatMap(([name, one]) => placesOf(one, [...words, name]))];
+}
+
+function optionsOf({ options }: Command): PlaceOption[] {
+  return Object.entries(options).map(([name, option]) => optionOf(name, option));
 }
 
 function optionOf(name: string, { summary, value, words, given }: Option): PlaceOption {

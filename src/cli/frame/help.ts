@@ -35,7 +35,8 @@ export function helpOfCommand(path: string, command: Command, bold: Bold): strin
 }
 
 /** The help of a group: a line for each command. `more` is what follows them. */
-export function helpOfGroup(path: string, { summary, commands }: Group, bold: Bold, more = ""): string {
+export function helpOfGroup(path: string, { summary, commands, default: meant }: Group, bold: Bold, more = ""): string {
+  const argument = meant === undefined ? undefined : (commands[meant] as Command).argument;
   const rows = Object.entries(commands).map(([name, node]): [string, string] => [
     isGroup(node) ? `${name} …` : [name, node.argument].filter(Boolean).join(" "),
     isGroup(node) ? `${node.summary}: ${Object.keys(node.commands).join(", ")}` : node.summary,
@@ -43,12 +44,13 @@ export function helpOfGroup(path: string, { summary, commands }: Group, bold: Bo
   return [
     `${summary}.`,
     "",
-    `${bold("Usage:")} ${path} COMMAND [options]`,
+    `${bold("Usage:")} ${path} ${meant === undefined ? "COMMAND" : "[COMMAND]"} [options]`,
     "",
     bold("Commands:"),
     ...columns(rows),
     "",
     more,
+    ...(meant === undefined ? [] : [`Without COMMAND it is ${meant}: ${[path, argument].filter(Boolean).join(" ")}`]),
     `${path} COMMAND --help shows the options of a command, with an example.`,
     "",
   ]

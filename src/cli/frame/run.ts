@@ -7,6 +7,8 @@ import { suggestion } from "./nearest.ts";
 import { parse, wantsHelp } from "./parse.ts";
 
 const PROGRAM = "userlock";
+/** The options of every group. */
+const GROUP_OPTIONS = ["-h", "--help", "--version"];
 
 /** What is printed of an error, and the exit code. */
 export type Explain = (error: unknown) => { message: string; exitCode: number };
@@ -73,7 +75,7 @@ function find(root: Group, args: string[]): { path: string; node: Group | Comman
     const [word] = rest;
     const name: string | undefined = word !== undefined && Object.hasOwn(node.commands, word) ? word : undefined;
     if (name === undefined) {
-      if (node.default === undefined || word === undefined || word.startsWith("-")) break;
+      if (node.default === undefined || word === undefined || GROUP_OPTIONS.includes(word)) break;
       node = node.commands[node.default] as Command;
       break;
     }

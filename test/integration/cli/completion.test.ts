@@ -24,6 +24,12 @@ function all(node: Group | Command, words: string[] = []): [words: string[], nod
   return [[words, node], ...below.flatMap(([name, one]) => all(one, [...words, name]))];
 }
 
+/** The options of a command, or of the command that a group stands for. */
+function namesOf(node: Group | Command): string[] {
+  if (!isGroup(node)) return Object.keys(node.options).map((name) => `--${name}`);
+  return node.default === undefined ? [] : namesOf(node.commands[node.default] as Command);
+}
+
 /** For each command line, its last word and what may stand there. An option ends in its dashes and name. */
 function offersOfAll(): [words: string[], offers: string[]][] {
   return all(COMMANDS).flatMap(([words, node]): [string[], string[]][] => {
@@ -32,7 +38,7 @@ function offersOfAll(): [words: string[], offers: string[]][] {
         [[...words, ""], Object.keys(node.commands)],
         [
           [...words, "--"],
-          ["--help", "--version"],
+          [...namesOf(node), "--help", "--version"],
         ],
       ];
     }
@@ -101,6 +107,7 @@ describe.each(SHELLS)("completion in %s", (shell, complete) => {
     ["options after an argument", ["lock", "alice", "--dr"], ["--dry-run"]],
     ["options when an argument is the name of a command", ["lock", "user", "--dr"], ["--dry-run"]],
     ["options of the default command of a group", ["sessions", "alice", "--out"], ["--output"]],
+    ["values of an option right after a group", ["sessions", "--output", "j"], ["json"]],
     ["values of the default command of a group", ["sessions", "alice", "--output", "j"], ["json"]],
   ])("offers %s", async (_why, words, offers) => {
     expect(await complete([words])).toEqual([offers]);
@@ -161,11 +168,11 @@ if (isInstalled("zsh")) {
         .split("\n")
         .filter((line) => !line.startsWith("*:"));
       if (isGroup(node)) {
-        expect(lines).toEqual([...Object.keys(node.commands), "--help", "--version"]);
+        expect(lines).toEqual([...Object.keys(node.commands), ...namesOf(node), "--help", "--version"]);
         continue;
       }
       const names = lines?.map((line) => /^\*?(--[\w-]+)/.exec(line)?.[1]);
-      expect(names).toEqual([...Object.keys(node.options).map((name) => `--${name}`), "--help"]);
+      expect(names).toEqual([...namesOf(node), "--help"]);
       for (const [position, { words }] of Object.values(node.options).entries()) {
         if (words) expect(lines?.[position]).toMatch(new RegExp(`:\\(${words.join(" ")}\\)$`));
       }

@@ -36,6 +36,7 @@ test("sessions lists the sessions of a user, and sessions end ends one or all", 
       .map((line) => line.split("\t")[0]);
   expect(await listed()).toEqual(["ID", ...ids]);
   expect(await good("sessions", "list", "ann")).toEqual(await good("sessions", "ann"));
+  expect(await good("sessions", "--output", "json", "ann")).toEqual(await good("sessions", "ann", "--output", "json"));
   const json = (await good("sessions", "ann", "--output", "json")).stdout.trimEnd().split("\n");
   expect(json.map((line) => JSON.parse(line).details.id)).toEqual(ids);
 
