@@ -45,6 +45,12 @@ describe("the command line", () => {
     },
   );
 
+  test("shows how to call the default command of a group without its name", async () => {
+    const { stdout } = await userlock(["sessions", "--help"]);
+    expect(stdout).toContain("\nUsage: userlock sessions [COMMAND] [options]\n");
+    expect(stdout).toContain("\nWithout COMMAND it is list: userlock sessions USER\n");
+  });
+
   test("prints the version of the package for --version at every level", async () => {
     for (const words of [[], ["token"], ["token", "list"]]) {
       expect(await userlock([...words, "--version"])).toEqual({ code: 0, stdout: "userlock 0.1.0\n", stderr: "" });
