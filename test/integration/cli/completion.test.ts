@@ -113,8 +113,11 @@ describe.each(SHELLS)("completion in %s", (shell, complete) => {
     expect(await complete([words])).toEqual([offers]);
   });
 
-  test("offers files for an option that takes one", async () => {
-    const [found] = await complete([["lock", "--ids", folder.file("a")]]);
+  test.each([
+    ["an option", ["lock", "--ids"]],
+    ["an argument", ["user", "import"]],
+  ])("offers files for %s that takes one", async (_what, words) => {
+    const [found] = await complete([[...words, folder.file("a")]]);
     expect(found?.map((file) => file.replace("\\ ", " "))).toEqual([folder.file("a list.txt")]);
   });
 
