@@ -8,7 +8,7 @@ import { ConfigError, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import type { Server } from "./server.ts";
 
-// Loaded only by the commands that need it: the others start a third faster without it.
+// Loaded only by the commands that need it: without it the others start a third faster.
 const loadServer = () => import("./server.ts");
 
 /** What the command line has around it: a process, or a test. */
@@ -50,7 +50,7 @@ const host: Host = {
 
 async function untilSignal<Result>(work: (stop: AbortSignal) => Promise<Result>): Promise<Result> {
   const stop = new AbortController();
-  // A second signal, also the other one, ends the process at once.
+  // A second signal of either kind ends the process at once.
   const ignore = () => process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   const onSignal = () => {
     stop.abort();
@@ -69,7 +69,7 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
   try {
     const config = readConfig(env as NodeJS.ProcessEnv);
     const { start, poolSize } = await loadServer();
-    // Node reads it when its pool of threads is first used, which is later.
+    // Node reads it at the first use of its thread pool, which is later.
     process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config.hashThreads));
     server = await start(config, createLogger(config.logLevel));
   } catch (error) {
@@ -79,7 +79,7 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
   const tokenPlace = server.tokenFile === undefined ? "" : `The first token is in ${resolve(server.tokenFile)}\n`;
   const hint = stdout.isTTY ? `${firstSteps(server, env as NodeJS.ProcessEnv)}\n` : tokenPlace;
   stdout.write(`userlock listening on ${server.url}\n${hint}`);
-  // A second signal means now. Not by process.exit, which waits for a thread that waits for the disk.
+  // A second signal kills the process: process.exit would wait for a thread that waits for the disk.
   await untilSignal((stop) => new Promise((done) => stop.addEventListener("abort", done, { once: true })));
   await server.close();
   return EX_OK;
@@ -132,13 +132,13 @@ export async function main(): Promise<void> {
   const { env, stdin, stdout, stderr } = process;
   const output = new AbortController();
   stdout.on("error", (error) => output.abort(error));
-  // What cannot be said cannot be said.
+  // An error about stderr has no place to go.
   stderr.on("error", () => {});
   const isInteractive = stdin.isTTY && stderr.isTTY;
   const flush = () => new Promise<void>((resolve) => stdout.write("", () => setImmediate(resolve)));
   const around = { env, stdin: () => stdin.setEncoding("utf8"), stdout, stderr, isInteractive, flush };
   process.exitCode = await run(process.argv.slice(2), { ...around, outputEnded: output.signal });
-  // The command may still be at work for a reader that is gone.
+  // The command may still run, although nothing reads its output.
   if (output.signal.aborted) process.exit();
 }
 

@@ -17,7 +17,7 @@ export function addressOf({ USERLOCK_URL = DEFAULT_URL }: Environment): string {
   );
 }
 
-/** The caller's token. Throws UsageError if there is none. */
+/** The caller's token. Throws UsageError without one. */
 export function tokenOf({ USERLOCK_TOKEN }: Environment): string {
   if (USERLOCK_TOKEN && /^[\x21-\x7e]+$/.test(USERLOCK_TOKEN)) return USERLOCK_TOKEN;
   throw new UsageError(

@@ -1,4 +1,4 @@
-/** Objects of one call. */
+/** Objects in one call. */
 const PAGE = 1_000;
 
 /** A part of a list, and how many objects the whole list has. */
@@ -23,5 +23,5 @@ export async function* pagesOf<One>(
   }
 }
 
-/** How many of a list are printed. */
+/** The number of objects to print without --limit and --all. */
 export const DEFAULT_LIMIT = 100;

@@ -11,19 +11,19 @@ import { createPlaceKeeper } from "./place.ts";
 import { count, createProgress, timeOf, usersOf } from "./progress.ts";
 import { failedOf, howToGoOn, summaryOf, takeUp } from "./report.ts";
 
-/** How long a call may take, milliseconds: longer than the server lets it. */
+/** Timeout of a call, milliseconds. It is longer than the server's own. */
 const TIMEOUT_MS = 40_000;
 
-/** What the command line has around it. */
+/** The streams and signals of the command. */
 export interface BulkSurroundings extends Pick<Surroundings, "env" | "stdin" | "stdout" | "stderr" | "isInteractive"> {
-  /** Stops it after the present page. */
+  /** Stops the command after the current page. */
   stop: AbortSignal;
 }
 
 /**
- * Goes through users page by page. On stdout a line for each user that failed: id, reason, message. On stderr the
- * progress and a summary. Resolves with the exit code, EX_OK only if all users are what they are meant to be. Rejects with
- * UsageError or the server's error.
+ * Locks or unlocks users page by page. Prints a line for each failed user on stdout (id, reason, message), and progress and
+ * a summary on stderr. Resolves with the exit code: EX_OK only if no user failed. Rejects with UsageError, CommandFailed
+ * or the server's error.
  */
 export async function runBulk(job: Job, around: BulkSurroundings): Promise<number> {
   const { env, stdin, stdout, stderr, stop } = around;
@@ -38,7 +38,7 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
   };
   const patience: Patience = { stop, onWait, onAnswer, milliseconds: FIRST_PATIENCE_MS };
 
-  if (place.page > 0) progress.note(`going on after ${count(place.done)} users`);
+  if (place.page > 0) progress.note(`continuing after ${count(place.done)} users`);
   else {
     place.total = await countOf(job.source, async (filters) => {
       const search = () => client.searchUsers({ filters, query: { limit: 1 } });
@@ -60,14 +60,14 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
   const pages =
     "filters" in job.source ? pagesOfFilters(job.source.filters, place) : pagesOfList(listOf(job.source, stdin), place);
   let isDone = false;
-  /** In the middle of a page, which is not done. */
+  /** Whether the last page is incomplete. */
   let wasInterrupted = false;
   try {
     for (let cursor = ""; !stop.aborted; ) {
       const { value: page } = await pages.next(cursor);
       isDone = !page;
       if (!page) break;
-      // The same for the same page of the same users, so that a page that is sent again after a crash is known.
+      // Depends on the users of the page, so the server recognizes a page that is sent again after a crash.
       const key = `${place.run}-${place.page}-${page.behind?.hash.slice(0, 16) ?? "filters"}`;
       const answer = page.request && (await callPage(client, job, page.request, key, patience));
       const results = answer?.results ?? [];
@@ -78,7 +78,7 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
       }
       cursor = answer?.nextCursor ?? "";
       Object.assign(place, { page: place.page + 1, cursor, done: place.done + results.length, ...page.behind });
-      // After the last page of filters there is no place to go on from.
+      // After the last page of filters there is no cursor to continue from.
       if (page.behind || cursor !== "") keeper.save(place);
       show();
     }
@@ -93,7 +93,7 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
   }
   progress.clear();
   isDone ||= !wasInterrupted && place.done === place.total;
-  if (isDone && place.done === 0 && !("filters" in job.source)) throw new UsageError("there is no id in the list");
+  if (isDone && place.done === 0 && !("filters" in job.source)) throw new UsageError("the list has no ids");
   stderr.write(`${summaryOf(job, place)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
   if (!isDone) {
     stderr.write(`${howToGoOn(job, place)}\n`);
@@ -111,7 +111,7 @@ async function* listOf(
   else yield* idsIn(source.file === "-" ? stdin() : textOf(source.file), source.column);
 }
 
-/** How many users there are; undefined for a list that can be read only once. */
+/** The number of users; undefined for a list that can be read only once. */
 async function countOf(
   source: Job["source"],
   passing: (filters: SearchFilter[]) => Promise<number>,
@@ -123,6 +123,6 @@ async function countOf(
 
 function checkExpected({ expect }: Job, total: number | undefined): void {
   if (expect === undefined || expect === total) return;
-  if (total === undefined) throw new UsageError("--expect needs users that can be counted first: a file, or filters");
-  throw new UsageError(`--expect: there are ${count(total)} users, not ${count(expect)}: nothing was changed`);
+  if (total === undefined) throw new UsageError("--expect needs a file or filters, whose users can be counted first");
+  throw new UsageError(`--expect: there are ${count(total)} users, not ${count(expect)}; nothing was changed`);
 }

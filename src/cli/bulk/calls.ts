@@ -9,16 +9,13 @@ import { explain } from "../client.ts";
 import type { Job } from "./options.ts";
 import { usersOf } from "./progress.ts";
 
-/**
- * How long it is tried again while the server does not answer, milliseconds. Before it has answered at all, the address
- * may be the mistake.
- */
+/** How long to retry, milliseconds. Shorter before the first answer: the address may be wrong. */
 export const FIRST_PATIENCE_MS = 5_000;
 export const PATIENCE_MS = 60_000;
 const FIRST_WAIT_MS = 250;
 const LAST_WAIT_MS = 8_000;
 
-/** What a page asks for beside what the job does. */
+/** The users of one page. */
 export type PageRequest = { ids: string[] } | { filters: SearchFilter[]; cursor: string; limit: number };
 
 interface PageAnswer {
@@ -27,19 +24,19 @@ interface PageAnswer {
 }
 
 export interface Patience {
-  /** Ends the waiting. */
+  /** Aborts the retries. */
   stop: AbortSignal;
-  /** Told why it has to wait, once each time. */
+  /** Called with the reason when retries begin. */
   onWait(why: string): void;
-  /** Told of each call that the server has answered. */
+  /** Called after each answered call. */
   onAnswer?(): void;
-  /** How long it waits for the same thing. */
+  /** How long to retry one call. */
   milliseconds: number;
 }
 
-/** Users of a page had no final answer when the patience ended: they are unchanged, or in an unknown state. */
+/** Some users of a page have no final answer: they are unchanged, or in an unknown state. */
 export class UsersLeft extends Error {
-  /** Of one of them. */
+  /** The reason of one of them. */
   readonly reason: string;
 
   constructor(message: string, { outcome }: BatchResult) {
@@ -49,9 +46,8 @@ export class UsersLeft extends Error {
 }
 
 /**
- * One page, until each of its users has a final answer: a server that restarts, or a store that is gone for a moment, is
- * waited for. Each call has a key of its own, so that a server does not do it twice. Rejects with the refusal of the call,
- * or with UsersLeft.
+ * Sends one page until each user has a final answer. Retries while the server restarts or the store is unavailable. Each
+ * call has its own idempotency key. Rejects with the refusal of the call, or with UsersLeft.
  */
 export async function callPage(
   client: Client<typeof UserService>,
@@ -89,7 +85,7 @@ export async function callPage(
   return { results, nextCursor };
 }
 
-/** The reason of an error in an answer, its code where it has none. */
+/** The reason of an error in an answer. Without a reason, the name of its code. */
 export function reasonOf({ code, details }: Status): string {
   const infos = details.map((detail) => anyUnpack(detail, ErrorInfoSchema));
   return infos.find((info) => info !== undefined)?.reason ?? Code[code]?.toUpperCase() ?? String(code);
@@ -101,7 +97,7 @@ function isPassing({ outcome }: BatchResult): boolean {
   return code === Code.Unavailable || code === Code.Aborted;
 }
 
-/** Does it again while it fails by what passes by itself. */
+/** Retries the work while its errors may be temporary. */
 export async function withPatience<Result>(work: () => Promise<Result>, patience: Patience): Promise<Result> {
   const result = await retry(work, { ...optionsOf(patience, (error) => explain(error).message), mayPass });
   patience.onAnswer?.();
@@ -119,7 +115,7 @@ function optionsOf({ stop, onWait, milliseconds }: Patience, why: (error: unknow
 export function mayPass(error: unknown): boolean {
   const { code, cause } = ConnectError.from(error);
   const [info] = ConnectError.from(error).findDetails(ErrorInfoSchema);
-  // Without one it was not the server that said so: the connection was refused or lost.
+  // Without a reason the error is not from userlock: the connection was refused or lost.
   if (!info) return code === Code.Unavailable || (cause !== undefined && code !== Code.Internal);
   return code === Code.Unavailable || code === Code.DeadlineExceeded || info.reason === "TOO_MANY_REQUESTS";
 }

@@ -6,13 +6,13 @@ export interface CsvRecord {
   line: number;
 }
 
-/** A record longer than this has a quote that nobody closed, characters. */
+/** The longest record, characters. A longer one has an unclosed quote. */
 const LONGEST = 1_048_576;
 
 /**
- * The records of a table (RFC 4180), its head among them. The cells are separated by the comma, semicolon or tab that the
- * head has most of. Empty lines are skipped. Holds no more than one piece of the text and one record at a time. Throws
- * UsageError if a quote is not closed.
+ * Reads the records of a table (RFC 4180), with its head. The separator is the comma, semicolon or tab: whichever the head
+ * has most of. Skips empty lines. Holds one piece of the text and one record in memory. Throws UsageError for an unclosed
+ * quote.
  */
 export async function* recordsIn(text: AsyncIterable<string>): AsyncGenerator<CsvRecord> {
   let separator: string | undefined;
@@ -39,7 +39,7 @@ export async function* recordsIn(text: AsyncIterable<string>): AsyncGenerator<Cs
   if (rest !== "") yield* take(true);
 }
 
-/** Where the first record ends: at a line break outside of quotes, or at the end of the last one. */
+/** The end of the first record: a line break outside of quotes, or the end of the text. */
 function endOf(text: string, isLast: boolean): number | undefined {
   let isQuoted = false;
   for (let at = 0; at < text.length; at++) {
@@ -82,7 +82,7 @@ function unclosed(line: number): UsageError {
   return new UsageError(`line ${line}: a quote is opened and not closed`);
 }
 
-/** A value as a cell that `idsIn` and `recordsIn` read as it is: in quotes if it has to be. */
+/** A value as a cell for `idsIn` and `recordsIn`, quoted if necessary. */
 export function quotedIfNeeded(text: string): string {
   return /[\s,;"]|^#/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

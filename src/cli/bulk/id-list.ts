@@ -3,16 +3,16 @@ import { stat } from "node:fs/promises";
 import { systemError, UsageError } from "../frame/errors.ts";
 import { recordsIn } from "./csv.ts";
 
-/** An id of a list, and the number of its line if it has one. */
+/** An id, and the number of its line if it is from a list. */
 export interface Listed {
   id: string;
   line?: number;
 }
 
 /**
- * The ids of a text, one a line: what comes before the first comma, semicolon or white space, or all between quotes.
- * Empty lines and lines that begin with # are skipped. With the name of a column, the text is a table with a head, and
- * the ids are in that column. It holds no more than one piece of the text at a time. Throws UsageError.
+ * The ids of a text, one a line: the part before the first comma, semicolon or white space, or the part in quotes. Skips
+ * empty lines and lines that begin with #. With a column, the text is a table with a head, and the ids are in that column.
+ * Holds one piece of the text in memory. Throws UsageError.
  */
 export async function* idsIn(text: AsyncIterable<string>, column?: string): AsyncGenerator<Listed> {
   if (column !== undefined) {
@@ -62,7 +62,7 @@ export async function* textOf(file: string): AsyncGenerator<string> {
   }
 }
 
-/** How many ids are in a file; undefined if it can be read only once. Throws UsageError if it cannot be read. */
+/** The number of ids in a file; undefined if it can be read only once. Throws UsageError if it cannot be read. */
 export async function countIds(file: string, column?: string): Promise<number | undefined> {
   const isFile = await stat(file).then(
     (found) => found.isFile(),

@@ -13,20 +13,20 @@ import { anyText, duration, flag, number, text, time, type ValuesOf } from "../f
 import { OUTPUT } from "../output.ts";
 import { organization as inOrganization } from "../request.ts";
 
-/** What a command line asks to be done with many users. */
+/** What to do with which users. */
 export interface Job {
   action: "lock" | "unlock";
   /** The ids themselves, a file with them ("-" for stdin), or what users must pass. */
   source: { ids: string[] } | { file: string; column?: string | undefined } | { filters: SearchFilter[] };
-  /** What all requests have in common. */
+  /** The fields that all requests share. */
   request: Pick<BatchLockUsersRequest, "reason" | "note" | "end" | "dryRun"> & { organization?: Organization };
   expect: number | undefined;
   resume: string | undefined;
-  /** Do not ask first. */
+  /** Whether --yes is given. */
   isSure: boolean;
-  /** Print JSON. */
+  /** Whether to print JSON. */
   isJson: boolean;
-  /** Two command lines that ask for the same have the same, whatever the ids in their lists. */
+  /** Equal for command lines that do the same. The ids of lists do not count. */
   fingerprint: string;
 }
 
@@ -34,7 +34,7 @@ type Filter = MessageInitShape<typeof SearchFilterSchema>["filter"];
 
 const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMethod;
 
-/** Options that stand for a filter. */
+/** The filter that each option stands for. */
 const FILTERS = {
   organization: (id) => ({ case: "organizationIdFilter", value: { id, method: EQUALS } }),
   "username-starts-with": (username) => ({
@@ -47,7 +47,7 @@ const FILTERS = {
 } satisfies Record<string, (value: string) => Filter>;
 const FILTER_NAMES = Object.keys(FILTERS) as (keyof typeof FILTERS)[];
 
-/** The options by which users are filtered. */
+/** The options that filter users. */
 export const FILTER_OPTIONS = {
   organization: text("ID", "users of this organization; with ids, where they are expected"),
   "username-starts-with": text("TEXT", "users with such a name, in any case"),
@@ -57,7 +57,7 @@ export const FILTER_OPTIONS = {
   filter: text("JSON", "users who pass a filter of SearchUsers, or an array of them"),
 };
 
-/** What unlock takes. */
+/** The options of unlock. */
 export const UNLOCK_OPTIONS = {
   ids: text("FILE", "users of a list, an id a line or in the first column; - is stdin"),
   column: text("NAME", "the column of the ids, if the list has a head"),
@@ -69,7 +69,7 @@ export const UNLOCK_OPTIONS = {
   ...OUTPUT,
 };
 
-/** What lock takes. */
+/** The options of lock. */
 export const LOCK_OPTIONS = {
   reason: text("CODE", "why, as a code of up to 64 letters, digits and . _ : -; left out, manual"),
   note: anyText("TEXT", "why, as a sentence of up to 500 characters"),
@@ -78,7 +78,7 @@ export const LOCK_OPTIONS = {
   ...UNLOCK_OPTIONS,
 };
 
-/** The users whom the filters of a command line mean. Throws UsageError if the JSON is not a filter. */
+/** The filters of a command line. Throws UsageError if --filter is not a filter in JSON. */
 export function filtersOf(values: ValuesOf<typeof FILTER_OPTIONS>): SearchFilter[] {
   const named = FILTER_NAMES.flatMap((name) => {
     const value = values[name];
@@ -87,7 +87,7 @@ export function filtersOf(values: ValuesOf<typeof FILTER_OPTIONS>): SearchFilter
   return [...named, ...fromText(values.filter)];
 }
 
-/** The job of `userlock lock` or `userlock unlock`; `url` is the server that it is for. Throws UsageError. */
+/** The job of `userlock lock` or `userlock unlock`; `url` is the address of the server. Throws UsageError. */
 export function readJob(
   action: Job["action"],
   values: ValuesOf<typeof UNLOCK_OPTIONS> & Partial<ValuesOf<typeof LOCK_OPTIONS>>,

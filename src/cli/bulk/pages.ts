@@ -7,30 +7,30 @@ import type { Listed } from "./id-list.ts";
 import type { Place } from "./place.ts";
 import { count } from "./progress.ts";
 
-/** Users of one call. */
+/** Users in one call. */
 const PAGE = 1_000;
 
 /** A page of users. */
 interface UsersPage {
-  /** Undefined if no user of the page can be asked for. */
+  /** Undefined if no id of the page is valid. */
   request: PageRequest | undefined;
-  /** Ids of the list that no request can name. */
+  /** Invalid ids of the list. */
   refused: Listed[];
-  /** How many users of the list are done with this page, and their hash. */
+  /** For a list: the number and hash of all ids up to the end of this page. */
   behind?: Pick<Place, "done" | "hash">;
 }
 
-/** The pages after a place. Each goes on from the cursor that the page before was answered with. */
+/** Pages. `next` takes the cursor of the last answer. */
 type UsersPages = AsyncGenerator<UsersPage, void, string>;
 
-/** Users that pass the filters. */
+/** The pages of users that pass the filters. */
 export async function* pagesOfFilters(filters: SearchFilter[], { cursor: first }: Place): UsersPages {
   let cursor = first;
   do cursor = yield { request: { filters, cursor, limit: PAGE }, refused: [] };
   while (cursor !== "");
 }
 
-/** Users of a list, without the first, which are done. Throws UsageError if the list begins otherwise than before. */
+/** The pages of a list, after the finished ids. Throws UsageError if those differ from the earlier run. */
 export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, hash: before }: Place): UsersPages {
   const hash = createHash("sha256");
   const digest = () => hash.copy().digest("hex");
@@ -43,7 +43,7 @@ export async function* pagesOfList(list: AsyncIterable<Listed>, { done: behind, 
   };
   const check = () => {
     if (digest() === before) return;
-    throw new UsageError(`the list is not the one that was begun: its first ${count(behind)} ids are others`);
+    throw new UsageError(`the list differs from that of the earlier run in its first ${count(behind)} ids`);
   };
 
   for await (const one of list) {

@@ -1,52 +1,52 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { systemError, UsageError } from "../frame/errors.ts";
+import { CommandFailed, EX_IOERR, systemError, UsageError } from "../frame/errors.ts";
 
-/** How far a command has come: everything before is done. */
+/** The progress of a command. */
 export interface Place {
-  /** What the command is; another one must not go on from here. */
+  /** Fingerprint of the command. Another command must not resume here. */
   command: string;
-  /** Marks the calls of one command as its own. */
+  /** Prefix of the idempotency keys of this command. */
   run: string;
-  /** How many pages are done, how many users were in them, and how many there are in all, if that is known. */
+  /** Finished pages, the users in them, and all users if their number is known. */
   page: number;
   done: number;
   total?: number | undefined;
-  /** Of a list: a hash of the ids that are done. */
+  /** For a list: a hash of the finished ids. */
   hash: string;
-  /** Of filters: where the next page begins. */
+  /** For filters: the cursor of the next page. */
   cursor: string;
   changed: number;
   unchanged: number;
-  /** How many have failed, by reason. */
+  /** Number of failures by reason. */
   failed: Record<string, number>;
 }
 
-/** Keeps a place in a file, if one is named; the file is there as long as the command is not done. */
+/** Keeps the progress in a file, if one is named. The file exists until the command is done. */
 export function createPlaceKeeper(file: string | undefined, command: string) {
   return {
-    /** Where to begin. Throws UsageError if the file is no place of this command. */
+    /** Loads the progress. Throws UsageError if the file is not one of this command. */
     load(): Place {
       if (file !== undefined && existsSync(file)) {
         const place = read(file);
         if (place.command === command) return place;
         throw new UsageError(
-          `${file} is the place of another command: give the options, the server and the list that it began with, or name another file`,
+          `--resume: ${file} belongs to another command; use the same options, server and list, or name another file`,
         );
       }
       const run = randomBytes(12).toString("hex");
       return { command, run, page: 0, done: 0, hash: "", cursor: "", changed: 0, unchanged: 0, failed: {} };
     },
-    /** Throws UsageError if the file cannot be written. */
+    /** Throws CommandFailed if the file cannot be written. */
     save(place: Place): void {
       if (file === undefined) return;
       const next = `${file}.${process.pid}.tmp`;
       try {
-        // A reader finds the one place or the other, and nothing in between.
+        // The rename is atomic, so a crash leaves the old or the new progress.
         writeFileSync(next, `${JSON.stringify(place)}\n`, { mode: 0o600, flush: true });
         renameSync(next, file);
       } catch (error) {
-        throw new UsageError(`the place cannot be kept in ${file}: ${systemError(error)}`);
+        throw new CommandFailed(`userlock: the place cannot be kept in ${file}: ${systemError(error)}`, EX_IOERR);
       }
     },
     forget(): void {
@@ -65,5 +65,5 @@ function read(file: string): Place {
       throw new UsageError(`${file} cannot be read: ${systemError(error)}`);
     }
   }
-  throw new UsageError(`${file} is no place to go on from: name another file for --resume`);
+  throw new UsageError(`--resume: ${file} is not a file of an earlier run; name another one`);
 }

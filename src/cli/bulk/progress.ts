@@ -1,26 +1,26 @@
 import type { Screen } from "../frame/command.ts";
 
-/** How often a bar is drawn, and a line printed where there is no terminal, milliseconds. */
+/** Pause between two bars on a terminal, and between two lines elsewhere, milliseconds. */
 const DRAW_MS = 100;
 const LINE_MS = 5_000;
 const BAR = 24;
 
-/** How far it is. */
+/** The progress to show. */
 interface Standing {
   done: number;
-  /** How many there are; undefined if nobody knows. */
+  /** Undefined if it is not known. */
   total: number | undefined;
   failed: number;
 }
 
-/** A bar on a terminal, drawn over and over; elsewhere a line now and then. `now` is in milliseconds. */
+/** Shows progress: a bar on a terminal, a line every few seconds elsewhere. `now` is in milliseconds. */
 export function createProgress(screen: Screen, now: () => number = () => performance.now()) {
   const started = now();
   let first: number | undefined;
   let shown = screen.isTTY ? Number.NEGATIVE_INFINITY : started;
   let isDrawn = false;
 
-  /** Takes the bar away, so that something else can be printed. */
+  /** Erases the bar, so that other text can be printed. */
   function clear(): void {
     if (isDrawn) screen.write("\r\x1b[K");
     isDrawn = false;
@@ -28,7 +28,7 @@ export function createProgress(screen: Screen, now: () => number = () => perform
 
   return {
     show(standing: Standing): void {
-      // What was done before this run says nothing about its speed.
+      // Users finished before this run do not count for its rate.
       first ??= standing.done;
       const time = now();
       const isLast = standing.done === standing.total;
@@ -43,7 +43,7 @@ export function createProgress(screen: Screen, now: () => number = () => perform
       }
       shown = time;
     },
-    /** A line beside the progress, above the bar if there is one. */
+    /** Prints a line above the bar. */
     note(line: string): void {
       clear();
       screen.write(`${line}\n`);

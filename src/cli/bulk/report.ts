@@ -7,10 +7,10 @@ import type { Job } from "./options.ts";
 import type { Place } from "./place.ts";
 import { count } from "./progress.ts";
 
-/** Reasons for which there was nothing left to do. */
+/** Reasons that mean that nothing is left to do. */
 const DONE_BEFORE = { lock: "USER_ALREADY_LOCKED", unlock: "USER_NOT_LOCKED" };
 
-/** Something that was not done, for a script or a second try. */
+/** A user that failed. */
 interface Failure {
   id: string;
   reason: string;
@@ -25,8 +25,8 @@ export function failureLine({ id, reason, message }: Failure, isJson: boolean): 
 }
 
 /**
- * Counts what became of a page's users. Returns the lines to print: one for each failure, and in a dry run one for each
- * user that would be changed.
+ * Counts the outcomes of a page. Returns the lines to print: one for each failure. In a dry run also one for each user that
+ * would be changed.
  */
 export function takeUp(
   place: Place,
@@ -73,12 +73,9 @@ export function summaryOf({ action, request }: Job, place: Place): string {
   ].join("; ");
 }
 
-/** How to go on after a command that was not done. */
+/** How to continue after an interrupted command. */
 export function howToGoOn({ resume, action }: Job, { done, total }: Place): string {
   const at = total === undefined ? count(done) : `${count(done)} of ${count(total)}`;
-  const how =
-    resume === undefined
-      ? `it skips users who are ${action}ed already`
-      : "with its place in the file, it goes on from there";
+  const how = resume === undefined ? `it skips users that are ${action}ed already` : "it continues at this place";
   return `stopped after ${at} users; run the same command again: ${how}`;
 }

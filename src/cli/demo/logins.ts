@@ -6,12 +6,12 @@ const USERS = "/resources/v3alpha/users";
 const SESSIONS = "/resources/v3alpha/sessions";
 const USER = "bob";
 const PASSWORD = "correct horse battery staple";
-/** Long enough to be seen, short enough to be waited for. */
+/** Long enough to see, short enough to wait for. */
 const LOCK_SECONDS = 2;
 
 /**
- * Shows what a lock does to logins: wrong passwords lock, a known device gets in all the same, the lock ends by itself,
- * and one made by hand ends the session. Throws if an answer is not the one that was to be shown.
+ * Shows what a lock does to logins. Wrong passwords lock, but a known device still gets in, and the lock ends by itself. A
+ * manual lock ends the session. Throws if an answer is unexpected.
  */
 export async function runLoginDemo(url: string, token: string, print: (line: string) => void): Promise<void> {
   const show = createShow(url, token, print);

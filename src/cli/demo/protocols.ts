@@ -22,17 +22,17 @@ const { lockUser, unlockUser } = UserService.method;
 type Step = { method: DescMethodUnary; title: string; succeeds: boolean };
 
 const STEPS: Step[] = [
-  { method: lockUser, title: "Lock her", succeeds: true },
-  { method: lockUser, title: "Lock her again: refused", succeeds: false },
-  { method: unlockUser, title: "Unlock her", succeeds: true },
+  { method: lockUser, title: "Lock the user", succeeds: true },
+  { method: lockUser, title: "Lock the user again: refused", succeeds: false },
+  { method: unlockUser, title: "Unlock the user", succeeds: true },
 ];
 
-/** One protocol: shows the request, sends it, shows the answer, and says whether it was a success. */
+/** A protocol: prints and sends the request, prints the answer, and returns whether it was a success. */
 type Protocol = (step: Step) => Promise<boolean>;
 
 /**
- * Creates a user, then locks, locks again and unlocks her over each protocol, and shows every request and answer.
- * Throws if an answer is not the one that was to be shown.
+ * Creates a user, then locks, locks again and unlocks the user over each protocol. Prints every request and answer. Throws
+ * if an answer is unexpected.
  */
 export async function runDemo(url: string, token: string, print: (line: string) => void): Promise<void> {
   const show = createShow(url, token, print);
@@ -121,7 +121,7 @@ function reasonOf({ metadata }: ServiceError): string {
   return info ? fromBinary(ErrorInfoSchema, info.value).reason : "";
 }
 
-/** Throws if an answer is not the one that was to be shown. */
+/** Throws if an answer is unexpected. */
 export function expectOutcome(actual: boolean, wanted: boolean, what: string): void {
-  if (actual !== wanted) throw new Error(`${what}: that was not the answer to be shown`);
+  if (actual !== wanted) throw new Error(`${what}: unexpected answer`);
 }

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-/** Shows requests and answers, to learn the API from them. */
+/** Prints requests and answers. */
 export function createShow(url: string, token: string, print: (line: string) => void) {
   const show = {
     heading: (text: string) => print(`\n${styleText("bold", text)}`),
@@ -10,7 +10,7 @@ export function createShow(url: string, token: string, print: (line: string) => 
   };
   return {
     ...show,
-    /** Sends JSON, and shows the call as curl takes it, with its answer. What is secret in it is cut short. */
+    /** Sends JSON, and prints the curl command and the answer. Secrets are cut short. */
     async call(verb: string, path: string, body?: object): Promise<{ ok: boolean; json: Record<string, unknown> }> {
       const json = JSON.stringify(body);
       const how = verb === (json === undefined ? "GET" : "POST") ? "" : ` -X ${verb}`;
@@ -31,7 +31,7 @@ export function createShow(url: string, token: string, print: (line: string) => 
   };
 }
 
-/** Tokens are long, and of no interest to a reader. */
+/** Cuts tokens short: they are long and say nothing to a reader. */
 function shorten(json: string): string {
   return json.replaceAll(/("(?:session|device)Token":"[\w-]{20})[^"]*/g, "$1…");
 }

@@ -9,7 +9,7 @@ import { organization as inOrganization } from "../request.ts";
 import { followEvents } from "./follow.ts";
 import { listEvents } from "./list.ts";
 
-/** What narrows a list, but not what is followed. */
+/** Options that --follow does not take. */
 const ONLY_LISTED = ["actor", "since", "before", "limit", "all", "oldest-first"] as const;
 
 export const events = command({

@@ -12,16 +12,16 @@ import type { Surroundings } from "../frame/command.ts";
 import { createListing, type Format } from "../output.ts";
 import { EVENT_COLUMNS } from "./describe.ts";
 
-/** The server sends a message every 15 seconds; a connection that is silent for this long is gone, milliseconds. */
+/** The server sends a message every 15 seconds. A connection that is silent for longer is dead, milliseconds. */
 const SILENCE_MS = 45_000;
 const FIRST_WAIT_MS = 250;
 const LAST_WAIT_MS = 8_000;
-/** How long it tries before the server has answered at all: the address may be the mistake. */
+/** How long to retry before the first answer: the address may be wrong, milliseconds. */
 const PATIENCE_MS = 5_000;
 
 /**
- * Prints events as they happen until it is stopped. When the connection ends it connects again and goes on at the last
- * cursor, so that no event is missed or printed twice. Rejects with what cannot pass, such as a token that was revoked.
+ * Prints events as they happen until `stop` is aborted. Reconnects at the last cursor, so no event is missed or printed
+ * twice. Rejects with permanent errors, such as a revoked token.
  */
 export async function followEvents(
   client: Client<typeof EventService>,

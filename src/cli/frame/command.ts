@@ -15,7 +15,7 @@ export interface Environment {
   TERM?: string | undefined;
 }
 
-/** What the store does for the commands that need no server. Times are microseconds. All reject with a DomainError. */
+/** Operations on the store for commands without a server. Times are microseconds. All reject with a DomainError. */
 export interface AdminOperations {
   unlock(userId: string): Promise<void>;
   /** Makes a token of an INSTANCE_OWNER. Resolves with its secret. */
@@ -32,43 +32,43 @@ export interface AdminOperations {
   }>;
 }
 
-/** What the program can do that the command line itself does not import: servers and stores. */
+/** The parts of userlock that the command line must not import: servers and stores. */
 export interface Host {
-  /** Serves until a signal comes. */
+  /** Serves until a signal arrives. */
   serve(around: Surroundings): Promise<number>;
-  /** Runs the work beside a server that keeps nothing. */
+  /** Runs the work while an in-memory server runs. */
   withDemoServer(work: (url: string, token: string) => Promise<void>): Promise<void>;
   /** Runs the work on the store of the environment. */
   withStore(env: Environment, work: (operations: AdminOperations) => Promise<void>): Promise<void>;
 }
 
-/** What a command has around it: a process, or a test. */
+/** The environment of a command: a process, or a test. */
 export interface Surroundings {
   env: Environment;
   stdin(): AsyncIterable<string>;
   stdout: Screen;
   stderr: Screen;
-  /** Whether a person is there to be asked. */
+  /** Whether the command can ask a person. */
   isInteractive: boolean;
-  /** Aborted with the error of stdout when it takes no more. */
+  /** Aborted with the error of stdout when stdout fails or is closed. */
   outputEnded: AbortSignal;
-  /** Resolves when stdout has taken everything, or takes no more. */
+  /** Resolves when everything is written to stdout, or stdout has failed. */
   flush(): Promise<void>;
   /** Runs the work with a signal that SIGINT and SIGTERM abort; a second one ends the process at once. */
   untilSignal<Result>(work: (stop: AbortSignal) => Promise<Result>): Promise<Result>;
   host: Host;
 }
 
-/** One command: what the help says of it, and what it does. */
+/** A command: its help, and what it does. */
 export interface Command<All extends Options = Options> {
   /** One line, an imperative sentence. */
   summary: string;
-  /** What it takes beside options, such as `ID` or `[ID…]`: required unless in brackets, many with the dots. */
+  /** The arguments, such as `ID` or `[ID…]`. Brackets make them optional, dots allow several. */
   argument?: string;
   options: All;
-  /** What a command line is that works, without the program's name. */
+  /** A working command line, without the name of the program. */
   example: string;
-  /** It works on when nobody reads its output. */
+  /** The command goes on when nothing reads its output. */
   outlivesOutput?: true;
   /** Resolves with the exit code. Rejects with UsageError, CommandFailed or the server's error. */
   run(values: ValuesOf<All>, args: string[], around: Surroundings): Promise<number>;
@@ -78,7 +78,7 @@ export interface Command<All extends Options = Options> {
 export interface Group {
   summary: string;
   commands: Record<string, Command | Group>;
-  /** The command that is meant if the next word names none. */
+  /** The command to run if the next word is not the name of one. */
   default?: string;
 }
 

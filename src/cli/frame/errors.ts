@@ -37,7 +37,7 @@ const SYSTEM_ERRORS: Record<string, string> = {
   EROFS: "the file system is read-only",
 };
 
-/** What the operating system refused, as words; the error's code where there are none for it. */
+/** A system error in words. An unknown one is returned as its code. */
 export function systemError(error: unknown): string {
   const { code, message } = error as { code?: string; message: string };
   return code === undefined ? message : (SYSTEM_ERRORS[code] ?? code);

@@ -6,7 +6,7 @@ export type Bold = (text: string) => string;
 
 const HELP: [left: string, right: string] = ["-h, --help", "show this"];
 
-/** How a command is called, such as `userlock user show ID`, with the options that it must have. */
+/** The usage of a command with its required options, such as `userlock user show ID`. */
 export function usageOf(path: string, { argument, options }: Command): string {
   const needed = Object.entries(options).filter(([, { given }]) => given === "required");
   return [path, ...needed.map(([name, option]) => termOf(name, option)), argument].filter(Boolean).join(" ");

@@ -1,4 +1,4 @@
-/** The candidate that is nearest to a word by edit distance; undefined if none is near. */
+/** The candidate that is nearest to a word by edit distance; undefined if no candidate is near. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;

@@ -6,19 +6,19 @@ type Presence = "optional" | "required" | "many";
 export interface Option<Value = unknown, Given extends Presence = Presence> {
   /** One line for the help. */
   summary: string;
-  /** What stands for the value in the help; a flag has none. */
+  /** The placeholder of the value in the help. A flag has none. */
   value?: string;
   given: Given;
-  /** All values, where there are few. */
+  /** All allowed values, if there are few. */
   words?: readonly string[];
-  /** The value of a text. Throws an Error that says what is allowed. */
+  /** Parses the text of a value. Throws an Error that says what is allowed. */
   parse(text: string): Value;
 }
 
 /** Options by their names, without the dashes. */
 export type Options = Record<string, Option>;
 
-/** What a command gets: the values by the names of the options. */
+/** The parsed values by the names of the options. */
 export type ValuesOf<All extends Options> = {
   [Name in keyof All]: All[Name] extends Option<infer Value, infer Given>
     ? "many" extends Given
@@ -38,7 +38,7 @@ export function flag(summary: string): Option<true, "optional"> {
   return { summary, given: "optional", parse: () => true };
 }
 
-/** An option whose value may be any text, but not an empty one: that comes from a variable that is not set. */
+/** An option whose value is a text. An empty one is refused: it usually comes from an unset variable. */
 export function text(value: string, summary: string): Option<string, "optional"> {
   return optionOf(value, summary, (given) => {
     if (given === "") throw new Error("is empty");
@@ -46,7 +46,7 @@ export function text(value: string, summary: string): Option<string, "optional">
   });
 }
 
-/** An option whose value may be any text, also an empty one. */
+/** An option whose value is a text, which may be empty. */
 export function anyText(value: string, summary: string): Option<string, "optional"> {
   return optionOf(value, summary, (given) => given);
 }
@@ -113,12 +113,12 @@ export function pastTime(value: string, summary: string): Option<Date, "optional
   });
 }
 
-/** The option, which a command line must have. */
+/** Makes the option required. */
 export function required<Value>(option: Option<Value>): Option<Value, "required"> {
   return { ...option, given: "required" };
 }
 
-/** The option, which a command line may have several times. */
+/** Lets the option be given several times. */
 export function many<Value>(option: Option<Value>): Option<Value, "many"> {
   return { ...option, given: "many" };
 }

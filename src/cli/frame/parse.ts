@@ -17,7 +17,7 @@ interface Token {
   inlineValue?: boolean | undefined;
 }
 
-/** Whether the help is asked for, by an option before `--`. */
+/** Whether -h or --help comes before `--`. */
 export function wantsHelp(args: readonly string[]): boolean {
   const end = args.indexOf("--");
   return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "-h" || arg === "--help");
@@ -66,7 +66,7 @@ function readValue({ name, value, inlineValue }: Token, option: Option): unknown
     if (value !== undefined) throw new UsageError(`--${name} takes no value`);
     return option.parse("");
   }
-  // What looks like an option may be one; only with = it is certainly the value.
+  // A value that looks like an option may be one. After = it is certainly a value.
   if (value === undefined || (!inlineValue && /^-./.test(value))) {
     throw new UsageError(`--${name} needs a value: --${name} ${option.value}`);
   }

@@ -10,7 +10,7 @@ const PROGRAM = "userlock";
 /** The options of every group. */
 const GROUP_OPTIONS = ["-h", "--help", "--version"];
 
-/** What is printed of an error, and the exit code. */
+/** The message to print for an error, and the exit code. */
 export type Explain = (error: unknown) => { message: string; exitCode: number };
 
 /** Makes text bold if the screen is a terminal that shows colours. */
@@ -66,7 +66,7 @@ export async function runCommandLine(
   }
 }
 
-/** The group or command that the first words name, and the words after them. */
+/** Finds the group or command that the first words name. `rest` is the words after them. */
 function find(root: Group, args: string[]): { path: string; node: Group | Command; rest: string[] } {
   const words = [PROGRAM];
   let node: Group | Command = root;
@@ -92,8 +92,8 @@ async function printed(print: () => void, around: Surroundings): Promise<number>
 }
 
 /**
- * The exit code of the work. Unless the work is to outlive its output, it is cut off when nobody reads the output any
- * more. Output that cannot be written is an error.
+ * The exit code of the work. When the reader of stdout goes away, stops waiting for the work unless it outlives its output.
+ * Output that cannot be written is an error.
  */
 async function untilOutputEnds(
   outlives: boolean,
@@ -115,7 +115,7 @@ async function untilOutputEnds(
   }
 }
 
-/** Asks a question on a terminal. Throws CommandFailed unless the answer is yes; without a person there it passes. */
+/** Asks a question on a terminal. Throws CommandFailed unless the answer is yes. Elsewhere asks nothing. */
 export async function confirm(
   question: string,
   { isInteractive, stdin, stderr }: Pick<Surroundings, "isInteractive" | "stdin" | "stderr">,

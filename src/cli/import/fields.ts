@@ -9,13 +9,13 @@ import type { Row } from "./rows.ts";
 const TEXTS = ["id", "organization", "email", "phone", "password", "passwordHash", "schemaId", "schemaType"] as const;
 const FLAGS = ["emailVerified", "phoneVerified", "changeRequired"] as const;
 
-/** The fields that a column can have the values of. `data.NAME` is one value of the user's data. */
+/** The fields of a user that columns can fill. `data.NAME` is one value of the user's data. */
 export const FIELDS = [...TEXTS, ...FLAGS, "username", "data", "data.NAME"] as const;
 
-/** Which columns have the values of which field. */
+/** The field of each mapped column. */
 export type Mapping = Map<string, string>;
 
-/** The columns by the options `--map FIELD=COLUMN`. Throws UsageError. */
+/** Reads the options `--map FIELD=COLUMN`. Throws UsageError. */
 export function mappingOf(options: string[]): Mapping {
   const mapping: Mapping = new Map();
   for (const option of options) {
@@ -36,15 +36,15 @@ function isField(name: string): boolean {
   return FIELDS.some((field) => field === name && field !== "data.NAME") || /^data\../.test(name);
 }
 
-/** Columns of a row that are no field, and mapped to none. */
+/** The columns of a row without a field. */
 export function unknownColumns({ values }: Row, mapping: Mapping): string[] {
   return [...values.keys()].filter((column) => !mapping.has(column) && !isField(column));
 }
 
-/** A value that cannot be that of its field. The message names the column. */
+/** A value that does not fit its field. The message names the column. */
 export class BadValue extends Error {}
 
-/** The user of a row. Empty values are left out. Throws BadValue. */
+/** The user of a row. Skips empty values. Throws BadValue. */
 export function userOf({ values }: Row, mapping: Mapping, defaults: Partial<NewUser>): NewUser {
   const user: NewUser = { ...defaults, usernames: [] };
   const data: JsonObject = {};
@@ -88,7 +88,7 @@ function objectIn(column: string, value: unknown): JsonObject {
   try {
     if (typeof value === "string") found = JSON.parse(value);
   } catch {
-    // The same sentence as for JSON that is no object.
+    // Refused below, like JSON that is not an object.
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) return found as JsonObject;
   throw new BadValue(`${column} must be a JSON object`);

@@ -10,7 +10,7 @@ import { mappingOf } from "./fields.ts";
 import { FORMATS, formatOf, type Row, rowsIn } from "./rows.ts";
 import { runImport } from "./run.ts";
 
-/** How long a call may take, milliseconds: longer than the server lets it. */
+/** Timeout of a call, milliseconds. It is longer than the server's own. */
 const TIMEOUT_MS = 40_000;
 
 export const userImport = command({
@@ -22,7 +22,7 @@ export const userImport = command({
     "ignore-other-columns": flag("leave out columns that are no fields"),
     organization: text("ID", "the organization of users whose row names none"),
     "change-required": flag("users must change their passwords at the next login"),
-    "dry-run": flag("check the file and create nobody"),
+    "dry-run": flag("check the file, create no users"),
     resume: text("FILE", "keep the place in FILE, and go on from it"),
     ...OUTPUT,
   },
@@ -51,7 +51,7 @@ export const userImport = command({
   },
 });
 
-/** How many rows there are; undefined for a file that can be read only once. */
+/** The number of rows; undefined for a file that can be read only once. */
 async function countOf(file: string, rows: () => AsyncIterable<Row>): Promise<number | undefined> {
   const isFile = await stat(file).then(
     (found) => found.isFile(),

@@ -11,12 +11,12 @@ export interface Row {
 export const FORMATS = ["csv", "ndjson"] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** The format that a file's name says; a table if it says none. */
+/** The format by the end of the file's name: NDJSON for .ndjson and .jsonl, else CSV. */
 export function formatOf(file: string): Format {
   return /\.(ndjson|jsonl)$/i.test(file) ? "ndjson" : "csv";
 }
 
-/** The rows of a file. Throws UsageError if it cannot be read as what it should be. */
+/** Reads the rows of a file. Throws UsageError if the text is not in the format. */
 export function rowsIn(text: AsyncIterable<string>, format: Format): AsyncGenerator<Row> {
   return format === "csv" ? rowsOfTable(text) : rowsOfJson(text);
 }
@@ -47,7 +47,7 @@ async function* rowsOfJson(text: AsyncIterable<string>): AsyncGenerator<Row> {
     try {
       value = JSON.parse(json);
     } catch {
-      // The same sentence as for JSON that is no object.
+      // Refused below, like JSON that is not an object.
     }
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw new UsageError(`line ${line}: must be a JSON object`);

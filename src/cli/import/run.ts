@@ -12,12 +12,12 @@ import { createRequest, type NewUser } from "../user/new-user.ts";
 import { BadValue, type Mapping, unknownColumns, userOf } from "./fields.ts";
 import type { Row } from "./rows.ts";
 
-/** Rows between two places that are kept. */
+/** Rows after which the progress is saved. */
 const PAGE = 200;
-/** Calls at once. */
+/** Concurrent calls. */
 const AT_ONCE = 16;
 
-/** What a command line asks to be imported. */
+/** What to import, and how. */
 export interface ImportJob {
   rows: () => AsyncIterable<Row>;
   /** Undefined if the rows can be read only once. */
@@ -32,8 +32,8 @@ export interface ImportJob {
 }
 
 /**
- * Creates the users of a file. On stdout a line for each user that was not created: id, reason, message. On stderr the
- * progress and a summary. Resolves with the exit code. Rejects with UsageError or the server's error.
+ * Creates the users of a file. Prints a line for each failed user on stdout (id, reason, message), and progress and a
+ * summary on stderr. Resolves with the exit code. Rejects with UsageError, CommandFailed or the server's error.
  */
 export async function runImport(
   client: Client<typeof UserService>,
@@ -47,7 +47,7 @@ export async function runImport(
   const { done: behind, hash: before } = place;
   place.total ??= job.total;
   const progress = createProgress(stderr);
-  if (behind > 0) progress.note(`going on after ${count(behind)} rows`);
+  if (behind > 0) progress.note(`continuing after ${count(behind)} rows`);
   const patience: Patience = {
     stop,
     onWait: (why) => progress.note(`waiting: ${why}`),
@@ -60,7 +60,7 @@ export async function runImport(
     try {
       const request = createRequest(userOf(row, job.mapping, job.defaults));
       if (job.dryRun) return { row };
-      // The same for the same row of the same import, so that a call that is made again after a crash is known.
+      // Depends on the row only, so the server recognizes a call that is made again after a crash.
       const headers = { "idempotency-key": `${place.run}-${row.line}` };
       await withPatience(() => client.createUser(request, { headers }), patience);
       return { row };
@@ -106,7 +106,7 @@ export async function runImport(
     if (!stop.aborted) throw error;
   }
   progress.clear();
-  if (seen === 0 && !stop.aborted) throw new UsageError("there is no user in the file");
+  if (seen === 0 && !stop.aborted) throw new UsageError("the file has no users");
   stderr.write(`${summaryOf(place, job)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
   if (stop.aborted && (page.length > 0 || place.done !== place.total)) {
     stderr.write(`${howToGoOn(place, job)}\n`);
@@ -116,14 +116,14 @@ export async function runImport(
   return failedOf(place) === 0 ? EX_OK : EX_REFUSED;
 }
 
-/** What became of a row: created unless it has a reason. */
+/** The outcome of a row. Without a reason the user was created. */
 interface Outcome {
   row: Row;
   reason?: string;
   message?: string;
 }
 
-/** Rejects if the error is not about the row alone: all other rows would fail by it, too. */
+/** Throws the error if every other row would fail by it too. */
 function outcomeOf(row: Row, error: unknown): Outcome {
   if (error instanceof BadValue) return { row, reason: "INVALID_REQUEST", message: error.message };
   const { message, exitCode } = explain(error);
@@ -149,7 +149,7 @@ function countIn(place: Place, { row, reason, message = "" }: Outcome, { isJson,
   return [failureLine({ id: String(id ?? ""), reason, message: `line ${row.line}: ${message}` }, isJson)];
 }
 
-/** The results of the work on all items, in their order, a few at once. */
+/** Runs the work on all items, a few at once. Resolves with the results in the order of the items. */
 async function inParallel<Item, Result>(items: Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
   const results: Result[] = [];
   let next = 0;
@@ -172,7 +172,7 @@ function checkColumns(row: Row, { mapping, ignoresUnknown }: ImportJob): void {
 
 function checkSame(now: string, before: string, rows: number): void {
   if (now !== before)
-    throw new UsageError(`the file is not the one that was begun: its first ${count(rows)} rows differ`);
+    throw new UsageError(`the file differs from that of the earlier run in its first ${count(rows)} rows`);
 }
 
 function summaryOf(place: Place, { dryRun }: ImportJob): string {

@@ -15,7 +15,7 @@ export const policySet = command({
     "max-attempts": number("N", "wrong passwords within the window that lock; 0: they never lock", 99),
     window: duration("TIME", "how long a wrong password counts, such as 15m"),
     "lock-duration": duration("TIME", "length of the first lock; it doubles with each further lock"),
-    "max-lock-duration": duration("TIME", "the longest lock; 0: locks last until somebody unlocks", {
+    "max-lock-duration": duration("TIME", "the longest lock; 0: locks last until an unlock", {
       allowsZero: true,
     }),
     "known-devices-pass": word("yes|no", "whether known devices get in during an automatic lock", YES_OR_NO),
@@ -51,7 +51,7 @@ function isYes(answer: "yes" | "no" | undefined): boolean | undefined {
   return answer === undefined ? undefined : answer === "yes";
 }
 
-/** Whose policy it is, for people. */
+/** The owner of the policy, for messages. */
 export function placeOf(organization: string | undefined): string {
   return organization === undefined ? "the instance" : `the organization ${organization}`;
 }

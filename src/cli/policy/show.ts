@@ -25,7 +25,7 @@ export const policyShow = command({
         ["max attempts", policy?.maxAttempts === 0 ? "0: wrong passwords do not lock" : String(policy?.maxAttempts)],
         ["window", lengthOf(policy?.window)],
         ["lock duration", lengthOf(policy?.lockDuration)],
-        ["max lock duration", lengthOf(policy?.maxLockDuration) || "none: locks last until somebody unlocks"],
+        ["max lock duration", lengthOf(policy?.maxLockDuration) || "none: locks last until an unlock"],
         ["known devices pass", yesOrNo(policy?.knownDevicesPass)],
         ["reveal lock", yesOrNo(policy?.revealLock)],
         ["set here", isInherited ? "nothing, all is inherited" : "yes"],

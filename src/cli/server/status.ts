@@ -12,7 +12,7 @@ import { CommandFailed, EX_OK, EX_UNAVAILABLE } from "../frame/errors.ts";
 import { OUTPUT, printFacts, timeOf, wordOf } from "../output.ts";
 import { grantsOf } from "../token/list.ts";
 
-/** How long a probe may take, milliseconds. */
+/** Timeout of a probe, milliseconds. */
 const TIMEOUT_MS = 5_000;
 
 export const status = command({
@@ -53,7 +53,7 @@ async function probe(url: string): Promise<boolean> {
   }
 }
 
-/** The server's answer, or why there is none: the rest of the status is shown in any case. */
+/** The answer or the failure. The rest of the status is printed in any case. */
 async function whoAmI(env: Parameters<typeof clientOf>[1]): Promise<{ answer: WhoAmIResponse } | { failure: Error }> {
   try {
     return { answer: await clientOf(AccessService, env, TIMEOUT_MS).whoAmI({}) };

@@ -66,7 +66,7 @@ function objectIn(json: string): JsonObject {
   try {
     value = JSON.parse(json);
   } catch {
-    // The same sentence as for JSON that is no object.
+    // Refused below, like JSON that is not an object.
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
   throw new UsageError('--data must be a JSON object, such as {"department":"sales"}');

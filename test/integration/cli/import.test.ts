@@ -129,7 +129,7 @@ test.each<[text: string, extension: string, args: string[], says: string]>([
   ["id,id\na,b\n", "csv", [], "has the column id twice"],
   ["id\na,b\n", "csv", [], "line 2: there are 2 values and 1 columns"],
   ['id\n"a\n', "csv", [], "line 2: a quote is opened and not closed"],
-  ["id\n", "csv", [], "there is no user in the file"],
+  ["id\n", "csv", [], "the file has no users"],
   ["{}\n[1]\n", "ndjson", [], "line 2: must be a JSON object"],
   ["{}\n{\n", "jsonl", [], "line 2: must be a JSON object"],
   ["id\na\n", "csv", ["--map", "email=mail"], "--map: there is no column mail"],
@@ -167,11 +167,14 @@ test("--resume goes on after a SIGKILL, and each user is created once", async ()
   expect(done).toBeGreaterThan(0);
   expect(done).toBeLessThan(3_000);
   const other = await imported([fileOf(`id\n${[...ids].reverse().join("\n")}\n`), "--resume", place]);
-  expect(other).toMatchObject({ code: 64, stderr: expect.stringContaining("the file is not the one that was begun") });
+  expect(other).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining("the file differs from that of the earlier run"),
+  });
 
   const { code, stderr } = await imported([file, "--resume", place]);
   expect(code).toBe(0);
-  expect(stderr).toContain(`going on after ${done.toLocaleString("en")} rows\n`);
+  expect(stderr).toContain(`continuing after ${done.toLocaleString("en")} rows\n`);
   // A call that was cut off is known by its key, and counts as created.
   expect(stderr).toMatch(/^created 3,000; existed before 0; failed 0 in /m);
   expect(existsSync(place)).toBe(false);

@@ -75,7 +75,7 @@ test("policy set replaces the policy, show shows the policy in force, and reset 
     "max attempts": "3",
     window: "90s",
     "lock duration": "2d",
-    "max lock duration": "none: locks last until somebody unlocks",
+    "max lock duration": "none: locks last until an unlock",
     "known devices pass": "no",
     "reveal lock": "yes",
     "set here": "yes",

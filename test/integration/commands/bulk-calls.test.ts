@@ -151,7 +151,7 @@ test("after Ctrl-C during retries of a page, the same command starts again with 
     isLastReached.value = true;
     const { code, stderr } = await run();
     expect(code).toBe(0);
-    expect(stderr).toMatch(/going on after 2,000 users\nlocked 2,500; locked before 0; failed 0 /);
+    expect(stderr).toMatch(/continuing after 2,000 users\nlocked 2,500; locked before 0; failed 0 /);
     expect(server.calls.at(-1)).toEqual(ids.slice(2_000));
     expect(existsSync(place)).toBe(false);
   } finally {

@@ -223,7 +223,7 @@ test.each<[args: string[], more: Record<string, string>, code: number, says: str
   [[], {}, 64, "by ids, by --ids or by filters"],
   [["ann", "--until", "2020-01-01T00:00:00Z"], {}, 1, "INVALID_REQUEST"],
   [["--ids", "no/such/file"], {}, 64, "cannot be read"],
-  [["--ids", "/dev/null"], {}, 64, "no id"],
+  [["--ids", "/dev/null"], {}, 64, "the list has no ids"],
   [["ann"], { USERLOCK_TOKEN: "wrong-token-altogether" }, 77, "TOKEN_INVALID"],
   [["ann"], { USERLOCK_TOKEN: "" }, 64, "USERLOCK_TOKEN"],
   [["ann"], { USERLOCK_URL: "http://127.0.0.1:1" }, 69, "does not answer"],
@@ -281,7 +281,7 @@ describe("--resume", () => {
       ["lock", ...again, "--resume", place],
       way === "stdin" ? ids.map((id) => `${id}\n`) : [],
     );
-    expect(stderr).toContain(`going on after ${done.toLocaleString("en")} users`);
+    expect(stderr).toContain(`continuing after ${done.toLocaleString("en")} users`);
     expect(code).toBe(0);
     expect(locks(ids)).toEqual(new Set([1]));
     expect(existsSync(place)).toBe(false);
@@ -302,12 +302,12 @@ describe("--resume", () => {
     const other = listOf([...ids].reverse());
     expect(await resume("lock", "--ids", other, "--reason", "a")).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining("the list is not the one that was begun"),
+      stderr: expect.stringContaining("the list differs from that of the earlier run"),
     });
     writeFileSync(place, "nothing");
     expect(await resume("lock", "--ids", list, "--reason", "a")).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining("no place to go on from"),
+      stderr: expect.stringContaining("is not a file of an earlier run"),
     });
   });
 
