@@ -138,6 +138,8 @@ export async function main(): Promise<void> {
   const flush = () => new Promise<void>((resolve) => stdout.write("", () => setImmediate(resolve)));
   const around = { env, stdin: () => stdin.setEncoding("utf8"), stdout, stderr, isInteractive, flush };
   process.exitCode = await run(process.argv.slice(2), { ...around, outputEnded: output.signal });
+  // A question may still wait for its answer.
+  stdin.destroy();
   // The command may still run, although nothing reads its output.
   if (output.signal.aborted) process.exit();
 }

@@ -52,7 +52,7 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
   }
   if ("filters" in job.source && !job.isSure && !job.request.dryRun) {
     const [verb, left] = [job.action === "lock" ? "Lock" : "Unlock", (place.total ?? 0) - place.done];
-    await confirm(`${verb} ${usersOf(left)} on ${addressOf(env)}?`, around);
+    await confirm(`${verb} ${usersOf(left)} on ${addressOf(env)}?`, around, stop);
   }
   const show = () => progress.show({ done: place.done, total: place.total, failed: failedOf(place) });
   show();

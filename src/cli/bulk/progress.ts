@@ -36,7 +36,7 @@ export function createProgress(screen: Screen, now: () => number = () => perform
       const elapsed = (time - started) / 1_000;
       if (screen.isTTY) {
         clear();
-        screen.write(barOf(standing, standing.done - first, elapsed).slice(0, (screen.columns ?? 80) - 1));
+        screen.write(barOf(standing, standing.done - first, elapsed).slice(0, (screen.columns || 80) - 1));
         isDrawn = true;
       } else {
         screen.write(`${factsOf(standing, standing.done - first, elapsed)}\n`);

@@ -1,7 +1,16 @@
 import { styleText } from "node:util";
 import { VERSION } from "../../version.ts";
 import { type Command, type Environment, type Group, isGroup, type Screen, type Surroundings } from "./command.ts";
-import { CommandFailed, EX_IOERR, EX_OK, EX_REFUSED, EX_USAGE, systemError, UsageError } from "./errors.ts";
+import {
+  CommandFailed,
+  EX_INTERRUPTED,
+  EX_IOERR,
+  EX_OK,
+  EX_REFUSED,
+  EX_USAGE,
+  systemError,
+  UsageError,
+} from "./errors.ts";
 import { helpOfCommand, helpOfGroup } from "./help.ts";
 import { suggestion } from "./nearest.ts";
 import { parse, wantsHelp } from "./parse.ts";
@@ -119,12 +128,18 @@ async function untilOutputEnds(
 export async function confirm(
   question: string,
   { isInteractive, stdin, stderr }: Pick<Surroundings, "isInteractive" | "stdin" | "stderr">,
+  stop?: AbortSignal,
 ): Promise<void> {
   if (!isInteractive) return;
   stderr.write(`${question} [y/N] `);
-  for await (const text of stdin()) {
-    if (/^\s*y(es)?\s*$/i.test(text.split("\n")[0] as string)) return;
-    break;
-  }
-  throw new CommandFailed("Nothing was changed.", EX_REFUSED);
+  const stopped = new Promise<undefined>((resolve) => stop?.addEventListener("abort", () => resolve(undefined)));
+  const answer = await Promise.race([firstLine(stdin()), stopped]);
+  if (answer !== undefined && /^\s*y(es)?\s*$/i.test(answer)) return;
+  const prefix = stop?.aborted ? "\n" : "";
+  throw new CommandFailed(`${prefix}Nothing was changed.`, stop?.aborted ? EX_INTERRUPTED : EX_REFUSED);
+}
+
+async function firstLine(texts: AsyncIterable<string>): Promise<string> {
+  for await (const text of texts) return text.split("\n")[0] as string;
+  return "";
 }
