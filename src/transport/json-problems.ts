@@ -7,13 +7,15 @@ import {
   type JsonValue,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { distance } from "../nearest.ts";
 import { allowedNames } from "../rpc/rule-sentences.ts";
-import { distance } from "./nearest.ts";
 
 /** Characters of a value that an error repeats. */
 const MAX_VALUE = 60;
 /** Fields that an error lists. */
 const MAX_LISTED = 19;
+/** A longer name, in characters, is not compared with the names of fields. */
+const MAX_NAME = 100;
 
 const WHOLE_NUMBERS: Partial<Record<ScalarType, string>> = {
   [ScalarType.INT32]: "a whole number from -2147483648 to 2147483647",
@@ -72,10 +74,16 @@ export function notOneOf(values: DescEnum, value: JsonValue): string {
 
 /** A value as an error repeats it. */
 export function shown(value: JsonValue): string {
-  if (Array.isArray(value)) return "a list";
-  if (isObject(value)) return "an object";
+  if (value !== null && typeof value === "object") return kindOf(value);
   const text = JSON.stringify(value);
   return text.length <= MAX_VALUE ? text : `${text.slice(0, MAX_VALUE)}…`;
+}
+
+/** What stands in the place of an object or a list. It is not repeated, because it may be a secret of a field within. */
+function kindOf(value: JsonValue): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 function isObject(json: JsonValue): json is JsonObject {
@@ -84,7 +92,7 @@ function isObject(json: JsonValue): json is JsonObject {
 
 function problemOfList(field: DescField, value: JsonValue, name: string): Problem | undefined {
   if (!Array.isArray(value)) {
-    return { field: name, description: `${shownIn(field, value)} is not a list; put the values between [ and ]` };
+    return { field: name, description: `${kindOf(value)} is not a list; put the values between [ and ]` };
   }
   for (const [index, item] of value.entries()) {
     const at = `${name}[${index}]`;
@@ -129,11 +137,12 @@ function shownIn(field: DescField, value: JsonValue): string {
 
 function notAnObject({ fields, typeName }: DescMessage, value: JsonValue): string {
   const example = typeName.startsWith("google.protobuf.") ? undefined : fields[0]?.jsonName;
-  return `${shown(value)} is not an object; ${example ? `set its fields, such as {"${example}": …}` : 'use {"name": …}'}`;
+  return `${kindOf(value)} is not an object; ${example ? `set its fields, such as {"${example}": …}` : 'use {"name": …}'}`;
 }
 
 /** The field that was probably meant, as a path: one of the message or of the messages in it. */
 function nearestField(desc: DescMessage, name: string): DescField[] | undefined {
+  if (name.length > MAX_NAME) return undefined;
   const words = name.replaceAll("_", "").toLowerCase();
   const inner = desc.fields.flatMap((field) =>
     field.fieldKind === "message" && !field.message.typeName.startsWith("google.protobuf.")

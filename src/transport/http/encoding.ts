@@ -28,9 +28,10 @@ export function acceptsGzip(accepted: string | undefined): boolean {
   if (!accepted) return false;
   const weights = new Map<string, number>();
   for (const item of accepted.split(",")) {
-    const [name, weight = "1"] = item.split(/[ \t]*;[ \t]*q=/i);
+    const [name, parameter = "q=1"] = item.split(";");
     // An invalid weight counts as 0, because every client can read uncompressed data.
-    weights.set(codingOf(name), /^(0(\.\d{0,3})?|1(\.0{0,3})?)[ \t]*$/.test(weight) ? Number(weight) : 0);
+    const weight = /^q=(0(\.\d{0,3})?|1(\.0{0,3})?)$/i.exec(parameter.trim())?.[1] ?? 0;
+    weights.set(codingOf(name), Number(weight));
   }
   const weightOfGzip = weights.get("gzip") ?? weights.get("*") ?? 0;
   return weightOfGzip > 0 && weightOfGzip >= (weights.get("identity") ?? 0);

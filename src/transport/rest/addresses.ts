@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { distance } from "../nearest.ts";
+import { distance } from "../../nearest.ts";
 import type { Route } from "./routes.ts";
 
 /** A verb and a path that the server serves. */
@@ -8,6 +8,8 @@ export interface Address {
   segments: Route["segments"];
 }
 
+/** A longer path, in characters, is not compared with others: nobody typed it. */
+const MAX_LENGTH = 1_000;
 /** What people leave out at the start of a path. */
 const PREFIXES = ["", "/resources", "/resources/v3alpha"];
 
@@ -22,9 +24,10 @@ export function addressesOf(routes: readonly Route[], methods: readonly DescMeth
 
 /**
  * The path that the caller of an unknown path probably meant: without "/" at its end, with the usual start, or with up
- * to two other letters in a segment. The path takes the caller's verb. Undefined if no path is near.
+ * to two other letters in a segment. The path takes the caller's verb. Undefined if no path is near, or for a long path.
  */
 export function nearestAddress(addresses: readonly Address[], verb: string, path: string): string | undefined {
+  if (path.length > MAX_LENGTH) return undefined;
   const given = path.replace(/\/+$/, "");
   let best: { far: number; path: string } | undefined;
   for (const prefix of PREFIXES) {

@@ -31,7 +31,7 @@ const CONNECT: MistakenCall[] = [
     "an id in place of a list",
     "UserService/BatchLockUsers",
     '{"ids":"a"}',
-    'ids: "a" is not a list; put the values between [ and ]',
+    "ids: a string is not a list; put the values between [ and ]",
   ],
   [
     "a field in another case",

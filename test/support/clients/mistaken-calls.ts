@@ -64,7 +64,7 @@ export const MISTAKEN_REST_CALLS: MistakenCall[] = [
     "an organization as text",
     "POST /users/alice/_lock",
     '{"organization":"acme"}',
-    'organization: "acme" is not an object; set its fields, such as {"orgId": …}',
+    'organization: a string is not an object; set its fields, such as {"orgId": …}',
   ],
   [
     "two names of an organization",
@@ -104,6 +104,24 @@ export const MISTAKEN_REST_CALLS: MistakenCall[] = [
     "user.contact.phone.number: use 3 to 40 digits, spaces and ( ) . / -, with + only at the start",
   ],
   [
+    "a new password in the place of its object, which is not repeated",
+    "POST /users/alice/password",
+    '"12345678"',
+    'newPassword: a string is not an object; set its fields, such as {"password": …}',
+  ],
+  [
+    "a password among the authenticators, which is not repeated",
+    "POST /users",
+    '{"authenticators":{"password":"12345678"}}',
+    'user.authenticators.password: a string is not an object; set its fields, such as {"password": …}',
+  ],
+  [
+    "a number as the list of user names, which is not repeated",
+    "POST /users",
+    '{"authenticators":{"usernames":12345678}}',
+    "user.authenticators.usernames: a number is not a list; put the values between [ and ]",
+  ],
+  [
     "a password as a number, which is not repeated",
     "POST /users",
     '{"authenticators":{"password":{"password":12345678}}}',
@@ -127,7 +145,7 @@ export const MISTAKEN_REST_CALLS: MistakenCall[] = [
     '{"authenticators":{"usernames":[{"username":"x","isOrganizationSpecific":"yes"}]}}',
     'user.authenticators.usernames[0].isOrganizationSpecific: "yes" is not a boolean; use true or false',
   ],
-  ["data as text", "POST /users", '{"data":"x"}', 'user.data: "x" is not an object; use {"name": …}'],
+  ["data as text", "POST /users", '{"data":"x"}', 'user.data: a string is not an object; use {"name": …}'],
   [
     "a field of an inner message at the top",
     "POST /users/_search?limit=5",
