@@ -8,8 +8,7 @@ const EX_CONFIG = 78;
 
 const { version } = process;
 if (Number(version.slice(1).split(".")[0]) < NEEDED) {
-  const [, script, ...args] = process.argv;
-  const command = ["npx node", relative("", script), ...args].join(" ");
+  const command = `npx node ${relative("", process.argv[1])}`;
   process.stderr.write(
     `userlock needs Node ${NEEDED} or newer; this is ${version.slice(1)}. In this checkout: ${command}\n`,
   );

@@ -10,6 +10,9 @@ const DEFAULT_URL = "http://127.0.0.1:8080";
 
 /** The server's address, without a slash at its end. Throws UsageError. */
 export function addressOf({ USERLOCK_URL = DEFAULT_URL }: Environment): string {
+  if (/^\w+:\/\/[^/]*@/.test(USERLOCK_URL)) {
+    throw new UsageError("USERLOCK_URL must not have a user name or a password; the token goes to USERLOCK_TOKEN");
+  }
   if (/^https?:\/\/./.test(USERLOCK_URL) && URL.canParse(USERLOCK_URL)) return USERLOCK_URL.replace(/\/+$/, "");
   const example = /^[\w.-]+(:\d+)?(\/|$)/.test(USERLOCK_URL) ? `http://${USERLOCK_URL}` : DEFAULT_URL;
   throw new UsageError(
@@ -50,7 +53,7 @@ export function clientOf<Service extends DescService>(
 }
 
 const NETWORK_ERRORS: Record<string, string> = {
-  ECONNREFUSED: "nothing listens there",
+  ECONNREFUSED: "nothing listens at USERLOCK_URL",
   ECONNRESET: "the connection was cut",
   EHOSTUNREACH: "there is no way to the host",
   ENETUNREACH: "there is no way to the network",

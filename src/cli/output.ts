@@ -2,10 +2,11 @@ import { type DescMessage, type MessageShape, toJsonString } from "@bufbuild/pro
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Surroundings } from "./frame/command.ts";
 import { word } from "./frame/options.ts";
+import { printable, printableJson } from "./frame/printable.ts";
 import { boldOn } from "./frame/run.ts";
 
 /** The option of every command that prints data. */
-export const OUTPUT = { output: word("FORMAT", "table, or json: one object a line", ["table", "json"]) };
+export const OUTPUT = { output: word("FORMAT", "table, or json: one object per line", ["table", "json"]) };
 
 /** How data is printed; a table if it is undefined. */
 export type Format = "table" | "json" | undefined;
@@ -13,7 +14,7 @@ export type Format = "table" | "json" | undefined;
 /** A column of a table: its head, and the cell of a row. */
 export type Column<Row> = [head: string, cell: (row: Row) => string];
 
-/** Prints messages page by page: as the API's JSON, one a line, or as a table with a head. */
+/** Prints messages page by page: as the API's JSON, one per line, or as a table with a header. */
 export function createListing<Schema extends DescMessage>(
   schema: Schema,
   columns: Column<MessageShape<Schema>>[],
@@ -23,7 +24,9 @@ export function createListing<Schema extends DescMessage>(
   if (format === "json") {
     return {
       print: (messages) =>
-        void around.stdout.write(messages.map((message) => `${toJsonString(schema, message)}\n`).join("")),
+        void around.stdout.write(
+          messages.map((message) => `${printableJson(toJsonString(schema, message))}\n`).join(""),
+        ),
     };
   }
   const table = createTable(
@@ -72,11 +75,6 @@ export function printFacts(
     .filter(([, value]) => value !== undefined && value !== "")
     .map(([name, value]) => `${bold(name.padEnd(width))}  ${printable(value as string)}\n`);
   stdout.write(lines.join(""));
-}
-
-/** Text without control characters: a name must not steer the terminal or break a line. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, " ");
 }
 
 /** The value of an enumeration as words, such as `password failures`. */

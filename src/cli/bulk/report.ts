@@ -1,4 +1,5 @@
 import type { BatchResult } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { printable, printableJson } from "../frame/printable.ts";
 import { notAnId } from "../ids.ts";
 import { reasonOf } from "./calls.ts";
 import { quotedIfNeeded } from "./csv.ts";
@@ -20,8 +21,8 @@ interface Failure {
 /** A line for a failure: JSON, or id, reason and message with tabs between. */
 export function failureLine({ id, reason, message }: Failure, isJson: boolean): string {
   const short = id.slice(0, 200);
-  if (isJson) return JSON.stringify({ id: short, reason, message });
-  return [quotedIfNeeded(short), reason, message].map((part) => part.replaceAll(/\s+/g, " ")).join("\t");
+  if (isJson) return printableJson(JSON.stringify({ id: short, reason, message }));
+  return [quotedIfNeeded(short), reason, message].map((part) => printable(part.replaceAll(/\s+/g, " "))).join("\t");
 }
 
 /**

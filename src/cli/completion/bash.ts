@@ -36,7 +36,11 @@ ${places.map(candidatesOf).join("")}  esac
 }
 _userlock_files() {
   local IFS=$'\\n'
-  compopt -o default 2> /dev/null || COMPREPLY=($(compgen -f -- "$1"))
+  compopt -o default 2> /dev/null && return
+  # bash 3.2: a name is typed as it is offered, so it must be quoted.
+  COMPREPLY=()
+  local file
+  while read -r file; do COMPREPLY+=("$(printf %q "$file")"); done < <(compgen -f -- "$1")
 }
 complete -F _userlock userlock
 `;

@@ -14,6 +14,7 @@ import {
 import { helpOfCommand, helpOfGroup } from "./help.ts";
 import { suggestion } from "./nearest.ts";
 import { parse, wantsHelp } from "./parse.ts";
+import { printable, printableLines } from "./printable.ts";
 
 const PROGRAM = "userlock";
 /** The options of every group. */
@@ -45,7 +46,7 @@ export async function runCommandLine(
     );
   };
   const misused = (why: string) => {
-    around.stderr.write(`${path}: ${why}\n${path} --help shows how it is used.\n`);
+    around.stderr.write(`${path}: ${printable(why)}\n${path} --help shows how it is used.\n`);
     return EX_USAGE;
   };
 
@@ -70,7 +71,9 @@ export async function runCommandLine(
   } catch (error) {
     if (error instanceof UsageError) return misused(error.message);
     const { message, exitCode } = error instanceof CommandFailed ? error : explain(error);
-    around.stderr.write(error instanceof CommandFailed ? `${message}\n` : `${PROGRAM}: ${message}\n`);
+    around.stderr.write(
+      error instanceof CommandFailed ? `${printableLines(message)}\n` : `${PROGRAM}: ${printable(message)}\n`,
+    );
     return exitCode;
   }
 }
@@ -131,7 +134,7 @@ export async function confirm(
   stop?: AbortSignal,
 ): Promise<void> {
   if (!isInteractive) return;
-  stderr.write(`${question} [y/N] `);
+  stderr.write(`${printable(question)} [y/N] `);
   const stopped = new Promise<undefined>((resolve) => stop?.addEventListener("abort", () => resolve(undefined)));
   const answer = await Promise.race([firstLine(stdin()), stopped]);
   if (answer !== undefined && /^\s*y(es)?\s*$/i.test(answer)) return;

@@ -9,6 +9,7 @@ import {
 import { addressOf, clientOf, explain } from "../client.ts";
 import { command } from "../frame/command.ts";
 import { CommandFailed, EX_OK, EX_UNAVAILABLE } from "../frame/errors.ts";
+import { printableJson } from "../frame/printable.ts";
 import { OUTPUT, printFacts, timeOf, wordOf } from "../output.ts";
 import { grantsOf } from "../token/list.ts";
 
@@ -16,7 +17,7 @@ import { grantsOf } from "../token/list.ts";
 const TIMEOUT_MS = 5_000;
 
 export const status = command({
-  summary: "Show whether the server is there and ready, and who the caller is",
+  summary: "Show if the server is up and ready, and who the caller is",
   options: OUTPUT,
   example: "status",
   async run({ output }, _args, around) {
@@ -32,7 +33,7 @@ export const status = command({
         ready: isReady,
         ...(answer && (toJson(WhoAmIResponseSchema, answer) as JsonObject)),
       };
-      around.stdout.write(`${JSON.stringify(facts)}\n`);
+      around.stdout.write(`${printableJson(JSON.stringify(facts))}\n`);
     } else {
       const ready = isReady ? "ready" : "not ready: it cannot write its store, or it is stopping";
       printFacts([["address", url], ["server", isAlive ? ready : "does not answer"], ...factsOf(answer)], around);

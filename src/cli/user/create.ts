@@ -5,6 +5,7 @@ import { clientOf } from "../client.ts";
 import { command, type Surroundings } from "../frame/command.ts";
 import { EX_OK, UsageError } from "../frame/errors.ts";
 import { flag, many, text } from "../frame/options.ts";
+import { printable, printableJson } from "../frame/printable.ts";
 import { OUTPUT } from "../output.ts";
 import { createRequest } from "./new-user.ts";
 
@@ -12,7 +13,7 @@ export const userCreate = command({
   summary: "Create a user and print the id",
   argument: "[ID]",
   options: {
-    organization: text("ID", "the organization that owns the user; left out, the instance"),
+    organization: text("ID", "the organization that owns the user; default: the instance"),
     username: many(text("NAME", "a name to log in with")),
     email: text("ADDRESS", "email address"),
     "email-verified": flag("the address is verified"),
@@ -47,7 +48,9 @@ export const userCreate = command({
       data: values.data === undefined ? undefined : objectIn(values.data),
     });
     const { details } = await client.createUser(request);
-    around.stdout.write(values.output === "json" ? `${JSON.stringify({ id: details?.id })}\n` : `${details?.id}\n`);
+    const { id: created = "" } = details ?? {};
+    const line = values.output === "json" ? printableJson(JSON.stringify({ id: created })) : printable(created);
+    around.stdout.write(`${line}\n`);
     return EX_OK;
   },
 });

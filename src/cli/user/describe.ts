@@ -26,7 +26,7 @@ export function namesOf({ authenticators }: GetUser): string {
 
 /** When a lock ends, for people. */
 export function endOf({ until }: Lock): string {
-  return timeOf(until) || "unlocked by hand";
+  return timeOf(until) || "no end";
 }
 
 /** All facts about a user, for people. */

@@ -40,7 +40,7 @@ export const userList = command({
   options: {
     state: word("STATE", `users in this state: ${STATE_NAMES.join(", ")}`, STATE_NAMES),
     ...FILTER_OPTIONS,
-    limit: number("N", `how many to list at most; left out, ${DEFAULT_LIMIT}`),
+    limit: number("N", `how many to list at most; default: ${DEFAULT_LIMIT}`),
     all: flag("list all, page by page"),
     ...OUTPUT,
   },

@@ -133,3 +133,22 @@ describe("a command whose output ends", () => {
     });
   });
 });
+
+test.each([
+  ["a command", ["\u001B[31m"], {}],
+  ["an option", ["lock", "--\u001B]0;title\u0007"], {}],
+  ["an address", ["status"], { USERLOCK_URL: "\u001B[31m" }],
+] satisfies [string, string[], Record<string, string>][])(
+  "control characters in %s are not repeated",
+  async (_what, args, env) => {
+    const { code, stderr } = await userlock([...args], env);
+    expect(code).toBe(64);
+    expect(stderr.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+  },
+);
+
+test("an address with a password is refused, and the password is not repeated", async () => {
+  const { code, stdout, stderr } = await userlock(["status"], { USERLOCK_URL: "http://ann:hunter2@127.0.0.1:1" });
+  expect(code).toBe(64);
+  expect(stdout + stderr).not.toContain("hunter2");
+});

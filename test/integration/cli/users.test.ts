@@ -145,8 +145,13 @@ test("user list prints a head and pages, filters by state and text, and reports 
   expect((await good("user", "list", "--email-contains", "@nowhere.example")).stdout).toMatch(/^ID\tSTATE\t.*\n$/);
 });
 
-test("user delete asks on a terminal, and deletes", async () => {
+test("user delete asks on a terminal, needs --yes elsewhere, and deletes", async () => {
   await good("user", "create", "gone");
+  expect(await userlock(["user", "delete", "gone"])).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining("add --yes"),
+  });
+  await good("user", "show", "gone");
   const terminal = { isTTY: true };
   expect(await userlock(["user", "delete", "gone"], ["n\n"], terminal)).toEqual({
     code: 1,

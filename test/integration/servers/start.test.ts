@@ -19,7 +19,7 @@ test.each(["18.0.0", "20.20.2", "23.11.1"])("Node %s is refused in one sentence 
   expect(await onNode(version, "serve")).toEqual({
     code: 78,
     stdout: "",
-    stderr: `userlock needs Node 24 or newer; this is ${version}. In this checkout: npx node bin/userlock.js serve\n`,
+    stderr: `userlock needs Node 24 or newer; this is ${version}. In this checkout: npx node bin/userlock.js\n`,
   });
 });
 
