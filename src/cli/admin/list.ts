@@ -17,7 +17,7 @@ export const adminList = command({
         const since = timeOf(lock.since);
         const until = lock.until === undefined ? undefined : timeOf(lock.until);
         if (output === "json") around.stdout.write(`${JSON.stringify({ id, ...lock, since, until })}\n`);
-        else table.print([[id, lock.cause, lock.reason, lock.by, since, until ?? "unlocked by hand"]]);
+        else table.print([[id, lock.cause, lock.reason, lock.by, since, until ?? "no end"]]);
       }
     });
     return EX_OK;

@@ -10,8 +10,8 @@ export interface Listed {
 }
 
 /**
- * The ids of a text, one a line: the part before the first comma, semicolon or white space, or the part in quotes. Skips
- * empty lines and lines that begin with #. With a column, the text is a table with a head, and the ids are in that column.
+ * The ids of a text, one per line: the part before the first comma, semicolon or white space, or the part in quotes. Skips
+ * empty lines and lines that begin with #. With a column, the text is a table with a header, and the ids are in that column.
  * Holds one piece of the text in memory. Throws UsageError.
  */
 export async function* idsIn(text: AsyncIterable<string>, column?: string): AsyncGenerator<Listed> {

@@ -4,7 +4,7 @@ import { runBulk } from "./bulk.ts";
 import { type Job, LOCK_OPTIONS, readJob, UNLOCK_OPTIONS } from "./options.ts";
 
 export const lock = command({
-  summary: "Lock users: by ids, from a list, or all who pass filters",
+  summary: "Lock users: by ids, from a list, or all that match filters",
   argument: "[ID…]",
   options: LOCK_OPTIONS,
   example: "lock --email-contains @evil.example --reason wave-7 --duration 12h --dry-run",
@@ -13,7 +13,7 @@ export const lock = command({
 });
 
 export const unlock = command({
-  summary: "Unlock users: by ids, from a list, or all who pass filters",
+  summary: "Unlock users: by ids, from a list, or all that match filters",
   argument: "[ID…]",
   options: UNLOCK_OPTIONS,
   example: "unlock --lock-reason wave-7",

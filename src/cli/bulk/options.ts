@@ -54,16 +54,16 @@ export const FILTER_OPTIONS = {
   "email-starts-with": text("TEXT", "users with such an address, in any case"),
   "email-contains": text("TEXT", "users with such an address, in any case"),
   "lock-reason": text("CODE", "users whose lock has this reason"),
-  filter: text("JSON", "users who pass a filter of SearchUsers, or an array of them"),
+  filter: text("JSON", "users that match a filter of SearchUsers, or an array of filters"),
 };
 
 /** The options of unlock. */
 export const UNLOCK_OPTIONS = {
-  ids: text("FILE", "users of a list, an id a line or in the first column; - is stdin"),
-  column: text("NAME", "the column of the ids, if the list has a head"),
+  ids: text("FILE", "users of a list, with one id per line or in the first column; - is stdin"),
+  column: text("NAME", "the column of the ids, if the list has a header line"),
   ...FILTER_OPTIONS,
   "dry-run": flag("change nothing, show what would happen"),
-  expect: number("N", "refuse if there are not exactly so many users"),
+  expect: number("N", "refuse unless there are exactly N users"),
   resume: text("FILE", "keep the place in FILE, and go on from it"),
   yes: flag("do not ask first"),
   ...OUTPUT,
@@ -71,9 +71,9 @@ export const UNLOCK_OPTIONS = {
 
 /** The options of lock. */
 export const LOCK_OPTIONS = {
-  reason: text("CODE", "why, as a code of up to 64 letters, digits and . _ : -; left out, manual"),
+  reason: text("CODE", "why, as a code of up to 64 letters, digits and . _ : -; default: manual"),
   note: anyText("TEXT", "why, as a sentence of up to 500 characters"),
-  duration: duration("TIME", "when the locks end, such as 30m or 12h; left out, never"),
+  duration: duration("TIME", "when the locks end, such as 30m or 12h; default: never"),
   until: time("TIME", "when the locks end, such as 2030-01-31T12:00:00Z"),
   ...UNLOCK_OPTIONS,
 };

@@ -24,7 +24,7 @@ export const events = command({
     since: pastTime("TIME", "events from this time on: 2030-01-31T12:00:00Z, or 2h for two hours ago"),
     before: pastTime("TIME", "events before this time"),
     "oldest-first": flag("list the oldest events first"),
-    limit: number("N", `how many to list at most; left out, ${DEFAULT_LIMIT}`),
+    limit: number("N", `how many to list at most; default: ${DEFAULT_LIMIT}`),
     all: flag("list all, page by page"),
     ...OUTPUT,
   },

@@ -68,7 +68,7 @@ const isIn = <Name extends string>(names: readonly Name[], name: string): name i
 function textIn(column: string, value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value === "number") return String(value);
-  throw new BadValue(`${column} must be a text`);
+  throw new BadValue(`${column} must be text`);
 }
 
 function booleanIn(column: string, value: unknown): boolean {
@@ -76,7 +76,7 @@ function booleanIn(column: string, value: unknown): boolean {
   const word = String(value).toLowerCase();
   if (["true", "yes", "1"].includes(word)) return true;
   if (["false", "no", "0"].includes(word)) return false;
-  throw new BadValue(`${column} must be true or false, not ${JSON.stringify(value)}`);
+  throw new BadValue(`${column} must be true or false`);
 }
 
 function namesIn(column: string, value: unknown): string[] {

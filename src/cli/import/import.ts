@@ -14,10 +14,10 @@ import { runImport } from "./run.ts";
 const TIMEOUT_MS = 40_000;
 
 export const userImport = command({
-  summary: "Create the users of a file: CSV with a head, or NDJSON; - is stdin",
+  summary: "Create the users of a file: CSV with a header, or NDJSON; - is stdin",
   argument: "FILE",
   options: {
-    format: word("FORMAT", "csv or ndjson; left out, ndjson for names in .ndjson and .jsonl", FORMATS),
+    format: word("FORMAT", "csv or ndjson; default: ndjson for names in .ndjson and .jsonl", FORMATS),
     map: many(text("FIELD=COLUMN", "the column with the values of a field, if its name differs")),
     "ignore-other-columns": flag("leave out columns that are no fields"),
     organization: text("ID", "the organization of users whose row names none"),

@@ -26,7 +26,7 @@ async function* rowsOfTable(text: AsyncIterable<string>): AsyncGenerator<Row> {
   for await (const { cells, line } of recordsIn(text)) {
     if (head === undefined) {
       const twice = cells.find((name, index) => cells.indexOf(name) !== index);
-      if (twice !== undefined) throw new UsageError(`the head of the table has the column ${twice} twice`);
+      if (twice !== undefined) throw new UsageError(`the header has the column ${twice} twice`);
       head = cells;
       continue;
     }

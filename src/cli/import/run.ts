@@ -166,7 +166,7 @@ function checkColumns(row: Row, { mapping, ignoresUnknown }: ImportJob): void {
   const unknown = unknownColumns(row, mapping);
   if (unknown.length === 0 || ignoresUnknown) return;
   throw new UsageError(
-    `the columns ${unknown.join(", ")} are no fields: give each a field by --map FIELD=COLUMN, or add --ignore-other-columns`,
+    `the header has unknown columns: ${unknown.join(", ")}; add --map FIELD=COLUMN for each, or --ignore-other-columns`,
   );
 }
 

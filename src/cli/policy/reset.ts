@@ -8,7 +8,7 @@ import { placeOf } from "./set.ts";
 
 export const policyReset = command({
   summary: "Take the lockout policy away; all of it is inherited again",
-  options: { organization: text("ID", "the organization; left out, the instance") },
+  options: { organization: text("ID", "the organization; default: the instance") },
   example: "policy reset --organization acme",
   async run({ organization }, _args, { env, stderr }) {
     await clientOf(SettingsService, env).resetLockoutPolicy(inOrganization(organization));

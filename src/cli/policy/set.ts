@@ -20,7 +20,7 @@ export const policySet = command({
     }),
     "known-devices-pass": word("yes|no", "whether known devices get in during an automatic lock", YES_OR_NO),
     "reveal-lock": word("yes|no", "whether the right password learns of the lock", YES_OR_NO),
-    organization: text("ID", "the organization; left out, the instance"),
+    organization: text("ID", "the organization; default: the instance"),
   },
   example: "policy set --max-attempts 3 --lock-duration 5m --organization acme",
   async run(values, _args, { env, stderr }) {

@@ -10,7 +10,7 @@ import { organization as inOrganization } from "../request.ts";
 
 export const policyShow = command({
   summary: "Show when wrong passwords lock a user, and for how long",
-  options: { organization: text("ID", "the organization; left out, the instance"), ...OUTPUT },
+  options: { organization: text("ID", "the organization; default: the instance"), ...OUTPUT },
   example: "policy show --organization acme",
   async run({ organization, output }, _args, around) {
     const answer = await clientOf(SettingsService, around.env).getLockoutPolicy(inOrganization(organization));

@@ -13,8 +13,8 @@ export const tokenCreate = command({
   options: {
     subject: required(text("SUBJECT", "who holds the token: a user's id, or a name of your own")),
     role: required(word("ROLE", ROLES.join(", "), ROLES)),
-    organization: text("ID", "the organization of the role; left out, the role is on the instance"),
-    expires: duration("TIME", "when it ends by itself, such as 12h or 30d; left out, never"),
+    organization: text("ID", "the organization of the role; default: the instance"),
+    expires: duration("TIME", "when it ends by itself, such as 12h or 30d; default: never"),
     ...OUTPUT,
   },
   example: "token create --subject fraud-detector --role ORG_USER_MANAGER --organization acme --expires 30d",

@@ -136,7 +136,7 @@ describe.each(WITH)("userlock admin, with %s", (how, isUp) => {
         expect(lines.map((line) => line.join(" "))).toEqual([
           "ID CAUSE REASON LOCKED BY SINCE UNTIL",
           expect.stringMatching(`^l-failed password_failures password-failures userlock ${time} ${time}$`),
-          expect.stringMatching(`^l-manual manual fraud admin ${time} unlocked by hand$`),
+          expect.stringMatching(`^l-manual manual fraud admin ${time} no end$`),
           expect.stringMatching(`^l-timed manual manual admin ${time} ${time}$`),
         ]);
       },

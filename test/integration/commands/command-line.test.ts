@@ -134,7 +134,7 @@ describe("userlock token", () => {
       64,
       "begin it with http:// or https://, such as http://localhost:8080",
     ],
-    [["list"], { USERLOCK_URL: "http://127.0.0.1:1" }, 69, "does not answer: nothing listens there"],
+    [["list"], { USERLOCK_URL: "http://127.0.0.1:1" }, 69, "does not answer: nothing listens at USERLOCK_URL"],
   ])("%j with %j exits with %i and the text %s", async (args, more, code, reason) => {
     const answer = await userlock(["token", ...args], { ...environment, ...more });
     expect(answer).toMatchObject({ code, stdout: "" });
