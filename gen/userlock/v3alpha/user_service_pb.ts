@@ -2493,7 +2493,7 @@ export const OwnerType = {
   UNSPECIFIED: 0,
 
   /**
-   * The system: break-glass accounts, which no grant reaches.
+   * The system: break-glass accounts, beyond the reach of every role.
    *
    * @generated from enum value: OWNER_TYPE_SYSTEM = 1;
    */

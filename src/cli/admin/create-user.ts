@@ -3,7 +3,7 @@ import { EX_OK } from "../frame/errors.ts";
 import { checkId } from "../ids.ts";
 
 export const adminCreateUser = command({
-  summary: "Create a break-glass account, which no grant reaches",
+  summary: "Create a break-glass account, beyond the reach of every role",
   argument: "ID",
   options: {},
   example: "admin create-user break-glass",

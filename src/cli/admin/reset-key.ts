@@ -9,7 +9,7 @@ Wrong passwords given before count again. Tokens, sessions and passwords stay as
 `;
 
 export const adminResetKey = command({
-  summary: "Let the next server bring another key, after the key was lost",
+  summary: "Forget the key of the store after it was lost; the next server sets a new one",
   options: { yes: flag("do not ask first") },
   example: "admin reset-key",
   async run({ yes }, _args, around) {

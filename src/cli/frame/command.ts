@@ -22,7 +22,7 @@ export interface AdminOperations {
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
   /** Revokes all tokens of the subject. Resolves with their number. */
   revokeTokens(subject: string): Promise<number>;
-  /** Creates a break-glass account, which no grant reaches. */
+  /** Creates a break-glass account beyond the reach of every role. */
   createUser(userId: string): Promise<void>;
   /** Forgets which key the servers have. */
   resetKey(): Promise<void>;

@@ -19,7 +19,7 @@ export const userImport = command({
   options: {
     format: word("FORMAT", "csv or ndjson; default: ndjson for names in .ndjson and .jsonl", FORMATS),
     map: many(text("FIELD=COLUMN", "the column with the values of a field, if its name differs")),
-    "ignore-other-columns": flag("leave out columns that are no fields"),
+    "ignore-other-columns": flag("ignore columns that no field has"),
     organization: text("ID", "the organization of users whose row names none"),
     "change-required": flag("users must change their passwords at the next login"),
     "dry-run": flag("check the file, create no users"),

@@ -10,7 +10,7 @@ import { organization as inOrganization } from "../request.ts";
 const YES_OR_NO = ["yes", "no"] as const;
 
 export const policySet = command({
-  summary: "Replace the lockout policy; what is left out is inherited",
+  summary: "Replace the lockout policy; values that are not given are inherited",
   options: {
     "max-attempts": number("N", "wrong passwords within the window that lock; 0: they never lock", 99),
     window: duration("TIME", "how long a wrong password counts, such as 15m"),
@@ -19,7 +19,7 @@ export const policySet = command({
       allowsZero: true,
     }),
     "known-devices-pass": word("yes|no", "whether known devices get in during an automatic lock", YES_OR_NO),
-    "reveal-lock": word("yes|no", "whether the right password learns of the lock", YES_OR_NO),
+    "reveal-lock": word("yes|no", "if a locked user with the right password is told of the lock", YES_OR_NO),
     organization: text("ID", "the organization; default: the instance"),
   },
   example: "policy set --max-attempts 3 --lock-duration 5m --organization acme",
