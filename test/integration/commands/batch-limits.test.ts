@@ -84,7 +84,9 @@ test("over gRPC-Web text, a batch accepts at most 4 MiB", async () => {
     const body = Buffer.from(framed(padded({ ids: ["nobody"] }, bytes)).toString("base64"));
     const headers = { "content-type": "application/grpc-web-text+json" };
     const { text } = await send(rpcPath(batchLockUsers), body, headers);
-    return Buffer.from(text, "base64").toString();
+    // The message and the trailers may each have padding.
+    const pieces = [...text.matchAll(/[^=]+=*/g)].map(([piece]) => Buffer.from(piece, "base64"));
+    return Buffer.concat(pieces).toString();
   };
   expect(await web(LIMIT)).toContain("grpc-status: 0");
   for (const bytes of [LIMIT + 1, 9 * 1024 * 1024]) {
@@ -120,7 +122,7 @@ test.each([
   const started = performance.now();
   const { status, text } = await send(rpcPath(batchLockUsers), body);
   expect(status).toBe(400);
-  expect(text).toContain("20000 values");
+  expect(text).toMatch(/\b20000\b/);
   expect(performance.now() - started).toBeLessThan(5_000);
 });
 
