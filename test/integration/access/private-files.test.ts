@@ -36,8 +36,9 @@ test("a start is refused if others can access a file, with the command to fix it
     expect(statSync(file).mode & 0o777).toBe(0o600);
     chmodSync(file, mode);
     const refusal = await startHere().catch((error: Error) => error.message);
-    expect(refusal).toContain(`${file}, whose mode is 0${mode.toString(8)}: run "chmod 600 ${file}"`);
-    expect(refusal).toContain("USERLOCK_INSECURE_FILES=allow");
+    for (const part of [`0${mode.toString(8)}`, `"chmod 600 ${file}"`, "USERLOCK_INSECURE_FILES=allow"]) {
+      expect(refusal).toContain(part);
+    }
     if (name !== "admin.token") chmodSync(file, 0o600);
   }
   await (await startHere({ USERLOCK_INSECURE_FILES: "allow" })).close();
