@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { hashesAtOnce } from "../../../src/app/hash-queue.ts";
 import { openDoors } from "../../support/clients/doors.ts";
 import { addUser, openSession } from "../../support/logins.ts";
-import { startServer } from "../../support/servers/server-process.ts";
+import { startUserlock } from "../../support/servers/server-process.ts";
 
 interface Thread {
   name: string;
@@ -13,7 +13,7 @@ interface Thread {
 
 /** The threads of a server that has hashed a password. */
 async function threadsWith(hashThreads: number): Promise<Thread[]> {
-  const server = await startServer({ USERLOCK_HASH_THREADS: `${hashThreads}` });
+  const server = await startUserlock({ USERLOCK_HASH_THREADS: `${hashThreads}` });
   const doors = openDoors(server.url);
   try {
     const [door] = doors as [(typeof doors)[0]];
