@@ -124,5 +124,5 @@ async function countOf(
 function checkExpected({ expect }: Job, total: number | undefined): void {
   if (expect === undefined || expect === total) return;
   if (total === undefined) throw new UsageError("--expect needs a file or filters, whose users can be counted first");
-  throw new UsageError(`--expect: there are ${count(total)} users, not ${count(expect)}; nothing was changed`);
+  throw new UsageError(`--expect: ${count(total)} instead of ${count(expect)} users match; nothing was changed`);
 }

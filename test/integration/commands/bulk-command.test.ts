@@ -152,7 +152,7 @@ test("lock with a filter refuses another number than --expect, and unlock undoes
   const ids = await addMany(2_100);
   const filter = ["--filter", filterOf(ids[0]!.split("-")[0]!)];
   const refused = await userlock(["lock", ...filter, "--expect", "2000"]);
-  expect(refused).toMatchObject({ code: 64, stderr: expect.stringContaining("2,100 users, not 2,000") });
+  expect(refused).toMatchObject({ code: 64, stderr: expect.stringContaining("2,100 instead of 2,000") });
   expect(locks(ids)).toEqual(new Set([0]));
   const reason = ["--reason", "wave-7"];
   expect(await userlock(["lock", ...filter, "--expect", "2100", ...reason])).toMatchObject({
