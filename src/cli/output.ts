@@ -64,6 +64,11 @@ export function createTable(
   };
 }
 
+/** Prints one line of JSON that cannot steer the terminal. */
+export function printJson(json: string, { stdout }: Pick<Surroundings, "stdout">): void {
+  stdout.write(`${printableJson(json)}\n`);
+}
+
 /** Prints facts of one thing, a line each; facts without a value are left out. */
 export function printFacts(
   facts: [name: string, value: string | undefined][],

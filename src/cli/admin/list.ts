@@ -1,7 +1,7 @@
 import { command } from "../frame/command.ts";
 import { EX_OK } from "../frame/errors.ts";
 import { flag, required } from "../frame/options.ts";
-import { createTable, OUTPUT } from "../output.ts";
+import { createTable, OUTPUT, printJson } from "../output.ts";
 
 const HEADS = ["ID", "CAUSE", "REASON", "LOCKED BY", "SINCE", "UNTIL"];
 
@@ -14,9 +14,9 @@ export const adminList = command({
       const table = createTable(HEADS, around);
       if (output !== "json") table.print([]);
       for await (const { id, lock } of locked()) {
-        const since = timeOf(lock.since);
-        const until = lock.until === undefined ? undefined : timeOf(lock.until);
-        if (output === "json") around.stdout.write(`${JSON.stringify({ id, ...lock, since, until })}\n`);
+        const since = isoTimeOf(lock.since);
+        const until = lock.until === undefined ? undefined : isoTimeOf(lock.until);
+        if (output === "json") printJson(JSON.stringify({ id, ...lock, since, until }), around);
         else table.print([[id, lock.cause, lock.reason, lock.by, since, until ?? "no end"]]);
       }
     });
@@ -24,4 +24,4 @@ export const adminList = command({
   },
 });
 
-const timeOf = (micros: number) => new Date(micros / 1_000).toISOString();
+const isoTimeOf = (micros: number) => new Date(micros / 1_000).toISOString();

@@ -8,7 +8,7 @@ import { countIds, idsIn, type Listed, textOf } from "./id-list.ts";
 import type { Job } from "./options.ts";
 import { pagesOfFilters, pagesOfList } from "./pages.ts";
 import { createPlaceKeeper } from "./place.ts";
-import { count, createProgress, timeOf, usersOf } from "./progress.ts";
+import { count, createProgress, spanOf, usersOf } from "./progress.ts";
 import { failedOf, howToGoOn, summaryOf, takeUp } from "./report.ts";
 
 /** Timeout of a call, milliseconds. It is longer than the server's own. */
@@ -94,7 +94,7 @@ export async function runBulk(job: Job, around: BulkSurroundings): Promise<numbe
   progress.clear();
   isDone ||= !wasInterrupted && place.done === place.total;
   if (isDone && place.done === 0 && !("filters" in job.source)) throw new UsageError("the list has no ids");
-  stderr.write(`${summaryOf(job, place)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
+  stderr.write(`${summaryOf(job, place)} in ${spanOf((performance.now() - started) / 1_000)}\n`);
   if (!isDone) {
     stderr.write(`${howToGoOn(job, place)}\n`);
     return EX_INTERRUPTED;

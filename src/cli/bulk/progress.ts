@@ -66,7 +66,7 @@ function factsOf({ done, total, failed }: Standing, doneNow: number, elapsed: nu
   const facts = [total === undefined ? count(done) : `${count(done)} of ${count(total)}`];
   if (failed > 0) facts.push(`${count(failed)} failed`);
   if (perSecond > 0) facts.push(`${count(perSecond)}/s`);
-  if (perSecond > 0 && total !== undefined && total > done) facts.push(`${timeOf((total - done) / perSecond)} left`);
+  if (perSecond > 0 && total !== undefined && total > done) facts.push(`${spanOf((total - done) / perSecond)} left`);
   return facts.join("  ");
 }
 
@@ -77,7 +77,7 @@ export const count = (number: number) => Math.round(number).toLocaleString("en")
 export const usersOf = (number: number) => `${count(number)} ${number === 1 ? "user" : "users"}`;
 
 /** Such as `0.4 s`, `42 s` or `3 min 5 s`. */
-export function timeOf(seconds: number): string {
+export function spanOf(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;

@@ -10,7 +10,7 @@ export interface Place {
   /** The command that is meant if the next word names none. */
   default: string | undefined;
   options: PlaceOption[];
-  /** The name and the kind of an argument; undefined where there is none. */
+  /** The name and the kind of an argument; undefined for a command without arguments. */
   argument: { name: string; kind: "text" | "file" } | undefined;
 }
 

@@ -9,6 +9,7 @@ import {
 import { mayPass } from "../bulk/calls.ts";
 import { explain } from "../client.ts";
 import type { Surroundings } from "../frame/command.ts";
+import { printable } from "../frame/printable.ts";
 import { createListing, type Format } from "../output.ts";
 import { EVENT_COLUMNS } from "./describe.ts";
 
@@ -57,8 +58,8 @@ export async function followEvents(
       clearTimeout(timer);
     }
     if (stop.aborted) break;
-    around.stderr.write(`${why}; connecting again${after ? ` after ${after}` : ""}\n`);
+    around.stderr.write(`${printable(`${why}; connecting again${after ? ` after ${after}` : ""}`)}\n`);
     await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal: stop }).catch(() => {});
   }
-  if (after) around.stderr.write(`stopped; --after ${after} goes on from here\n`);
+  if (after) around.stderr.write(`stopped; --after ${printable(after)} goes on from here\n`);
 }

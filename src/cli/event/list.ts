@@ -7,6 +7,7 @@ import {
   type ListEventsRequestSchema,
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { Surroundings } from "../frame/command.ts";
+import { printable } from "../frame/printable.ts";
 import { createListing, type Format } from "../output.ts";
 import { DEFAULT_LIMIT } from "../pages.ts";
 import { EVENT_COLUMNS } from "./describe.ts";
@@ -54,5 +55,5 @@ export async function listEvents(
     if (cursor === "") return;
   }
   if (limit === undefined)
-    around.stderr.write(`There are more events; --all lists them, and --after ${cursor} goes on.\n`);
+    around.stderr.write(`There are more events; --all lists them, and --after ${printable(cursor)} goes on.\n`);
 }

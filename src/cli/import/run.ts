@@ -3,7 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import type { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { FIRST_PATIENCE_MS, PATIENCE_MS, type Patience, withPatience } from "../bulk/calls.ts";
 import { createPlaceKeeper, type Place } from "../bulk/place.ts";
-import { count, createProgress, timeOf } from "../bulk/progress.ts";
+import { count, createProgress, spanOf } from "../bulk/progress.ts";
 import { failedOf, failureLine, reasonsOf } from "../bulk/report.ts";
 import { explain } from "../client.ts";
 import type { Surroundings } from "../frame/command.ts";
@@ -107,7 +107,7 @@ export async function runImport(
   }
   progress.clear();
   if (seen === 0 && !stop.aborted) throw new UsageError("the file has no users");
-  stderr.write(`${summaryOf(place, job)} in ${timeOf((performance.now() - started) / 1_000)}\n`);
+  stderr.write(`${summaryOf(place, job)} in ${spanOf((performance.now() - started) / 1_000)}\n`);
   if (stop.aborted && (page.length > 0 || place.done !== place.total)) {
     stderr.write(`${howToGoOn(place, job)}\n`);
     return EX_INTERRUPTED;

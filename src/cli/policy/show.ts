@@ -5,7 +5,7 @@ import { clientOf } from "../client.ts";
 import { command } from "../frame/command.ts";
 import { EX_OK } from "../frame/errors.ts";
 import { text } from "../frame/options.ts";
-import { OUTPUT, printFacts } from "../output.ts";
+import { OUTPUT, printFacts, printJson } from "../output.ts";
 import { organization as inOrganization } from "../request.ts";
 
 export const policyShow = command({
@@ -16,7 +16,7 @@ export const policyShow = command({
     const answer = await clientOf(SettingsService, around.env).getLockoutPolicy(inOrganization(organization));
     const { policy, isInherited } = answer;
     if (output === "json") {
-      around.stdout.write(`${toJsonString(GetLockoutPolicyResponseSchema, answer)}\n`);
+      printJson(toJsonString(GetLockoutPolicyResponseSchema, answer), around);
       return EX_OK;
     }
     const yesOrNo = (value: boolean | undefined) => (value ? "yes" : "no");

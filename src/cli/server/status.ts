@@ -9,8 +9,7 @@ import {
 import { addressOf, clientOf, explain } from "../client.ts";
 import { command } from "../frame/command.ts";
 import { CommandFailed, EX_OK, EX_UNAVAILABLE } from "../frame/errors.ts";
-import { printableJson } from "../frame/printable.ts";
-import { OUTPUT, printFacts, timeOf, wordOf } from "../output.ts";
+import { OUTPUT, printFacts, printJson, timeOf, wordOf } from "../output.ts";
 import { grantsOf } from "../token/list.ts";
 
 /** Timeout of a probe, milliseconds. */
@@ -33,7 +32,7 @@ export const status = command({
         ready: isReady,
         ...(answer && (toJson(WhoAmIResponseSchema, answer) as JsonObject)),
       };
-      around.stdout.write(`${printableJson(JSON.stringify(facts))}\n`);
+      printJson(JSON.stringify(facts), around);
     } else {
       const ready = isReady ? "ready" : "not ready: it cannot write its store, or it is stopping";
       printFacts([["address", url], ["server", isAlive ? ready : "does not answer"], ...factsOf(answer)], around);

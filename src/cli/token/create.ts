@@ -4,7 +4,8 @@ import { clientOf } from "../client.ts";
 import { command } from "../frame/command.ts";
 import { EX_OK } from "../frame/errors.ts";
 import { duration, required, text, word } from "../frame/options.ts";
-import { OUTPUT } from "../output.ts";
+import { printable } from "../frame/printable.ts";
+import { OUTPUT, printJson } from "../output.ts";
 
 const ROLES = Object.keys(Role).filter((name) => name !== "UNSPECIFIED") as (keyof typeof Role)[];
 
@@ -25,7 +26,8 @@ export const tokenCreate = command({
       grants: [grant],
       ...(expires !== undefined && { expires: timestampFromMs(Date.now() + expires / 1_000) }),
     });
-    stdout.write(output === "json" ? `${JSON.stringify({ id: details?.id, token })}\n` : `${token}\n`);
+    if (output === "json") printJson(JSON.stringify({ id: details?.id, token }), { stdout });
+    else stdout.write(`${printable(token)}\n`);
     return EX_OK;
   },
 });

@@ -5,8 +5,8 @@ import { clientOf } from "../client.ts";
 import { command, type Surroundings } from "../frame/command.ts";
 import { EX_OK, UsageError } from "../frame/errors.ts";
 import { flag, many, text } from "../frame/options.ts";
-import { printable, printableJson } from "../frame/printable.ts";
-import { OUTPUT } from "../output.ts";
+import { printable } from "../frame/printable.ts";
+import { OUTPUT, printJson } from "../output.ts";
 import { createRequest } from "./new-user.ts";
 
 export const userCreate = command({
@@ -49,8 +49,8 @@ export const userCreate = command({
     });
     const { details } = await client.createUser(request);
     const { id: created = "" } = details ?? {};
-    const line = values.output === "json" ? printableJson(JSON.stringify({ id: created })) : printable(created);
-    around.stdout.write(`${line}\n`);
+    if (values.output === "json") printJson(JSON.stringify({ id: created }), around);
+    else around.stdout.write(`${printable(created)}\n`);
     return EX_OK;
   },
 });

@@ -5,7 +5,7 @@ import { GetUserSchema, UserService } from "../../../gen/userlock/v3alpha/user_s
 import { clientOf } from "../client.ts";
 import { command, type Environment } from "../frame/command.ts";
 import { EX_OK } from "../frame/errors.ts";
-import { OUTPUT, printFacts } from "../output.ts";
+import { OUTPUT, printFacts, printJson } from "../output.ts";
 import { factsOf } from "./describe.ts";
 
 export const userShow = command({
@@ -16,7 +16,7 @@ export const userShow = command({
   async run({ output }, [id = ""], around) {
     const { user } = await clientOf(UserService, around.env).getUser({ id });
     if (!user) return EX_OK;
-    if (output === "json") around.stdout.write(`${toJsonString(GetUserSchema, user)}\n`);
+    if (output === "json") printJson(toJsonString(GetUserSchema, user), around);
     else printFacts(factsOf(user, await sessionsOf(id, around.env)), around);
     return EX_OK;
   },

@@ -145,6 +145,19 @@ test("user list prints a head and pages, filters by state and text, and reports 
   expect((await good("user", "list", "--email-contains", "@nowhere.example")).stdout).toMatch(/^ID\tSTATE\t.*\n$/);
 });
 
+test("JSON of a user with control characters in the data has them as escapes", async () => {
+  const data = { nick: "\u009B31m\u202E" };
+  await good("user", "create", "hostile", "--data", JSON.stringify(data));
+  for (const command of [
+    ["show", "hostile"],
+    ["list", "--all"],
+  ]) {
+    const { stdout } = await good("user", ...command, "--output", "json");
+    expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202E]/u);
+    expect(stdout).toContain(String.raw`"nick":"\u009b31m\u202e"`);
+  }
+});
+
 test("user delete asks on a terminal, needs --yes elsewhere, and deletes", async () => {
   await good("user", "create", "gone");
   expect(await userlock(["user", "delete", "gone"])).toMatchObject({

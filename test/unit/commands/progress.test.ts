@@ -1,5 +1,5 @@
 // Proves that the progress of a bulk command is shown briefly.
-import { createProgress, timeOf } from "../../../src/cli/bulk/progress.ts";
+import { createProgress, spanOf } from "../../../src/cli/bulk/progress.ts";
 
 /** A screen that records its output, and a clock that the test sets, in milliseconds. */
 function screenOf(isTTY: boolean, columns = 100) {
@@ -68,5 +68,5 @@ test.each([
   [42.4, "42 s"],
   [185, "3 min 5 s"],
 ])("a duration of %d seconds is shown as %j", (seconds, words) => {
-  expect(timeOf(seconds)).toBe(words);
+  expect(spanOf(seconds)).toBe(words);
 });
