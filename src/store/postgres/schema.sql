@@ -92,7 +92,7 @@ CREATE TYPE userlock_append_row AS (
   events     json,                       -- [{type, data}]
   adds       text[],                     -- claims
   removes    text[],
-  requires   json,                       -- [{kind, id, version}]; absent if there are none
+  requires   json,                       -- [{kind, id, version}]; absent if the list is empty
   absent     json,                       -- {kind, subject}; absent if nothing must be
   receipt    json,                       -- {key, fingerprint, answer in base64, expires, now}
   :field_definitions

@@ -8,6 +8,7 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { followEvents } from "../../../src/cli/event/follow.ts";
+import { freePort } from "../../support/servers/free-port.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
 import {
   ADMIN_TOKEN,
@@ -23,11 +24,7 @@ let server: ServerProcess;
 let listen: string;
 const start = () => startServer({ USERLOCK_STORE: `sqlite:${folder.file("userlock.db")}`, USERLOCK_LISTEN: listen });
 beforeAll(async () => {
-  const taken = createServer().listen(0, "127.0.0.1");
-  await once(taken, "listening");
-  listen = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
-  taken.close();
-  await once(taken, "close");
+  listen = `127.0.0.1:${await freePort()}`;
   server = await start();
   for (const id of ["ann", "bob"]) await good("user", "create", id);
   await good("lock", "ann", "--reason", "fraud", "--note", "Reported.", "--duration", "1h");

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createServer, type Server } from "node:net";
 import { DatabaseSync } from "node:sqlite";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +14,7 @@ import type { EventStore } from "../../../src/store/port.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { jobOf } from "../../support/commands.ts";
 import { usersIn } from "../../support/servers/app.ts";
+import { freePort } from "../../support/servers/free-port.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
 import {
   ADMIN_TOKEN,
@@ -41,15 +41,6 @@ afterAll(async () => {
   await server?.stop();
   folder.remove();
 });
-
-async function freePort(): Promise<number> {
-  const taken: Server = createServer().listen(0, "127.0.0.1");
-  await once(taken, "listening");
-  const { port: free } = taken.address() as AddressInfo;
-  taken.close();
-  await once(taken, "close");
-  return free;
-}
 
 const environment = (more: Record<string, string> = {}) => ({
   ...withoutSettings(process.env),

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, cpSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { freePort } from "../servers/free-port.ts";
 
 /*
  * Runs a PostgreSQL server with its own folder: node postgres-cluster.ts FOLDER [PROGRAMS] [FSYNC].
@@ -31,14 +31,6 @@ async function programs(): Promise<{ initdb: string; postgres: string }> {
     home = join(folder, "native");
   }
   return { initdb: join(home, "bin/initdb"), postgres: join(home, "bin/postgres") };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 async function start(postgres: string, port: number): Promise<void> {
