@@ -11,21 +11,30 @@ const ALONE = [
 ];
 const isAlone = `/test/(${ALONE.join("|")})\\.test\\.ts$`;
 
-const common = {
+/** Suites with a config and a command of their own, because they need toolchains of other languages. */
+const APART = "/test/(conformance|interop/(go|python|java))/";
+
+/** What every test file needs. */
+export const common = {
   setupFiles: ["<rootDir>/test/support/plain-stacks.js"],
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
 };
 
+/** What every run needs. */
+export const whole = {
+  globalSetup: "<rootDir>/test/support/before-all.js",
+  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
+};
+
 export default {
+  ...whole,
   // Room for a slow machine with other work to do.
   testTimeout: 180_000,
   // Most tests wait most of the time, so more files than cores run at once.
   maxWorkers: 2 * availableParallelism(),
-  globalSetup: "<rootDir>/test/support/before-all.js",
-  reporters: ["default", "<rootDir>/test/support/closing-line.js"],
   projects: [
-    { ...common, testRegex: "/test/.*\\.test\\.ts$", testPathIgnorePatterns: [isAlone] },
+    { ...common, testRegex: "/test/.*\\.test\\.ts$", testPathIgnorePatterns: [isAlone, APART] },
     { ...common, testRegex: isAlone, displayName: "alone", runner: "<rootDir>/test/support/one-by-one.js" },
   ],
 };

@@ -13,8 +13,9 @@ export async function runCommand(
   command: string,
   args: readonly string[],
   input: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> = [],
+  { env, cwd }: { env?: NodeJS.ProcessEnv; cwd?: string | undefined } = {},
 ): Promise<Outcome> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env, cwd });
   const ended = once(child, "close");
   const text = async (stream: AsyncIterable<Buffer>) => {
     const chunks: Buffer[] = [];
