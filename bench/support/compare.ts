@@ -53,14 +53,41 @@ export function rowsOf({ name, bound, aim, isLessBetter, parts = [""] }: Bench):
 
 /**
  * Runs the rounds and prints each, then the rows of the table. With another checkout, `theirs` is our side with that
- * checkout's code, and the medians of both are printed.
+ * checkout's code, and the medians of both are printed. The server that starts first can be slower for as long as it
+ * runs, so all rounds then run twice: ours starts first, then theirs.
  */
 export async function compare(bench: Bench, other?: string): Promise<void> {
   if (other !== undefined && !bench.isOfCheckout) throw new Error("this benchmark cannot compare two checkouts");
   if (!bench.isUnpinned) pinGenerator();
   console.log(other === undefined ? bench.name : `${bench.name}: ours here ÷ ours in ${other}`);
-  const ours = await bench.ours(".");
-  const theirs = await (other === undefined ? bench.theirs() : bench.ours(other));
+  const startOurs = () => bench.ours(".");
+  const startTheirs = () => (other === undefined ? bench.theirs() : bench.ours(other));
+  const rounds: [Sample, Sample][] = [];
+  for (const isOursStartedFirst of other === undefined ? [true] : [true, false]) {
+    if (other !== undefined) console.log(`${isOursStartedFirst ? "ours" : "theirs"} starts first`);
+    const early = await (isOursStartedFirst ? startOurs : startTheirs)();
+    const late = await (isOursStartedFirst ? startTheirs : startOurs)();
+    const [ours, theirs] = isOursStartedFirst ? [early, late] : [late, early];
+    rounds.push(...(await runRounds(bench, ours, theirs)));
+    await ours.stop();
+    await theirs.stop();
+  }
+
+  const byCpu = rounds.flatMap(([a, b]) => (a.cpu && b.cpu ? b.cpu / a.cpu : []));
+  if (byCpu.length > 0) console.log(`by the CPU time of the servers: ${show(median(byCpu))} (${spread(byCpu)})`);
+  for (const [part, { name, bound, aim }] of rowsOf(bench).entries()) {
+    const ratios = rounds.map((round) => ratiosOf(bench, round)[part] as number);
+    const medians = [0, 1].map((side) => show(median(rounds.map((round) => round[side]?.values[part] as number))));
+    if (bench.parts || other !== undefined) console.log(`medians: ours ${medians[0]}, theirs ${medians[1]}`);
+    const ratio = `${show(median(ratios))} | ${spread(ratios)}`;
+    console.log(
+      other === undefined ? `| ${name} | ${ratio} | ${bound} | ${aim} |` : `ours here ÷ ours there: ${ratio}`,
+    );
+  }
+}
+
+/** Runs the rounds of two started sides, and prints each. */
+async function runRounds(bench: Bench, ours: Side, theirs: Side): Promise<[Sample, Sample][]> {
   const rounds: [Sample, Sample][] = [];
   const warmUps = bench.warmUps ?? 1;
   for (let number = 1 - warmUps; number <= ROUNDS; number++) {
@@ -75,20 +102,7 @@ export async function compare(bench: Bench, other?: string): Promise<void> {
       `round ${number}: ${ratiosOf(bench, round).map(show).join(", ")}; ours ${round[0].line}; theirs ${round[1].line}`,
     );
   }
-  await ours.stop();
-  await theirs.stop();
-
-  const byCpu = rounds.flatMap(([a, b]) => (a.cpu && b.cpu ? b.cpu / a.cpu : []));
-  if (byCpu.length > 0) console.log(`by the CPU time of the servers: ${show(median(byCpu))} (${spread(byCpu)})`);
-  for (const [part, { name, bound, aim }] of rowsOf(bench).entries()) {
-    const ratios = rounds.map((round) => ratiosOf(bench, round)[part] as number);
-    const medians = [0, 1].map((side) => show(median(rounds.map((round) => round[side]?.values[part] as number))));
-    if (bench.parts || other !== undefined) console.log(`medians: ours ${medians[0]}, theirs ${medians[1]}`);
-    const ratio = `${show(median(ratios))} | ${spread(ratios)}`;
-    console.log(
-      other === undefined ? `| ${name} | ${ratio} | ${bound} | ${aim} |` : `ours here ÷ ours there: ${ratio}`,
-    );
-  }
+  return rounds;
 }
 
 function ratiosOf({ parts, isLessBetter }: Bench, [ours, theirs]: [Sample, Sample]): number[] {
