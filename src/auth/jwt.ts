@@ -36,8 +36,8 @@ interface Verified {
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 /** The allowed types (RFC 8725, section 3.11; RFC 9068, section 2.1), which exclude logout tokens. */
 const TYPE = /^(application\/)?(jwt|at\+jwt)$/i;
-/** The number of verified tokens in the cache. */
-const MAX_REMEMBERED = 10_000;
+/** The number of verified tokens in the cache of a server. */
+export const CACHED_JWTS = 10_000;
 /** The allowed difference between the clocks of issuer and server, seconds. */
 const CLOCK_TOLERANCE_S = 5;
 
@@ -50,6 +50,7 @@ export async function createJwtVerifier(
   settings: JwtSettings,
   clock: () => number,
   onError: (error: unknown) => void,
+  maxCached = CACHED_JWTS,
 ): Promise<VerifyJwt> {
   const keySet = await createKeySet(settings.jwks, clock, onError);
   /** By the token's hash, least recently used first. */
@@ -98,7 +99,7 @@ export async function createJwtVerifier(
     try {
       const anew = await running;
       verified.set(key, anew);
-      if (verified.size > MAX_REMEMBERED) verified.delete(verified.keys().next().value as string);
+      if (verified.size > maxCached) verified.delete(verified.keys().next().value as string);
       return anew.principal;
     } finally {
       verifying.delete(key);

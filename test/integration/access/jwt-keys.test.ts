@@ -5,11 +5,13 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { jest } from "@jest/globals";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { createJwtVerifier, type VerifyJwt } from "../../../src/auth/jwt.ts";
+import { CACHED_JWTS, createJwtVerifier, type VerifyJwt } from "../../../src/auth/jwt.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 
 const MINUTE = 60;
 const START = 1_764_000_000;
+/** The size of the cache in these tests. */
+const CACHED = 100;
 const keys = { one: await generateKeyPair("EdDSA"), other: await generateKeyPair("EdDSA") };
 const publicKeys: Record<string, JWK> = {};
 for (const [kid, { publicKey }] of Object.entries(keys)) publicKeys[kid] = { ...(await exportJWK(publicKey)), kid };
@@ -56,6 +58,7 @@ function verifierOf(jwks: string): Promise<VerifyJwt> {
     settings,
     () => now * 1_000_000,
     (error) => told.push(error),
+    CACHED,
   );
 }
 
@@ -100,16 +103,17 @@ test("an invalid JWT is refused each time, and never evicts a valid one from the
   expect(await Promise.all([forged, forged].map(refusal))).toEqual(["TOKEN_INVALID", "TOKEN_INVALID"]);
   const [header, , signature] = forged.split(".");
   const claims = (n: number) => Buffer.from(JSON.stringify({ sub: `${n}` })).toString("base64url");
-  for (let n = 0; n < 10_001; n++) await refusal([header, claims(n), signature].join("."));
+  for (let n = 0; n <= CACHED; n++) await refusal([header, claims(n), signature].join("."));
   signatures.mockClear();
   expect(await verify(good)).toEqual(LET_IN);
   expect(signatures).not.toHaveBeenCalled();
 });
 
-test("the 10,000 last used JWTs are cached", async () => {
-  const tokens = await Promise.all(Array.from({ length: 10_001 }, (_, n) => jwt(`caller-${n}`)));
+test("the last used JWTs are cached, 10,000 by default", async () => {
+  expect(CACHED_JWTS).toBe(10_000);
+  const tokens = await Promise.all(Array.from({ length: CACHED + 1 }, (_, n) => jwt(`caller-${n}`)));
   const [first, second] = tokens as [string, string];
-  for (const token of tokens.slice(0, 10_000)) await verify(token);
+  for (const token of tokens.slice(0, CACHED)) await verify(token);
   await verify(first);
   await verify(tokens.at(-1) as string);
   signatures.mockClear();

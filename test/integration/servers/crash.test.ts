@@ -11,7 +11,7 @@ import { openStoreAt, SHARED_KEY, STORES } from "../../support/stores/stores.ts"
 import { shutUnderLoad } from "../../support/workload.ts";
 
 const { getUser } = UserService.method;
-const CRASHES = 20;
+const CRASHES = 12;
 const WORKERS = 24;
 const asOwner = { token: ADMIN_TOKEN };
 
@@ -54,7 +54,7 @@ test.concurrent.each(STORES)(
       for (let crash = 0; crash < CRASHES; crash++) {
         const { url, stop } = server;
         const loaded = openDoors(url);
-        const load = { name: `u${crash}`, workers: WORKERS, afterAnswers: WORKERS * (1 + crash / 4) };
+        const load = { name: `u${crash}`, workers: WORKERS, afterAnswers: WORKERS * (1 + crash / 3) };
         const accounts = await shutUnderLoad(loaded, load, async () => expect(await stop("SIGKILL")).toBeNull());
         for (const door of loaded) door.close();
         server = await start();

@@ -7,11 +7,11 @@ import { change, NOW, readAll } from "../stores/appends.ts";
 import { SHARED_KEY } from "../stores/stores.ts";
 import { openWatchDoors, type WatchDoor } from "./watch-doors.ts";
 
-const EVENTS = 10_000;
+const EVENTS = 4_000;
 /** The number of concurrent appends. */
 const AT_ONCE = 50;
 /** The numbers of events after which the server is killed. */
-const KILLS_AT = [3_000, 6_000];
+const KILLS_AT = [1_200, 2_400];
 /** Milliseconds. Short, so that the cursors of narrow filters advance too. */
 const HEARTBEAT_MS = 200;
 
