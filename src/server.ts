@@ -35,14 +35,9 @@ import { createRequestValidator } from "./rpc/validator.ts";
 import { openStore } from "./store/open.ts";
 import { filesOf, isKept, kindOf, placeOf } from "./store/settings.ts";
 import { createDispatch } from "./transport/dispatch.ts";
-import { createConnectDoor } from "./transport/grpc/connect-door.ts";
 import { openServices } from "./transport/grpc/open-services.ts";
-import { createUnaryDoor } from "./transport/grpc/unary-door.ts";
 import { listen } from "./transport/http/listener.ts";
 import { LIMITS, type Limits } from "./transport/limits.ts";
-import { createRestDoor } from "./transport/rest/door.ts";
-import { createIntrospectionDoor } from "./transport/rest/introspection.ts";
-import { createProbesDoor } from "./transport/rest/probes.ts";
 import { VERSION } from "./version.ts";
 
 export { poolSize } from "./app/hash-queue.ts";
@@ -162,11 +157,10 @@ export async function start(
       onFailure,
       onExchange: createDispatch({
         pipeline,
-        unary: unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined,
-        connect: createConnectDoor(pipeline, open, limits, shares),
-        rest: createRestDoor(pipeline, limits, shares),
-        introspection: createIntrospectionDoor(pipeline, limits, shares),
-        probes: createProbesDoor(isReady),
+        open,
+        unaryDoor,
+        shares,
+        isReady,
         corsOrigins: config.corsOrigins,
         limits,
         newId,

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, createRegistry, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import {
@@ -6,12 +6,16 @@ import {
   BadRequest_FieldViolationSchema,
   BadRequestSchema,
   ErrorInfoSchema,
+  file_google_rpc_error_details,
   PreconditionFailureSchema,
   RequestInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
 import { DomainError, type ErrorKind, type FieldViolation, type Reason } from "../domain/errors.ts";
 import { toDuration } from "./convert/messages.ts";
+
+/** The message types of error details, for JSON. */
+export const errorDetails = createRegistry(file_google_rpc_error_details);
 
 /** The domain of every ErrorInfo. */
 export const ERROR_DOMAIN = "userlock";

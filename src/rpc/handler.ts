@@ -10,8 +10,17 @@ import type { Caller } from "../app/execute.ts";
 import type { Permission, Principal } from "../domain/access.ts";
 import type { Repeatable } from "./idempotency.ts";
 
+/**
+ * Fields that a handler adds to its response, with names in lower case. The door's own fields take precedence. REST has
+ * no trailers. A stored answer that is returned again has neither.
+ */
+export interface ResponseFields {
+  headers?: Record<string, string>;
+  trailers?: Record<string, string>;
+}
+
 /** An authorised caller, with the permission of the called method. */
-export type EnteredCaller = Caller & { permission: Permission };
+export type EnteredCaller = Caller & { permission: Permission; response: ResponseFields };
 
 /** Converts, calls the application, converts. The caller is authenticated and the request validated. */
 export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (

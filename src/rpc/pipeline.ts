@@ -7,6 +7,7 @@ import {
   getOption,
   type Message,
   type MessageShape,
+  type Registry,
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Validator } from "@bufbuild/protovalidate";
@@ -19,8 +20,16 @@ import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { checkRequest } from "./check-request.ts";
 import { type End, withDeadline } from "./deadline.ts";
-import { namedAsInJson, RpcError, toRpcError } from "./errors.ts";
-import type { CheckedHandler, EnteredCaller, Handler, Implementation, Outlet, StreamHandler } from "./handler.ts";
+import { errorDetails, namedAsInJson, RpcError, toRpcError } from "./errors.ts";
+import type {
+  CheckedHandler,
+  EnteredCaller,
+  Handler,
+  Implementation,
+  Outlet,
+  ResponseFields,
+  StreamHandler,
+} from "./handler.ts";
 import { answerOnce, checkIdempotencyKey, isChanging } from "./idempotency.ts";
 
 /** The metadata of a call. Its message is not read yet. */
@@ -40,6 +49,8 @@ export interface Call {
   signal: AbortSignal;
   /** Whether the caller writes JSON, and names fields as JSON does. */
   isJson?: boolean;
+  /** What the handler adds to the response. */
+  response: ResponseFields;
 }
 
 /** A method of a kind that the pipeline supports. */
@@ -67,6 +78,8 @@ interface Held {
 export interface Pipeline {
   /** All methods that are served. */
   readonly methods: readonly ServedMethod[];
+  /** The message types that JSON may have in a google.protobuf.Any. */
+  readonly types: Registry;
   /**
    * Takes steps 1 and 2 of the order of answers before the request is read. It authenticates the caller and checks that
    * they hold the permission anywhere. The returned function does the rest. Rejects with an RpcError.
@@ -96,6 +109,8 @@ export interface PipelineParts {
   onError(error: RpcError, method: string, requestId: string): void;
   /** Aborts when the server stops. Later calls fail with SHUTTING_DOWN. */
   stopping: AbortSignal;
+  /** By default, the types of error details. */
+  types?: Registry;
 }
 
 export function createPipeline(parts: PipelineParts): Pipeline & {
@@ -144,6 +159,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       if (!entry) throw new DomainError("METHOD_NOT_FOUND", "The method does not exist.");
       const principal = await letIn(entry, call);
       const actor = actorOf(principal, call);
+      const { permission } = entry;
       const admitted = async (request: MessageShape<Method["input"]>, ...rest: Rest) => {
         try {
           checkOwn(entry, principal, request);
@@ -152,7 +168,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           const left = deadline === undefined ? undefined : deadline - performance.now();
           const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller disconnected.")];
           return await withDeadline(left, [gone, ...ends], (signal) =>
-            run(entry, { principal, actor, signal, permission: entry.permission }, request, ...rest),
+            run(entry, { principal, actor, signal, permission, response: call.response }, request, ...rest),
           );
         } catch (error) {
           throw explain(call.isJson ? namedAsInJson(error) : error, call, nameOf(method));
@@ -168,6 +184,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     get methods() {
       return [...served.keys()] as ServedMethod[];
     },
+    types: parts.types ?? errorDetails,
     serve(service, implementation) {
       for (const method of service.methods) {
         const given = (implementation as Record<string, Handler | CheckedHandler | StreamHandler>)[method.localName];

@@ -1,43 +1,51 @@
 import { refusal, rpcErrorOf } from "../rpc/errors.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
-import type { ConnectDoor } from "./grpc/connect-door.ts";
-import type { UnaryDoor } from "./grpc/unary-door.ts";
+import type { Shares } from "../rpc/shares.ts";
+import { createConnectDoor } from "./grpc/connect-door.ts";
+import { createUnaryDoor } from "./grpc/unary-door.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
 import { type Answer, type Exchange, headerOf } from "./http/exchange.ts";
 import { createPathOf } from "./http/request-path.ts";
 import { statusAnswer } from "./http/status.ts";
 import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
-import type { RestDoor } from "./rest/door.ts";
-import type { IntrospectionDoor } from "./rest/introspection.ts";
-import type { ProbesDoor } from "./rest/probes.ts";
+import { createRestDoor } from "./rest/door.ts";
+import { createIntrospectionDoor } from "./rest/introspection.ts";
+import { createProbesDoor } from "./rest/probes.ts";
 import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
-interface Doors {
+export interface DispatchParts {
   pipeline: Pipeline;
-  /** Undefined: Connect's router serves unary calls, too. */
-  unary: UnaryDoor | undefined;
-  connect: ConnectDoor;
-  rest: RestDoor;
-  introspection: IntrospectionDoor;
-  probes: ProbesDoor;
+  /** Adds the services that need no token. */
+  open: Parameters<typeof createConnectDoor>[1];
+  /** False: Connect's router serves unary calls, too. */
+  unaryDoor: boolean;
+  shares: Shares;
+  /** Whether calls can be served, for load balancers. */
+  isReady: () => Promise<boolean>;
   corsOrigins: readonly string[];
-  limits: Pick<Limits, "streamEndMs">;
+  limits: Limits;
   newId: () => string;
   /** Called with errors outside of a call. */
   onFailure(error: unknown): void;
 }
 
-/** Finds the door for a request and sends its response. Never throws. */
-export function createDispatch(doors: Doors): (exchange: Exchange) => void {
-  const { streamEndMs } = doors.limits;
+/** Opens every door. Returns a function that finds the door for a request and sends its response. It never throws. */
+export function createDispatch(parts: DispatchParts): (exchange: Exchange) => void {
+  const { pipeline, limits, shares } = parts;
+  const { streamEndMs } = limits;
+  const unary = parts.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined;
+  const connect = createConnectDoor(pipeline, parts.open, limits, shares);
+  const rest = createRestDoor(pipeline, limits, shares);
+  const introspection = createIntrospectionDoor(pipeline, limits, shares);
+  const probes = createProbesDoor(parts.isReady);
   const pathOf = createPathOf();
   const unread = createUnread(streamEndMs);
 
   return (exchange) => {
     // It ended before a listener could be added.
     if (exchange.isGone) return;
-    const requestId = requestIdOf(exchange, doors.newId);
+    const requestId = requestIdOf(exchange, parts.newId);
     const gone = new AbortController();
     let isAnswered = false;
     exchange.onClose(() => {
@@ -56,7 +64,7 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
         if (!exchange.isGone) unread.add(exchange);
       })
       .catch((error) => {
-        if (!exchange.isGone) doors.onFailure(error);
+        if (!exchange.isGone) parts.onFailure(error);
         exchange.cut();
       });
   };
@@ -76,16 +84,17 @@ export function createDispatch(doors: Doors): (exchange: Exchange) => void {
       idempotencyKey: headerOf(headers, "idempotency-key"),
       timeoutMs: undefined,
       signal,
+      response: {},
     };
     const { path } = requestPath;
     const response: Answer | Streamed = isPreflight(exchange)
       ? { status: 204, headers: {} }
-      : await (doors.unary?.(exchange, path, call) ??
-          doors.connect(exchange, requestPath, call) ??
-          doors.probes(exchange.verb, path) ??
-          doors.introspection(exchange, path, call) ??
-          doors.rest(exchange, requestPath, call));
-    const cors = corsHeaders(exchange, doors.corsOrigins);
+      : await (unary?.(exchange, path, call) ??
+          connect(exchange, requestPath, call) ??
+          probes(exchange.verb, path) ??
+          introspection(exchange, path, call) ??
+          rest(exchange, requestPath, call));
+    const cors = corsHeaders(exchange, parts.corsOrigins);
     const vary = [response.headers.vary, cors.vary].filter((value) => value !== undefined).join(", ");
     return {
       ...response,

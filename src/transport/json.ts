@@ -5,6 +5,7 @@ import {
   getOption,
   type JsonValue,
   type Message,
+  type Registry,
 } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { refuse_unknown_fields } from "../../gen/userlock/v3alpha/options_pb.ts";
@@ -39,12 +40,17 @@ export function parseJson(bytes: Uint8Array): JsonValue {
 /**
  * The message of a document in ProtoJSON, on every door. The library passes over enum values that it does not know
  * together with unknown fields, and takes days and hours that do not exist: all of that is refused here. Unknown fields
- * are refused if the caller says so, or the contract does. Throws INVALID_REQUEST.
+ * are refused if the caller says so, or the contract does. `types` are those of a google.protobuf.Any. Throws
+ * INVALID_REQUEST.
  */
-export function readMessage(desc: DescMessage, json: JsonValue, { refuseUnknown = false } = {}): Message {
+export function readMessage(
+  desc: DescMessage,
+  json: JsonValue,
+  { refuseUnknown = false, types }: { refuseUnknown?: boolean; types?: Registry } = {},
+): Message {
   check(desc, json, "", { depth: 1, refuseUnknown: refuseUnknown || getOption(desc, refuse_unknown_fields) });
   try {
-    return fromJson(desc, json, { ignoreUnknownFields: true });
+    return fromJson(desc, json, { ignoreUnknownFields: true, ...(types && { registry: types }) });
   } catch {
     const problem = problemIn(desc, json);
     if (problem?.field) throw invalidField(problem.field, problem.description);

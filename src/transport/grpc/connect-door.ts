@@ -1,31 +1,23 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
-import { base64Decode } from "@bufbuild/protobuf/wire";
-import {
-  ConnectError,
-  type ConnectRouter,
-  type ContextValues,
-  createConnectRouter,
-  createContextKey,
-  createContextValues,
-  type HandlerContext,
-} from "@connectrpc/connect";
+import type { DescMethod, Registry } from "@bufbuild/protobuf";
+import { ConnectError, type ConnectRouter, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { refusal } from "../../rpc/errors.ts";
-import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
+import { type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
-import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
+import { MAX_MESSAGE_BYTES, maxBytesOf, readWhole, roomsOf } from "../http/body.ts";
 import { dropFarDeadlines } from "../http/deadline.ts";
 import { COMPRESS_FROM_BYTES, codingOf, normalizeCodings, rpcCodingOf } from "../http/encoding.ts";
 import type { Answer, Exchange, Fields } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
-import { allowOf, errorDetails, plainAnswer } from "../http/status.ts";
+import { allowOf, plainAnswer } from "../http/status.ts";
 import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
-import { type Channel, type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
+import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
 import { ENVELOPE_BYTES, framesOf, onlyMessage, wholeFrames } from "../streams/frames.ts";
-import { decodeText, parseForm } from "../text.ts";
-import { inProtocolOf, ownErrorOf, toConnectError, unescapeMessage } from "./errors.ts";
+import { decodeText } from "../text.ts";
+import { admit, invoke, markRead, stream, type Visit, valuesOf, visitOf, watchErrors } from "./connect-calls.ts";
+import { inProtocolOf, toConnectError, unescapeMessage } from "./errors.ts";
 import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 
 /**
@@ -38,36 +30,8 @@ export type ConnectDoor = (
   call: Call,
 ) => Promise<Answer | Streamed> | Answer | undefined;
 
-/** The state of a call in Connect's handler. */
-interface Visit {
-  call: Call;
-  method: DescMethod;
-  admitted: Admitted | AdmittedStream | undefined;
-  /** For a streaming method. */
-  channel: Channel | undefined;
-  /** The holder of its share, and its reservation there. */
-  holder: string;
-  room: Room;
-  /** The time to receive the body, milliseconds. */
-  bodyMs: number;
-  /** Whether the message was decoded. */
-  isRead: boolean;
-}
-
 /** The encoding of a request's messages. `isCoded`: its headers name a coding. */
 type Form = Record<"isText" | "isFramed" | "isCoded", boolean>;
-
-const VISIT = createContextKey<Visit | undefined>(undefined);
-
-function visitOf(values: ContextValues): Visit {
-  return values.get(VISIT) as Visit;
-}
-
-const OPTIONS = {
-  acceptCompression: [compressionGzip],
-  compressMinBytes: COMPRESS_FROM_BYTES,
-  readMaxBytes: MAX_MESSAGE_BYTES,
-};
 
 /** The content types of RPCs, of which each method supports some, and the base64 type, which all support. */
 const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
@@ -76,8 +40,8 @@ const RPC_TYPES = ["", "connect+", "grpc+", "grpc-web+"].flatMap((protocol) =>
 const TEXT_TYPE = "application/grpc-web-text+proto";
 
 /** Connect parses JSON itself, but accepts a text decoder. That is where JSON is checked as on the other doors. */
-const jsonOptions = (check?: (bytes: Uint8Array) => unknown) => ({
-  registry: errorDetails,
+const jsonOptions = (registry: Registry, check?: (bytes: Uint8Array) => unknown) => ({
+  registry,
   textDecoder: {
     decode(bytes: Uint8Array) {
       check?.(bytes);
@@ -101,20 +65,28 @@ export function createConnectDoor(
   limits: Pick<Limits, "bodyMs" | "reflectionIdleMs"> & ChannelLimits,
   shares: Shares,
 ): ConnectDoor {
+  const { types } = pipeline;
   const rooms = roomsOf(shares);
-  const gated = createConnectRouter({ ...OPTIONS, requestGate: (context) => admit(pipeline, rooms, context) });
+  const common = {
+    acceptCompression: [compressionGzip],
+    compressMinBytes: COMPRESS_FROM_BYTES,
+    interceptors: [markRead(pipeline)],
+  };
+  const gated = createConnectRouter({ ...common, requestGate: (context) => admit(pipeline, rooms, context) });
   const streams = new Map<DescMethod, ReturnType<typeof framesOf>>();
   for (const method of pipeline.methods) {
-    const options = { jsonOptions: jsonOptions((bytes) => readMessage(method.input, parseJson(bytes))) };
-    if (isUnary(method)) gated.rpc(method, (request, { values }) => invoke(request, values), options);
+    const checkJson = (bytes: Uint8Array) => readMessage(method.input, parseJson(bytes), { types });
+    const options = { readMaxBytes: maxBytesOf(method), jsonOptions: jsonOptions(types, checkJson) };
+    if (isUnary(method)) gated.rpc(method, invoke, options);
     else {
-      gated.rpc(method, (request, { values }) => stream(request, values), options);
+      gated.rpc(method, stream, options);
       streams.set(method, framesOf(method.output));
     }
   }
   const ungated = createConnectRouter({
-    ...OPTIONS,
-    jsonOptions: jsonOptions(),
+    ...common,
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    jsonOptions: jsonOptions(types),
     requestGate: (context) => watchErrors(pipeline, context),
   });
   open(ungated, {
@@ -129,9 +101,9 @@ export function createConnectDoor(
   /** The body of a request in Connect's form: one piece per message. */
   async function* bodyOf(exchange: Exchange, { isText, isFramed, isCoded }: Form, visit: Visit) {
     const { method, room, bodyMs } = visit;
-    const maxBytes = MAX_MESSAGE_BYTES;
+    const maxBytes = maxBytesOf(method);
     try {
-      if (method.methodKind === "bidi_streaming" && !isText) {
+      if (isStreamed(method) && !isText) {
         yield* wholeFrames(exchange, { limit: maxBytes, timeoutMs: limits.reflectionIdleMs, room }, isCoded);
         return;
       }
@@ -163,7 +135,7 @@ export function createConnectDoor(
       bodyMs: limits.bodyMs,
       isRead: false,
     };
-    const contextValues = createContextValues().set(VISIT, visit);
+    const contextValues = valuesOf(visit);
     if (isText) toBinaryHeader(header);
     dropFarDeadlines(header);
     normalizeCodings(header);
@@ -208,64 +180,9 @@ function headersOf({ headers }: Exchange): Headers {
   return header;
 }
 
-/** Whether the message of a call is JSON. A call by GET says so in its query. */
-function isJson({ requestMethod, requestHeader, url }: HandlerContext): boolean {
-  if (requestMethod === "GET") return new URL(url).searchParams.get("encoding") === "json";
-  return /[+/]json\b/i.test(requestHeader.get("content-type") ?? "");
-}
-
-async function admit(pipeline: Pipeline, rooms: ReturnType<typeof roomsOf>, context: HandlerContext): Promise<void> {
-  const visit = visitOf(context.values);
-  const { method } = context;
-  watchErrors(pipeline, context);
-  const timeoutMs = context.timeoutMs();
-  visit.bodyMs = Math.min(Math.max(timeoutMs ?? visit.bodyMs, 0), visit.bodyMs);
-  try {
-    const call = { ...visit.call, timeoutMs, isJson: isJson(context) };
-    const admitted = await (isUnary(method) ? pipeline.admit(method, call) : pipeline.admitStream(method, call));
-    visit.admitted = admitted;
-    visit.holder = admitted.holder;
-    visit.room = rooms.ofCaller(admitted.holder);
-    checkQuery(context);
-  } catch (error) {
-    throw toConnectError(pipeline.explain(error, visit.call));
-  }
-}
-
-/** Throws INVALID_REQUEST for a Connect GET with invalid base64, which Connect would report as INTERNAL. */
-function checkQuery({ requestMethod, url }: HandlerContext): void {
-  if (requestMethod !== "GET") return;
-  const query = parseForm(new URL(url).search.slice(1));
-  if (query.get("base64") !== "1") return;
-  try {
-    base64Decode(query.get("message") ?? "");
-  } catch {
-    throw refusal("INVALID_REQUEST", "The message is not valid base64.");
-  }
-}
-
-async function invoke(request: Message, values: ContextValues): Promise<Message> {
-  const visit = visitOf(values);
-  visit.isRead = true;
-  try {
-    return await (visit.admitted as Admitted)(request);
-  } catch (error) {
-    throw toConnectError(error);
-  }
-}
-
-/** Gives Connect the first message and the end. The channel sends the messages in between. */
-async function* stream(request: Message, values: ContextValues): AsyncGenerator<Message> {
-  const visit = visitOf(values);
-  const channel = visit.channel as Channel;
-  visit.isRead = true;
-  const ended = (visit.admitted as AdmittedStream)(request, channel).catch((error) => {
-    throw toConnectError(error);
-  });
-  ended.catch(() => {});
-  const first = await channel.first(ended);
-  if (first) yield first;
-  await ended;
+/** Whether the request is a stream. */
+function isStreamed({ methodKind }: DescMethod): boolean {
+  return methodKind === "bidi_streaming" || methodKind === "client_streaming";
 }
 
 /** Whether messages are framed, as in all but Connect's unary calls. */
@@ -280,18 +197,4 @@ function toStreamed({ status, header, body, trailer }: UniversalServerResponse, 
     if (trailer) unescapeMessage(trailer);
   }
   return { status, headers: { ...Object.fromEntries(header ?? []), ...more }, body: pieces(), trailers: trailer };
-}
-
-/**
- * Gives Connect's own errors, such as of an invalid message, a reason and a message that fits into a header. Every
- * handler aborts its signal with the error before it writes it, so the signal is where to change it.
- */
-function watchErrors(pipeline: Pipeline, { signal, values }: HandlerContext): void {
-  signal.addEventListener("abort", () => {
-    const error: unknown = signal.reason;
-    if (!(error instanceof ConnectError) || error.details.length > 0) return;
-    const { isRead, call } = visitOf(values);
-    const own = ownErrorOf(error, isRead);
-    if (own) Object.assign(error, toConnectError(pipeline.explain(own, call)));
-  });
 }

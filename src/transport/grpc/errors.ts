@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isForeseen, RpcError, refusal } from "../../rpc/errors.ts";
-import { MAX_MESSAGE_BYTES, tooLarge } from "../http/body.ts";
+import { tooLarge } from "../http/body.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import { challengeOf, plainAnswer } from "../http/status.ts";
 
@@ -29,8 +29,14 @@ export function unescapeMessage(status: Headers): Headers {
   return status;
 }
 
-/** Converts Connect's own error; undefined for a fault of the server. `isRead`: the message was decoded. */
-export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: boolean) {
+/**
+ * Converts Connect's own error; undefined for a fault of the server. `isRead`: the message was decoded. `maxBytes`: the
+ * size limit of the message.
+ */
+export function ownErrorOf(
+  { code, rawMessage, cause }: ConnectError,
+  { isRead, maxBytes }: { isRead: boolean; maxBytes: number },
+) {
   if (isForeseen(cause)) return cause;
   switch (code) {
     case Code.InvalidArgument:
@@ -39,7 +45,7 @@ export function ownErrorOf({ code, rawMessage, cause }: ConnectError, isRead: bo
       // Connect reports any bytes that it cannot read as INTERNAL: a frame, gzip or Protobuf.
       return isRead ? undefined : refusal("INVALID_REQUEST", rawMessage);
     case Code.ResourceExhausted:
-      return tooLarge(MAX_MESSAGE_BYTES);
+      return tooLarge(maxBytes);
     case Code.Unimplemented:
       return refusal("NOT_SERVED", rawMessage);
     case Code.DeadlineExceeded:

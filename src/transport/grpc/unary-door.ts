@@ -12,6 +12,7 @@ import {
   type DescMethodUnary,
   fromBinary,
   type Message,
+  type Registry,
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
@@ -20,13 +21,14 @@ import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import { isForeseen, refusal } from "../../rpc/errors.ts";
+import type { ResponseFields } from "../../rpc/handler.ts";
 import { type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
 import { createReceive, maxBytesOf, maxJsonBytesOf } from "../http/body.ts";
 import { type DeadlineHeader, timeoutOf } from "../http/deadline.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, codingOf, gzip as compress, gunzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
-import { errorDetails, plainAnswer } from "../http/status.ts";
+import { plainAnswer } from "../http/status.ts";
 import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
 import { COMPRESSED, ENVELOPE_BYTES, envelope, type Framing, onlyMessage } from "../streams/frames.ts";
@@ -39,6 +41,7 @@ export type UnaryDoor = (exchange: Exchange, path: string, call: Call) => Promis
 
 /** The encoding of a message. */
 interface Format {
+  isJson: boolean;
   /** The size limit of a decompressed message, bytes. */
   unzippedBytes(method: DescMethodUnary): number;
   /** Throws INVALID_REQUEST. */
@@ -61,8 +64,8 @@ interface Protocol {
   contentBytes(messageBytes: number): number;
   /** Returns the message in the content. Throws like `onlyMessage`. */
   unwrap(content: Buffer, framing: Framing): { message: Buffer; isCompressed: boolean };
-  success(message: Uint8Array, gzip: boolean): Answer | Promise<Answer>;
-  failure(error: ConnectError, gzip: boolean): Answer | Promise<Answer>;
+  success(message: Uint8Array, gzip: boolean, more: ResponseFields): Answer | Promise<Answer>;
+  failure(error: ConnectError, gzip: boolean, more: ResponseFields): Answer | Promise<Answer>;
 }
 
 export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs">, shares: Shares): UnaryDoor {
@@ -72,6 +75,7 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
     // [G] Path; [C] Procedure-Name.
     if (isUnary(method)) methods.set(`/${method.parent.typeName}/${method.name}`, method);
   }
+  const protocols = protocolsOf(pipeline.types);
 
   async function serve(
     exchange: Exchange,
@@ -93,39 +97,32 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
         return gunzip(message, format.unzippedBytes(method)).then((bytes) => format.decode(method.input, bytes));
       });
       const response = await admitted(request);
-      return await protocol.success(format.encode(method.output, response), gzip);
+      return await protocol.success(format.encode(method.output, response), gzip, call.response);
     } catch (error) {
-      return protocol.failure(toConnectError(pipeline.explain(error, call)), gzip);
+      return protocol.failure(toConnectError(pipeline.explain(error, call)), gzip, call.response);
     }
   }
 
   return (exchange, path, call) => {
     const method = methods.get(path);
-    const protocol = method && protocolOf(exchange);
+    const protocol = method && protocolOf(exchange, protocols);
     if (!protocol || exchange.verb !== "POST") return undefined;
     const coding = codingOf(headerOf(exchange.headers, protocol.encoding));
     if (coding !== "identity" && coding !== "gzip") return undefined;
     const timeoutMs = timeoutOf(protocol.timeout, headerOf(exchange.headers, protocol.timeout));
     if (Number.isNaN(timeoutMs)) return undefined;
-    return serve(
-      exchange,
-      { ...call, timeoutMs, isJson: protocol.format === JSON_FORMAT },
-      protocol,
-      method,
-      coding === "gzip",
-    );
+    return serve(exchange, { ...call, timeoutMs, isJson: protocol.format.isJson }, protocol, method, coding === "gzip");
   };
 }
 
 /** Content types ignore case. JSON may name its only charset. */
-function protocolOf({ headers }: Exchange): Protocol | undefined {
+function protocolOf({ headers }: Exchange, protocols: ReadonlyMap<string, Protocol>): Protocol | undefined {
   const type = headers["content-type"] ?? "";
-  return PROTOCOLS.get(type) ?? PROTOCOLS.get(type.toLowerCase().replace(/(?<=json); ?charset=utf-?8$/, ""));
+  return protocols.get(type) ?? protocols.get(type.toLowerCase().replace(/(?<=json); ?charset=utf-?8$/, ""));
 }
 
-const JSON_OPTIONS = { registry: errorDetails };
-
 const PROTO: Format = {
+  isJson: false,
   unzippedBytes: maxBytesOf,
   decode(desc, bytes) {
     try {
@@ -138,11 +135,21 @@ const PROTO: Format = {
   },
   encode: toBinary,
 };
-const JSON_FORMAT: Format = {
-  unzippedBytes: maxJsonBytesOf,
-  decode: (desc, bytes) => readMessage(desc, parseJson(bytes)),
-  encode: (desc, message) => Buffer.from(toJsonString(desc, message, JSON_OPTIONS)),
-};
+
+/** `types` are those of a google.protobuf.Any. */
+function jsonOf(types: Registry): Format {
+  return {
+    isJson: true,
+    unzippedBytes: maxJsonBytesOf,
+    decode: (desc, bytes) => readMessage(desc, parseJson(bytes), { types }),
+    encode: (desc, message) => Buffer.from(toJsonString(desc, message, { registry: types })),
+  };
+}
+
+/** The handler's fields with those of the door, which take precedence. */
+function withMore(more: Fields | undefined, own: Fields): Fields {
+  return more ? { ...more, ...own } : own;
+}
 
 /** Frames the bytes, compressed if it pays. */
 function frame(bytes: Uint8Array, gzip: boolean, flag = 0): Buffer | Promise<Buffer> {
@@ -162,14 +169,19 @@ function grpc(format: Format, type: string): Protocol {
     timeout: "grpc-timeout",
     contentBytes: (messageBytes) => ENVELOPE_BYTES + messageBytes,
     unwrap: onlyMessage,
-    async success(message, gzip) {
-      return { status: 200, headers: headers(gzip), body: await frame(message, gzip), trailers: OK };
+    async success(message, gzip, more) {
+      return {
+        status: 200,
+        headers: withMore(more.headers, headers(gzip)),
+        body: await frame(message, gzip),
+        trailers: withMore(more.trailers, OK),
+      };
     },
     // [G] Response-Headers: the HTTP status is always 200.
-    failure: (error, gzip) => ({
+    failure: (error, gzip, more) => ({
       status: 200,
-      headers: headers(gzip),
-      trailers: Object.fromEntries(grpcStatusOf(error)),
+      headers: withMore(more.headers, headers(gzip)),
+      trailers: withMore(more.trailers, Object.fromEntries(grpcStatusOf(error))),
     }),
   };
 }
@@ -182,18 +194,21 @@ function grpcHeaders(type: string): (gzip: boolean) => Fields {
 /** gRPC-Web: a frame, then the trailers in their own frame: [W] "Protocol differences vs gRPC over HTTP2". */
 function grpcWeb(format: Format, type: string, coding: Coding = BINARY): Protocol {
   const headers = grpcHeaders(type);
-  const okTrailers = coding.write(envelope(trailerSerialize(new Headers(OK)), trailerFlag));
+  const trailerFrame = (trailers: Headers) => coding.write(envelope(trailerSerialize(trailers), trailerFlag));
+  const okTrailers = trailerFrame(new Headers(OK));
   return {
     ...grpc(format, type),
     contentBytes: (messageBytes) => coding.bytesOf(ENVELOPE_BYTES + messageBytes),
     unwrap: (content, framing) => onlyMessage(coding.read(content), framing),
-    async success(message, gzip) {
-      const body = Buffer.concat([coding.write(await frame(message, gzip)), okTrailers]);
-      return plainAnswer(200, headers(gzip), body);
+    async success(message, gzip, more) {
+      const trailers = more.trailers ? trailerFrame(new Headers(withMore(more.trailers, OK))) : okTrailers;
+      const body = Buffer.concat([coding.write(await frame(message, gzip)), trailers]);
+      return plainAnswer(200, withMore(more.headers, headers(gzip)), body);
     },
-    async failure(error, gzip) {
-      const trailers = trailerSerialize(setTrailerStatus(new Headers(), error));
-      return plainAnswer(200, headers(gzip), coding.write(await frame(trailers, gzip, trailerFlag)));
+    async failure(error, gzip, more) {
+      const trailers = trailerSerialize(setTrailerStatus(new Headers(more.trailers), error));
+      const body = coding.write(await frame(trailers, gzip, trailerFlag));
+      return plainAnswer(200, withMore(more.headers, headers(gzip)), body);
     },
   };
 }
@@ -213,8 +228,8 @@ const BINARY: Coding = { bytesOf: (bytes) => bytes, read: (content) => content, 
 const TEXT: Coding = { bytesOf: textBytesOf, read: fromText, write: toText };
 
 /** Connect: the message alone; [C] "Unary RPCs". */
-function connect(format: Format, type: string): Protocol {
-  async function answer(status: number, contentType: string, bytes: Uint8Array, gzip: boolean, more: Fields = {}) {
+function connect(format: Format, type: string, types: Registry): Protocol {
+  async function answer(status: number, contentType: string, bytes: Uint8Array, gzip: boolean, more: Fields) {
     const isCompressed = gzip && bytes.byteLength >= COMPRESS_FROM_BYTES;
     const headers = { ...more, "content-type": contentType, ...(isCompressed && { "content-encoding": "gzip" }) };
     return plainAnswer(status, headers, isCompressed ? await compress(bytes) : bytes);
@@ -226,30 +241,40 @@ function connect(format: Format, type: string): Protocol {
     timeout: "connect-timeout-ms",
     contentBytes: (messageBytes) => messageBytes,
     unwrap: (message, { isCoded }) => ({ message, isCompressed: isCoded }),
-    success: (message, gzip) => answer(200, type, message, gzip),
+    success: (message, gzip, more) => answer(200, type, message, gzip, trailersAmong(more)),
     // [C] "Error End-Stream" and "HTTP to Error Code": an error is JSON, with the HTTP status of its code.
-    failure: (error, gzip) =>
+    failure: (error, gzip, more) =>
       answer(
         codeToHttpStatus(error.code),
         "application/json",
-        errorToJsonBytes(error, JSON_OPTIONS),
+        errorToJsonBytes(error, { registry: types }),
         gzip,
-        Object.fromEntries(error.metadata),
+        withMore(trailersAmong(more), Object.fromEntries(error.metadata)),
       ),
   };
 }
 
+/** [C] "Trailers": among the headers, because HTTP/1.1 clients often cannot read trailers. */
+function trailersAmong({ headers = {}, trailers }: ResponseFields): Fields {
+  if (!trailers) return headers;
+  const marked = Object.entries(trailers).map(([name, value]) => [`trailer-${name}`, value]);
+  return { ...headers, ...Object.fromEntries(marked) };
+}
+
 /** By the content type of requests: [G] Content-Type, [W], [C] "Unary-Content-Type". */
-const PROTOCOLS = new Map<string, Protocol>([
-  ["application/grpc", grpc(PROTO, "application/grpc+proto")],
-  ["application/grpc+proto", grpc(PROTO, "application/grpc+proto")],
-  ["application/grpc+json", grpc(JSON_FORMAT, "application/grpc+json")],
-  ["application/grpc-web", grpcWeb(PROTO, "application/grpc-web+proto")],
-  ["application/grpc-web+proto", grpcWeb(PROTO, "application/grpc-web+proto")],
-  ["application/grpc-web+json", grpcWeb(JSON_FORMAT, "application/grpc-web+json")],
-  ["application/grpc-web-text", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
-  ["application/grpc-web-text+proto", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
-  ["application/grpc-web-text+json", grpcWeb(JSON_FORMAT, "application/grpc-web-text+json", TEXT)],
-  ["application/proto", connect(PROTO, "application/proto")],
-  ["application/json", connect(JSON_FORMAT, "application/json")],
-]);
+function protocolsOf(types: Registry): ReadonlyMap<string, Protocol> {
+  const json = jsonOf(types);
+  return new Map<string, Protocol>([
+    ["application/grpc", grpc(PROTO, "application/grpc+proto")],
+    ["application/grpc+proto", grpc(PROTO, "application/grpc+proto")],
+    ["application/grpc+json", grpc(json, "application/grpc+json")],
+    ["application/grpc-web", grpcWeb(PROTO, "application/grpc-web+proto")],
+    ["application/grpc-web+proto", grpcWeb(PROTO, "application/grpc-web+proto")],
+    ["application/grpc-web+json", grpcWeb(json, "application/grpc-web+json")],
+    ["application/grpc-web-text", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
+    ["application/grpc-web-text+proto", grpcWeb(PROTO, "application/grpc-web-text+proto", TEXT)],
+    ["application/grpc-web-text+json", grpcWeb(json, "application/grpc-web-text+json", TEXT)],
+    ["application/proto", connect(PROTO, "application/proto", types)],
+    ["application/json", connect(json, "application/json", types)],
+  ]);
+}

@@ -1,13 +1,9 @@
-import { create, createRegistry, toJsonString } from "@bufbuild/protobuf";
+import { create, toJsonString } from "@bufbuild/protobuf";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
-import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import { ERROR_DOMAIN, errorDetails, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import type { Answer, Fields } from "./exchange.ts";
-
-/** The message types of error details, for JSON. */
-export const errorDetails = createRegistry(file_google_rpc_error_details);
 
 /**
  * An error over plain HTTP: a google.rpc.Status as JSON (https://google.aip.dev/193), by default with the HTTP status

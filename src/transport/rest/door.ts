@@ -9,7 +9,7 @@ import { timeoutOf } from "../http/deadline.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, decompress, gzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
-import { allowOf, errorDetails, HttpRefusal, plainAnswer, statusAnswer } from "../http/status.ts";
+import { allowOf, HttpRefusal, plainAnswer, statusAnswer } from "../http/status.ts";
 import type { Limits } from "../limits.ts";
 import type { ChannelLimits, Streamed } from "../streams/channel.ts";
 import { parseForm } from "../text.ts";
@@ -58,17 +58,23 @@ export function createRestDoor(
     }
     const admitted = await pipeline.admit(method, { ...call, timeoutMs, isJson: true });
     const response = await admitted(await message(admitted));
-    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: errorDetails });
+    const json = toJsonString(method.output, response, { alwaysEmitImplicit: true, registry: pipeline.types });
     return success(method, Buffer.from(`${json}\n`), headerOf(headers, "accept-encoding"));
   }
 
-  return async (exchange, requestPath, call) => {
+  async function answerOrError(exchange: Exchange, requestPath: RequestPath, call: Call): Promise<Answer | Streamed> {
     try {
       return await answer(exchange, requestPath, call);
     } catch (error) {
       if (!(error instanceof HttpRefusal)) return statusAnswer(pipeline.explain(error, call));
       return statusAnswer(pipeline.explain(error.error, call), error.status, error.headers);
     }
+  }
+
+  return async (exchange, requestPath, call) => {
+    const response = await answerOrError(exchange, requestPath, call);
+    const more = call.response.headers;
+    return more ? { ...response, headers: { ...more, ...response.headers } } : response;
   };
 }
 

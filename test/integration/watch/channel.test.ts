@@ -215,6 +215,7 @@ test("an event is encoded once for each encoding, for 1,000 watchers", async () 
       permission: "event.read" as const,
       readmit: async () => VIEWER,
       signal: gone.signal,
+      response: {},
     };
     const ended = watchEvents(create(EventService.method.watchEvents.input), caller, {
       send: (sent: WatchEventsResponse) => channel.send(sent),

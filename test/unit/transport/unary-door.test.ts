@@ -14,7 +14,7 @@ import { LIMITS } from "../../../src/transport/limits.ts";
 import { envelope } from "../../../src/transport/streams/frames.ts";
 
 const PATH = "/userlock.v3alpha.UserService/GetUser";
-const CALL = { requestId: "r1" } as Call;
+const CALL = { requestId: "r1", response: {} } as Call;
 
 /** A pipeline that admits callers or refuses them, and records the requests. */
 function pipelineOf({ isOpen = true } = {}) {
