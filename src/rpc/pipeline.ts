@@ -111,6 +111,8 @@ export interface PipelineParts {
   stopping: AbortSignal;
   /** By default, the types of error details. */
   types?: Registry;
+  /** Converts errors for callers. Tests without error details replace it. */
+  toError?: typeof toRpcError;
 }
 
 export function createPipeline(parts: PipelineParts): Pipeline & {
@@ -120,10 +122,11 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   warmUp(): void;
 } {
   const served = new Map<DescMethod, Entry>();
+  const { types = errorDetails, toError = toRpcError } = parts;
 
   function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
     if (error instanceof RpcError) return error;
-    const answer = toRpcError(error, requestId);
+    const answer = toError(error, requestId);
     parts.onError(answer, method, requestId);
     return answer;
   }
@@ -184,7 +187,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     get methods() {
       return [...served.keys()] as ServedMethod[];
     },
-    types: parts.types ?? errorDetails,
+    types,
     serve(service, implementation) {
       for (const method of service.methods) {
         const given = (implementation as Record<string, Handler | CheckedHandler | StreamHandler>)[method.localName];
