@@ -136,9 +136,9 @@ export class Http1Exchange implements Exchange {
     this.#response.once("finish", () => {
       if (request.complete) return;
       // Read a little longer: a client that is cut while it sends may never see the answer. A remaining "readable"
-      // listener would stop the flow.
+      // listener would stop the flow, and so would its removal from a request that flows without a "data" listener.
       request.removeAllListeners("readable");
-      request.resume();
+      request.on("data", ignore).resume();
       setTimeout(() => {
         // If the request is complete, the connection may have the next request.
         if (!request.complete) request.socket.destroy();

@@ -11,8 +11,11 @@ const REPLACEMENT = "golang.org/toolchain@v0.0.1-go1.26.8";
 export interface Go {
   /** The environment for programs of `go`. Installed tools are on its PATH. */
   environment: NodeJS.ProcessEnv;
-  /** Runs `go` in a folder. Resolves with its stdout, and rejects with its output if it fails. */
-  run(args: readonly string[], folder?: string): Promise<string>;
+  /**
+   * Runs `go` in a folder, with more variables in its environment. Resolves with its stdout, and rejects with its output
+   * if it fails.
+   */
+  run(args: readonly string[], folder?: string, more?: NodeJS.ProcessEnv): Promise<string>;
 }
 
 /** Finds Go, and installs tools (`package@version`) into the cache. */
@@ -28,7 +31,7 @@ export async function findGo(tools: readonly string[] = []): Promise<Go> {
     PATH: [bin, ...(toolchain ? [join(toolchain, "bin")] : []), process.env.PATH].join(delimiter),
   };
   const go = toolchain ? join(toolchain, "bin/go") : "go";
-  const run = (args: readonly string[], folder?: string) => runGo(go, args, { env: environment, cwd: folder });
+  const run: Go["run"] = (args, folder, more) => runGo(go, args, { env: { ...environment, ...more }, cwd: folder });
   // All at once: they share much of what is compiled.
   await Promise.all(tools.map((tool) => run(["install", tool])));
   return { environment, run };

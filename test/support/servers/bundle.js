@@ -16,11 +16,16 @@ const besideSource = {
   },
 };
 
-/** Bundles limited-server.ts, which halves the CPU time of its start. Resolves with the path of the bundle. */
+/** Bundles limited-server.ts. Resolves with the path of the bundle. */
 export async function bundleServer() {
+  return bundleProgram("test/support/servers/limited-server.ts", BUNDLE);
+}
+
+/** Bundles a program, which halves the CPU time of its start. Resolves with the path of the bundle. */
+export async function bundleProgram(source, outfile) {
   await build({
-    entryPoints: ["test/support/servers/limited-server.ts"],
-    outfile: BUNDLE,
+    entryPoints: [source],
+    outfile,
     bundle: true,
     platform: "node",
     format: "esm",
@@ -30,5 +35,5 @@ export async function bundleServer() {
     logLevel: "warning",
   });
   await stop();
-  return BUNDLE;
+  return outfile;
 }
