@@ -4,6 +4,7 @@ import { type ChannelCredentials, compressionAlgorithms, credentials } from "@gr
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { State, UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { openGrpcClient } from "../support/clients/grpc-client.ts";
+import { countPings } from "../support/clients/http2-frames.ts";
 import { makeCertificate } from "../support/servers/certificate.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
 import { startRelay } from "../support/stores/relay.ts";
@@ -68,17 +69,6 @@ describe("200 concurrent calls over one grpc-js channel", () => {
 });
 
 describe("keepalive of grpc-js", () => {
-  /** The number of pings or ping answers (RFC 9113, section 6.7) in the bytes of one side of a connection. */
-  function pings(bytes: Buffer, kind: "ping" | "answer"): number {
-    const preface = bytes.subarray(0, 3).toString() === "PRI" ? 24 : 0;
-    let count = 0;
-    for (let at = preface; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
-      const [type, flags] = [bytes[at + 3], bytes[at + 4]];
-      if (type === 6 && flags === (kind === "answer" ? 1 : 0)) count++;
-    }
-    return count;
-  }
-
   test("keeps the connection of a client that pings often, with and without a call", () =>
     throughRelay(
       { "grpc.keepalive_time_ms": 50, "grpc.keepalive_timeout_ms": 10_000, "grpc.keepalive_permit_without_calls": 1 },
@@ -92,8 +82,8 @@ describe("keepalive of grpc-js", () => {
         watched.cancel();
         expect(await client.call(getUser, { id })).toMatchObject({ code: "OK" });
 
-        expect(pings(seen.toServer, "ping")).toBeGreaterThan(10);
-        expect(pings(seen.toClient, "answer")).toBeGreaterThan(10);
+        expect(countPings(seen.toServer, "ping")).toBeGreaterThan(10);
+        expect(countPings(seen.toClient, "answer")).toBeGreaterThan(10);
         expect(seen.connections).toBe(1);
       },
     ));

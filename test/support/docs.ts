@@ -23,6 +23,13 @@ export function blocks(language: string): { path: string; code: string }[] {
   );
 }
 
+/** The samples in a language on the page about clients. */
+export const clientSamples = (language: string): string[] =>
+  blocks(language).flatMap(({ path, code }) => (path === "docs/clients.md" ? [code] : []));
+
+/** The documented service config of gRPC clients, in JSON. */
+export const SERVICE_CONFIG = clientSamples("json")[0] as string;
+
 /** The cells of the tables below a heading that only one page has. The first row is the table's head. */
 export function rows(heading: string): string[][] {
   const line = new RegExp(`^(#+) ${heading}$`, "m");

@@ -32,6 +32,17 @@ export function frameTypes(bytes: Buffer): number[] {
   return types;
 }
 
+/** The number of pings or of answers to pings (RFC 9113, section 6.7) in the bytes of one side of a connection. */
+export function countPings(bytes: Buffer, kind: "ping" | "answer"): number {
+  const clientPreface = bytes.subarray(0, 3).toString() === "PRI" ? PREFACE.length : 0;
+  let count = 0;
+  for (let at = clientPreface; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+    const [type, flags] = [bytes[at + 3], bytes[at + 4]];
+    if (type === FRAME.PING && flags === (kind === "answer" ? 1 : 0)) count++;
+  }
+  return count;
+}
+
 /** Headers as literals without indexing (RFC 7541, section 6.2.2), with names and values of up to 126 bytes. */
 export function headerBlock(headers: Record<string, string>): Buffer {
   const text = (value: string) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);

@@ -1,7 +1,7 @@
 // Proves that the tables in README.md and docs agree with the code.
-import { existsSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { DEFAULT_POLICY } from "../../../src/domain/lockout.ts";
-import { DOCUMENTATION, rows } from "../../support/docs.ts";
+import { clientSamples, DOCUMENTATION, rows } from "../../support/docs.ts";
 
 test("the table of the lockout policy has the defaults of the code", () => {
   const minutes = (micros: number) =>
@@ -24,4 +24,13 @@ test("every file and folder that the documentation names exists", () => {
   );
   expect(named.length).toBeGreaterThan(5);
   expect(named.filter((path) => !path.includes("*") && !existsSync(path))).toEqual([]);
+});
+
+describe("the page about clients", () => {
+  const programs = globSync("test/interop/{go,python,java}/**/*.*").map((file) => readFileSync(file, "utf8"));
+  const samples = ["python"].flatMap((language) => clientSamples(language).map((code) => ({ language, code })));
+
+  test.each(samples)("has this $language of a program that the tests run:\n$code", ({ code }) => {
+    expect(programs.some((program) => program.includes(code))).toBe(true);
+  });
 });
