@@ -138,6 +138,12 @@ export const SETTINGS = {
     description: "connections from one address; `0` behind a proxy: no limit is per address then",
     parse: (text) => Number(matching(/^(0|[1-9]\d{0,5})$/, "0 to 999999")(text)),
   },
+  USERLOCK_CONNECTION_AGE: {
+    default: "1h",
+    description:
+      "how long a connection lives, so that balancers spread clients after a deploy; with a unit of s, m, h, d or w, or `off`",
+    parse: (text) => (text === "off" ? 0 : must(`${DURATION_RULE}, or off`, durationOf(text))),
+  },
   USERLOCK_LOG_LEVEL: {
     default: "info",
     description: `lowest level that is logged: ${LOG_LEVELS.join(", ")}`,
@@ -225,6 +231,8 @@ export function readConfig(environment: Record<string, string | undefined>) {
     deviceLifetime: get("USERLOCK_DEVICE_LIFETIME"),
     /** 0: all addresses share the limits. */
     connectionsPerAddress: get("USERLOCK_CONNECTIONS_PER_ADDRESS"),
+    /** Microseconds. 0: no limit. */
+    connectionAge: get("USERLOCK_CONNECTION_AGE"),
     logLevel: get("USERLOCK_LOG_LEVEL"),
     /** Whether files with secrets may be open to other users of the machine. */
     allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",

@@ -76,7 +76,12 @@ export async function start(
   log: Logger,
   { commitRows, unaryDoor = true, warmUp = true, loginSlotMs, ...changedLimits }: StartOptions = {},
 ): Promise<Server> {
-  const limits = { ...LIMITS, connectionsPerAddress: config.connectionsPerAddress, ...changedLimits };
+  const limits = {
+    ...LIMITS,
+    connectionsPerAddress: config.connectionsPerAddress,
+    connectionAgeMs: config.connectionAge / 1_000,
+    ...changedLimits,
+  };
   const instanceId = config.instance.id;
   const files = filesOf(config.store);
   const clock = systemClock();

@@ -34,6 +34,7 @@ export const REASONS = {
   DEADLINE_EXCEEDED: "deadline_exceeded",
   CANCELLED: "cancelled",
   SHUTTING_DOWN: "unavailable",
+  CONNECTION_AGED: "unavailable",
   STORE_UNAVAILABLE: "unavailable",
   KEYS_UNAVAILABLE: "unavailable",
   NOT_SERVED: "unimplemented",

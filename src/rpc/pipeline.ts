@@ -47,6 +47,8 @@ export interface Call {
   timeoutMs: number | undefined;
   /** Aborts when the caller disconnects. */
   signal: AbortSignal;
+  /** Aborts when the caller's connection has reached its age, which ends streams. */
+  retirement?: AbortSignal | undefined;
   /** Whether the caller writes JSON, and names fields as JSON does. */
   isJson?: boolean;
   /** What the handler adds to the response. */
@@ -219,8 +221,9 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       });
     },
     admitStream(method, call) {
-      const stopped: End = [parts.stopping, () => parts.stopping.reason];
-      return enter(method, call, call.timeoutMs, [stopped], (entry, caller, request, outlet: Outlet) =>
+      const ends: End[] = [[parts.stopping, () => parts.stopping.reason]];
+      if (call.retirement) ends.push([call.retirement, connectionIsOld]);
+      return enter(method, call, call.timeoutMs, ends, (entry, caller, request, outlet: Outlet) =>
         (entry.handler as StreamHandler)(request, { ...caller, readmit: () => letIn(entry, call) }, outlet),
       );
     },
@@ -236,6 +239,10 @@ interface Entry {
   isOpenToProof: boolean;
   /** Also admits the session of the user that the request names. */
   isOpenToOwnSession: boolean;
+}
+
+function connectionIsOld(): DomainError {
+  return new DomainError("CONNECTION_AGED", "The connection has reached its age. Call again on a new one.");
 }
 
 function actorOf({ subject, tokenId }: Principal, { requestId, address, userAgent }: Call): Actor {

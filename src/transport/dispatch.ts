@@ -85,6 +85,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
       timeoutMs: undefined,
       signal,
       response: {},
+      retirement: exchange.retirement,
     };
     const { path } = requestPath;
     const response: Answer | Streamed = isPreflight(exchange)

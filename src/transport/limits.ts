@@ -15,6 +15,8 @@ export const LIMITS = {
   keepAliveMs: 75_000,
   /** The time that an HTTP/2 connection may have no open stream, whatever else it sends. */
   sessionIdleMs: 300_000,
+  /** The age of a connection: it then ends after its running requests. 0: no limit. */
+  connectionAgeMs: 60 * 60_000,
   /** The size of all headers of a request, bytes. */
   headerBytes: 16 * 1024,
   /** The number of open streams per HTTP/2 connection. */

@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { type AppendResult, type EventStore, type Query, type SearchResult, StoreUnavailable } from "../port.ts";
 import type { KeyedRow } from "./append.ts";
@@ -64,7 +65,8 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
 
   function started(): Worker {
     if (worker) return worker;
-    const mine = new Worker(new URL("./worker.ts", import.meta.url), {
+    // .ts in a checkout, .js in the package.
+    const mine = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
       workerData: { file, instance, place } satisfies WorkerData,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     });

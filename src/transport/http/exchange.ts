@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Readable, Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { retirementOf } from "./connection-age.ts";
 
 /** How long the rest of an answered request is read and discarded, milliseconds. */
 const UNREAD_MS = 1_000;
@@ -35,6 +36,8 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** The network address of the client. */
   readonly address: string | undefined;
+  /** Aborts when the connection has reached its age. */
+  readonly retirement: AbortSignal | undefined;
   /** Returns the request's content. Sends 100 Continue if the client waits for it (RFC 9110, section 10.1.1). */
   content(): Readable;
   /** The stream of the response's content. */
@@ -67,6 +70,7 @@ export class Http1Exchange implements Exchange {
   readonly scheme: "http" | "https";
   readonly headers: IncomingHttpHeaders;
   readonly address: string | undefined;
+  readonly retirement: AbortSignal | undefined;
   readonly out: Writable;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -83,6 +87,7 @@ export class Http1Exchange implements Exchange {
     this.scheme = (socket as TLSSocket).encrypted ? "https" : "http";
     this.headers = headers;
     this.address = socket.remoteAddress;
+    this.retirement = retirementOf(socket);
     this.out = response;
     this.#request = request;
     this.#response = response;
@@ -177,6 +182,10 @@ export class Http2Exchange implements Exchange {
 
   get address(): string | undefined {
     return this.#stream.session?.socket.remoteAddress;
+  }
+
+  get retirement(): AbortSignal | undefined {
+    return retirementOf(this.#stream.session);
   }
 
   content(): Readable {

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket 
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { holderOf, type Quota } from "../../rpc/shares.ts";
 import type { Limits } from "../limits.ts";
+import { limitAge, retirementOf } from "./connection-age.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
@@ -38,6 +39,8 @@ export async function listen(options: {
   const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
+  /** Whether the answer of an HTTP/1.1 connection is its last one. */
+  const isLast = (socket: Socket) => closing || retirementOf(socket)?.aborted === true;
 
   /** An error in an event listener would end the process, so it ends the request instead. */
   function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
@@ -57,10 +60,10 @@ export async function listen(options: {
       const left = (running.get(socket) as number) - 1;
       running.set(socket, left);
       if (left > 0) return;
-      if (closing) socket.end();
+      if (isLast(socket)) socket.end();
       else if (!socket.destroyed) waiting.set(socket, performance.now());
     });
-    if (closing) response.setHeader("Connection", "close");
+    if (isLast(socket)) response.setHeader("Connection", "close");
     take(request, () => new Http1Exchange(request, response, { expectsContinue }));
   }
 
@@ -96,6 +99,7 @@ export async function listen(options: {
   http2.on("sessionError", () => {});
 
   function serveHttp1(socket: Socket): void {
+    limitAge(socket, socket, limits);
     http1.emit("connection", socket);
   }
 
@@ -103,7 +107,11 @@ export async function listen(options: {
     // A half-closed connection would leak its session.
     socket.allowHalfOpen = false;
     waiting.delete(socket);
-    http2.once("session", (session) => closeWhenIdle(session, socket, limits.sessionIdleMs));
+    http2.once("session", (session) => {
+      closeWhenIdle(session, socket, limits.sessionIdleMs);
+      // Sends GOAWAY, and lets open streams finish.
+      limitAge(session, socket, limits).addEventListener("abort", () => session.close());
+    });
     http2.emit("connection", socket);
   }
 

@@ -134,6 +134,10 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     ["answer, or end of a stream, that the client does not read", seconds(LIMITS.streamEndMs)],
     ["idle HTTP/1.1 connection", seconds(LIMITS.keepAliveMs)],
     ["HTTP/2 connection without an open stream", seconds(LIMITS.sessionIdleMs)],
+    [
+      "age of a connection (`USERLOCK_CONNECTION_AGE`), give or take 10 % at random",
+      `${counts(LIMITS.connectionAgeMs / 1_000)} s`,
+    ],
     ["calls in flight when the server stops", seconds(LIMITS.drainMs)],
   ],
   "Limits of shared load": [
