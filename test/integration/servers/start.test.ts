@@ -29,11 +29,11 @@ test("the entry runs the command line on Node 24", async () => {
   expect(statSync("bin/userlock.js").mode & 0o111).toBe(0o111);
 });
 
-test("npm start, npm run demo and npm run userlock use the entry, and Node 24 is a dependency", () => {
-  const { scripts, bin, dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+test("npm start, npm run demo and npm run userlock use the entry, and Node 24 comes with a checkout", () => {
+  const { scripts, bin, devDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
   for (const name of ["start", "demo", "userlock"]) expect(scripts[name]).toMatch(/^node bin\/userlock\.js/);
   expect(bin).toEqual({ userlock: "bin/userlock.js" });
-  expect(dependencies.node).toMatch(/^24\./);
+  expect(devDependencies.node).toMatch(/^24\./);
 });
 
 test("the path of the first token is printed without a terminal, and the token is not", async () => {
