@@ -13,6 +13,7 @@ import {
   parseListen,
   storeOf,
   textIn,
+  withoutPassword,
 } from "./setting-values.ts";
 
 export type Config = ReturnType<typeof readConfig>;
@@ -33,8 +34,10 @@ interface Setting {
   default?: string;
   /** One line for the documentation. */
   description: string;
-  /** Not shown, because it may be a secret. */
+  /** Not shown, because it may be a secret. NAME_FILE can name a file that has it. */
   secret?: true;
+  /** A text for people without the secret. */
+  show?(value: string): string;
   /** Parses the value. Throws an Error with the rule that it breaks. */
   parse(text: string): unknown;
 }
@@ -59,6 +62,7 @@ export const SETTINGS = {
     description:
       "the store: `sqlite:PATH`, `sqlite::memory:` (lost when the server stops), or `postgres://USER:PASSWORD@HOST/DATABASE`",
     secret: true,
+    show: withoutPassword,
     parse: (text) => must("sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE", storeOf(text)),
   },
   USERLOCK_ADMIN_TOKEN: {
@@ -162,19 +166,60 @@ type Value<One extends Name> =
   | ReturnType<Settings[One]["parse"]>
   | (Settings[One] extends { default: string } ? never : undefined);
 
+/** The settings that NAME_FILE can give. */
+const SECRETS = (Object.entries(SETTINGS) as [Name, Setting][])
+  .filter(([, { secret }]) => secret)
+  .map(([name]) => name);
+
+/** The text of a setting, and where it comes from. */
+interface Source {
+  text: string | undefined;
+  from: "environment" | "file" | "default";
+}
+
+/** Finds the text of each setting. Adds what is wrong with NAME_FILE to the problems. */
+function sourcesOf(environment: Record<string, string | undefined>, problems: string[]): Map<Name, Source> {
+  const sources = new Map<Name, Source>();
+  for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
+    const own = environment[name];
+    const file = setting.secret && environment[`${name}_FILE`];
+    if (own && file) problems.push(`${name}_FILE: ${name} is set, too; set one of them`);
+    if (own) sources.set(name, { text: own, from: "environment" });
+    else if (!file) sources.set(name, { text: setting.default, from: "default" });
+    else {
+      try {
+        sources.set(name, { text: textIn(file).trim(), from: "file" });
+      } catch (error) {
+        problems.push(`${name}_FILE: ${(error as Error).message} (it is ${JSON.stringify(file)})`);
+      }
+    }
+  }
+  return sources;
+}
+
+/** The effective settings for people, without secrets. Throws a ConfigError like `readConfig`. */
+export function describeConfig(environment: Record<string, string | undefined>) {
+  readConfig(environment);
+  return [...sourcesOf(environment, [])].map(([name, { text, from }]) => {
+    const { secret, show = () => "(hidden)" }: Setting = SETTINGS[name];
+    return { name, value: text === undefined ? "" : secret ? show(text) : text, from };
+  });
+}
+
 /**
  * Reads the settings of a server from its environment. An empty variable counts as not set. Throws a ConfigError with
  * every problem: unknown USERLOCK_ names, invalid values, incomplete groups. Ignores the command line's variables
  * (USERLOCK_URL, USERLOCK_TOKEN).
  */
 export function readConfig(environment: Record<string, string | undefined>) {
-  const clientsOwn = ["USERLOCK_URL", "USERLOCK_TOKEN"];
+  const others = ["USERLOCK_URL", "USERLOCK_TOKEN", ...SECRETS.map((name) => `${name}_FILE`)];
   const problems = Object.keys(environment)
     .sort()
-    .filter((name) => name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !clientsOwn.includes(name))
+    .filter((name) => name.startsWith("USERLOCK_") && !Object.hasOwn(SETTINGS, name) && !others.includes(name))
     .map((name) => `${name}: the setting does not exist`);
 
-  const textOf = (name: Name) => environment[name] || (SETTINGS[name] as Setting).default;
+  const sources = sourcesOf(environment, problems);
+  const textOf = (name: Name) => sources.get(name)?.text;
   const values = new Map<Name, unknown>();
   for (const [name, setting] of Object.entries(SETTINGS) as [Name, Setting][]) {
     const text = textOf(name);

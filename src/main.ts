@@ -4,7 +4,7 @@ import type { Admin } from "./admin.ts";
 import { runUserlock } from "./cli/commands.ts";
 import type { Host, Screen, Surroundings } from "./cli/frame/command.ts";
 import { CommandFailed, EX_CONFIG, EX_OK, EX_UNAVAILABLE } from "./cli/frame/errors.ts";
-import { ConfigError, readConfig } from "./config.ts";
+import { ConfigError, describeConfig, readConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import type { Server } from "./server.ts";
 
@@ -31,6 +31,12 @@ export function run(args: string[], streams: Streams): Promise<number> {
 
 const host: Host = {
   serve,
+  async checkServer(env) {
+    const config = settingsOf(readConfig, env);
+    const { checkSelf } = await import("./transport/http/self-check.ts");
+    return { address: `${config.host}:${config.port}`, state: await checkSelf(config) };
+  },
+  describeSettings: (env) => settingsOf(describeConfig, env),
   withDemoServer,
   async withStore(env, work) {
     let admin: Admin;
@@ -83,6 +89,14 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
   await untilSignal((stop) => new Promise((done) => stop.addEventListener("abort", done, { once: true })));
   await server.close();
   return EX_OK;
+}
+
+function settingsOf<Result>(read: (env: NodeJS.ProcessEnv) => Result, env: Surroundings["env"]): Result {
+  try {
+    return read(env as NodeJS.ProcessEnv);
+  } catch (error) {
+    throw notStarted(error);
+  }
 }
 
 function notStarted(error: unknown): CommandFailed {

@@ -20,6 +20,15 @@ export function storeOf(text: string): StoreSettings | undefined {
   return isAddress ? { kind: "postgres", url: text } : undefined;
 }
 
+/** The address of a store with `***` for a password. */
+export function withoutPassword(store: string): string {
+  if (!URL.canParse(store) || store.startsWith("sqlite:")) return store.startsWith("sqlite:") ? store : "(hidden)";
+  const url = new URL(store);
+  if (url.password) url.password = "***";
+  for (const name of url.searchParams.keys()) if (/pass|key/i.test(name)) url.searchParams.set(name, "***");
+  return url.href;
+}
+
 export function argon2Of(text: string): HashSettings | undefined {
   const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(text) ?? [])
     .slice(1)

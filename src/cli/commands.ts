@@ -14,6 +14,8 @@ import { userImport } from "./import/import.ts";
 import { policyReset } from "./policy/reset.ts";
 import { policySet } from "./policy/set.ts";
 import { policyShow } from "./policy/show.ts";
+import { check } from "./server/check.ts";
+import { config } from "./server/config.ts";
 import { demo } from "./server/demo.ts";
 import { serve } from "./server/serve.ts";
 import { status } from "./server/status.ts";
@@ -72,6 +74,8 @@ export const COMMANDS: Group = {
     },
     status,
     serve,
+    check,
+    config,
     demo,
     completion: completionOf(() => COMMANDS),
   },

@@ -36,6 +36,10 @@ export interface AdminOperations {
 export interface Host {
   /** Serves until a signal arrives. */
   serve(around: Surroundings): Promise<number>;
+  /** Whether the server of the environment's settings is ready; if not, the state says why. */
+  checkServer(env: Environment): Promise<{ address: string; state: "ready" | (string & {}) }>;
+  /** The effective settings of a server, without secrets. */
+  describeSettings(env: Environment): { name: string; value: string; from: string }[];
   /** Runs the work while an in-memory server runs. */
   withDemoServer(work: (url: string, token: string) => Promise<void>): Promise<void>;
   /** Runs the work on the store of the environment. */

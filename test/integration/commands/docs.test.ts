@@ -50,6 +50,7 @@ describe("the commands of the documentation", () => {
       USERLOCK_URL: server.url,
       USERLOCK_TOKEN: TOKEN,
       USERLOCK_STORE: `sqlite:${folder.file("data/userlock.db")}`,
+      USERLOCK_LISTEN: new URL(server.url).host,
       // What the page about the command line defines in the reader's shell.
       "BASH_FUNC_userlock%%": /^userlock(\(\) \{.*\})$/m.exec(DOCUMENTATION)?.[1],
       // npm would pass its own settings to npm commands in the block.

@@ -1,7 +1,7 @@
 // Proves that settings are read and invalid ones are named.
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { ConfigError, readConfig, SETTINGS } from "../../../src/config.ts";
+import { ConfigError, describeConfig, readConfig, SETTINGS } from "../../../src/config.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
@@ -199,6 +199,68 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   ],
 ])("the environment %j has these invalid settings: %j", (environment, expected) => {
   expect(faults(environment)).toEqual(expected);
+});
+
+describe("a secret in a file", () => {
+  const SECRETS: [name: string, value: string, key: keyof ReturnType<typeof readConfig>, read: unknown][] = [
+    [
+      "USERLOCK_STORE",
+      "postgres://ann:secret@db/users",
+      "store",
+      { kind: "postgres", url: "postgres://ann:secret@db/users" },
+    ],
+    ["USERLOCK_ADMIN_TOKEN", "0123456789abcdef", "adminToken", "0123456789abcdef"],
+    ["USERLOCK_SECRET_KEY", KEY.toString("base64"), "secretKey", KEY],
+  ];
+  const file = folder.file("secret");
+
+  test.each(SECRETS)("gives %s", (name, value, key, read) => {
+    writeFileSync(file, `${value}\n`);
+    expect(readConfig({ [`${name}_FILE`]: file })[key]).toEqual(read);
+  });
+
+  test("can give every setting that may hold a secret", () => {
+    const secrets = Object.entries(SETTINGS).filter(([, setting]) => "secret" in setting);
+    expect(secrets.map(([name]) => name)).toEqual(SECRETS.map(([name]) => name));
+  });
+
+  test.each(SECRETS)("cannot be given beside %s", (name, value) => {
+    writeFileSync(file, value);
+    expect(faults({ [`${name}_FILE`]: file, [name]: value })).toEqual([`${name}_FILE`]);
+  });
+
+  test("must exist and be valid, and is not shown", () => {
+    expect(faults({ USERLOCK_ADMIN_TOKEN_FILE: folder.file("none") })).toEqual(["USERLOCK_ADMIN_TOKEN_FILE"]);
+    writeFileSync(file, "too short");
+    expect(() => readConfig({ USERLOCK_ADMIN_TOKEN_FILE: file })).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining("too short") }),
+    );
+    writeFileSync(file, "");
+    expect(faults({ USERLOCK_SECRET_KEY_FILE: file })).toEqual(["USERLOCK_SECRET_KEY"]);
+  });
+
+  test("is not a way for settings without a secret", () => {
+    expect(faults({ USERLOCK_LISTEN_FILE: file })).toEqual(["USERLOCK_LISTEN_FILE"]);
+  });
+});
+
+test("the description of the settings has each once, its source, and no secret", () => {
+  const file = folder.file("key");
+  writeFileSync(file, KEY.toString("base64"));
+  const described = describeConfig({
+    USERLOCK_STORE: "postgres://ann:hunter2@db/users?sslpassword=hunter2&sslmode=require",
+    USERLOCK_ADMIN_TOKEN: "0123456789abcdef",
+    USERLOCK_SECRET_KEY_FILE: file,
+    USERLOCK_LOG_LEVEL: "debug",
+  });
+  expect(described.map(({ name }) => name)).toEqual(Object.keys(SETTINGS));
+  const of = (wanted: string) => described.find(({ name }) => name === wanted);
+  expect(of("USERLOCK_STORE")?.value).toBe("postgres://ann:***@db/users?sslpassword=***&sslmode=require");
+  expect(of("USERLOCK_ADMIN_TOKEN")).toMatchObject({ value: "(hidden)", from: "environment" });
+  expect(of("USERLOCK_SECRET_KEY")).toMatchObject({ value: "(hidden)", from: "file" });
+  expect(of("USERLOCK_LOG_LEVEL")).toMatchObject({ value: "debug", from: "environment" });
+  expect(of("USERLOCK_LISTEN")).toMatchObject({ value: "127.0.0.1:8080", from: "default" });
+  expect(JSON.stringify(described)).not.toMatch(/hunter2|0123456789abcdef/);
 });
 
 test.each([

@@ -81,7 +81,7 @@ const ROOMS: Record<string, string[]> = {
     "version.ts",
   ],
   "admin.ts": ["app/", "app/startup/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/open.ts"],
-  "main.ts": ["admin.ts", "cli/", "cli/frame/", "config.ts", "log.ts", "server.ts"],
+  "main.ts": ["admin.ts", "cli/", "cli/frame/", "config.ts", "log.ts", "server.ts", "transport/http/"],
 };
 
 /** Packages and modules that only some rooms may import. */
