@@ -1,0 +1,47 @@
+import { cpSync, symlinkSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { SERVICE_CONFIG } from "../../support/docs.ts";
+import { findGo } from "../../support/programs/go.ts";
+import { type Program, startProgram } from "../../support/programs/program.ts";
+import { runCommand } from "../../support/servers/command.ts";
+import { temporaryFolder } from "../../support/servers/server-process.ts";
+
+/** The programs, compiled from a copy of this folder beside a checkout of userlock, as the documentation has it. */
+export interface App {
+  /** Starts a program. Its name is that of its folder. */
+  start(name: string, environment: Record<string, string>): Program;
+  /** The environment for the tools that go.mod pins: they are on its PATH, and buf too. */
+  environment: NodeJS.ProcessEnv;
+  /** Where the documented commands run. */
+  folder: string;
+  remove(): void;
+}
+
+/** Installs the tools, generates the code and compiles the programs. */
+export async function buildApp(): Promise<App> {
+  const go = await findGo();
+  const place = temporaryFolder();
+  const folder = place.file("app");
+  symlinkSync(resolve("."), place.file("userlock"));
+  cpSync("test/interop/go", folder, { recursive: true });
+  writeFileSync(`${folder}/grpc/service-config.json`, SERVICE_CONFIG);
+  const environment = { ...go.environment, PATH: `${go.environment.PATH}:${resolve("node_modules/.bin")}` };
+
+  await go.run(["install", "tool"], folder);
+  for (const template of ["buf.gen.yaml", "buf.gen.published.yaml"]) {
+    const { code, stderr } = await runCommand("buf", ["generate", "--template", template], [], {
+      env: environment,
+      cwd: folder,
+    });
+    if (code !== 0) throw new Error(`buf generate ended with ${code}:\n${stderr}`);
+  }
+  await go.run(["build", "-o", "bin/", "./..."], folder);
+  await go.run(["test", "-c", "-o", "bin/", "./grpc", "./connect"], folder);
+  return {
+    start: (name, environment) =>
+      startProgram(`${folder}/bin/${name}`, [], { cwd: folder, env: { ...process.env, ...environment } }),
+    environment,
+    folder,
+    remove: place.remove,
+  };
+}

@@ -1,0 +1,49 @@
+// Command introspect checks that a stock OAuth library can introspect sessions.
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"example.com/app/checks"
+	pb "example.com/app/gen/userlock/v3alpha"
+	api "example.com/app/gen/userlock/v3alpha/userlockv3alphaconnect"
+	"github.com/zitadel/oidc/v3/pkg/client/rs"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+)
+
+func main() {
+	ctx, url := context.Background(), checks.Need("URL")
+	// introspect returns whether the session is active for a client with this id.
+	introspect := func(clientID string) (bool, error) {
+		server, err := rs.NewResourceServerClientCredentials(ctx, url, clientID, checks.Need("CLIENT_SECRET"),
+			rs.WithStaticEndpoints(url+"/oauth/v2/token", url+"/oauth/v2/introspect"))
+		if err != nil {
+			return false, err
+		}
+		answer, err := rs.Introspect[*oidc.IntrospectionResponse](ctx, server, checks.Need("SESSION_TOKEN"))
+		if err != nil || !answer.Active {
+			return false, err
+		}
+		return true, checks.Equal("the subject", answer.Subject, checks.Need("USER"))
+	}
+	ids := map[string]string{"subject": checks.Need("CLIENT_SUBJECT"), "id": checks.Need("CLIENT_ID")}
+	for _, isLocked := range []bool{false, true} {
+		if isLocked {
+			request := connect.NewRequest(&pb.LockUserRequest{Id: checks.Need("USER")})
+			request.Header().Set("Authorization", "Bearer "+checks.Need("TOKEN"))
+			if _, err := api.NewUserServiceClient(http.DefaultClient, url).LockUser(ctx, request); err != nil {
+				panic(err)
+			}
+		}
+		for what, id := range ids {
+			state := map[bool]string{false: "an open session", true: "the session of a locked user"}[isLocked]
+			checks.Run("introspects "+state+" with the token's "+what+" as client id", func() error {
+				isActive, err := introspect(id)
+				return errors.Join(err, checks.Equal("active", isActive, !isLocked))
+			})
+		}
+	}
+}
