@@ -1,15 +1,22 @@
 // Proves that Go clients work as the documentation shows them.
+import { clientSamples } from "../../support/docs.ts";
 import { testClient } from "../../support/programs/client-checks.ts";
 import { gatewayWithSession } from "../../support/programs/gateway.ts";
 import type { Program } from "../../support/programs/program.ts";
 import { type ClientServers, startRestarting, startServers } from "../../support/programs/servers.ts";
+import { runCommand } from "../../support/servers/command.ts";
+import { usersOf } from "../../support/users.ts";
 import { type App, buildApp } from "./app.ts";
 
 let app: App;
 let servers: ClientServers;
+/** The user that the programs of the page lock. */
+let user: string;
 
 beforeAll(async () => {
-  [app, servers] = await Promise.all([buildApp(), startServers()]);
+  servers = await startServers();
+  user = await usersOf(servers.environment.URL).add();
+  app = await buildApp({ "127.0.0.1:8080": servers.environment.ADDRESS, alice: user });
 });
 
 afterAll(async () => {
@@ -94,4 +101,67 @@ test("a program with userlock's code and another copy of the published API start
   } finally {
     await program.stop();
   }
+});
+
+describe("the programs of the page", () => {
+  /** Runs a program for a while: it follows events until it is ended. */
+  const run = (name: string) =>
+    runCommand(app.program(name), [], [], { env: { TOKEN: servers.environment.TOKEN }, timeoutMs: 5_000 });
+
+  test("lock a user, print why a second lock is refused, and print the lock", async () => {
+    const printed = new RegExp(`^${user} was locked at \\d{4}-.*$`, "m");
+    const { stdout: first } = await run("grpc");
+    expect(first).toMatch(/^locked at \d{4}-/);
+    expect(first).toMatch(printed);
+    const { stdout: second } = await run("connect");
+    expect(second).toMatch(/^refused: USER_ALREADY_LOCKED /);
+    expect(second).toMatch(printed);
+  });
+});
+
+describe("the documented command", () => {
+  /** Runs the command of the page with this tool and text, about a user of the test. */
+  async function documented(tool: string, text: string, about: string) {
+    const commands = clientSamples("bash").flatMap((block) => block.trimEnd().split(/(?<!\\)\n/));
+    const command = commands.find((one) => one.startsWith(tool) && one.includes(text)) as string;
+    const here = command.replaceAll("127.0.0.1:8080", servers.environment.ADDRESS).replaceAll('"alice"', `"${about}"`);
+    const env = { ...app.environment, TOKEN: servers.environment.TOKEN };
+    return runCommand("bash", ["-c", here], [], { env, timeoutMs: 60_000 });
+  }
+  let alice: string;
+  beforeEach(async () => {
+    alice = await usersOf(servers.environment.URL).add();
+  });
+
+  test("of grpcurl locks a user, and prints why a second lock is refused", async () => {
+    expect(await documented("grpcurl", "LockUser", alice)).toMatchObject({ code: 0 });
+    const { code, stderr } = await documented("grpcurl", "LockUser", alice);
+    // grpcurl adds 64 to the code.
+    expect(code).toBe(64 + 9);
+    expect(stderr).toMatch(
+      /google\.rpc\.ErrorInfo"[^]*"reason": "USER_ALREADY_LOCKED"[^]*google\.rpc\.PreconditionFailure"/,
+    );
+  });
+
+  test("of grpcurl follows events until its time is over", async () => {
+    await documented("grpcurl", "LockUser", alice);
+    const { code, stdout } = await documented("grpcurl", "WatchEvents", alice);
+    expect(stdout).toContain(`"userId": "${alice}"`);
+    expect(code).toBe(64 + 4);
+  });
+
+  test("of buf curl reads a user", async () => {
+    const { code, stdout } = await documented("npx buf curl", "GetUser", alice);
+    expect({ code, ...JSON.parse(stdout).user }).toMatchObject({ code: 0, details: { id: alice } });
+  });
+
+  test("of ghz gets an answer to each call", async () => {
+    const { code, stdout } = await documented("ghz", "GetUser", alice);
+    expect({ code, ok: /\[OK\]\s+1000 responses/.test(stdout), stdout }).toMatchObject({ code: 0, ok: true });
+  });
+
+  test("of grpc-health-probe finds that the service is up", async () => {
+    const { code, stderr } = await documented("grpc-health-probe", "UserService", alice);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("SERVING") });
+  });
 });

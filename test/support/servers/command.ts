@@ -8,14 +8,18 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a command with `input` on stdin until it ends. Rejects only if it cannot be started. */
+/** Runs a command with `input` on stdin until it ends, or for at most `timeoutMs`. Rejects only if it cannot be started. */
 export async function runCommand(
   command: string,
   args: readonly string[],
   input: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> = [],
-  { env, cwd }: { env?: NodeJS.ProcessEnv; cwd?: string | undefined } = {},
+  {
+    env,
+    cwd,
+    timeoutMs,
+  }: { env?: NodeJS.ProcessEnv | undefined; cwd?: string | undefined; timeoutMs?: number | undefined } = {},
 ): Promise<Outcome> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env, cwd });
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env, cwd, timeout: timeoutMs });
   const ended = once(child, "close");
   const text = async (stream: AsyncIterable<Buffer>) => {
     const chunks: Buffer[] = [];

@@ -28,7 +28,9 @@ test("every file and folder that the documentation names exists", () => {
 
 describe("the page about clients", () => {
   const programs = globSync("test/interop/{go,python,java}/**/*.*").map((file) => readFileSync(file, "utf8"));
-  const samples = ["python"].flatMap((language) => clientSamples(language).map((code) => ({ language, code })));
+  const samples = ["python", "go", "yaml"].flatMap((language) =>
+    clientSamples(language).map((code) => ({ language, code })),
+  );
 
   test.each(samples)("has this $language of a program that the tests run:\n$code", ({ code }) => {
     expect(programs.some((program) => program.includes(code))).toBe(true);
