@@ -139,7 +139,7 @@ describe("the documented command", () => {
     // grpcurl adds 64 to the code.
     expect(code).toBe(64 + 9);
     expect(stderr).toMatch(
-      /google\.rpc\.ErrorInfo"[^]*"reason": "USER_ALREADY_LOCKED"[^]*google\.rpc\.PreconditionFailure"/,
+      /google\.rpc\.ErrorInfo".*"reason": "USER_ALREADY_LOCKED".*google\.rpc\.PreconditionFailure"/s,
     );
   });
 
