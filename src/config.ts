@@ -57,6 +57,11 @@ export const SETTINGS = {
     description: "address to listen on, `host:port`; port 0 takes any free one",
     parse: (text) => must("host:port, such as 127.0.0.1:8080 or [::1]:8080", parseListen(text)),
   },
+  USERLOCK_ADMIN_LISTEN: {
+    description:
+      "address of the admin listener, `host:port`, with `/metrics`, `/healthz` and `/readyz`; by default there is none",
+    parse: (text) => must("host:port, such as 127.0.0.1:9090 or [::1]:9090", parseListen(text)),
+  },
   USERLOCK_STORE: {
     default: "sqlite:data/userlock.db",
     description:
@@ -245,6 +250,10 @@ export function readConfig(environment: Record<string, string | undefined>) {
       `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(plainJwks)})`,
     );
   }
+  const address = textOf("USERLOCK_ADMIN_LISTEN");
+  if (address !== undefined && address === textOf("USERLOCK_LISTEN") && !address.endsWith(":0")) {
+    problems.push(`USERLOCK_ADMIN_LISTEN: must differ from USERLOCK_LISTEN (it is ${JSON.stringify(address)})`);
+  }
   if (textOf("USERLOCK_STORE") === "sqlite::memory:" && textOf("USERLOCK_ADMIN_TOKEN") === undefined) {
     problems.push(
       "USERLOCK_ADMIN_TOKEN: must be set with sqlite::memory:, which has no file to write the token beside",
@@ -258,6 +267,8 @@ export function readConfig(environment: Record<string, string | undefined>) {
   const [jwks, rolesClaim] = [get("USERLOCK_JWKS"), get("USERLOCK_JWT_ROLES_CLAIM")];
   return {
     ...get("USERLOCK_LISTEN"),
+    /** The address of the admin listener. */
+    adminListen: get("USERLOCK_ADMIN_LISTEN"),
     store: get("USERLOCK_STORE"),
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
     /** Whether other machines can reach the port without TLS. */

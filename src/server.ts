@@ -26,6 +26,7 @@ import type { Config } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import { createFaultLog, type Logger } from "./log.ts";
+import { UNOBSERVED } from "./observe/observers.ts";
 import { createPipeline } from "./rpc/pipeline.ts";
 import { REFLECTED, SERVICES, serveAll } from "./rpc/services/all.ts";
 import { createHealth } from "./rpc/services/health.ts";
@@ -38,6 +39,7 @@ import { createDispatch } from "./transport/dispatch.ts";
 import { openServices } from "./transport/grpc/open-services.ts";
 import { listen } from "./transport/http/listener.ts";
 import { LIMITS, type Limits } from "./transport/limits.ts";
+import { listenAdmin } from "./transport/rest/admin.ts";
 import { VERSION } from "./version.ts";
 
 export { poolSize } from "./app/hash-queue.ts";
@@ -45,15 +47,23 @@ export { poolSize } from "./app/hash-queue.ts";
 export interface Server {
   /** The URL, such as `http://127.0.0.1:8080`. */
   url: string;
+  /** The URL of the admin listener. Undefined: there is none. */
+  adminUrl: string | undefined;
   /** The file with the first token. Undefined if the token was given, or if another machine has the file. */
   tokenFile: string | undefined;
-  /** Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, then closes the store. */
+  /**
+   * Stops accepting, ends streams with UNAVAILABLE, lets calls finish for up to 10 s, then closes the store and, last,
+   * the admin listener.
+   */
   close(): Promise<void>;
 }
 
 const EXPOSED =
   "other machines can reach this port without TLS, and the network can read tokens and passwords: " +
   "set USERLOCK_TLS_CERT and USERLOCK_TLS_KEY, or make sure that only a proxy with TLS can reach the port";
+
+/** The time for a last scrape when all else is closed, milliseconds. */
+const ADMIN_DRAIN_MS = 1_000;
 
 /** Options for tests, beside the settings. */
 export interface StartOptions extends Partial<Limits> {
@@ -92,7 +102,19 @@ export async function start(
   const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault));
   if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
-  const store = await openStore(config.store, instanceId, { commitRows });
+  const about = { version: VERSION, store: kindOf(config.store) };
+  // Loaded on demand, because most commands and tests need no metrics.
+  const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about);
+  const { calls: observers } = metrics?.observers ?? UNOBSERVED;
+  const store = await openStore(config.store, instanceId, { commitRows }).catch((error) => {
+    metrics?.close();
+    throw error;
+  });
+  let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
+  const closeObserved = async () => {
+    metrics?.close();
+    await admin?.close(ADMIN_DRAIN_MS);
+  };
 
   try {
     const execute = createExecute({ store, clock });
@@ -134,7 +156,7 @@ export async function start(
       newId,
       clock,
       instanceId,
-      about: { version: VERSION, store: kindOf(config.store) },
+      about,
       lifetime: config.sessionLifetime,
       deviceLifetime: config.deviceLifetime,
       listEvents: createListEvents({ store }),
@@ -152,6 +174,12 @@ export async function start(
     const reflect = createReflection(REFLECTED, [file_google_rpc_error_details]);
     const open = openServices(health, reflect, shares.openStreams, stop.signal);
     const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
+    if (metrics && config.adminListen) {
+      const { host, port } = config.adminListen;
+      admin = await listenAdmin({ host, port, limits, metrics: metrics.show, isReady, onFailure }).catch((cause) => {
+        throw new Error(notListening("USERLOCK_ADMIN_LISTEN", `${host}:${port}`, cause), { cause });
+      });
+    }
     const { host, port } = config;
     const listener = await listen({
       host,
@@ -169,18 +197,20 @@ export async function start(
         corsOrigins: config.corsOrigins,
         limits,
         newId,
+        observers,
         onFailure,
       }),
     }).catch((cause) => {
-      throw new Error(notListening(cause, `${host}:${port}`), { cause });
+      throw new Error(notListening("USERLOCK_LISTEN", `${host}:${port}`, cause), { cause });
     });
     const onSweepFault = fault("expired locks could not be recorded in the log");
     const sweeping = expireLocks({ store, execute, clock, signal: stop.signal, onError: onSweepFault });
-    log.info({ url: listener.url, store: placeOf(config.store), instance: instanceId }, "serving");
+    log.info({ url: listener.url, admin: admin?.url, store: placeOf(config.store), instance: instanceId }, "serving");
     if (config.isExposed) log.warn({ url: listener.url }, EXPOSED);
 
     return {
       url: listener.url,
+      adminUrl: admin?.url,
       tokenFile,
       async close() {
         log.info("stopping");
@@ -190,22 +220,24 @@ export async function start(
         await listener.close(limits.drainMs);
         await sweeping;
         await store.close();
+        await closeObserved();
         log.info("stopped");
       },
     };
   } catch (error) {
     await store.close();
+    await closeObserved();
     throw error;
   }
 }
 
 /** Why the server cannot listen, and which setting changes that. */
-function notListening({ code, message }: NodeJS.ErrnoException, address: string): string {
+function notListening(setting: string, address: string, { code, message }: NodeJS.ErrnoException): string {
   const reasons: Record<string, string> = {
     EADDRINUSE: "another program uses this address; stop it, or use another port",
     EADDRNOTAVAIL: "this machine does not have the address; use one of its own, or 0.0.0.0 for all",
     EACCES: "the process may not use this port; use one above 1023",
     ENOTFOUND: "the host does not exist; use an address of this machine",
   };
-  return `USERLOCK_LISTEN: ${address}: ${reasons[code ?? ""] ?? message}`;
+  return `${setting}: ${address}: ${reasons[code ?? ""] ?? message}`;
 }

@@ -31,6 +31,7 @@ import type {
   StreamHandler,
 } from "./handler.ts";
 import { answerOnce, checkIdempotencyKey, isChanging } from "./idempotency.ts";
+import type { ObservedCall } from "./observer.ts";
 
 /** The metadata of a call. Its message is not read yet. */
 export interface Call {
@@ -53,6 +54,8 @@ export interface Call {
   isJson?: boolean;
   /** What the handler adds to the response. */
   response: ResponseFields;
+  /** What observers get of the call. Absent if there are none. */
+  observed?: ObservedCall | undefined;
 }
 
 /** A method of a kind that the pipeline supports. */
@@ -96,7 +99,7 @@ export interface Pipeline {
    * Converts an error for the caller. Reports an error of the door itself, such as an invalid message; an RpcError was
    * reported before.
    */
-  explain(error: unknown, call: Pick<Call, "requestId">): RpcError;
+  explain(error: unknown, call: Pick<Call, "requestId" | "observed">): RpcError;
 }
 
 export interface PipelineParts {
@@ -126,9 +129,14 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   const served = new Map<DescMethod, Entry>();
   const { types = errorDetails, toError = toRpcError } = parts;
 
-  function explain(error: unknown, { requestId }: Pick<Call, "requestId">, method = ""): RpcError {
+  function explain(
+    error: unknown,
+    { requestId, observed }: Pick<Call, "requestId" | "observed">,
+    method = "",
+  ): RpcError {
     if (error instanceof RpcError) return error;
     const answer = toError(error, requestId);
+    if (observed) observed.error = answer;
     parts.onError(answer, method, requestId);
     return answer;
   }
@@ -162,7 +170,9 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       if (parts.stopping.aborted) throw parts.stopping.reason;
       const entry = served.get(method);
       if (!entry) throw new DomainError("METHOD_NOT_FOUND", "The method does not exist.");
+      if (call.observed) call.observed.method = method;
       const principal = await letIn(entry, call);
+      if (call.observed) call.observed.principal = principal;
       const actor = actorOf(principal, call);
       const { permission } = entry;
       const admitted = async (request: MessageShape<Method["input"]>, ...rest: Rest) => {

@@ -1,4 +1,5 @@
-import { refusal, rpcErrorOf } from "../rpc/errors.ts";
+import { refusal, rpcErrorOf, toRpcError } from "../rpc/errors.ts";
+import type { CallObserver, CallSystem, ObservedCall } from "../rpc/observer.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
 import type { Shares } from "../rpc/shares.ts";
 import { createConnectDoor } from "./grpc/connect-door.ts";
@@ -26,13 +27,15 @@ export interface DispatchParts {
   corsOrigins: readonly string[];
   limits: Limits;
   newId: () => string;
+  /** See each call. By default there are none. */
+  observers?: readonly CallObserver[];
   /** Called with errors outside of a call. */
   onFailure(error: unknown): void;
 }
 
 /** Opens every door. Returns a function that finds the door for a request and sends its response. It never throws. */
 export function createDispatch(parts: DispatchParts): (exchange: Exchange) => void {
-  const { pipeline, limits, shares } = parts;
+  const { pipeline, limits, shares, observers = [] } = parts;
   const { streamEndMs } = limits;
   const unary = parts.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined;
   const connect = createConnectDoor(pipeline, parts.open, limits, shares);
@@ -46,13 +49,14 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
     // It ended before a listener could be added.
     if (exchange.isGone) return;
     const requestId = requestIdOf(exchange, parts.newId);
+    const observed = begin(exchange, requestId);
     const gone = new AbortController();
     let isAnswered = false;
     exchange.onClose(() => {
       if (isAnswered) unread.delete(exchange);
       else gone.abort();
     });
-    respond(exchange, requestId, gone.signal)
+    respond(exchange, { requestId, observed, signal: gone.signal })
       .then(async (response) => {
         if (exchange.isHead) {
           // Node refuses to write content in an HTTP/2 response to HEAD. The abort ends a stream that has begun.
@@ -62,14 +66,33 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
         else exchange.answer(response);
         isAnswered = true;
         if (!exchange.isGone) unread.add(exchange);
+        if (observed) end(observed);
       })
       .catch((error) => {
-        if (!exchange.isGone) parts.onFailure(error);
+        const { isGone } = exchange;
+        if (!isGone) parts.onFailure(error);
         exchange.cut();
+        if (observed) end(observed, isGone ? undefined : error);
       });
   };
 
-  async function respond(exchange: Exchange, requestId: string, signal: AbortSignal): Promise<Answer | Streamed> {
+  function begin(exchange: Exchange, requestId: string): ObservedCall | undefined {
+    if (observers.length === 0) return undefined;
+    const { address } = exchange;
+    const observed = { system: systemOf(exchange), requestId, address, started: performance.now() };
+    for (const observer of observers) observer.began(observed);
+    return observed;
+  }
+
+  function end(observed: ObservedCall, error?: unknown): void {
+    if (error !== undefined) observed.error ??= toRpcError(error, observed.requestId);
+    for (const observer of observers) observer.ended(observed);
+  }
+
+  async function respond(
+    exchange: Exchange,
+    { requestId, observed, signal }: Pick<Call, "requestId" | "observed" | "signal">,
+  ): Promise<Answer | Streamed> {
     const { headers } = exchange;
     const requestPath = pathOf(exchange);
     if (!requestPath) {
@@ -86,6 +109,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
       signal,
       response: {},
       retirement: exchange.retirement,
+      observed,
     };
     const { path } = requestPath;
     const response: Answer | Streamed = isPreflight(exchange)
@@ -108,6 +132,12 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
       },
     };
   }
+}
+
+/** The protocol that the request seems to have. */
+function systemOf({ headers, target }: Exchange): CallSystem {
+  if (headers["content-type"]?.startsWith("application/grpc")) return "grpc";
+  return /^\/[\w.]+\.\w+\/\w+(\?|$)/.test(target) ? "connectrpc" : "http";
 }
 
 function isStreamed(response: Answer | Streamed): response is Streamed {

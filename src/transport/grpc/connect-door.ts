@@ -120,6 +120,7 @@ export function createConnectDoor(
 
   const handlers = new Map([...gated.handlers, ...ungated.handlers].map((handler) => [handler.requestPath, handler]));
   async function serve(handler: UniversalHandler, exchange: Exchange, href: string, call: Call): Promise<Streamed> {
+    if (call.observed) call.observed.method = handler.method;
     const header = headersOf(exchange);
     const isText = isGrpcWebText(header.get("content-type") ?? undefined);
     const frames = streams.get(handler.method);

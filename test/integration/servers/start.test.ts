@@ -61,18 +61,23 @@ test.each([
   expect(/"level":"warn".*without TLS.*USERLOCK_TLS_CERT/.test(server.stderr())).toBe(isWarned);
 });
 
-test("an address that another program uses is refused with the name of its setting", async () => {
-  const other = createServer();
-  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  const { port } = other.address() as { port: number };
-  try {
-    const settings = { USERLOCK_STORE: "sqlite::memory:", USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN };
-    const refused = await runUserlock(["serve"], { ...settings, USERLOCK_LISTEN: `127.0.0.1:${port}` });
-    expect(refused.code).toBe(69);
-    expect(refused.stderr).toMatch(
-      new RegExp(`^userlock.*USERLOCK_LISTEN: 127\\.0\\.0\\.1:${port}: another program.*\n$`),
-    );
-  } finally {
-    other.close();
-  }
-});
+test.each(["USERLOCK_LISTEN", "USERLOCK_ADMIN_LISTEN"])(
+  "%s with an address that another program uses is refused",
+  async (name) => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const { port } = other.address() as { port: number };
+    try {
+      const settings = {
+        USERLOCK_STORE: "sqlite::memory:",
+        USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
+        USERLOCK_LISTEN: "127.0.0.1:0",
+      };
+      const refused = await runUserlock(["serve"], { ...settings, [name]: `127.0.0.1:${port}` });
+      expect(refused.code).toBe(69);
+      expect(refused.stderr).toMatch(new RegExp(`^userlock.*${name}: 127\\.0\\.0\\.1:${port}: another program.*\n$`));
+    } finally {
+      other.close();
+    }
+  },
+);

@@ -30,7 +30,7 @@ export async function bundleProgram(source, outfile) {
     platform: "node",
     format: "esm",
     target: "node24",
-    external: ["pg", "pino", "@node-rs/*"],
+    external: ["pg", "pino", "prom-client", "@node-rs/*"],
     plugins: [besideSource],
     logLevel: "warning",
   });

@@ -31,6 +31,7 @@ test("an empty environment gives the defaults", () => {
   expect(readConfig({})).toEqual({
     host: "127.0.0.1",
     port: 8080,
+    adminListen: undefined,
     store: { kind: "sqlite", file: "data/userlock.db" },
     adminToken: undefined,
     isExposed: false,
@@ -59,6 +60,7 @@ test("every setting is read from the environment", () => {
   expect(
     readConfig({
       USERLOCK_LISTEN: "[::1]:0",
+      USERLOCK_ADMIN_LISTEN: "0.0.0.0:9090",
       USERLOCK_STORE: "sqlite:/var/lib/userlock.db",
       USERLOCK_ADMIN_TOKEN: "0123456789abcdef",
       USERLOCK_TLS_CERT: pem,
@@ -83,6 +85,7 @@ test("every setting is read from the environment", () => {
   ).toEqual({
     host: "::1",
     port: 0,
+    adminListen: { host: "0.0.0.0", port: 9090 },
     store: { kind: "sqlite", file: "/var/lib/userlock.db" },
     adminToken: "0123456789abcdef",
     isExposed: false,
@@ -111,6 +114,9 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_LISTEN: "8080" }, ["USERLOCK_LISTEN"]],
   [{ USERLOCK_LISTEN: "localhost:65536" }, ["USERLOCK_LISTEN"]],
   [{ USERLOCK_LISTEN: "localhost:65535" }, []],
+  [{ USERLOCK_ADMIN_LISTEN: "9090" }, ["USERLOCK_ADMIN_LISTEN"]],
+  [{ USERLOCK_ADMIN_LISTEN: "127.0.0.1:8080" }, ["USERLOCK_ADMIN_LISTEN"]],
+  [{ USERLOCK_LISTEN: "127.0.0.1:0", USERLOCK_ADMIN_LISTEN: "127.0.0.1:0" }, []],
   [{ USERLOCK_STORE: "postgres://localhost/userlock" }, []],
   [{ USERLOCK_STORE: "postgresql://ann:secret@[::1]:5433/userlock?sslmode=verify-full" }, []],
   [{ USERLOCK_STORE: "postgres://localhost" }, ["USERLOCK_STORE"]],

@@ -22,7 +22,10 @@ const ROOMS: Record<string, string[]> = {
   "auth/": ["domain/", "store/port.ts"],
   "rpc/services/": ["rpc/", "rpc/convert/", "app/", "app/follow/", "auth/", "domain/", "gen"],
   "rpc/convert/": ["app/", "domain/", "gen"],
-  "rpc/": ["rpc/convert/", "app/", "auth/", "domain/", "gen"],
+  "rpc/observer.ts": ["rpc/", "domain/"],
+  "rpc/": ["rpc/observer.ts", "rpc/convert/", "app/", "auth/", "domain/", "gen"],
+  // It sees the work of others by the types of their ports.
+  "observe/": ["rpc/observer.ts", "app/", "app/follow/", "domain/", "store/port.ts", "gen"],
   "transport/http/": ["transport/", "rpc/", "gen"],
   "transport/streams/": ["transport/", "transport/http/", "rpc/", "gen"],
   "transport/grpc/": ["transport/", "transport/http/", "transport/streams/", "rpc/", "rpc/services/", "gen"],
@@ -42,6 +45,7 @@ const ROOMS: Record<string, string[]> = {
     "transport/grpc/",
     "transport/rest/",
     "rpc/",
+    "rpc/observer.ts",
     "gen",
   ],
   "transport/": ["nearest.ts", "rpc/", "gen"],
@@ -68,6 +72,7 @@ const ROOMS: Record<string, string[]> = {
     "gen",
     "ids.ts",
     "log.ts",
+    "observe/",
     "rpc/",
     "rpc/services/",
     "store/open.ts",
@@ -95,6 +100,7 @@ const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
     allowed: ["transport/"],
   },
   { what: "Connect's server", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/"] },
+  { what: "prom-client", pattern: /^prom-client$/, allowed: ["observe/"] },
   { what: "grpc-js", pattern: /^@grpc\//, allowed: ["cli/"] },
 ];
 
@@ -157,6 +163,8 @@ test.each([
   [{ file: "cli/token/create.ts", specifier: "../../server.ts" }],
   [{ file: "app/search.ts", specifier: "node:sqlite" }],
   [{ file: "server.ts", specifier: "pg" }],
+  [{ file: "server.ts", specifier: "prom-client" }],
+  [{ file: "observe/calls.ts", specifier: "../rpc/pipeline.ts" }],
   [{ file: "config.ts", specifier: "./store/sqlite/store.ts" }],
   [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
 ])("a forbidden import is found: %j", (one) => {
@@ -166,6 +174,14 @@ test.each([
 test("the domain imports nothing from outside itself", () => {
   const outside = imports.filter(({ file, specifier }) => file.startsWith("domain/") && !specifier.startsWith("./"));
   expect(outside).toEqual([]);
+});
+
+test("metrics see other folders by their types only, so that nothing of theirs depends on metrics", () => {
+  const values = files
+    .filter((file) => file.startsWith("observe/"))
+    .flatMap((file) => [...readFileSync(join(SRC, file), "utf8").matchAll(/^import (?!type ).*"(\.\.\/\w.*)";$/gm)])
+    .map(([, specifier]) => specifier);
+  expect(values.filter((specifier) => !specifier?.includes("/gen/"))).toEqual([]);
 });
 
 test("only main.ts reads process.env", () => {

@@ -1,0 +1,60 @@
+import { Code } from "../../gen/google/rpc/code_pb.ts";
+import type { CallObserver, CallSystem } from "../rpc/observer.ts";
+import type { Meters } from "./meters.ts";
+
+/** Of OpenTelemetry's semantic conventions for `rpc.server.call.duration`, seconds. */
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+/** The method of a call that names none of the server's methods. */
+const OTHER = "_OTHER";
+
+const NAMES = new Map(Object.entries(Code).map(([name, code]) => [code as Code, name]));
+
+/** The outcomes of a refused token, by reason. */
+const REFUSED = new Map([
+  ["TOKEN_MISSING", "missing"],
+  ["TOKEN_INVALID", "invalid"],
+  ["TOKEN_EXPIRED", "expired"],
+  ["KEYS_UNAVAILABLE", "keys_unavailable"],
+]);
+const KINDS = ["token", "jwt", "session"];
+
+/** Metrics of calls and of their tokens. */
+export function observeCalls(meters: Meters): CallObserver {
+  const duration = meters.histogram({
+    name: "rpc_server_call_duration_seconds",
+    help: "time of a call, from its arrival to its written answer; of a stream, to its end",
+    labels: ["rpc_system_name", "rpc_method", "rpc_status_code"],
+    buckets: BUCKETS,
+  });
+  const active: Record<CallSystem, number> = { grpc: 0, connectrpc: 0, http: 0 };
+  meters.gauge({
+    name: "rpc_server_active_calls",
+    help: "requests without a complete answer, streams among them",
+    labels: ["rpc_system_name"],
+    read: () => Object.entries(active).map(([system, count]) => [count, system]),
+  });
+  const tokenChecks = meters.counter({
+    name: "userlock_token_checks_total",
+    help: "checks of callers' tokens; of a refused token the kind is unknown",
+    labels: ["kind", "outcome"],
+    series: [...KINDS.map((kind) => [kind, "ok"]), ...[...REFUSED.values()].map((outcome) => ["unknown", outcome])],
+  });
+
+  return {
+    began({ system }) {
+      active[system]++;
+    },
+    ended({ system, started, method, principal, error }) {
+      active[system]--;
+      if (!method && !error) return;
+      const name = method ? `${method.parent.typeName}/${method.name}` : OTHER;
+      duration((performance.now() - started) / 1_000, system, name, NAMES.get(error?.code ?? Code.OK) as string);
+      if (principal)
+        tokenChecks(principal.session ? "session" : principal.tokenId === undefined ? "jwt" : "token", "ok");
+      else if (error?.code === Code.UNAUTHENTICATED || error?.reason === "KEYS_UNAVAILABLE") {
+        const outcome = REFUSED.get(error.reason ?? "");
+        if (outcome) tokenChecks("unknown", outcome);
+      }
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Principal } from "../domain/access.ts";
+import type { RpcError } from "./errors.ts";
+
+/** The protocol of a call, as in OpenTelemetry's `rpc.system.name`. `http` is REST. */
+export type CallSystem = "grpc" | "connectrpc" | "http";
+
+/** What is known of a call. The doors and the pipeline complete it while the call runs. */
+export interface ObservedCall {
+  readonly system: CallSystem;
+  readonly requestId: string;
+  /** The network address of the caller. */
+  readonly address: string | undefined;
+  /** The time of its begin, as by `performance.now()`. */
+  readonly started: number;
+  /** Absent if no such method is served. */
+  method?: DescMethod;
+  /** Absent unless the caller was authenticated. */
+  principal?: Principal;
+  /** The error that the caller got. Absent if the call succeeded. */
+  error?: RpcError;
+}
+
+/** Sees every request of the public port. It must not throw or wait. */
+export interface CallObserver {
+  /** Called when the request has arrived. */
+  began(call: ObservedCall): void;
+  /**
+   * Called once, when the answer is written or the client is gone. A request with neither method nor error was no call,
+   * such as a probe.
+   */
+  ended(call: ObservedCall): void;
+}

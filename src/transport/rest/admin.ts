@@ -1,0 +1,73 @@
+import { refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import { acceptsGzip, COMPRESS_FROM_BYTES, gzip } from "../http/encoding.ts";
+import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
+import { listen } from "../http/listener.ts";
+import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
+import { createUnread } from "../http/unread-answers.ts";
+import type { Limits } from "../limits.ts";
+import { createProbesDoor } from "./probes.ts";
+
+const METRICS = "/metrics";
+
+/** The limits of the admin listener, where only monitoring and orchestrators call. */
+const ADMIN_LIMITS = {
+  connections: 64,
+  streams: 16,
+  headerBytes: 8 * 1024,
+  handshakeMs: 5_000,
+  headersMs: 5_000,
+  requestMs: 5_000,
+};
+
+/**
+ * Serves `/metrics` and the probes for operators, without TLS and without a token. Rejects if the port is not
+ * available.
+ */
+export function listenAdmin(options: {
+  host: string;
+  port: number;
+  limits: Limits;
+  /** Shows the metrics in the format that the Accept header prefers. */
+  metrics(accept: string | undefined): Promise<{ type: string; text: string }>;
+  isReady: () => Promise<boolean>;
+  /** Called with errors that are not the client's. */
+  onFailure(error: unknown): void;
+}) {
+  const { host, port, metrics, onFailure } = options;
+  const probes = createProbesDoor(options.isReady);
+  const limits = { ...options.limits, ...ADMIN_LIMITS };
+  const unread = createUnread(limits.streamEndMs);
+
+  async function respond({ verb, target, headers }: Exchange): Promise<Answer> {
+    const path = target.split("?", 1)[0] as string;
+    if (path !== METRICS) return (await probes(verb, path)) ?? notFound();
+    if (verb !== "GET") return wrongVerb(["GET"]);
+    const { type, text } = await metrics(headers.accept);
+    const fields = { "content-type": type, "cache-control": "no-store", vary: "accept, accept-encoding" };
+    const isCompressed = text.length >= COMPRESS_FROM_BYTES && acceptsGzip(headerOf(headers, "accept-encoding"));
+    if (!isCompressed) return plainAnswer(200, fields, text);
+    return plainAnswer(200, { ...fields, "content-encoding": "gzip" }, await gzip(Buffer.from(text)));
+  }
+
+  function onExchange(exchange: Exchange): void {
+    if (exchange.isGone) return;
+    exchange.onClose(() => unread.delete(exchange));
+    respond(exchange)
+      .then(({ body, ...answer }) => {
+        exchange.answer(exchange.isHead || body === undefined ? answer : { ...answer, body });
+        if (!exchange.isGone) unread.add(exchange);
+      })
+      .catch((error) => {
+        if (!exchange.isGone) onFailure(error);
+        exchange.cut();
+      });
+  }
+
+  // No limit is per address, because monitoring has one address.
+  return listen({ host, port, limits, connections: () => () => {}, onExchange, onFailure });
+}
+
+function notFound(): Answer {
+  const error = refusal("METHOD_NOT_FOUND", `This port has ${METRICS}, /healthz and /readyz only.`);
+  return statusAnswer(rpcErrorOf(error), 404);
+}
