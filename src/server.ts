@@ -187,6 +187,7 @@ export async function start(
       tls: config.tls,
       limits,
       connections: shares.connections,
+      onFull: (address) => log.warn({ address }, "all streams of a connection are open, so its other calls wait"),
       onFailure,
       onExchange: createDispatch({
         pipeline,

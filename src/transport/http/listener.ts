@@ -6,6 +6,7 @@ import { holderOf, type Quota } from "../../rpc/shares.ts";
 import type { Limits } from "../limits.ts";
 import { limitAge, retirementOf } from "./connection-age.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
+import { watchForFull } from "./full-connections.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -28,6 +29,8 @@ export async function listen(options: {
   /** The quota of connections by address. */
   connections: Quota;
   onExchange(exchange: Exchange): void;
+  /** Called with the address of a client whose other calls wait, because all streams of its connection are open. */
+  onFull(address: string): void;
   /** Called with the error of a request that could not be accepted. */
   onFailure(error: unknown): void;
 }) {
@@ -91,7 +94,9 @@ export async function listen(options: {
   });
   // The stream may be reset by now, because Node emits it a moment later.
   http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
+  const watch = watchForFull(limits.streams, options.onFull);
   http2.on("session", (session) => {
+    watch(session);
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
     if (closing) session.close();

@@ -64,7 +64,7 @@ export function listenAdmin(options: {
   }
 
   // No limit is per address, because monitoring has one address.
-  return listen({ host, port, limits, connections: () => () => {}, onExchange, onFailure });
+  return listen({ host, port, limits, connections: () => () => {}, onExchange, onFull() {}, onFailure });
 }
 
 function notFound(): Answer {

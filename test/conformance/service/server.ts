@@ -162,6 +162,7 @@ const listener = await listen({
   tls: useTls ? { cert: textOf(serverCreds?.cert), key: textOf(serverCreds?.key) } : undefined,
   limits: LIMITS,
   connections: shares.connections,
+  onFull() {},
   onExchange: (exchange) => calls.run({ exchange, timeoutMs: undefined }, () => dispatch(exchange)),
   onFailure,
 });

@@ -44,6 +44,7 @@ export async function serveOwn<Service extends DescService>(
     port: 0,
     limits: LIMITS,
     connections: shares.connections,
+    onFull() {},
     onFailure,
     onExchange: createDispatch({
       pipeline,
