@@ -10,6 +10,7 @@ import { createPathOf } from "./http/request-path.ts";
 import { statusAnswer } from "./http/status.ts";
 import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
+import { createHint } from "./rest/addresses.ts";
 import { createRestDoor } from "./rest/door.ts";
 import { createIntrospectionDoor } from "./rest/introspection.ts";
 import { createProbesDoor } from "./rest/probes.ts";
@@ -38,7 +39,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
   const { pipeline, limits, shares, observers = [] } = parts;
   const { streamEndMs } = limits;
   const unary = parts.unaryDoor ? createUnaryDoor(pipeline, limits, shares) : undefined;
-  const connect = createConnectDoor(pipeline, parts.open, limits, shares);
+  const connect = createConnectDoor(pipeline, parts.open, limits, shares, createHint([], pipeline.methods));
   const rest = createRestDoor(pipeline, limits, shares);
   const introspection = createIntrospectionDoor(pipeline, limits, shares);
   const probes = createProbesDoor(parts.isReady);

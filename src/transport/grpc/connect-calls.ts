@@ -14,7 +14,7 @@ import { type Admitted, type AdmittedStream, type Call, isUnary, type Pipeline }
 import { maxBytesOf, type Room, type roomsOf } from "../http/body.ts";
 import type { Channel } from "../streams/channel.ts";
 import { parseForm } from "../text.ts";
-import { ownErrorOf, toConnectError } from "./errors.ts";
+import { ownErrorOf, toConnectError, VERSION_HEADER } from "./errors.ts";
 
 /** The state of a call in Connect's handler. */
 export interface Visit {
@@ -66,10 +66,32 @@ export async function admit(
     visit.admitted = admitted;
     visit.holder = admitted.holder;
     visit.room = rooms.ofCaller(admitted.holder);
+    checkVersion(context);
     checkQuery(context);
   } catch (error) {
     throw toConnectError(pipeline.explain(error, visit.call));
   }
+}
+
+/** Admits a caller without a token, to a service that needs none. Throws a ConnectError. */
+export function admitOpen(pipeline: Pipeline, context: HandlerContext): void {
+  watchErrors(pipeline, context);
+  try {
+    checkVersion(context);
+  } catch (error) {
+    throw toConnectError(pipeline.explain(error, visitOf(context.values).call));
+  }
+}
+
+/** Throws INVALID_REQUEST for a version of Connect's protocol other than 1. The header or parameter may be missing. */
+function checkVersion({ protocolName, requestMethod, requestHeader, url }: HandlerContext): void {
+  if (protocolName !== "connect") return;
+  const [name, known, given] =
+    requestMethod === "GET"
+      ? (["connect", "v1", new URL(url).searchParams.get("connect")] as const)
+      : ([VERSION_HEADER, "1", requestHeader.get(VERSION_HEADER)] as const);
+  if (given === null || given === known) return;
+  throw refusal("INVALID_REQUEST", `${name}: must be ${known}, not ${JSON.stringify(given.slice(0, 20))}.`);
 }
 
 /** Throws INVALID_REQUEST for a Connect GET with invalid base64, which Connect would report as INTERNAL. */
@@ -128,7 +150,7 @@ function addFields(context: HandlerContext, { headers = {}, trailers = {} }: Res
  * Gives Connect's own errors, such as of an invalid message, a reason and a message that fits into a header. Every
  * handler aborts its signal with the error before it writes it, so the signal is where to change it.
  */
-export function watchErrors(pipeline: Pipeline, { method, signal, values }: HandlerContext): void {
+function watchErrors(pipeline: Pipeline, { method, signal, values }: HandlerContext): void {
   signal.addEventListener("abort", () => {
     const error: unknown = signal.reason;
     if (!(error instanceof ConnectError)) return;

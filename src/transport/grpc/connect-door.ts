@@ -16,7 +16,7 @@ import type { Limits } from "../limits.ts";
 import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
 import { ENVELOPE_BYTES, framesOf, onlyMessage, wholeFrames } from "../streams/frames.ts";
 import { decodeText } from "../text.ts";
-import { admit, invoke, markRead, stream, type Visit, valuesOf, visitOf, watchErrors } from "./connect-calls.ts";
+import { admit, admitOpen, invoke, markRead, stream, type Visit, valuesOf, visitOf } from "./connect-calls.ts";
 import { inProtocolOf, toConnectError, unescapeMessage } from "./errors.ts";
 import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } from "./grpc-web-text.ts";
 
@@ -58,12 +58,15 @@ export interface OpenCalls {
   holderOf(context: HandlerContext): string;
 }
 
-/** `open` adds services that need no token, such as health. */
+/**
+ * `open` adds services that need no token, such as health. `hint` returns a sentence about a similar path, or nothing.
+ */
 export function createConnectDoor(
   pipeline: Pipeline,
   open: (router: ConnectRouter, calls: OpenCalls) => void,
   limits: Pick<Limits, "bodyMs" | "reflectionIdleMs"> & ChannelLimits,
   shares: Shares,
+  hint: (verb: string, path: string) => string,
 ): ConnectDoor {
   const { types } = pipeline;
   const rooms = roomsOf(shares);
@@ -87,7 +90,7 @@ export function createConnectDoor(
     ...common,
     readMaxBytes: MAX_MESSAGE_BYTES,
     jsonOptions: jsonOptions(types),
-    requestGate: (context) => watchErrors(pipeline, context),
+    requestGate: (context) => admitOpen(pipeline, context),
   });
   open(ungated, {
     explain(error, { signal, values }) {
@@ -157,8 +160,9 @@ export function createConnectDoor(
   return (exchange, { path, query, href }, call) => {
     const handler = handlers.get(path);
     if (!handler) {
-      return inProtocolOf(exchange.headers, query, () => {
-        const error = refusal("NOT_SERVED", `The method ${path.slice(0, 200)} does not exist.`);
+      return inProtocolOf(exchange.headers, { path, query }, () => {
+        const meant = hint(exchange.verb, path);
+        const error = refusal("NOT_SERVED", `There is nothing at ${path.slice(0, 200)}.${meant}`);
         return toConnectError(pipeline.explain(error, call));
       });
     }

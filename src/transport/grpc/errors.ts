@@ -4,7 +4,11 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isForeseen, RpcError, refusal } from "../../rpc/errors.ts";
 import { tooLarge } from "../http/body.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import type { RequestPath } from "../http/request-path.ts";
 import { challengeOf, plainAnswer } from "../http/status.ts";
+
+/** The header with the version of Connect's protocol. */
+export const VERSION_HEADER = "connect-protocol-version";
 
 /** Converts an error to a ConnectError, whose writers serve all three protocols. */
 export function toConnectError(error: unknown): ConnectError {
@@ -61,7 +65,7 @@ export function ownErrorOf(
  */
 export function inProtocolOf(
   headers: Exchange["headers"],
-  query: string,
+  { path, query }: Pick<RequestPath, "path" | "query">,
   error: () => ConnectError,
 ): Answer | undefined {
   const type = headers["content-type"] ?? "";
@@ -72,8 +76,10 @@ export function inProtocolOf(
     return { status: 200, headers: { "content-type": type, ...status } };
   }
   const isConnect =
-    headerOf(headers, "connect-protocol-version") !== undefined ||
+    headerOf(headers, VERSION_HEADER) !== undefined ||
     new URLSearchParams(query).get("connect") === "v1" ||
+    // JSON is also REST's type, but the name of a service has a dot, and no path of REST begins with one.
+    (/^\/[\w.]+\.\w+\/\w+$/.test(path) && /^application\/json(?:[; ]|$)/i.test(type)) ||
     /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
   if (!isConnect) return undefined;
   return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));

@@ -33,7 +33,7 @@ import { parseJson, readMessage } from "../json.ts";
 import type { Limits } from "../limits.ts";
 import { COMPRESSED, ENVELOPE_BYTES, envelope, type Framing, onlyMessage } from "../streams/frames.ts";
 import { checkFields } from "../values.ts";
-import { grpcStatusOf, toConnectError } from "./errors.ts";
+import { grpcStatusOf, toConnectError, VERSION_HEADER } from "./errors.ts";
 import { fromText, textBytesOf, toText } from "./grpc-web-text.ts";
 
 /** Answers a call, or returns undefined if this door does not serve it. */
@@ -60,6 +60,8 @@ interface Protocol {
   accepted: "grpc-accept-encoding" | "accept-encoding";
   /** The header with the deadline. */
   timeout: DeadlineHeader;
+  /** Whether the version of the protocol, if a header has it, is one that this door knows. */
+  isKnownVersion(headers: Exchange["headers"]): boolean;
   /** The size limit of the content, for a message of the given limit. */
   contentBytes(messageBytes: number): number;
   /** Returns the message in the content. Throws like `onlyMessage`. */
@@ -109,6 +111,7 @@ export function createUnaryDoor(pipeline: Pipeline, limits: Pick<Limits, "bodyMs
     if (!protocol || exchange.verb !== "POST") return undefined;
     const coding = codingOf(headerOf(exchange.headers, protocol.encoding));
     if (coding !== "identity" && coding !== "gzip") return undefined;
+    if (!protocol.isKnownVersion(exchange.headers)) return undefined;
     const timeoutMs = timeoutOf(protocol.timeout, headerOf(exchange.headers, protocol.timeout));
     if (Number.isNaN(timeoutMs)) return undefined;
     return serve(exchange, { ...call, timeoutMs, isJson: protocol.format.isJson }, protocol, method, coding === "gzip");
@@ -167,6 +170,7 @@ function grpc(format: Format, type: string): Protocol {
     encoding: "grpc-encoding",
     accepted: "grpc-accept-encoding",
     timeout: "grpc-timeout",
+    isKnownVersion: () => true,
     contentBytes: (messageBytes) => ENVELOPE_BYTES + messageBytes,
     unwrap: onlyMessage,
     async success(message, gzip, more) {
@@ -239,6 +243,7 @@ function connect(format: Format, type: string, types: Registry): Protocol {
     encoding: "content-encoding",
     accepted: "accept-encoding",
     timeout: "connect-timeout-ms",
+    isKnownVersion: ({ [VERSION_HEADER]: version }) => version === undefined || version === "1",
     contentBytes: (messageBytes) => messageBytes,
     unwrap: (message, { isCoded }) => ({ message, isCompressed: isCoded }),
     success: (message, gzip, more) => answer(200, type, message, gzip, trailersAmong(more)),

@@ -41,6 +41,17 @@ export function nearestAddress(addresses: readonly Address[], verb: string, path
   return best?.path;
 }
 
+/** A sentence that names the path that the caller probably meant, with a space before it; empty if no path is near. */
+export type Hint = (verb: string, path: string) => string;
+
+export function createHint(routes: readonly Route[], methods: readonly DescMethod[]): Hint {
+  const addresses = addressesOf(routes, methods);
+  return (verb, path) => {
+    const near = nearestAddress(addresses, verb, path);
+    return near === undefined ? "" : ` Did you mean ${near.slice(0, 200)}?`;
+  };
+}
+
 function farFrom({ segments }: Address, pieces: readonly string[]): number {
   const each = segments.map((segment, index) => {
     const piece = pieces[index] as string;

@@ -13,7 +13,7 @@ import { allowOf, HttpRefusal, plainAnswer, statusAnswer } from "../http/status.
 import type { Limits } from "../limits.ts";
 import type { ChannelLimits, Streamed } from "../streams/channel.ts";
 import { parseForm } from "../text.ts";
-import { type Address, addressesOf, nearestAddress } from "./addresses.ts";
+import { createHint, type Hint } from "./addresses.ts";
 import { bindRequest } from "./bind.ts";
 import { createRouter, routesOf } from "./routes.ts";
 import { checkStream, eventStream, resumeBehind } from "./server-sent-events.ts";
@@ -31,12 +31,12 @@ export function createRestDoor(
   const routes = pipeline.methods.flatMap(routesOf);
   for (const { method } of routes) checkStream(method);
   const router = createRouter(routes);
-  const addresses = addressesOf(routes, pipeline.methods);
+  const hint = createHint(routes, pipeline.methods);
 
   async function answer(exchange: Exchange, { path, query }: RequestPath, call: Call): Promise<Answer | Streamed> {
     const { verb, headers } = exchange;
     const match = router.match(verb, path);
-    if ("allowed" in match) throw noRoute(verb, path, match.allowed, addresses);
+    if ("allowed" in match) throw noRoute(verb, path, match.allowed, hint);
     const { method } = match.route;
 
     const timeoutMs = timeoutOf("connect-timeout-ms", headerOf(headers, "connect-timeout-ms"));
@@ -78,10 +78,9 @@ export function createRestDoor(
   };
 }
 
-function noRoute(verb: string, path: string, allowed: string[], addresses: readonly Address[]): Error {
+function noRoute(verb: string, path: string, allowed: string[], hint: Hint): Error {
   const at = path.slice(0, 200);
-  const near = nearestAddress(addresses, verb, path);
-  const meant = near === undefined ? "" : ` Did you mean ${near.slice(0, 200)}?`;
+  const meant = hint(verb, path);
   if (allowed.length === 0) return refusal("METHOD_NOT_FOUND", `There is nothing at ${at}.${meant}`);
   const allow = allowOf(allowed);
   const error = refusal("NOT_SERVED", `${at} does not take ${verb}, only ${allow}.${meant}`);

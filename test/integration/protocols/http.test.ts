@@ -43,8 +43,7 @@ describe("a request that cannot be a call is answered with a google.rpc.Status:"
     ["GET", "/", notFound],
     ["POST", "/resources/v3alpha/nothing", notFound],
     ["GET", `${USERS}/u/_lock/more`, notFound],
-    ["POST", "/userlock.v3alpha.UserService/NoMethod", notFound, JSON_TYPE],
-    ["POST", "/userlock.v3alpha.NoService/LockUser", notFound, JSON_TYPE],
+    ["POST", "/resources.json", notFound, JSON_TYPE],
     ["GET", USERS, { ...wrongVerb, allow: "POST" }],
     ["PUT", `${USERS}/u`, { ...wrongVerb, allow: "GET, HEAD, PATCH, DELETE" }],
     ["DELETE", `${USERS}/u/_lock`, { ...wrongVerb, allow: "POST" }],
@@ -117,19 +116,28 @@ describe("an RPC request that cannot be a call", () => {
       expect(answer.body.length).toBe(0);
     });
 
-    test.each(["application/proto", "application/connect+json", "application/connect+proto"])(
-      "an unknown method in %s gets 404 with a Connect error",
-      async (type) => {
-        const path = "/userlock.v3alpha.UserService/NoMethod";
-        const answer = await send({ version, path, headers: { ...AUTH, "content-type": type }, body: "{}" });
-        const error = JSON.parse(answer.body.toString());
-        expect({ status: answer.status, code: error.code, reason: reasonOfConnectError(error) }).toEqual({
-          status: 404,
-          code: "unimplemented",
-          reason: "NOT_SERVED",
-        });
-      },
-    );
+    test.each(
+      [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/proto",
+        "application/connect+json",
+        "application/connect+proto",
+      ].flatMap((type): [string, string, Record<string, string>][] => [
+        [type, "UserService/NoMethod", {}],
+        [type, "UserService/NoMethod", { "connect-protocol-version": "1" }],
+        [type, "NoService/LockUser", {}],
+      ]),
+    )("an unknown method in %s (%s, %j) gets 404 with a Connect error", async (type, method, headers) => {
+      const path = `/userlock.v3alpha.${method}`;
+      const answer = await send({ version, path, headers: { ...AUTH, ...headers, "content-type": type }, body: "{}" });
+      const error = JSON.parse(answer.body.toString());
+      expect({ status: answer.status, code: error.code, reason: reasonOfConnectError(error) }).toEqual({
+        status: 404,
+        code: "unimplemented",
+        reason: "NOT_SERVED",
+      });
+    });
   });
 });
 

@@ -229,3 +229,51 @@ test.each([
   expect(withDoor).toEqual(without);
   expect(withDoor.code).toBe("OK");
 });
+
+describe.each(["with the unary door", "without the unary door"])("a server %s", (kind) => {
+  const ask = (like: string, request: HttpRequest) =>
+    saidBy(servers[kind.startsWith("without") ? 1 : 0] as ServerProcess, like, request);
+  const refused = { code: "INVALID_ARGUMENT", reason: "INVALID_REQUEST" };
+
+  test.each(TYPES.filter((type) => type.endsWith("json")))("refuses bytes that are not UTF-8 in %s", async (type) => {
+    const content = contentOf(type, Buffer.from('{"id":"\xff"}', "latin1"));
+    const status = type.includes("grpc") ? 200 : 400;
+    expect(await ask(type, requestOf(type, GET, content))).toMatchObject({ ...refused, status });
+  });
+
+  test.each(TYPES.filter((type) => type.includes("grpc")))("refuses unknown flags in %s", async (type) => {
+    for (const flag of [2, 3, 4, 0x7f, 0x80, 0xff]) {
+      const content = contentOf(type, messageOf(type, GET), { flag });
+      expect(await ask(type, requestOf(type, { ...GET, headers: compressed("gzip") }, content))).toMatchObject(refused);
+    }
+  });
+
+  test.each([
+    ["a user", "/userlock.v3alpha.UserService/GetUser", '{"id":"anna"}'],
+    ["health", "/grpc.health.v1.Health/Check", "{}"],
+  ])("knows only version 1 of Connect in a call for %s", async (_what, path, body) => {
+    const said = async (version: string) => {
+      const headers = {
+        ...bearer(ADMIN_TOKEN),
+        "content-type": "application/json",
+        "connect-protocol-version": version,
+      };
+      const { code, status } = await ask("application/json", { path, headers, body });
+      return { code, status };
+    };
+    expect(await said("1")).toEqual({ code: "OK", status: 200 });
+    for (const version of ["2", "0", "v1", "1, 1"])
+      expect(await said(version)).toEqual({ code: "INVALID_ARGUMENT", status: 400 });
+  });
+
+  test("knows only version 1 of Connect in a call by GET", async () => {
+    const said = async (query: string) => {
+      const path = `${pathOf(getUser)}?${query}encoding=json&message=${encodeURIComponent('{"id":"anna"}')}`;
+      const { code, status } = await ask("application/json", { verb: "GET", path, headers: bearer(ADMIN_TOKEN) });
+      return { code, status };
+    };
+    for (const query of ["", "connect=v1&"]) expect(await said(query)).toEqual({ code: "OK", status: 200 });
+    for (const query of ["connect=v2&", "connect=1&", "connect=&"])
+      expect(await said(query)).toEqual({ code: "INVALID_ARGUMENT", status: 400 });
+  });
+});
