@@ -7,9 +7,10 @@ import {
   Configuration,
   tokenIntrospection,
 } from "openid-client";
+import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../support/access.ts";
 import { type Door, openDoors } from "../support/clients/doors.ts";
-import { addUser, openSession } from "../support/logins.ts";
+import { addUser, asOwner, ok, openSession } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
 /** Introspects like a resource server that knows OAuth and nothing about userlock. */
@@ -30,6 +31,23 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const each of doors) each.close();
   await server?.stop();
+});
+
+/** Whether the token of a session is good. The secret is a userlock token, and the id is its subject. */
+async function isActive(url: string, id: string, secret: string, token: string): Promise<boolean> {
+  const endpoints = { issuer: url, introspection_endpoint: `${url}/oauth/v2/introspect` };
+  const configuration = new Configuration(endpoints, id, undefined, ClientSecretBasic(secret));
+  if (url.startsWith("http:")) allowInsecureRequests(configuration);
+  const { active } = await tokenIntrospection(configuration, token);
+  return active;
+}
+
+test("openid-client finds a session active until its user is locked", async () => {
+  const [door] = doors as [Door];
+  const token = (await openSession(door, await addUser(door, { id: "cyd" }))).sessionToken;
+  expect(await isActive(server.url, SUBJECT, client.secret, token)).toBe(true);
+  ok(await door.call(UserService.method.lockUser, { id: "cyd" }, asOwner));
+  expect(await isActive(server.url, SUBJECT, client.secret, token)).toBe(false);
 });
 
 function configurationOf(id: string, auth: ClientAuth): Configuration {

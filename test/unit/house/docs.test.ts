@@ -27,12 +27,17 @@ test("every file and folder that the documentation names exists", () => {
 });
 
 describe("the page about clients", () => {
-  const programs = globSync("test/interop/{go,python,java}/**/*.*").map((file) => readFileSync(file, "utf8"));
-  const samples = ["python", "go", "yaml"].flatMap((language) =>
+  const programs = globSync("test/interop/**/*.*").map((file) => readFileSync(file, "utf8"));
+  const samples = ["python", "java", "xml", "properties", "go", "yaml", "typescript"].flatMap((language) =>
     clientSamples(language).map((code) => ({ language, code })),
   );
 
-  test.each(samples)("has this $language of a program that the tests run:\n$code", ({ code }) => {
-    expect(programs.some((program) => program.includes(code))).toBe(true);
+  /** The code without its indentation, where that has no meaning. */
+  const compared = (language: string, code: string) =>
+    ["python", "yaml"].includes(language) ? code : code.replaceAll(/^[ \t]+/gm, "");
+
+  test.each(samples)("has this $language of a program that the tests run:\n$code", ({ language, code }) => {
+    const sample = compared(language, code);
+    expect(programs.some((program) => compared(language, program).includes(sample))).toBe(true);
   });
 });

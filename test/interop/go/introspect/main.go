@@ -14,16 +14,21 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 )
 
+// introspect asks whether the token of a session is good. The secret is a userlock token, and the id is its subject.
+func introspect(ctx context.Context, url, id, secret, token string) (*oidc.IntrospectionResponse, error) {
+	server, err := rs.NewResourceServerClientCredentials(ctx, url, id, secret,
+		rs.WithStaticEndpoints(url+"/oauth/v2/token", url+"/oauth/v2/introspect"))
+	if err != nil {
+		return nil, err
+	}
+	return rs.Introspect[*oidc.IntrospectionResponse](ctx, server, token)
+}
+
 func main() {
 	ctx, url := context.Background(), checks.Need("URL")
-	// introspect returns whether the session is active for a client with this id.
-	introspect := func(clientID string) (bool, error) {
-		server, err := rs.NewResourceServerClientCredentials(ctx, url, clientID, checks.Need("CLIENT_SECRET"),
-			rs.WithStaticEndpoints(url+"/oauth/v2/token", url+"/oauth/v2/introspect"))
-		if err != nil {
-			return false, err
-		}
-		answer, err := rs.Introspect[*oidc.IntrospectionResponse](ctx, server, checks.Need("SESSION_TOKEN"))
+	// isActive introspects the session for a client with this id.
+	isActive := func(clientID string) (bool, error) {
+		answer, err := introspect(ctx, url, clientID, checks.Need("CLIENT_SECRET"), checks.Need("SESSION_TOKEN"))
 		if err != nil || !answer.Active {
 			return false, err
 		}
@@ -41,8 +46,8 @@ func main() {
 		for what, id := range ids {
 			state := map[bool]string{false: "an open session", true: "the session of a locked user"}[isLocked]
 			checks.Run("introspects "+state+" with the token's "+what+" as client id", func() error {
-				isActive, err := introspect(id)
-				return errors.Join(err, checks.Equal("active", isActive, !isLocked))
+				found, err := isActive(id)
+				return errors.Join(err, checks.Equal("active", found, !isLocked))
 			})
 		}
 	}
