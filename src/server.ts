@@ -104,9 +104,9 @@ export async function start(
   if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
   const about = { version: VERSION, store: kindOf(config.store) };
   // Loaded on demand, because most commands and tests need no metrics.
-  const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about);
-  const { calls: observers } = metrics?.observers ?? UNOBSERVED;
-  const store = await openStore(config.store, instanceId, { commitRows }).catch((error) => {
+  const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about, clock);
+  const observe = metrics?.observers ?? UNOBSERVED;
+  const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store }).catch((error) => {
     metrics?.close();
     throw error;
   });
@@ -117,7 +117,8 @@ export async function start(
   };
 
   try {
-    const execute = createExecute({ store, clock });
+    observe.onStore(store);
+    const execute = createExecute({ store, clock, onAppend: observe.onAppend });
     const key = config.secretKey ?? (isKept(config.store) ? keyIn(files.folder, newKey, keyOf) : newKey());
     const secrets = createInstanceSecrets(key);
     await ensureSameKey({ execute, instanceId, fingerprint: secrets.fingerprint });
@@ -127,22 +128,34 @@ export async function start(
 
     const lists = createLists(store);
     const search = createSearch({ store, clock, lists });
-    const hasher = createHashQueue({ hasher: createPasswordHasher(config.argon2), threads: config.hashThreads });
+    const bareHasher = observe.hasher(createPasswordHasher(config.argon2));
+    const hasher = observe.hashQueue(createHashQueue({ hasher: bareHasher, threads: config.hashThreads }));
     const policies = createPolicies({ store, instanceId });
-    const login = createLogin({ store, execute, policies, hasher, secrets, clock, slotMs: loginSlotMs });
+    const login = createLogin({
+      store,
+      execute,
+      policies,
+      hasher,
+      secrets,
+      clock,
+      slotMs: loginSlotMs,
+      onOutcome: observe.onLogin,
+    });
     const findSession = createFindSession({ store, clock });
     const sessions = createSessions({ store, execute, clock, lists });
     const owners = createOwners({ store, clock });
     const batch = createBatch({ execute, search, ...owners, clock });
     const onLogFault = fault("the log of events could not be read");
-    const tail = createTail({ store, onError: onLogFault });
+    const tail = createTail({ store: observe.followed(store), onError: onLogFault });
     const shares = createShares(limits);
     const { heartbeatMs } = limits;
-    const watch = createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault });
+    const watch = observe.watch(
+      createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault }),
+    );
 
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
-      receiptsOf: createReceipts({ store, sealer: secrets, clock }),
+      receiptsOf: observe.receipts(createReceipts({ store, sealer: secrets, clock })),
       validator: createRequestValidator(),
       instance: config.instance,
       maxCallMs: limits.callMs,
@@ -198,7 +211,7 @@ export async function start(
         corsOrigins: config.corsOrigins,
         limits,
         newId,
-        observers,
+        observers: observe.calls,
         onFailure,
       }),
     }).catch((cause) => {

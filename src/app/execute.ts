@@ -2,7 +2,14 @@ import { authorise, may, missing, type Owner, type Permission, type Principal } 
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
 import { USERLOCK } from "../domain/identifier.ts";
-import { type Append, type EventStore, load, type Receipt, type StreamRecord } from "../store/port.ts";
+import {
+  type Append,
+  type AppendResult,
+  type EventStore,
+  load,
+  type Receipt,
+  type StreamRecord,
+} from "../store/port.ts";
 
 /** How often a change is tried when other changes come first. */
 const MAX_ATTEMPTS = 20;
@@ -66,12 +73,20 @@ export type Execute = <State, Command, Event extends DomainEvent>(
   caller: Caller,
 ) => Promise<Changed<State>>;
 
+/** Sees every append of this server, and how it ended. It must not throw. */
+export type AppendListener = (append: Append, outcome: AppendResult["outcome"]) => void;
+
 /**
  * The only way to change an object: load it, authorise the caller, decide, append. If another change comes first, all
  * steps run again, so every answer is made from the store. Rejects with the DomainError of a rule, with
  * CONCURRENT_CHANGE after the last attempt, or with STORE_UNAVAILABLE.
  */
-export function createExecute({ store, clock }: { store: EventStore; clock: () => number }): Execute {
+export function createExecute(parts: {
+  store: EventStore;
+  clock: () => number;
+  onAppend?: AppendListener | undefined;
+}): Execute {
+  const { store, clock, onAppend } = parts;
   return async (aggregate, change, caller) => {
     type State = Parameters<typeof aggregate.owner>[0];
     const { id, isDryRun, receipt } = change;
@@ -82,6 +97,7 @@ export function createExecute({ store, clock }: { store: EventStore; clock: () =
       const { append, changed } = await decide(aggregate, change, caller, { record, clock, isChecked });
       if (!append) return changed;
       const result = await store.append(append);
+      onAppend?.(append, result.outcome);
       if (result.outcome === "appended") {
         receipt?.onKept?.();
         return changed;

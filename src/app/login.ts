@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isIn, may, missing } from "../domain/access.ts";
-import { DomainError } from "../domain/errors.ts";
+import { DomainError, hasReason } from "../domain/errors.ts";
 import { admit, type CheckedLogin, user } from "../domain/user.ts";
 import { knownDevice, lockOf, loginNameClaim, type User } from "../domain/user-state.ts";
 import { type EventStore, load, loadByClaim } from "../store/port.ts";
@@ -34,6 +34,9 @@ export interface LoginAttempt {
   deviceToken: string;
 }
 
+/** How a login ended. Callers do not see it, because it would reveal who exists and who is locked. */
+export type LoginOutcome = "ok" | "wrong_password" | "locked" | "inactive" | "unknown_user" | "busy";
+
 export type Login = ReturnType<typeof createLogin>;
 
 export function createLogin(parts: {
@@ -44,8 +47,10 @@ export function createLogin(parts: {
   secrets: LoginSecrets;
   clock: () => number;
   slotMs?: number | undefined;
+  /** Called with each outcome, because most failures have no event. It must not throw. */
+  onOutcome?: ((outcome: LoginOutcome) => void) | undefined;
 }) {
-  const { store, execute, policies, hasher, secrets, clock, slotMs = SLOT_MS } = parts;
+  const { store, execute, policies, hasher, secrets, clock, slotMs = SLOT_MS, onOutcome } = parts;
   /** Serializes the logins of a user from one kind of device. Users do not wait for each other. */
   const inTurn = createFairQueue({
     atOnce: Infinity,
@@ -90,7 +95,11 @@ export function createLogin(parts: {
       if (!checked) await hasher.pretend(tried.password, turn, found?.state.password?.hash);
       return checked;
     };
-    const outcome = await inTurn(line, work, signal);
+    const outcome = await inTurn(line, work, signal).catch((error) => {
+      if (hasReason(error, "TOO_MANY_REQUESTS")) onOutcome?.("busy");
+      throw error;
+    });
+    onOutcome?.(outcomeOf(outcome?.record ?? found, outcome, clock()));
     if (outcome?.isIn) return outcome.record;
     lastFailureMs = performance.now() - started;
     await untilNextSlot(lastFailureMs, slotMs, signal);
@@ -145,7 +154,7 @@ export function createLogin(parts: {
         .catch(() => {});
     }
     const isRevealed = isRight && after.events.includes("user.lock_probed");
-    return { isIn, isRevealed, record: after };
+    return { isIn, isRevealed, isWrong: after.events.includes("user.login_failed"), record: after };
   }
 
   async function attemptLogin(attempt: LoginAttempt, caller: Caller, isLost = false): Promise<Stored<User>> {
@@ -201,7 +210,19 @@ interface Tried {
 interface Checked {
   isIn: boolean;
   isRevealed: boolean;
+  /** The password was wrong, which may have locked the user. */
+  isWrong: boolean;
   record: Stored<User>;
+}
+
+/** The outcome of a login. `checked` is undefined if the password was not compared. */
+function outcomeOf(found: Stored<User> | undefined, checked: Checked | undefined, now: number): LoginOutcome {
+  if (checked?.isIn) return "ok";
+  if (!found || user.isGone(found.state)) return "unknown_user";
+  if (checked?.isWrong) return "wrong_password";
+  if (found.state.lifecycle !== "active") return "inactive";
+  // A user without a password, and a wrong password that is remembered, count as a wrong one.
+  return lockOf(found.state, now) ? "locked" : "wrong_password";
 }
 
 function locked(until: number | undefined, now: number): DomainError {

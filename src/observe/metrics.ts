@@ -1,15 +1,25 @@
 import { observeCalls } from "./calls.ts";
+import { observeEvents } from "./events.ts";
 import { createMeters } from "./meters.ts";
 import type { Observers } from "./observers.ts";
+import { observePasswords } from "./passwords.ts";
 import { observeProcess } from "./process.ts";
+import { observeStore } from "./store.ts";
+import { observeStreams } from "./streams.ts";
 
 /**
  * Creates all metrics, and the observers that feed them. No label has a user, an organization, an address or a token,
  * because each value of a label is a series that Prometheus keeps.
  */
-export function createMetrics(about: { version: string; store: string }) {
+export function createMetrics(about: { version: string; store: string }, clock: () => number) {
   const meters = createMeters();
-  const observers: Observers = { calls: [observeCalls(meters)] };
+  const observers: Observers = {
+    calls: [observeCalls(meters)],
+    ...observeEvents(meters),
+    ...observePasswords(meters),
+    ...observeStore(meters, about.store),
+    ...observeStreams(meters, clock),
+  };
   const close = observeProcess(meters, about);
   return { observers, all: meters.all, show: meters.show, close };
 }

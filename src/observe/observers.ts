@@ -1,9 +1,39 @@
+import type { AppendListener } from "../app/execute.ts";
+import type { Watch } from "../app/follow/watch.ts";
+import type { HashQueue, PasswordHasher } from "../app/hash-queue.ts";
+import type { LoginOutcome } from "../app/login.ts";
+import type { ReceiptsOf } from "../app/receipts.ts";
 import type { CallObserver } from "../rpc/observer.ts";
+import type { EventStore, StoreObserver } from "../store/port.ts";
 
-/** What sees the work of the server. */
+/**
+ * What sees the work of the server. A function that takes a part and returns one puts its measurement around the part,
+ * which knows nothing of it.
+ */
 export interface Observers {
   calls: readonly CallObserver[];
+  onAppend?: AppendListener;
+  onLogin?: (outcome: LoginOutcome) => void;
+  store?: StoreObserver;
+  /** Called with the opened store. */
+  onStore(store: EventStore): void;
+  hasher(hasher: PasswordHasher): PasswordHasher;
+  hashQueue(queue: HashQueue): HashQueue;
+  receipts(receiptsOf: ReceiptsOf): ReceiptsOf;
+  /** The store from which the log is followed. */
+  followed(store: EventStore): EventStore;
+  watch(watch: Watch): Watch;
 }
 
+const asItIs = <Part>(part: Part): Part => part;
+
 /** The observers of a server without an admin listener. They cost nothing. */
-export const UNOBSERVED: Observers = { calls: [] };
+export const UNOBSERVED: Observers = {
+  calls: [],
+  onStore() {},
+  hasher: asItIs,
+  hashQueue: asItIs,
+  receipts: asItIs,
+  followed: asItIs,
+  watch: asItIs,
+};

@@ -1,4 +1,4 @@
-import type { EventStore } from "./port.ts";
+import type { EventStore, StoreObserver } from "./port.ts";
 import type { StoreSettings } from "./settings.ts";
 import { openSqliteStore } from "./sqlite/store.ts";
 
@@ -9,7 +9,7 @@ import { openSqliteStore } from "./sqlite/store.ts";
 export async function openStore(
   settings: StoreSettings,
   instance: string,
-  options: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
+  options: { mustBeThere?: boolean; commitRows?: number | undefined; observer?: StoreObserver | undefined } = {},
 ): Promise<EventStore> {
   if (settings.kind === "sqlite") return openSqliteStore(settings.file, instance, options);
   // Loaded on demand, because the driver takes memory and time.

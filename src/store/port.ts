@@ -55,8 +55,26 @@ export interface EventStore {
   /** Calls the listener after appends. It is only a hint to read: calls may be missing, merged or superfluous. */
   onAppend(listener: () => void): () => void;
 
+  /** Returns what is in use now. */
+  usage(): StoreUsage;
+
   /** Finishes accepted appends, then releases all resources. */
   close(): Promise<void>;
+}
+
+export interface StoreUsage {
+  /** The number of appends without a result. */
+  waiting: number;
+  /** The pools of connections to a database server. */
+  pools: readonly { name: string; used: number; idle: number; pending: number }[];
+}
+
+/** Sees the work of a store. It must not throw. */
+export interface StoreObserver {
+  /** A commit of `rows` appends ended, whether or not it succeeded. */
+  committed(rows: number, milliseconds: number): void;
+  /** A commit is tried again, for this kind of trouble. */
+  retried(trouble: string): void;
 }
 
 /** A position in the log. It is opaque, but sorts as text: earlier positions are less, and LOG_START is the least. */

@@ -19,7 +19,7 @@ afterAll(() => database?.drop());
 describeEventStore("PostgreSQL", true, async () => {
   const test = randomUUID();
   return {
-    open: (instance) => openPostgresStore(url as string, `${test} ${instance}`),
+    open: (instance, observer) => openPostgresStore(url as string, `${test} ${instance}`, { observer }),
     remove: () => {},
   };
 });

@@ -6,12 +6,12 @@ import { describeEventStore } from "./suite/event-store.ts";
 describeEventStore("SQLite in a file", true, async () => {
   const folder = temporaryFolder();
   return {
-    open: (instance) => openSqliteStore(folder.file("userlock.db"), instance),
+    open: (instance, observer) => openSqliteStore(folder.file("userlock.db"), instance, { observer }),
     remove: folder.remove,
   };
 });
 
 describeEventStore("SQLite in memory", false, async () => ({
-  open: (instance) => openSqliteStore(":memory:", instance),
+  open: (instance, observer) => openSqliteStore(":memory:", instance, { observer }),
   remove() {},
 }));

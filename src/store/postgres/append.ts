@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Row, toRow } from "../append-row.ts";
 import { INDEXED_FIELDS, indexedValues } from "../indexed-fields.ts";
 import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
-import { type Append, type AppendResult, StoreUnavailable } from "../port.ts";
+import { type Append, type AppendResult, type StoreObserver, StoreUnavailable } from "../port.ts";
 import { backOff, type Connections, troubleOf } from "./connections.ts";
 
 /** One batch is decided while another commits. More would only make batches smaller. */
@@ -32,6 +32,8 @@ interface Queue {
 
 interface Writer {
   append(append: Append): Promise<AppendResult>;
+  /** The number of appends without a result. */
+  waiting(): number;
   /** Resolves when nothing waits. */
   drained(): Promise<void>;
 }
@@ -45,8 +47,9 @@ export function createWriter(parts: {
   instance: string;
   commitRows: number;
   onCommit(): void;
+  observer?: StoreObserver | undefined;
 }): Writer {
-  const { connections, instance, commitRows, onCommit } = parts;
+  const { connections, instance, commitRows, onCommit, observer } = parts;
   const queues = new Map<string, Queue>();
   let ready: Waiting[] = [];
   let waiting = 0;
@@ -128,6 +131,7 @@ export function createWriter(parts: {
   }
 
   async function commit(batch: Waiting[]): Promise<void> {
+    const started = performance.now();
     try {
       const results = await persist(batch);
       for (const [index, one] of batch.entries()) settle(one, results[index] as AppendResult);
@@ -144,6 +148,7 @@ export function createWriter(parts: {
     } finally {
       // Also after a failure, because it may have been committed.
       onCommit();
+      observer?.committed(batch.length, performance.now() - started);
     }
   }
 
@@ -168,6 +173,7 @@ export function createWriter(parts: {
         const isWorthIt =
           trouble === "collision" || trouble === "connection" || (isUnanswered && trouble === "timeout");
         if (!isWorthIt || performance.now() > deadline) throw error;
+        observer?.retried(trouble);
         if (trouble === "collision") await sleep(Math.random() * 10 * Math.min(attempt + 1, 10));
         else await backOff(attempt);
       }
@@ -184,6 +190,7 @@ export function createWriter(parts: {
         wake();
       });
     },
+    waiting: () => waiting,
     async drained() {
       if (waiting > 0) await new Promise<void>((resolve) => whenDrained.push(resolve));
     },

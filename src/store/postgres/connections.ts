@@ -75,6 +75,8 @@ export interface Connections {
     statement: Statement,
     options?: { within?: number; signal?: AbortSignal | undefined },
   ): Promise<Row[]>;
+  /** The numbers of connections, and of statements that wait for one. */
+  usage(): { used: number; idle: number; pending: number };
   close(): Promise<void>;
 }
 
@@ -164,6 +166,11 @@ export function openConnections(
       statement: Statement,
       { within = READ_TROUBLE_MS, signal }: { within?: number; signal?: AbortSignal | undefined } = {},
     ) => againWhileAway(() => run<Row>(statement, signal), within, signal),
+    usage: () => ({
+      used: pool.totalCount - pool.idleCount,
+      idle: pool.idleCount,
+      pending: pool.waitingCount,
+    }),
     close: () => pool.end(),
   };
 }

@@ -4,7 +4,7 @@ import { DatabaseError } from "pg";
 import { isText } from "../append-row.ts";
 import { COMMIT_ROWS, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
 import { noStoreAt } from "../migrate.ts";
-import { type EventStore, type Receipt, StoreRefused, StoreUnavailable } from "../port.ts";
+import { type EventStore, type Receipt, type StoreObserver, StoreRefused, StoreUnavailable } from "../port.ts";
 import { addressOf } from "../settings.ts";
 import { createWriter } from "./append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./connections.ts";
@@ -32,7 +32,11 @@ const CHECK_TROUBLE_MS = 1_000;
 export async function openPostgresStore(
   url: string,
   instance: string,
-  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
+  {
+    mustBeThere = false,
+    commitRows = COMMIT_ROWS,
+    observer,
+  }: { mustBeThere?: boolean; commitRows?: number | undefined; observer?: StoreObserver | undefined } = {},
 ): Promise<EventStore> {
   const schema = await prepareDatabase(url, instance, mustBeThere);
 
@@ -44,8 +48,9 @@ export async function openPostgresStore(
   const lookUps = openConnections(url, { ...long, connections: 2, byKey: false }, reads);
   // For auditors and watchers, which no change waits for.
   const logs = openConnections(url, { ...long, connections: READS_AT_ONCE, byKey: true }, reads);
+  const pools = { writes, reads, searches, look_ups: lookUps, logs };
   const hints = createHints({ url, connections: reads, instance });
-  const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give });
+  const writer = createWriter({ connections: writes, instance, commitRows, onCommit: hints.give, observer });
   const loads = createLoads(reads, instance);
   /** Reads without an answer yet. */
   const unanswered = new Set<Promise<unknown>>();
@@ -68,10 +73,9 @@ export async function openPostgresStore(
       Promise.race([Promise.all(work), sleep(milliseconds, undefined, { ref: false })]);
     await within(DRAIN_TIMEOUT_MS, [writer.drained(), Promise.allSettled(unanswered)]);
     await within(CLOSE_TIMEOUT_MS, [hints.close()]);
-    const pools = [writes, reads, searches, lookUps, logs];
     await within(
       CLOSE_TIMEOUT_MS,
-      pools.map((pool) => pool.close()),
+      Object.values(pools).map((pool) => pool.close()),
     );
   }
 
@@ -118,6 +122,10 @@ export async function openPostgresStore(
     onAppend(listener) {
       return closing ? () => {} : hints.listen(listener);
     },
+    usage: () => ({
+      waiting: writer.waiting(),
+      pools: Object.entries(pools).map(([name, pool]) => ({ name, ...pool.usage() })),
+    }),
     close() {
       closing ??= close();
       return closing;

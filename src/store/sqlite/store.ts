@@ -4,7 +4,14 @@ import { fromCursor } from "../cursor.ts";
 import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
 import { noStoreAt } from "../migrate.ts";
-import { type AppendResult, type EventStore, type Link, type Query, StoreUnavailable } from "../port.ts";
+import {
+  type AppendResult,
+  type EventStore,
+  type Link,
+  type Query,
+  type StoreObserver,
+  StoreUnavailable,
+} from "../port.ts";
 import { IN_MEMORY } from "../settings.ts";
 import { type KeyedRow, lengthOf, toKeyedRow } from "./append.ts";
 import { prepareFile } from "./connections.ts";
@@ -33,7 +40,11 @@ interface Waiting {
 export async function openSqliteStore(
   file: string,
   instance: string,
-  { mustBeThere = false, commitRows = COMMIT_ROWS }: { mustBeThere?: boolean; commitRows?: number | undefined } = {},
+  {
+    mustBeThere = false,
+    commitRows = COMMIT_ROWS,
+    observer,
+  }: { mustBeThere?: boolean; commitRows?: number | undefined; observer?: StoreObserver | undefined } = {},
 ): Promise<EventStore> {
   if (mustBeThere && !existsSync(file)) throw noStoreAt(file);
   if (file === IN_MEMORY) {
@@ -49,7 +60,7 @@ export async function openSqliteStore(
         prove: async () => database.prove(),
         close: async () => {},
       },
-      { file, checkPlace: () => {}, commitRows },
+      { file, checkPlace: () => {}, commitRows, observer },
     );
   }
   await prepareFile(file);
@@ -84,7 +95,7 @@ export async function openSqliteStore(
         await Promise.all([writer, looker, searchers, readers].map((threads) => threads.close()));
       },
     },
-    { file, checkPlace: createPlaceCheck(file, place), commitRows },
+    { file, checkPlace: createPlaceCheck(file, place), commitRows, observer },
   );
 }
 
@@ -94,7 +105,12 @@ type SlowPart = Omit<DatabaseThread, "checkpoint" | "start" | "load"> & { lookUp
 function createStore(
   database: Database,
   slow: SlowPart,
-  { file, checkPlace, commitRows }: { file: string; checkPlace: () => void; commitRows: number },
+  {
+    file,
+    checkPlace,
+    commitRows,
+    observer,
+  }: { file: string; checkPlace: () => void; commitRows: number; observer: StoreObserver | undefined },
 ): EventStore {
   const listeners = new Set<() => void>();
   const byId = together(
@@ -107,6 +123,7 @@ function createStore(
     ({ claim, link }) => [link.kind, link.field, claim].join("\0"),
   );
   let waiting: Waiting[] = [];
+  let inCommit = 0;
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   let poll: NodeJS.Timeout | undefined;
@@ -124,6 +141,8 @@ function createStore(
     while (waiting.length > 0) {
       await untilNoneArrives();
       const batch = nextBatch();
+      inCommit = batch.length;
+      const started = performance.now();
       try {
         checkPlace();
         const results = await slow.appendAll(batch.map(({ row }) => row));
@@ -131,6 +150,9 @@ function createStore(
         notify();
       } catch (error) {
         for (const { reject } of batch) reject(unavailable(error));
+      } finally {
+        observer?.committed(batch.length, performance.now() - started);
+        inCommit = 0;
       }
     }
     committing = undefined;
@@ -245,6 +267,7 @@ function createStore(
         poll = undefined;
       };
     },
+    usage: () => ({ waiting: waiting.length + inCommit, pools: [] }),
     close() {
       closing ??= close();
       return closing;

@@ -1,14 +1,15 @@
-import type { EventStore } from "../../../src/store/port.ts";
+import type { EventStore, StoreObserver } from "../../../src/store/port.ts";
 import { describeAppend, describeClaims, describeRequires } from "./append.ts";
 import { describeLinks } from "./links.ts";
 import { describeClose, describeLog } from "./log.ts";
 import { describeReceipts } from "./receipts.ts";
 import { describeSearch } from "./search.ts";
 import { describeSharing } from "./sharing.ts";
+import { describeUsage } from "./usage.ts";
 
 /** A place for stores, empty at first. */
 export interface Place {
-  open(instance: string): Promise<EventStore>;
+  open(instance: string, observer?: StoreObserver): Promise<EventStore>;
   /** Removes the data after the stores are closed. */
   remove(): Promise<void> | void;
 }
@@ -19,8 +20,8 @@ export interface Place {
  */
 export function describeEventStore(name: string, shared: boolean, newPlace: () => Promise<Place>): void {
   describe(name, () => {
-    const open = async (place: Place, opened: EventStore[], instance = "default") => {
-      const store = await place.open(instance);
+    const open = async (place: Place, opened: EventStore[], instance = "default", observer?: StoreObserver) => {
+      const store = await place.open(instance, observer);
       opened.push(store);
       return store;
     };
@@ -50,6 +51,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       describeLog(() => store);
       describeClose(() => store, shared ? another : undefined);
       if (shared) describeSharing(() => store, another);
+      describeUsage((observer) => open(place, opened, "observed", observer));
     });
 
     describe("with a filled store: a search", () => {

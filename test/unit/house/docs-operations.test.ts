@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { SETTINGS } from "../../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
+import { createMetrics } from "../../../src/observe/metrics.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { blocks, rows } from "../../support/docs.ts";
 
@@ -62,4 +63,16 @@ test("the table of log lines has each line that a server writes by itself", () =
     .map(([text]) => text?.replaceAll("`", "").replace(/ …$/, ""));
   expect(lines.length).toBeGreaterThan(5);
   expect(written.toSorted()).toEqual(lines.toSorted());
+});
+
+test("the table of metrics has each metric with its labels and its help", () => {
+  const { all, close } = createMetrics({ version: "", store: "" }, () => 0);
+  close();
+  const expected = all.map(({ name, labels = [], help }) => [
+    `\`${name}\``,
+    labels.map((label) => `\`${label}\``).join(", "),
+    help,
+  ]);
+  expect(expected.length).toBeGreaterThan(20);
+  expect(rows("Metrics").slice(1)).toEqual(expected);
 });
