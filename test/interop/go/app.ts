@@ -14,6 +14,8 @@ export interface App {
   program(name: string): string;
   /** The environment for the tools that go.mod pins: they are on its PATH, and buf too. */
   environment: NodeJS.ProcessEnv;
+  /** The folder of the programs. */
+  folder: string;
   remove(): void;
 }
 
@@ -50,6 +52,7 @@ export async function buildApp(replaced: Record<string, string>): Promise<App> {
     start: (name, more) => startProgram(program(name), [], { cwd: folder, env: { ...process.env, ...more } }),
     program,
     environment,
+    folder,
     remove: place.remove,
   };
 }

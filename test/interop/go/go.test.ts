@@ -1,15 +1,19 @@
 // Proves that Go clients work as the documentation shows them.
+import { readFileSync } from "node:fs";
 import { clientSamples } from "../../support/docs.ts";
 import { testClient } from "../../support/programs/client-checks.ts";
 import { gatewayWithSession } from "../../support/programs/gateway.ts";
 import type { Program } from "../../support/programs/program.ts";
 import { type ClientServers, startRestarting, startServers } from "../../support/programs/servers.ts";
+import { requireCommand } from "../../support/programs/toolchain.ts";
 import { runCommand } from "../../support/servers/command.ts";
 import { usersOf } from "../../support/users.ts";
 import { type App, buildApp } from "./app.ts";
 
 let app: App;
 let servers: ClientServers;
+/** The commands of the page. */
+const COMMANDS = clientSamples("bash").flatMap((block) => block.trimEnd().split(/(?<!\\)\n/));
 /** The user that the programs of the page lock. */
 let user: string;
 
@@ -122,13 +126,23 @@ describe("the programs of the page", () => {
 describe("the documented command", () => {
   /** Runs the command of the page with this tool and text, about a user of the test. */
   async function documented(tool: string, text: string, about: string) {
-    const commands = clientSamples("bash").flatMap((block) => block.trimEnd().split(/(?<!\\)\n/));
-    const command = commands.find((one) => one.startsWith(tool) && one.includes(text)) as string;
+    const command = COMMANDS.find((one) => one.startsWith(tool) && one.includes(text)) as string;
     const here = command.replaceAll("127.0.0.1:8080", servers.environment.ADDRESS).replaceAll('"alice"', `"${about}"`);
     const env = { ...app.environment, TOKEN: servers.environment.TOKEN };
     return runCommand("bash", ["-c", here], [], { env, timeoutMs: 60_000 });
   }
   let alice: string;
+
+  test.each([
+    ["Kotlin", "--kotlin_out", "com/userlock/v3alpha/LockUserRequestKt.kt", "package com.userlock.v3alpha"],
+    ["C#", "--csharp_out", "UserService.cs", "namespace Userlock.V3alpha"],
+  ])("of protoc generates %s", async (_language, option, file, line) => {
+    requireCommand("protoc", "protoc", "protobuf-compiler");
+    const command = COMMANDS.find((one) => one.startsWith("protoc") && one.includes(option)) as string;
+    const { code, stderr } = await runCommand("bash", ["-c", command], [], { cwd: app.folder, timeoutMs: 60_000 });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(readFileSync(`${app.folder}/gen/${file}`, "utf8")).toContain(line);
+  });
   beforeEach(async () => {
     alice = await usersOf(servers.environment.URL).add();
   });
