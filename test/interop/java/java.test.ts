@@ -1,13 +1,15 @@
 // Proves that Java clients, and Spring Security's introspectors, work as the documentation shows them.
-import { writeFileSync } from "node:fs";
+import { globSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SERVICE_CONFIG } from "../../support/docs.ts";
 import { testClient } from "../../support/programs/client-checks.ts";
+import { runDocumented } from "../../support/programs/documented.ts";
 import { gatewayWithSession } from "../../support/programs/gateway.ts";
 import { buildJava, SHORT_LIVED } from "../../support/programs/java.ts";
 import { type Program, startProgram } from "../../support/programs/program.ts";
 import { cacheFolder } from "../../support/programs/toolchain.ts";
-import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { runCommand } from "../../support/servers/command.ts";
+import { type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 
 const PROJECT = resolve("test/interop/java");
 const FOLDER = cacheFolder("java");
@@ -27,6 +29,38 @@ const run = (program: string, environment: Record<string, string>, args: string[
 
 const PROGRAMS = { checks: "Checks", restart: "RestartChecks" };
 testClient("a Java client", (mode, environment) => run(PROGRAMS[mode], environment), { pingsAtLeast: 5 });
+
+test("Client.java locks a user, is refused a second lock, and watches", () =>
+  runDocumented(join(PROJECT, "src/Client.java"), (text) => {
+    const file = join(FOLDER, "Documented.java");
+    // A source that is run without a build must not have the name of a built class.
+    writeFileSync(file, text.replace("class Client {", "class Documented {"));
+    return { command: "java", args: [SHORT_LIVED, "-cp", classPath, file], cwd: FOLDER };
+  }));
+
+test("buf generates the same classes as Maven", async () => {
+  const place = temporaryFolder();
+  try {
+    symlinkSync(resolve("."), place.file("userlock"));
+    for (const folder of ["app", "bin"]) mkdirSync(place.file(folder));
+    const plugins = join(FOLDER, "protoc-plugins");
+    for (const name of ["protoc-gen-grpc-java", "protoc"])
+      symlinkSync(globSync(`${plugins}/${name}-[0-9]*.exe`)[0] as string, place.file(`bin/${name}`));
+    const env = { ...process.env, PATH: `${place.file("bin")}:${process.env.PATH}` };
+    const args = ["generate", "--template", join(PROJECT, "buf.gen.yaml")];
+    const done = await runCommand(resolve("node_modules/.bin/buf"), args, [], { cwd: place.file("app"), env });
+    expect(done).toMatchObject({ code: 0, stderr: "" });
+    const classesOf = (folder: string) => globSync("**/*.java", { cwd: folder });
+    const generated = classesOf(place.file("app/src/main/java"));
+    expect(generated).toContain("com/userlock/v3alpha/UserServiceGrpc.java");
+    const byMaven = ["java", "grpc-java"].flatMap((name) =>
+      classesOf(join(FOLDER, "generated-sources/protobuf", name)),
+    );
+    expect(generated.sort()).toEqual(byMaven.sort());
+  } finally {
+    place.remove();
+  }
+});
 
 describe("Spring's introspector", () => {
   let server: ServerProcess;

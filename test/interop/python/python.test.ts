@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { clientSamples, SERVICE_CONFIG } from "../../support/docs.ts";
 import { type StartClient, testClient } from "../../support/programs/client-checks.ts";
+import { runDocumented } from "../../support/programs/documented.ts";
 import { gatewayWithSession } from "../../support/programs/gateway.ts";
 import { type Program, startProgram } from "../../support/programs/program.ts";
 import { findPython } from "../../support/programs/python.ts";
@@ -28,10 +29,11 @@ beforeAll(async () => {
   writeFileSync(join(GENERATED, "service-config.json"), SERVICE_CONFIG);
 });
 
+const PYTHON = { PYTHONPATH: `${GENERATED}:${PROGRAMS}`, PYTHONDONTWRITEBYTECODE: "1", PYTHONUNBUFFERED: "1" };
 const run = (program: string, args: string[], environment: Record<string, string>) =>
   startProgram(python, [join(PROGRAMS, program), ...args], {
     cwd: GENERATED,
-    env: { ...process.env, ...environment, PYTHONPATH: GENERATED, PYTHONDONTWRITEBYTECODE: "1" },
+    env: { ...process.env, ...environment, ...PYTHON },
   });
 
 const checksBy =
@@ -41,6 +43,14 @@ const checksBy =
 
 testClient("a Python client", checksBy("checks.py"), { pingsAtLeast: 50 });
 testClient("a Python client with asyncio", checksBy("checks_aio.py"), { pingsAtLeast: 50 });
+
+test.each(["client.py", "client_aio.py"])("%s locks a user, is refused a second lock, and watches", (program) =>
+  runDocumented(join(PROGRAMS, program), (text) => {
+    const file = join(GENERATED, `documented_${program}`);
+    writeFileSync(file, text);
+    return { command: python, args: [file], cwd: GENERATED, env: PYTHON };
+  }),
+);
 
 describe("authlib", () => {
   let server: ServerProcess;

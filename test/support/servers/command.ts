@@ -8,7 +8,10 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a command with `input` on stdin until it ends, or for at most `timeoutMs`. Rejects only if it cannot be started. */
+/**
+ * Runs a command with `input` on stdin until it ends, prints what matches `until`, or has run for `timeoutMs`. Rejects
+ * only if it cannot be started.
+ */
 export async function runCommand(
   command: string,
   args: readonly string[],
@@ -17,13 +20,22 @@ export async function runCommand(
     env,
     cwd,
     timeoutMs,
-  }: { env?: NodeJS.ProcessEnv | undefined; cwd?: string | undefined; timeoutMs?: number | undefined } = {},
+    until,
+  }: {
+    env?: NodeJS.ProcessEnv | undefined;
+    cwd?: string | undefined;
+    timeoutMs?: number | undefined;
+    until?: RegExp | undefined;
+  } = {},
 ): Promise<Outcome> {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env, cwd, timeout: timeoutMs });
   const ended = once(child, "close");
   const text = async (stream: AsyncIterable<Buffer>) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of stream) chunks.push(chunk);
+    for await (const chunk of stream) {
+      chunks.push(chunk);
+      if (until?.test(Buffer.concat(chunks).toString())) child.kill();
+    }
     return Buffer.concat(chunks).toString();
   };
   // A command may end before it has read all its input.
