@@ -53,7 +53,7 @@ async function runGo(
   args: readonly string[],
   options: { env?: NodeJS.ProcessEnv; cwd?: string | undefined },
 ) {
-  const { code, stdout, stderr } = await runCommand(go, args, [], options);
+  const { code, stdout, stderr } = await runCommand(go, args, [], { ...options, timeoutMs: 600_000 });
   if (code !== 0) throw new Error(`go ${args.join(" ")} ended with ${code}:\n${stdout}${stderr}`);
   return stdout;
 }
