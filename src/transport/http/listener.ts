@@ -163,7 +163,11 @@ export async function listen(options: {
         track(socket);
         awaitRequest(socket);
         if (socket.alpnProtocol === "h2") serveHttp2(socket);
-        else serveHttp1(socket);
+        else {
+          serveHttp1(socket);
+          // Without a listener Node's parser takes the records itself, even while a large answer pauses it, and fails.
+          socket.on("data", () => {});
+        }
       })
     : createTcpServer({ allowHalfOpen: true }, (socket) => {
         if (!admit(socket)) return;
