@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/options.proto.
  */
 export const file_userlock_v3alpha_options: GenFile = /*@__PURE__*/
-  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEigQEKDE1ldGhvZFBvbGljeRISCgpwZXJtaXNzaW9uGAEgASgJEhMKC2h0dHBfc3RhdHVzGAIgASgFEhgKEHByb29mX2luX3JlcXVlc3QYAyABKAgSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYBCABKAUSEwoLb3duX3Nlc3Npb24YBSABKAg6WAoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtIcDIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuTWV0aG9kUG9saWN5UgZwb2xpY3k6VQoVcmVmdXNlX3Vua25vd25fZmllbGRzEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGLSHAyABKAhSE3JlZnVzZVVua25vd25GaWVsZHM68QEKCmlkZW50aWZpZXISGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtIcDIAEoCEKzAcJIrwEKrAEKEXN0cmluZy5pZGVudGlmaWVyEkZtdXN0IGJlIDEgdG8gMjAwIGNoYXJhY3RlcnMgb2YgQS1aIGEteiAwLTkgLiBfIH4gQCA6IC0gYW5kIG5vdCAuIG9yIC4uGk8hcnVsZSB8fCAodGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOS5ffkA6LV17MSwyMDB9JCcpICYmICEodGhpcyBpbiBbJy4nLCAnLi4nXSkpUgppZGVudGlmaWVyOtIBCgZzZWNyZXQSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtocDIAEoCEKcAcJImAEKlQEKDXN0cmluZy5zZWNyZXQSNm11c3QgYmUgMSB0byAxLDAwMCBjaGFyYWN0ZXJzLCBhbmQgbm9uZSBvZiB0aGVtIFUrMDAwMBpMIXJ1bGUgfHwgKHNpemUodGhpcykgPj0gMSAmJiBzaXplKHRoaXMpIDw9IDEwMDAgJiYgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpKVIGc2VjcmV0OooBCgR0ZXh0EhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLeHAyABKAhCWcJIVgpUCgtzdHJpbmcudGV4dBIibXVzdCBub3QgaGF2ZSB0aGUgY2hhcmFjdGVyIFUrMDAwMBohIXJ1bGUgfHwgIXRoaXMuY29udGFpbnMoJ1x1MDAwMCcpUgR0ZXh0OpICCgpsb2dpbl9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLWHAyABKAhC1QHCSNEBCs4BChFzdHJpbmcubG9naW5fbmFtZRJabXVzdCBiZSAxIHRvIDIwMCBjaGFyYWN0ZXJzIHdpdGhvdXQgY29udHJvbCBjaGFyYWN0ZXJzIGFuZCB3aXRob3V0IHdoaXRlIHNwYWNlIGF0IGl0cyBlbmRzGl0hcnVsZSB8fCAoc2l6ZSh0aGlzKSA8PSAyMDAgJiYgdGhpcy5tYXRjaGVzKCdeW15cXHB7Q31cXHB7Wn1dKFteXFxwe0N9XSpbXlxccHtDfVxccHtafV0pPyQnKSlSCWxvZ2luTmFtZTrDAQoLbG9ja19yZWFzb24SGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYuIcDIAEoCEKEAcJIgAEKfgoSc3RyaW5nLmxvY2tfcmVhc29uEjZ1c2UgbGV0dGVycywgZGlnaXRzIGFuZCAuIF8gOiAtLCBhdCBtb3N0IDY0IGNoYXJhY3RlcnMaMCFydWxlIHx8IHRoaXMubWF0Y2hlcygnXltBLVphLXowLTkuXzotXXsxLDY0fSQnKVIKbG9ja1JlYXNvbjrTAQoMcGhvbmVfbnVtYmVyEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGLmHAyABKAhCkgHCSI4BCosBChNzdHJpbmcucGhvbmVfbnVtYmVyEkJ1c2UgMyB0byA0MCBkaWdpdHMsIHNwYWNlcyBhbmQgKCApIC4gLyAtLCB3aXRoICsgb25seSBhdCB0aGUgc3RhcnQaMCFydWxlIHx8IHRoaXMubWF0Y2hlcygnXlsrXT9bMC05ICgpLi8tXXszLDQwfSQnKVILcGhvbmVOdW1iZXI6vQEKCmV2ZW50X3R5cGUSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYuocDIAEoCEKAAcJIfQp7ChFzdHJpbmcuZXZlbnRfdHlwZRI4aXMgbm90IHRoZSB0eXBlIG9mIGFuIGV2ZW50OyB1c2Ugb25lIHN1Y2ggYXMgdXNlci5sb2NrZWQaLCFydWxlIHx8IHRoaXMubWF0Y2hlcygnXlthLXpfXStbLl1bYS16X10rJCcpUglldmVudFR5cGVCggEKFGNvbS51c2VybG9jay52M2FscGhhQgxPcHRpb25zUHJvdG9QAVogdXNlcmxvY2svdjNhbHBoYTt1c2VybG9ja3YzYWxwaGGqAhBVc2VybG9jay5WM2FscGhhygIQVXNlcmxvY2tcVjNhbHBoYeoCEVVzZXJsb2NrOjpWM2FscGhh", [file_buf_validate_validate, file_google_protobuf_descriptor]);
+  fileDesc("Ch51c2VybG9jay92M2FscGhhL29wdGlvbnMucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEikgEKDE1ldGhvZFBvbGljeRISCgpwZXJtaXNzaW9uGAEgASgJEhMKC2h0dHBfc3RhdHVzGAIgASgFEhgKEHByb29mX2luX3JlcXVlc3QYAyABKAgSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYBCABKAUSEwoLb3duX3Nlc3Npb24YBSABKAgSDwoHcmVhc29ucxgGIAMoCTpYCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi0hwMgASgLMh4udXNlcmxvY2sudjNhbHBoYS5NZXRob2RQb2xpY3lSBnBvbGljeTo6CgdleGFtcGxlEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtYcDIAEoCVIHZXhhbXBsZTpVChVyZWZ1c2VfdW5rbm93bl9maWVsZHMSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYtIcDIAEoCFITcmVmdXNlVW5rbm93bkZpZWxkczrxAQoKaWRlbnRpZmllchIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi0hwMgASgIQrMBwkivAQqsAQoRc3RyaW5nLmlkZW50aWZpZXISRm11c3QgYmUgMSB0byAyMDAgY2hhcmFjdGVycyBvZiBBLVogYS16IDAtOSAuIF8gfiBAIDogLSBhbmQgbm90IC4gb3IgLi4aTyFydWxlIHx8ICh0aGlzLm1hdGNoZXMoJ15bQS1aYS16MC05Ll9+QDotXXsxLDIwMH0kJykgJiYgISh0aGlzIGluIFsnLicsICcuLiddKSlSCmlkZW50aWZpZXI60gEKBnNlY3JldBIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi2hwMgASgIQpwBwkiYAQqVAQoNc3RyaW5nLnNlY3JldBI2bXVzdCBiZSAxIHRvIDEsMDAwIGNoYXJhY3RlcnMsIGFuZCBub25lIG9mIHRoZW0gVSswMDAwGkwhcnVsZSB8fCAoc2l6ZSh0aGlzKSA+PSAxICYmIHNpemUodGhpcykgPD0gMTAwMCAmJiAhdGhpcy5jb250YWlucygnXHUwMDAwJykpUgZzZWNyZXQ6igEKBHRleHQSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYt4cDIAEoCEJZwkhWClQKC3N0cmluZy50ZXh0EiJtdXN0IG5vdCBoYXZlIHRoZSBjaGFyYWN0ZXIgVSswMDAwGiEhcnVsZSB8fCAhdGhpcy5jb250YWlucygnXHUwMDAwJylSBHRleHQ6kgIKCmxvZ2luX25hbWUSGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYtYcDIAEoCELVAcJI0QEKzgEKEXN0cmluZy5sb2dpbl9uYW1lElptdXN0IGJlIDEgdG8gMjAwIGNoYXJhY3RlcnMgd2l0aG91dCBjb250cm9sIGNoYXJhY3RlcnMgYW5kIHdpdGhvdXQgd2hpdGUgc3BhY2UgYXQgaXRzIGVuZHMaXSFydWxlIHx8IChzaXplKHRoaXMpIDw9IDIwMCAmJiB0aGlzLm1hdGNoZXMoJ15bXlxccHtDfVxccHtafV0oW15cXHB7Q31dKlteXFxwe0N9XFxwe1p9XSk/JCcpKVIJbG9naW5OYW1lOsMBCgtsb2NrX3JlYXNvbhIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi4hwMgASgIQoQBwkiAAQp+ChJzdHJpbmcubG9ja19yZWFzb24SNnVzZSBsZXR0ZXJzLCBkaWdpdHMgYW5kIC4gXyA6IC0sIGF0IG1vc3QgNjQgY2hhcmFjdGVycxowIXJ1bGUgfHwgdGhpcy5tYXRjaGVzKCdeW0EtWmEtejAtOS5fOi1dezEsNjR9JCcpUgpsb2NrUmVhc29uOtMBCgxwaG9uZV9udW1iZXISGS5idWYudmFsaWRhdGUuU3RyaW5nUnVsZXMYuYcDIAEoCEKSAcJIjgEKiwEKE3N0cmluZy5waG9uZV9udW1iZXISQnVzZSAzIHRvIDQwIGRpZ2l0cywgc3BhY2VzIGFuZCAoICkgLiAvIC0sIHdpdGggKyBvbmx5IGF0IHRoZSBzdGFydBowIXJ1bGUgfHwgdGhpcy5tYXRjaGVzKCdeWytdP1swLTkgKCkuLy1dezMsNDB9JCcpUgtwaG9uZU51bWJlcjq9AQoKZXZlbnRfdHlwZRIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxi6hwMgASgIQoABwkh9CnsKEXN0cmluZy5ldmVudF90eXBlEjhpcyBub3QgdGhlIHR5cGUgb2YgYW4gZXZlbnQ7IHVzZSBvbmUgc3VjaCBhcyB1c2VyLmxvY2tlZBosIXJ1bGUgfHwgdGhpcy5tYXRjaGVzKCdeW2Etel9dK1suXVthLXpfXSskJylSCWV2ZW50VHlwZUKCAQoUY29tLnVzZXJsb2NrLnYzYWxwaGFCDE9wdGlvbnNQcm90b1ABWiB1c2VybG9jay92M2FscGhhO3VzZXJsb2NrdjNhbHBoYaoCEFVzZXJsb2NrLlYzYWxwaGHKAhBVc2VybG9ja1xWM2FscGhh6gIRVXNlcmxvY2s6OlYzYWxwaGE", [file_buf_validate_validate, file_google_protobuf_descriptor]);
 
 /**
  * MethodPolicy defines which callers may call a method and how REST reports success.
@@ -60,6 +60,14 @@ export type MethodPolicy = Message<"userlock.v3alpha.MethodPolicy"> & {
    * @generated from field: optional bool own_session = 5;
    */
   ownSession: boolean;
+
+  /**
+   * The reasons of the method's errors, for the OpenAPI document. Left out are those that every method has, and those
+   * that the fields instance and organization cause.
+   *
+   * @generated from field: repeated string reasons = 6;
+   */
+  reasons: string[];
 };
 
 /**
@@ -78,13 +86,21 @@ export const policy: GenExtension<MethodOptions, MethodPolicy> = /*@__PURE__*/
   extDesc(file_userlock_v3alpha_options, 0);
 
 /**
+ * A request as an example, in JSON, for the OpenAPI document.
+ *
+ * @generated from extension: optional string example = 50101;
+ */
+export const example: GenExtension<MethodOptions, string> = /*@__PURE__*/
+  extDesc(file_userlock_v3alpha_options, 1);
+
+/**
  * Rejects unknown fields in JSON, on every protocol. Other requests ignore them, but a misspelt "dryRun" must not
  * lock.
  *
  * @generated from extension: optional bool refuse_unknown_fields = 50100;
  */
 export const refuse_unknown_fields: GenExtension<MessageOptions, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 1);
+  extDesc(file_userlock_v3alpha_options, 2);
 
 /**
  * An identifier: 1 to 200 characters of A-Z a-z 0-9 . _ ~ @ : - that need no escapes in a path (RFC 3986). "." and
@@ -93,7 +109,7 @@ export const refuse_unknown_fields: GenExtension<MessageOptions, boolean> = /*@_
  * @generated from extension: optional bool identifier = 50100;
  */
 export const identifier: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 2);
+  extDesc(file_userlock_v3alpha_options, 3);
 
 /**
  * A secret, such as a password. The maximum length bounds the cost of a hash. U+0000 is invalid, because bcrypt
@@ -102,7 +118,7 @@ export const identifier: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool secret = 50102;
  */
 export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 3);
+  extDesc(file_userlock_v3alpha_options, 4);
 
 /**
  * Text without U+0000, which PostgreSQL cannot store.
@@ -110,7 +126,7 @@ export const secret: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool text = 50103;
  */
 export const text: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 4);
+  extDesc(file_userlock_v3alpha_options, 5);
 
 /**
  * A user name: no control characters, and no white space at either end.
@@ -118,7 +134,7 @@ export const text: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool login_name = 50101;
  */
 export const login_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 5);
+  extDesc(file_userlock_v3alpha_options, 6);
 
 /**
  * A lock's reason: a code, which scripts compare.
@@ -126,7 +142,7 @@ export const login_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool lock_reason = 50104;
  */
 export const lock_reason: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 6);
+  extDesc(file_userlock_v3alpha_options, 7);
 
 /**
  * A phone number.
@@ -134,7 +150,7 @@ export const lock_reason: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool phone_number = 50105;
  */
 export const phone_number: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 7);
+  extDesc(file_userlock_v3alpha_options, 8);
 
 /**
  * The type of an event.
@@ -142,5 +158,5 @@ export const phone_number: GenExtension<StringRules, boolean> = /*@__PURE__*/
  * @generated from extension: optional bool event_type = 50106;
  */
 export const event_type: GenExtension<StringRules, boolean> = /*@__PURE__*/
-  extDesc(file_userlock_v3alpha_options, 8);
+  extDesc(file_userlock_v3alpha_options, 9);
 
