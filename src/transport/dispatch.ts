@@ -13,6 +13,7 @@ import type { Limits } from "./limits.ts";
 import { createHint } from "./rest/addresses.ts";
 import { createRestDoor } from "./rest/door.ts";
 import { createIntrospectionDoor } from "./rest/introspection.ts";
+import { createOpenApiDoor } from "./rest/openapi.ts";
 import { createProbesDoor } from "./rest/probes.ts";
 import { type Streamed, writeStreamed } from "./streams/channel.ts";
 
@@ -43,6 +44,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
   const rest = createRestDoor(pipeline, limits, shares);
   const introspection = createIntrospectionDoor(pipeline, limits, shares);
   const probes = createProbesDoor(parts.isReady);
+  const openApi = createOpenApiDoor();
   const pathOf = createPathOf();
   const unread = createUnread(streamEndMs);
 
@@ -118,6 +120,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
       : await (unary?.(exchange, path, call) ??
           connect(exchange, requestPath, call) ??
           probes(exchange.verb, path) ??
+          openApi(exchange, path) ??
           introspection(exchange, path, call) ??
           rest(exchange, requestPath, call));
     const cors = corsHeaders(exchange, parts.corsOrigins);
@@ -129,7 +132,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
         ...cors,
         ...(vary && { vary }),
         "x-request-id": requestId,
-        "cache-control": "no-store",
+        "cache-control": response.headers["cache-control"] ?? "no-store",
       },
     };
   }
