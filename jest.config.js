@@ -16,7 +16,7 @@ const APART = "/test/(conformance|interop/(go|python|java))/";
 
 /** What every test file needs. */
 export const common = {
-  setupFiles: ["<rootDir>/test/support/plain-stacks.js"],
+  setupFiles: ["<rootDir>/test/support/plain-stacks.js", "<rootDir>/test/support/openapi/checked-fetch.ts"],
   extensionsToTreatAsEsm: [".ts"],
   transform: { "\\.ts$": "<rootDir>/test/support/strip-types.js" },
 };

@@ -165,11 +165,18 @@ export function createSchemas(
     if (only && all.length === 1 && only.fields.length === fields.length) {
       return { maxProperties: 1, ...(needsOf(desc).has(only) && { minProperties: 1 }) };
     }
-    const each = all.map((oneof) => {
-      const set = oneof.fields.map(({ jsonName }) => ({ required: [jsonName] }));
-      return { oneOf: needsOf(desc).has(oneof) ? set : [...set, { not: { anyOf: set } }] };
+    const required = all.filter((oneof) => needsOf(desc).has(oneof));
+    if (required.length > 1) throw new Error(`${desc.typeName}: two required oneofs have no schema yet`);
+    const together = all.filter((oneof) => !required.includes(oneof)).flatMap(({ fields: some }) => pairsOf(some));
+    const [first] = together;
+    return clean({
+      oneOf: required[0]?.fields.map(({ jsonName, scalar }) => ({
+        type: "object",
+        properties: { [jsonName]: ofScalar(scalar as ScalarType, "request") },
+        required: [jsonName],
+      })),
+      not: together.length > 1 ? { anyOf: together } : first,
     });
-    return each.length > 1 ? { allOf: each } : (each[0] ?? {});
   }
 
   return {
@@ -209,6 +216,13 @@ function ofScalar(type: ScalarType, direction: Direction): Json {
     default:
       throw new Error(`${ScalarType[type]} has no schema yet`);
   }
+}
+
+/** Schemas of objects that have two of the fields. */
+function pairsOf(fields: readonly DescField[]): Json[] {
+  return fields.flatMap((one, index) =>
+    fields.slice(index + 1).map((other) => ({ required: [one.jsonName, other.jsonName] })),
+  );
 }
 
 /** The messages and those of their fields, at any depth. */

@@ -3,6 +3,7 @@ import { request as http1Request, type IncomingMessage } from "node:http";
 import { connect as http2Connect } from "node:http2";
 import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
+import { isRest } from "../openapi/check-answer.ts";
 
 /**
  * An HTTP request. An iterable body is sent as its parts come. With the header `expect`, the body is sent after the
@@ -25,9 +26,20 @@ export interface HttpAnswer {
   body: Buffer;
 }
 
-/** Sends a request on its own connection. Rejects if the connection breaks before the answer is complete. */
-export function exchange(url: string, request: HttpRequest): Promise<HttpAnswer> {
-  return request.version === 2 ? overHttp2(url, request) : overHttp1(url, request);
+/**
+ * Sends a request on its own connection. Rejects if the connection breaks before the answer is complete, or if an
+ * answer over REST is not as the OpenAPI document says.
+ */
+export async function exchange(url: string, request: HttpRequest): Promise<HttpAnswer> {
+  const answer = await (request.version === 2 ? overHttp2(url, request) : overHttp1(url, request));
+  const { pathname } = new URL(request.path, url);
+  if (isRest(pathname) && !answer.headers.has("content-encoding")) {
+    const { checkAnswer } = await import("../openapi/answers.ts");
+    const { status, headers, body } = answer;
+    const type = headers.get("content-type");
+    checkAnswer({ verb: request.verb ?? "POST", path: pathname, status, type, text: body.toString() });
+  }
+  return answer;
 }
 
 async function overHttp1(url: string, { verb = "POST", path, headers, body, ca }: HttpRequest): Promise<HttpAnswer> {

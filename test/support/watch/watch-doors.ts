@@ -11,6 +11,7 @@ import {
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { reasonOfGrpcStatus } from "../clients/error-info.ts";
 import { openGrpcClient } from "../clients/grpc-client.ts";
+import { problemsOfEvent } from "../openapi/answers.ts";
 import { ADMIN_TOKEN } from "../servers/server-process.ts";
 
 /** How a stream ended. */
@@ -244,6 +245,8 @@ function overSse(url: string): Source {
         for (const block of blocks) {
           const fields = new Map(block.split("\n").map((line) => line.split(/: (.*)/s) as [string, string]));
           const [id, data] = [fields.get("id"), fields.get("data")];
+          const problems = data === undefined ? [] : problemsOfEvent(fields.get("event"), data);
+          if (problems.length > 0) return { code: "INVALID_EVENT", reason: problems.join("; ") };
           if (fields.get("event") === "error") return failed(data as string);
           onMessage({ cursor: id as string, ...(data !== undefined && { event: fromJsonString(EventSchema, data) }) });
         }

@@ -1,0 +1,20 @@
+// Jest runs this before each test file. Every answer over REST that a test gets by fetch is checked.
+import { isRest } from "./check-answer.ts";
+
+const unchecked = globalThis.fetch;
+
+globalThis.fetch = async (input, init) => {
+  const response = await unchecked(input, init);
+  const request = input instanceof Request ? input : undefined;
+  const { pathname: path } = new URL(request?.url ?? String(input));
+  const type = response.headers.get("content-type");
+  if (!isRest(path) || type === "text/event-stream") return response;
+  // The connection can break while a test reads the answer.
+  const copy = response.clone();
+  const text = await copy.text().catch(() => undefined);
+  if (text === undefined) return response;
+  const { checkAnswer } = await import("./answers.ts");
+  const verb = (init?.method ?? request?.method ?? "GET").toUpperCase();
+  checkAnswer({ verb, path, status: response.status, type, text });
+  return response;
+};
