@@ -9,6 +9,7 @@ import {
   grpcJs256,
   grpcWeb,
   lockPostgres,
+  metrics,
   rest,
 } from "./calls/lock-rates.ts";
 import { hashQueue, logins } from "./calls/logins.ts";
@@ -32,6 +33,7 @@ export const FIGURES: Record<string, Bench> = {
   "lock-postgres": lockPostgres,
   introspection,
   "group-commit": groupCommit,
+  metrics,
   "tail-latency": tailLatency,
   "lone-call": loneCall,
   watchers,

@@ -86,3 +86,12 @@ export const groupCommit: Bench = {
   ours: async (checkout) => rateOf(await startLocking(lockByGrpc, { checkout }), GRPC),
   theirs: async () => rateOf(await startLocking(lockByGrpc, { limits: { commitRows: 1 } }), GRPC),
 };
+
+export const metrics: Bench = {
+  name: "LockUser by gRPC with metrics ÷ without",
+  bound: 0.985,
+  aim: 0.99,
+  isClose: true,
+  ours: async () => rateOf(await startLocking(lockByGrpc, { env: { USERLOCK_ADMIN_LISTEN: "127.0.0.1:0" } }), GRPC),
+  theirs: async () => rateOf(await startLocking(lockByGrpc), GRPC),
+};

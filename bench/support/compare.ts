@@ -32,6 +32,8 @@ export interface Bench {
   isUnpinned?: boolean;
   /** Rounds that are not counted, 1 by default. */
   warmUps?: number;
+  /** Set if the sides are nearly equal. All rounds then run twice, and each side starts first once. */
+  isClose?: true;
   /** Set if `ours` runs a server of a checkout, so that two checkouts can be compared. */
   isOfCheckout?: true;
   /** Starts our side with the code in this folder. */
@@ -54,7 +56,7 @@ export function rowsOf({ name, bound, aim, isLessBetter, parts = [""] }: Bench):
 /**
  * Runs the rounds and prints each, then the rows of the table. With another checkout, `theirs` is our side with that
  * checkout's code, and the medians of both are printed. The server that starts first can be slower for as long as it
- * runs, so all rounds then run twice: ours starts first, then theirs.
+ * runs, so the rounds of nearly equal sides run twice: ours starts first, then theirs.
  */
 export async function compare(bench: Bench, other?: string): Promise<void> {
   if (other !== undefined && !bench.isOfCheckout) throw new Error("this benchmark cannot compare two checkouts");
@@ -63,8 +65,9 @@ export async function compare(bench: Bench, other?: string): Promise<void> {
   const startOurs = () => bench.ours(".");
   const startTheirs = () => (other === undefined ? bench.theirs() : bench.ours(other));
   const rounds: [Sample, Sample][] = [];
-  for (const isOursStartedFirst of other === undefined ? [true] : [true, false]) {
-    if (other !== undefined) console.log(`${isOursStartedFirst ? "ours" : "theirs"} starts first`);
+  const isClose = bench.isClose === true || other !== undefined;
+  for (const isOursStartedFirst of isClose ? [true, false] : [true]) {
+    if (isClose) console.log(`${isOursStartedFirst ? "ours" : "theirs"} starts first`);
     const early = await (isOursStartedFirst ? startOurs : startTheirs)();
     const late = await (isOursStartedFirst ? startTheirs : startOurs)();
     const [ours, theirs] = isOursStartedFirst ? [early, late] : [late, early];

@@ -1,4 +1,6 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
+import type { Principal } from "../domain/access.ts";
 import type { CallObserver, CallSystem } from "../rpc/observer.ts";
 import type { Meters } from "./meters.ts";
 
@@ -16,7 +18,6 @@ const REFUSED = new Map([
   ["TOKEN_EXPIRED", "expired"],
   ["KEYS_UNAVAILABLE", "keys_unavailable"],
 ]);
-const KINDS = ["token", "jwt", "session"];
 
 /** Metrics of calls and of their tokens. */
 export function observeCalls(meters: Meters): CallObserver {
@@ -37,8 +38,25 @@ export function observeCalls(meters: Meters): CallObserver {
     name: "userlock_token_checks_total",
     help: "checks of callers' tokens; of a refused token the kind is unknown",
     labels: ["kind", "outcome"],
-    series: [...KINDS.map((kind) => [kind, "ok"]), ...[...REFUSED.values()].map((outcome) => ["unknown", outcome])],
+    series: [...REFUSED.values()].map((outcome) => ["unknown", outcome]),
   });
+
+  const valid = {
+    token: tokenChecks.labels("token", "ok"),
+    jwt: tokenChecks.labels("jwt", "ok"),
+    session: tokenChecks.labels("session", "ok"),
+  };
+  /** The cells of a method's durations, by protocol and code. */
+  const durations = new Map<DescMethod | undefined, Map<string, Map<Code, ReturnType<typeof duration.labels>>>>();
+
+  function durationOf(system: CallSystem, method: DescMethod | undefined, code: Code) {
+    const bySystem = getOr(durations, method, () => new Map());
+    const byCode = getOr(bySystem, system, () => new Map());
+    return getOr(byCode, code, () => {
+      const name = method ? `${method.parent.typeName}/${method.name}` : OTHER;
+      return duration.labels(system, name, NAMES.get(code) as string);
+    });
+  }
 
   return {
     began({ system }) {
@@ -47,14 +65,27 @@ export function observeCalls(meters: Meters): CallObserver {
     ended({ system, started, method, principal, error }) {
       active[system]--;
       if (!method && !error) return;
-      const name = method ? `${method.parent.typeName}/${method.name}` : OTHER;
-      duration((performance.now() - started) / 1_000, system, name, NAMES.get(error?.code ?? Code.OK) as string);
-      if (principal)
-        tokenChecks(principal.session ? "session" : principal.tokenId === undefined ? "jwt" : "token", "ok");
-      else if (error?.code === Code.UNAUTHENTICATED || error?.reason === "KEYS_UNAVAILABLE") {
+      const code = error?.code ?? Code.OK;
+      durationOf(system, method, code).observe((performance.now() - started) / 1_000);
+      if (principal) valid[kindOf(principal)].inc();
+      else if (error) {
         const outcome = REFUSED.get(error.reason ?? "");
-        if (outcome) tokenChecks("unknown", outcome);
+        if (outcome) tokenChecks.labels("unknown", outcome).inc();
       }
     },
   };
+}
+
+function kindOf({ session, tokenId }: Principal): "token" | "jwt" | "session" {
+  if (session) return "session";
+  return tokenId === undefined ? "jwt" : "token";
+}
+
+function getOr<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
+  let found = map.get(key);
+  if (found === undefined) {
+    found = create();
+    map.set(key, found);
+  }
+  return found;
 }

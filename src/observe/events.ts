@@ -21,21 +21,25 @@ export function observeEvents(meters: Meters): Required<Pick<Observers, "onAppen
     labels: ["outcome"],
     series: [["ok"], ["wrong_password"], ["locked"], ["inactive"], ["unknown_user"], ["busy"]],
   });
-  const probes = meters.counter({
-    name: "userlock_lock_probes_total",
-    help: "passwords of locked users that were compared all the same, by the policy's `revealLock`",
-  });
-  const opened = meters.counter({ name: "userlock_sessions_opened_total", help: "opened sessions" });
+  const probes = meters
+    .counter({
+      name: "userlock_lock_probes_total",
+      help: "passwords of locked users that were compared all the same, by the policy's `revealLock`",
+    })
+    .labels();
+  const opened = meters.counter({ name: "userlock_sessions_opened_total", help: "opened sessions" }).labels();
   const ended = meters.counter({
     name: "userlock_sessions_ended_total",
     help: "ends of one session, or of all sessions of a user; ends by a lock or by time are not among them",
     labels: ["extent"],
     series: [["one"], ["all"]],
   });
-  const conflicts = meters.counter({
-    name: "userlock_store_conflicts_total",
-    help: "appends that another change came before; each was decided again",
-  });
+  const conflicts = meters
+    .counter({
+      name: "userlock_store_conflicts_total",
+      help: "appends that another change came before; each was decided again",
+    })
+    .labels();
   const receipts = meters.counter({
     name: "userlock_receipts_total",
     help: "calls with an `Idempotency-Key`: first ones, repeated ones, and other requests with a used key",
@@ -45,37 +49,37 @@ export function observeEvents(meters: Meters): Required<Pick<Observers, "onAppen
 
   return {
     onAppend({ events }, outcome) {
-      if (outcome === "conflict") conflicts();
+      if (outcome === "conflict") conflicts.inc();
       if (outcome !== "appended") return;
       for (const event of events) {
         switch (event.type) {
           case "user.locked":
-            locks(causeOf(event));
+            locks.labels(causeOf(event)).inc();
             break;
           case "user.unlocked":
-            unlocks(causeOf(event));
+            unlocks.labels(causeOf(event)).inc();
             break;
           case "user.lock_probed":
-            probes();
+            probes.inc();
             break;
           case "session.opened":
-            opened();
+            opened.inc();
             break;
           case "session.ended":
-            ended("one");
+            ended.labels("one").inc();
             break;
           case "user.sessions_ended":
-            ended("all");
+            ended.labels("all").inc();
             break;
         }
       }
     },
-    onLogin: (outcome) => logins(outcome),
+    onLogin: (outcome) => logins.labels(outcome).inc(),
     receipts: (receiptsOf) => (call) => {
       const own = receiptsOf(call);
       let isCounted = false;
       const count = (outcome: string) => {
-        if (!isCounted) receipts(outcome);
+        if (!isCounted) receipts.labels(outcome).inc();
         isCounted = true;
       };
       return {

@@ -19,14 +19,17 @@ export function observePasswords(meters: Meters): Pick<Observers, "hasher" | "ha
     read: () => [[asked - running]],
   });
 
-  async function timed<Result>(op: string, work: () => Promise<Result>): Promise<Result> {
+  const hashed = duration.labels("hash");
+  const verified = duration.labels("verify");
+
+  async function timed<Result>(cell: typeof hashed, work: () => Promise<Result>): Promise<Result> {
     running++;
     const started = performance.now();
     try {
       return await work();
     } finally {
       running--;
-      duration((performance.now() - started) / 1_000, op);
+      cell.observe((performance.now() - started) / 1_000);
     }
   }
   async function queued<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -40,10 +43,10 @@ export function observePasswords(meters: Meters): Pick<Observers, "hasher" | "ha
 
   return {
     hasher: (hasher) => ({
-      hash: (password) => timed("hash", () => hasher.hash(password)),
-      verify: (password, hash) => timed("verify", () => hasher.verify(password, hash)),
+      hash: (password) => timed(hashed, () => hasher.hash(password)),
+      verify: (password, hash) => timed(verified, () => hasher.verify(password, hash)),
       // A login that must fail takes as long as one that is compared.
-      pretend: (password, like) => timed("verify", () => hasher.pretend(password, like)),
+      pretend: (password, like) => timed(verified, () => hasher.pretend(password, like)),
       isCostly: hasher.isCostly,
     }),
     hashQueue: (queue) => ({

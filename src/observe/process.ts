@@ -57,7 +57,7 @@ export function observeProcess(meters: Meters, about: { version: string; store: 
     for (const entry of list.getEntries()) {
       const { duration, detail } = entry as unknown as { duration: number; detail: { kind: number } };
       const type = GC_TYPES.get(detail.kind);
-      if (type) collected(duration / 1_000, type);
+      if (type) collected.labels(type).observe(duration / 1_000);
     }
   });
   collections.observe({ entryTypes: ["gc"] });

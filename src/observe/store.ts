@@ -9,18 +9,22 @@ const ROWS_BUCKETS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 export function observeStore(meters: Meters, kind: string): Required<Pick<Observers, "store" | "onStore">> {
   let opened: EventStore | undefined;
   const usage = () => opened?.usage() ?? { waiting: 0, pools: [] };
-  const duration = meters.histogram({
-    name: "userlock_store_commit_duration_seconds",
-    help: "time of a commit, failed ones among them",
-    labels: ["store"],
-    buckets: DURATION_BUCKETS,
-  });
-  const rows = meters.histogram({
-    name: "userlock_store_commit_rows",
-    help: "appends that share a commit",
-    labels: ["store"],
-    buckets: ROWS_BUCKETS,
-  });
+  const duration = meters
+    .histogram({
+      name: "userlock_store_commit_duration_seconds",
+      help: "time of a commit, failed ones among them",
+      labels: ["store"],
+      buckets: DURATION_BUCKETS,
+    })
+    .labels(kind);
+  const rows = meters
+    .histogram({
+      name: "userlock_store_commit_rows",
+      help: "appends that share a commit",
+      labels: ["store"],
+      buckets: ROWS_BUCKETS,
+    })
+    .labels(kind);
   meters.gauge({
     name: "userlock_store_waiting",
     help: "appends without a result",
@@ -49,10 +53,10 @@ export function observeStore(meters: Meters, kind: string): Required<Pick<Observ
   return {
     store: {
       committed(count, milliseconds) {
-        duration(milliseconds / 1_000, kind);
-        rows(count, kind);
+        duration.observe(milliseconds / 1_000);
+        rows.observe(count);
       },
-      retried: (trouble) => retries(trouble),
+      retried: (trouble) => retries.labels(trouble).inc(),
     },
     onStore(store) {
       opened = store;

@@ -23,11 +23,13 @@ export function observeStreams(meters: Meters, clock: () => number): Pick<Observ
     labels: ["reason"],
     series: [["WATCHER_TOO_SLOW"], ["TOKEN_INVALID"], ["SHUTTING_DOWN"]],
   });
-  const lag = meters.histogram({
-    name: "userlock_watch_lag_seconds",
-    help: `time from a change to its message on a stream, of one message in ${SAMPLED}; catching up does not count`,
-    buckets: LAG_BUCKETS,
-  });
+  const lag = meters
+    .histogram({
+      name: "userlock_watch_lag_seconds",
+      help: `time from a change to its message on a stream, of one message in ${SAMPLED}; catching up does not count`,
+      buckets: LAG_BUCKETS,
+    })
+    .labels();
   meters.gauge({
     name: "userlock_log_read_age_seconds",
     help: "time since a read reached the end of the log, at most about 1 while the log can be read; 0 without streams",
@@ -59,13 +61,13 @@ export function observeStreams(meters: Meters, clock: () => number): Pick<Observ
             const isSent = watcher.send(cursor, event);
             if (!isSent || !event) return isSent;
             messages++;
-            if (event.time >= began && sent++ % SAMPLED === 0) lag(Math.max(clock() - event.time, 0) / 1e6);
+            if (event.time >= began && sent++ % SAMPLED === 0) lag.observe(Math.max(clock() - event.time, 0) / 1e6);
             return isSent;
           },
         });
       } catch (error) {
         const { reason = "INTERNAL" } = error as { reason?: string };
-        if (reason !== "CANCELLED") cut(reason);
+        if (reason !== "CANCELLED") cut.labels(reason).inc();
         throw error;
       } finally {
         open--;
