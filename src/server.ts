@@ -117,7 +117,6 @@ export async function start(
   };
 
   try {
-    observe.onStore(store);
     const execute = createExecute({ store, clock, onAppend: observe.onAppend });
     const key = config.secretKey ?? (isKept(config.store) ? keyIn(files.folder, newKey, keyOf) : newKey());
     const secrets = createInstanceSecrets(key);
@@ -188,6 +187,7 @@ export async function start(
     const open = openServices(health, reflect, shares.openStreams, stop.signal);
     const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
     if (metrics && config.adminListen) {
+      observe.onServing({ store, isReady });
       const { host, port } = config.adminListen;
       admin = await listenAdmin({ host, port, limits, metrics: metrics.show, isReady, onFailure }).catch((cause) => {
         throw new Error(notListening("USERLOCK_ADMIN_LISTEN", `${host}:${port}`, cause), { cause });

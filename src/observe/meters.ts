@@ -78,7 +78,7 @@ export function createMeters() {
       return cells;
     },
     /** A gauge whose values are read when it is shown. */
-    gauge(described: Described & { read(): Iterable<Reading> }): void {
+    gauge(described: Described & { read(): Iterable<Reading> | Promise<Iterable<Reading>> }): void {
       const { name, help, labels = [], read } = described;
       all.push(described);
       new Gauge({
@@ -86,9 +86,10 @@ export function createMeters() {
         help,
         labelNames: labels,
         registers: registries,
-        collect() {
+        async collect() {
+          const readings = await read();
           this.reset();
-          for (const [value, ...values] of read()) this.set(labelled(labels, values), value);
+          for (const [value, ...values] of readings) this.set(labelled(labels, values), value);
         },
       });
     },

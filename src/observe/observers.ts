@@ -6,6 +6,12 @@ import type { ReceiptsOf } from "../app/receipts.ts";
 import type { CallObserver } from "../rpc/observer.ts";
 import type { EventStore, StoreObserver } from "../store/port.ts";
 
+/** What a running server can say of itself. */
+export interface Serving {
+  store: EventStore;
+  isReady: () => Promise<boolean>;
+}
+
 /**
  * What sees the work of the server. A function that takes a part and returns one puts its measurement around the part,
  * which knows nothing of it.
@@ -15,8 +21,8 @@ export interface Observers {
   onAppend?: AppendListener;
   onLogin?: (outcome: LoginOutcome) => void;
   store?: StoreObserver;
-  /** Called with the opened store. */
-  onStore(store: EventStore): void;
+  /** Called before the server serves, with what can be asked at each scrape. */
+  onServing(server: Serving): void;
   hasher(hasher: PasswordHasher): PasswordHasher;
   hashQueue(queue: HashQueue): HashQueue;
   receipts(receiptsOf: ReceiptsOf): ReceiptsOf;
@@ -30,7 +36,7 @@ const asItIs = <Part>(part: Part): Part => part;
 /** The observers of a server without an admin listener. They cost nothing. */
 export const UNOBSERVED: Observers = {
   calls: [],
-  onStore() {},
+  onServing() {},
   hasher: asItIs,
   hashQueue: asItIs,
   receipts: asItIs,

@@ -1,14 +1,25 @@
-import type { EventStore } from "../store/port.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Meters } from "./meters.ts";
-import type { Observers } from "./observers.ts";
+import type { Observers, Serving } from "./observers.ts";
 
 const DURATION_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10];
 const ROWS_BUCKETS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 
-/** Metrics of commits and of connections to the store, whose kind is a label. */
-export function observeStore(meters: Meters, kind: string): Required<Pick<Observers, "store" | "onStore">> {
-  let opened: EventStore | undefined;
-  const usage = () => opened?.usage() ?? { waiting: 0, pools: [] };
+/** How long a scrape waits for the probe, milliseconds. A store that hangs must not stop all metrics. */
+const PROBE_MS = 2_000;
+
+/** Metrics of the store, whose kind is a label, and whether it can be used. */
+export function observeStore(meters: Meters, kind: string): Required<Pick<Observers, "store" | "onServing">> {
+  let server: Serving | undefined;
+  const usage = () => server?.store.usage() ?? { waiting: 0, pools: [] };
+  meters.gauge({
+    name: "userlock_ready",
+    help: "1 if calls can be served, as `/readyz` says, otherwise 0",
+    async read() {
+      const isReady = await Promise.race([server?.isReady(), sleep(PROBE_MS, false, { ref: false })]);
+      return [[isReady ? 1 : 0]];
+    },
+  });
   const duration = meters
     .histogram({
       name: "userlock_store_commit_duration_seconds",
@@ -58,8 +69,8 @@ export function observeStore(meters: Meters, kind: string): Required<Pick<Observ
       },
       retried: (trouble) => retries.labels(trouble).inc(),
     },
-    onStore(store) {
-      opened = store;
+    onServing(serving) {
+      server = serving;
     },
   };
 }

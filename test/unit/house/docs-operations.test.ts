@@ -76,3 +76,15 @@ test("the table of metrics has each metric with its labels and its help", () => 
   expect(expected.length).toBeGreaterThan(20);
   expect(rows("Metrics").slice(1)).toEqual(expected);
 });
+
+test("the table of alerts has each alert of the rules, which link to it", () => {
+  const rules = readFileSync("deploy/prometheus/userlock.rules.yml", "utf8").split("- alert: ").slice(1);
+  const names = rules.map((rule) => /^\w+/.exec(rule)?.[0]);
+  expect(names.length).toBeGreaterThan(10);
+  expect(rows("Alerts").map(([name]) => name?.replaceAll("`", ""))).toEqual(["alert", ...names]);
+  for (const rule of rules) {
+    expect(rule).toMatch(/^ +summary: "\S.*"$/m);
+    expect(rule).toMatch(/^ +runbook_url: docs\/operations\.md#watch-it$/m);
+    expect(rule).toMatch(/labels: \{ severity: (critical|warning) \}/);
+  }
+});

@@ -110,9 +110,12 @@ test("the age of the last read to the end of the log grows while reads fail or h
   expect(await age()).toBe(0);
 });
 
-test("retries and the pools of the store are shown by trouble and by pool", async () => {
+test("a server is ready if its probe says so, and retries and pools are shown by trouble and by pool", async () => {
+  expect(await line("userlock_ready")).toBe("0");
   const pools = [{ name: "writes", used: 1, idle: 2, pending: 3 }];
-  metrics.observers.onStore({ usage: () => ({ waiting: 4, pools }) } as unknown as EventStore);
+  const store = { usage: () => ({ waiting: 4, pools }) } as unknown as EventStore;
+  metrics.observers.onServing({ store, isReady: async () => true });
+  expect(await line("userlock_ready")).toBe("1");
   metrics.observers.store?.retried("collision");
   expect(await line('userlock_store_retries_total{trouble="collision"}')).toBe("1");
   expect(await line("userlock_store_waiting")).toBe("4");
