@@ -2,21 +2,23 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { packUserlock } from "./install/package.ts";
 import { compileChecks } from "./openapi/compile-checks.ts";
 import { bundleServer } from "./servers/bundle.js";
 import { startCluster } from "./stores/postgres.ts";
 
 /**
  * Jest runs this before all tests. It bundles the server that tests start, compiles the checks of its answers, and serves
- * the address of a PostgreSQL server that all test files share. PostgreSQL starts for the first file that needs it, and
- * ends with the run.
+ * the address of a PostgreSQL server and the path of userlock's package. All test files share both. Each is made for the
+ * first file that needs it, and PostgreSQL ends with the run.
  */
 export default async function prepare() {
-  let cluster;
-  const server = createServer(async (_request, response) => {
+  const makers = { "/postgres": async () => (await startCluster()).url, "/package": packUserlock };
+  const made = {};
+  const server = createServer(async ({ url }, response) => {
     try {
-      cluster ??= startCluster();
-      response.end((await cluster).url);
+      made[url] ??= makers[url]();
+      response.end(await made[url]);
     } catch (error) {
       response.writeHead(500).end(String(error));
     }
@@ -27,5 +29,7 @@ export default async function prepare() {
   process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "userlock-compile-cache");
   process.env.BUNDLED_SERVER = await bundleServer();
   process.env.ANSWER_CHECKS = await compileChecks();
-  process.env.SHARED_POSTGRES = `http://127.0.0.1:${server.address().port}`;
+  const shared = `http://127.0.0.1:${server.address().port}`;
+  process.env.SHARED_POSTGRES = `${shared}/postgres`;
+  process.env.SHARED_PACKAGE = `${shared}/package`;
 }

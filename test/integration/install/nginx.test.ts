@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import { get, type IncomingMessage } from "node:https";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials } from "@grpc/grpc-js";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
