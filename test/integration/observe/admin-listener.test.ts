@@ -35,7 +35,7 @@ test.each([
   ["/readyz", 200],
   ["/", 404],
   ["/metrics/", 404],
-  ["/resources/v3alpha/users/u1", 404],
+  ["/userlock.v3alpha.UserService/GetUser", 404],
 ])("GET %s answers %i on the admin listener", async (path, status) => {
   expect((await fetch(server.adminUrl + path)).status).toBe(status);
 });
@@ -105,7 +105,7 @@ test("promtool finds no fault in the metrics", async () => {
 
 test("a request with headers of more than 8 KiB is refused", async () => {
   const headers = { accept: "x".repeat(9_000) };
-  expect((await exchange(server.adminUrl, { verb: "GET", path: "/healthz", headers })).status).toBe(431);
+  expect((await exchange(server.adminUrl, { verb: "GET", path: "/metrics", headers })).status).toBe(431);
 });
 
 test("of many connections only 64 are served", async () => {

@@ -1,5 +1,5 @@
-// Proves that a real Prometheus has an answer to every expression of the dashboard and of the alerts.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+// Proves that a real Prometheus has an answer to every expression of the dashboard, and evaluates every rule.
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -135,24 +135,4 @@ test("the scrape uses OpenMetrics, and Prometheus finds no fault in it", async (
     { lastError: "", health: "up" },
   ]);
   expect(await valuesOf('count({job="userlock"})')).toEqual([expect.any(Number)]);
-});
-
-test.each([[["check", "rules", "userlock.rules.yml"]], [["test", "rules", "userlock.rules.test.yml"]]])(
-  "promtool %j succeeds",
-  (args) => {
-    const { status, stdout, stderr } = spawnSync("promtool", args, { cwd: "deploy/prometheus", encoding: "utf8" });
-    expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining("SUCCESS") });
-  },
-);
-
-test("every alert has a test in which it fires, and one in which it does not", () => {
-  const alerts = [...readFileSync(RULES, "utf8").matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
-  const tests = readFileSync("deploy/prometheus/userlock.rules.test.yml", "utf8")
-    .split(/^ {2}- name: /m)
-    .slice(1);
-  expect(tests.map((text) => /^\w+/.exec(text)?.[0])).toEqual(alerts);
-  for (const text of tests) {
-    expect(text).toMatch(/exp_alerts: \[\]/);
-    expect(text).toMatch(/exp_labels: \{ severity:/);
-  }
 });
