@@ -100,7 +100,7 @@ function probe(path: string, operationId: string, summary: string, isReadiness: 
       responses: {
         "200": { description: "Yes.", content: plain("ok") },
         ...(isReadiness && { "503": { description: "No.", content: plain("not ready") } }),
-        "4XX": { description: "The request is not valid HTTP.", content: {} },
+        "400": ref("responses", "InvalidRequest"),
       },
     },
   };
@@ -128,7 +128,7 @@ export const openOperations: readonly Operation[] = [
           content: { "application/json": { schema: { type: "object", additionalProperties: true } } },
         },
         "304": { description: "The copy is current." },
-        "4XX": { description: "The request is not valid HTTP.", content: {} },
+        "400": ref("responses", "InvalidRequest"),
       },
     },
   },

@@ -19,6 +19,12 @@ export function isRest(path: string): boolean {
 /** Verbs whose answers have no content of their own. */
 const WITHOUT_CONTENT = ["HEAD", "OPTIONS"];
 
+/** The status codes of Node's own answers, which have no content. */
+const BY_NODE = [400, 408, 431];
+
+/** The reason on a path that the server does not know, such as the admin listener's answer to a call. */
+const UNKNOWN_PATH = /"reason": ?"METHOD_NOT_FOUND"/;
+
 /** Throws if an answer is not as the OpenAPI document says, or has a field that the document does not have. */
 export function createAnswerCheck(document: Document, problemsOf: SchemaCheck): (answer: RestAnswer) => void {
   const templates = Object.keys(document.paths)
@@ -27,8 +33,8 @@ export function createAnswerCheck(document: Document, problemsOf: SchemaCheck): 
 
   return ({ verb, path, status, type, text }) => {
     if (WITHOUT_CONTENT.includes(verb)) return;
-    // A gRPC request gets gRPC's answer on any path.
-    if (type?.startsWith("application/grpc")) return;
+    // A gRPC request gets gRPC's answer on any path. Node itself answers what is not valid HTTP.
+    if (type?.startsWith("application/grpc") || (BY_NODE.includes(status) && type === null && text === "")) return;
     const fail = (why: string) => new Error(`${verb} ${path} answered ${status}, and ${why}:\n${text.slice(0, 2_000)}`);
     const check = (place: Place) => {
       const problems = problemsOf(place, JSON.parse(text));
@@ -38,7 +44,7 @@ export function createAnswerCheck(document: Document, problemsOf: SchemaCheck): 
     const template = templates.find(({ pattern }) => pattern.test(path))?.template ?? "";
     const operation = document.paths[template]?.[verb.toLowerCase()];
     // An unknown path or a wrong verb has no operation.
-    if (!operation) return check(ERROR);
+    if (!operation || (status === 404 && UNKNOWN_PATH.test(text))) return check(ERROR);
     const key = String(status) in operation.responses || status < 500 ? String(status) : "default";
     const described = operation.responses[key];
     if (!described) throw fail(`${operation.operationId} does not have this status`);
