@@ -36,8 +36,7 @@ export async function exchange(url: string, request: HttpRequest): Promise<HttpA
   if (isRest(pathname) && !answer.headers.has("content-encoding")) {
     const { checkAnswer } = await import("../openapi/answers.ts");
     const { status, headers, body } = answer;
-    const type = headers.get("content-type");
-    checkAnswer({ verb: request.verb ?? "POST", path: pathname, status, type, text: body.toString() });
+    checkAnswer({ verb: request.verb ?? "POST", path: pathname, status, headers, text: body.toString() });
   }
   return answer;
 }

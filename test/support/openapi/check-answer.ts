@@ -7,7 +7,7 @@ export interface RestAnswer {
   /** The path, without the query. */
   path: string;
   status: number;
-  type: string | null;
+  headers: Headers;
   text: string;
 }
 
@@ -19,22 +19,23 @@ export function isRest(path: string): boolean {
 /** Verbs whose answers have no content of their own. */
 const WITHOUT_CONTENT = ["HEAD", "OPTIONS"];
 
-/** The status codes of Node's own answers, which have no content. */
-const BY_NODE = [400, 408, 431];
-
 /** The reason on a path that the server does not know, such as the admin listener's answer to a call. */
 const UNKNOWN_PATH = /"reason": ?"METHOD_NOT_FOUND"/;
 
-/** Throws if an answer is not as the OpenAPI document says, or has a field that the document does not have. */
+/**
+ * Throws if an answer of userlock is not as the OpenAPI document says, or has a field that the document does not have.
+ * Every answer of userlock has an x-request-id.
+ */
 export function createAnswerCheck(document: Document, problemsOf: SchemaCheck): (answer: RestAnswer) => void {
   const templates = Object.keys(document.paths)
     .map((template) => ({ template, pattern: new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`) }))
     .sort((a, b) => a.template.split("{").length - b.template.split("{").length);
 
-  return ({ verb, path, status, type, text }) => {
+  return ({ verb, path, status, headers, text }) => {
     if (WITHOUT_CONTENT.includes(verb)) return;
-    // A gRPC request gets gRPC's answer on any path. Node itself answers what is not valid HTTP.
-    if (type?.startsWith("application/grpc") || (BY_NODE.includes(status) && type === null && text === "")) return;
+    const type = headers.get("content-type");
+    // Node itself answers what is not valid HTTP. A gRPC request gets gRPC's answer on any path.
+    if (!headers.has("x-request-id") || type?.startsWith("application/grpc")) return;
     const fail = (why: string) => new Error(`${verb} ${path} answered ${status}, and ${why}:\n${text.slice(0, 2_000)}`);
     const check = (place: Place) => {
       const problems = problemsOf(place, JSON.parse(text));

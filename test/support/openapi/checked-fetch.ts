@@ -7,14 +7,14 @@ globalThis.fetch = async (input, init) => {
   const response = await unchecked(input, init);
   const request = input instanceof Request ? input : undefined;
   const { pathname: path } = new URL(request?.url ?? String(input));
-  const type = response.headers.get("content-type");
-  if (!isRest(path) || type === "text/event-stream") return response;
+  const { status, headers } = response;
+  if (!isRest(path) || headers.get("content-type") === "text/event-stream") return response;
   // The connection can break while a test reads the answer.
   const copy = response.clone();
   const text = await copy.text().catch(() => undefined);
   if (text === undefined) return response;
   const { checkAnswer } = await import("./answers.ts");
   const verb = (init?.method ?? request?.method ?? "GET").toUpperCase();
-  checkAnswer({ verb, path, status: response.status, type, text });
+  checkAnswer({ verb, path, status, headers, text });
   return response;
 };

@@ -121,7 +121,8 @@ describe("the check of an answer refuses", () => {
     details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason, domain: "userlock" }],
   });
   const answer = (status: number, value: unknown, type = JSON_TYPE) => {
-    check({ verb: "POST", path, status, type, text: JSON.stringify(value) });
+    const headers = new Headers({ "content-type": type, "x-request-id": "1" });
+    check({ verb: "POST", path, status, headers, text: JSON.stringify(value) });
   };
 
   test("nothing that the document describes", () => {
