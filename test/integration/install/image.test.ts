@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DOCUMENTATION } from "../../support/docs.ts";
 import { BUILD_STAGE, IMAGE_ENVIRONMENT, LAST_STAGE } from "../../support/install/dockerfile.ts";
 import { buildahIn, makeBuildFolder, makeLibraries } from "../../support/install/image.ts";
 import { freePort } from "../../support/servers/free-port.ts";
@@ -76,6 +77,7 @@ test.each([
 
 test("the image runs as a user without a name or rights, and describes itself", () => {
   expect(image).toMatchObject({ User: `${OWNER}:${OWNER}`, Cmd: ["serve"], Volumes: { "/data": {} } });
+  expect(DOCUMENTATION).toContain(`docker exec userlock ${image.Entrypoint.join(" ")} admin token`);
   expect(Object.keys(image.ExposedPorts)).toEqual(["8080/tcp", "9090/tcp"]);
   expect(image.Env).toEqual(expect.arrayContaining(Object.entries(IMAGE_ENVIRONMENT).map((one) => one.join("="))));
   const { version, license, description } = JSON.parse(readFileSync("package.json", "utf8"));

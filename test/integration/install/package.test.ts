@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { sharedPackage } from "../../support/install/package.ts";
 import { runCommand } from "../../support/servers/command.ts";
 import { temporaryFolder, withoutSettings } from "../../support/servers/server-process.ts";
 
@@ -14,8 +15,7 @@ let tarball: string;
 
 beforeAll(async () => {
   mkdirSync(prefix);
-  const packed = await runCommand("npm", ["pack", "--silent", "--pack-destination", folder.path]);
-  tarball = folder.file(packed.stdout.trim().split("\n").at(-1) as string);
+  tarball = await sharedPackage();
   const install = ["install", "--global", "--prefix", prefix, "--prefer-offline", "--no-audit", "--no-fund", tarball];
   expect(await runCommand("npm", install, [], { env })).toMatchObject({ code: 0, stderr: "" });
 });
