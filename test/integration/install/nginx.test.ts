@@ -25,6 +25,7 @@ const folder = temporaryFolder();
 const file = folder.file("nginx.conf");
 let server: ServerProcess;
 let nginx: ChildProcess;
+let printed = "";
 let address: string;
 let ca: Buffer;
 
@@ -44,8 +45,11 @@ beforeAll(async () => {
       .replace("worker_processes auto", "worker_processes 1"),
   );
   nginx = spawn(NGINX, ["-e", "stderr", "-c", file, "-g", `${USER} daemon off;`], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "ignore", "pipe"],
     timeout: 120_000,
+  });
+  nginx.stderr?.setEncoding("utf8").on("data", (chunk) => {
+    printed += chunk;
   });
   await reachable();
 });
@@ -62,7 +66,7 @@ async function reachable(): Promise<void> {
   for (let waited = 0; ; waited += 20) {
     const found = await exchange(`https://${address}`, { verb: "GET", path: "/healthz", ca }).catch(() => undefined);
     if (found) return;
-    if (nginx.exitCode !== null || waited > 10_000) throw new Error("nginx does not serve");
+    if (nginx.exitCode !== null || waited > 10_000) throw new Error(`nginx does not serve: ${printed}`);
     await sleep(20);
   }
 }
