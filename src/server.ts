@@ -99,17 +99,15 @@ export async function start(
   const stop = new AbortController();
   const { fault, callError } = createFaultLog(log, stop.signal);
 
-  const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
-  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault));
-  if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
   const about = { version: VERSION, store: kindOf(config.store) };
   // Loaded on demand, because most commands and tests need no metrics.
   const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about, clock);
   const observe = metrics?.observers ?? UNOBSERVED;
-  const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store }).catch((error) => {
-    metrics?.close();
-    throw error;
-  });
+  const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
+  const onFetch = observe.onKeys;
+  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault, { onFetch }));
+  if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
+  const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store });
   let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
   const closeObserved = async () => {
     metrics?.close();

@@ -50,9 +50,12 @@ export async function createJwtVerifier(
   settings: JwtSettings,
   clock: () => number,
   onError: (error: unknown) => void,
-  maxCached = CACHED_JWTS,
+  {
+    maxCached = CACHED_JWTS,
+    onFetch,
+  }: { maxCached?: number; onFetch?: ((isFetched: boolean) => void) | undefined } = {},
 ): Promise<VerifyJwt> {
-  const keySet = await createKeySet(settings.jwks, clock, onError);
+  const keySet = await createKeySet(settings.jwks, clock, onError, onFetch);
   /** By the token's hash, least recently used first. */
   const verified = new Map<string, Verified>();
   const verifying = new Map<string, Promise<Verified>>();

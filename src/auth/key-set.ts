@@ -33,20 +33,26 @@ type Keys = ReturnType<typeof keysIn>;
 
 /**
  * Opens a key set in a file, which is read once, or at a URL (http, https). A URL is fetched at first use and then once
- * a minute, so that a withdrawn key is soon refused. `onError` gets failed fetches, at most once a minute. Rejects if
- * the file cannot be read.
+ * a minute, so that a withdrawn key is soon refused. `onError` gets failed fetches, at most once a minute; `onFetch` is
+ * called after each fetch. Rejects if the file cannot be read.
  */
 export async function createKeySet(
   place: string,
   clock: () => number,
   onError: (error: unknown) => void,
+  onFetch?: (isFetched: boolean) => void,
 ): Promise<KeySet> {
-  if (/^https?:/.test(place)) return fetchedKeySet(place, clock, onError);
+  if (/^https?:/.test(place)) return fetchedKeySet(place, clock, onError, onFetch);
   const keys = keysIn(await readFile(place, "utf8"));
   return { find: keys.fitting, refresh: async () => {}, edition: () => place };
 }
 
-function fetchedKeySet(address: string, clock: () => number, onError: (error: unknown) => void): KeySet {
+function fetchedKeySet(
+  address: string,
+  clock: () => number,
+  onError: (error: unknown) => void,
+  onFetch?: (isFetched: boolean) => void,
+): KeySet {
   let current: { keys: Keys; at: number } | undefined;
   let fetching: Promise<void> | undefined;
   let tried = Number.NEGATIVE_INFINITY;
@@ -82,6 +88,7 @@ function fetchedKeySet(address: string, clock: () => number, onError: (error: un
         }
       } finally {
         fetching = undefined;
+        onFetch?.(failure === undefined);
       }
     })();
     return fetching;

@@ -3,6 +3,7 @@ import { Code } from "../../gen/google/rpc/code_pb.ts";
 import type { Principal } from "../domain/access.ts";
 import type { CallObserver, CallSystem } from "../rpc/observer.ts";
 import type { Meters } from "./meters.ts";
+import type { Observers } from "./observers.ts";
 
 /** Of OpenTelemetry's semantic conventions for `rpc.server.call.duration`, seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
@@ -20,7 +21,7 @@ const REFUSED = new Map([
 ]);
 
 /** Metrics of calls and of their tokens. */
-export function observeCalls(meters: Meters): CallObserver {
+export function observeCalls(meters: Meters): Required<Pick<Observers, "calls" | "onKeys">> {
   const duration = meters.histogram({
     name: "rpc_server_call_duration_seconds",
     help: "time of a call, from its arrival to its written answer; of a stream, to its end",
@@ -41,6 +42,12 @@ export function observeCalls(meters: Meters): CallObserver {
     series: [...REFUSED.values()].map((outcome) => ["unknown", outcome]),
   });
 
+  const fetches = meters.counter({
+    name: "userlock_jwks_fetches_total",
+    help: "fetches of the keys of the JWTs' issuer",
+    labels: ["outcome"],
+    series: [["ok"], ["failed"]],
+  });
   const valid = {
     token: tokenChecks.labels("token", "ok"),
     jwt: tokenChecks.labels("jwt", "ok"),
@@ -58,7 +65,7 @@ export function observeCalls(meters: Meters): CallObserver {
     });
   }
 
-  return {
+  const observer: CallObserver = {
     began({ system }) {
       active[system]++;
     },
@@ -74,6 +81,7 @@ export function observeCalls(meters: Meters): CallObserver {
       }
     },
   };
+  return { calls: [observer], onKeys: (isFetched) => fetches.labels(isFetched ? "ok" : "failed").inc() };
 }
 
 function kindOf({ session, tokenId }: Principal): "token" | "jwt" | "session" {

@@ -13,13 +13,22 @@ import { observeStreams } from "./streams.ts";
  */
 export function createMetrics(about: { version: string; store: string }, clock: () => number) {
   const meters = createMeters();
+  const calls = observeCalls(meters);
+  const events = observeEvents(meters);
+  const passwords = observePasswords(meters);
+  const store = observeStore(meters, about.store);
+  const streams = observeStreams(meters, clock);
+  const { begin, end } = observeProcess(meters, about);
   const observers: Observers = {
-    calls: [observeCalls(meters)],
-    ...observeEvents(meters),
-    ...observePasswords(meters),
-    ...observeStore(meters, about.store),
-    ...observeStreams(meters, clock),
+    ...calls,
+    ...events,
+    ...passwords,
+    ...store,
+    ...streams,
+    onServing(server) {
+      begin();
+      store.onServing(server);
+    },
   };
-  const close = observeProcess(meters, about);
-  return { observers, all: meters.all, show: meters.show, close };
+  return { observers, all: meters.all, show: meters.show, close: end };
 }

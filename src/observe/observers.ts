@@ -20,6 +20,8 @@ export interface Observers {
   calls: readonly CallObserver[];
   onAppend?: AppendListener;
   onLogin?: (outcome: LoginOutcome) => void;
+  /** Called after each fetch of the keys of the JWTs' issuer. */
+  onKeys?: (isFetched: boolean) => void;
   store?: StoreObserver;
   /** Called before the server serves, with what can be asked at each scrape. */
   onServing(server: Serving): void;

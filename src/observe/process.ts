@@ -13,8 +13,8 @@ const GC_TYPES = new Map([
 ]);
 const GC_BUCKETS = [0.001, 0.01, 0.1, 1, 2, 5];
 
-/** Metrics of the process and of Node. The returned function ends their measurement. */
-export function observeProcess(meters: Meters, about: { version: string; store: string }): () => void {
+/** Metrics of the process and of Node, which are measured from `begin` to `end`. */
+export function observeProcess(meters: Meters, about: { version: string; store: string }) {
   meters.gauge({
     name: "userlock_build_info",
     help: "always 1; the labels tell what runs",
@@ -23,7 +23,6 @@ export function observeProcess(meters: Meters, about: { version: string; store: 
   });
 
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  delay.enable();
   for (const [place, percent] of PERCENTILES.entries()) {
     meters.gauge({
       name: `nodejs_eventloop_delay_p${percent}_seconds`,
@@ -60,8 +59,6 @@ export function observeProcess(meters: Meters, about: { version: string; store: 
       if (type) collected.labels(type).observe(duration / 1_000);
     }
   });
-  collections.observe({ entryTypes: ["gc"] });
-
   meters.gauge({
     name: "nodejs_heap_size_used_bytes",
     help: "used memory of the heap of the main thread",
@@ -97,8 +94,14 @@ export function observeProcess(meters: Meters, about: { version: string; store: 
     },
   });
 
-  return () => {
-    delay.disable();
-    collections.disconnect();
+  return {
+    begin() {
+      delay.enable();
+      collections.observe({ entryTypes: ["gc"] });
+    },
+    end() {
+      delay.disable();
+      collections.disconnect();
+    },
   };
 }

@@ -23,6 +23,8 @@ let instead: ((response: ServerResponse) => void) | undefined;
 /** The reported errors of fetches. */
 let told: unknown[];
 let fetches: number;
+/** Whether each fetch succeeded. */
+let outcomes: boolean[];
 let issuer: Server;
 /** Seconds since the Unix epoch. */
 let now: number;
@@ -47,6 +49,7 @@ beforeEach(async () => {
   instead = undefined;
   told = [];
   fetches = 0;
+  outcomes = [];
   verify = await verifierOf(`http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`);
   signatures.mockClear();
 });
@@ -58,7 +61,7 @@ function verifierOf(jwks: string): Promise<VerifyJwt> {
     settings,
     () => now * 1_000_000,
     (error) => told.push(error),
-    CACHED,
+    { maxCached: CACHED, onFetch: (isFetched) => outcomes.push(isFetched) },
   );
 }
 
@@ -193,6 +196,7 @@ describe("an issuer's key set", () => {
     }
     now += MINUTE;
     expect(await refusal(token)).toBe("KEYS_UNAVAILABLE");
+    expect(outcomes).toEqual([true, ...Array(fetches - 1).fill(false)]);
     published = [publicKeys.one as JWK];
     now += MINUTE;
     expect(await verify(token)).toEqual(LET_IN);

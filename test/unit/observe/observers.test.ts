@@ -29,6 +29,14 @@ test("a conflict is counted as such, and its events are not", async () => {
   expect(await line('userlock_locks_total{cause="manual"}')).toBe("1");
 });
 
+test("fetches of keys are counted by their outcome", async () => {
+  metrics.observers.onKeys?.(true);
+  metrics.observers.onKeys?.(false);
+  metrics.observers.onKeys?.(false);
+  expect(await line('userlock_jwks_fetches_total{outcome="ok"}')).toBe("1");
+  expect(await line('userlock_jwks_fetches_total{outcome="failed"}')).toBe("2");
+});
+
 test("a compared password of a locked user is a probe", async () => {
   const probe = change("u1", { events: [{ type: "user.lock_probed", data: { isRight: false } }] });
   metrics.observers.onAppend?.(probe, "appended");
