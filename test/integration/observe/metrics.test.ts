@@ -148,6 +148,12 @@ test("an event stream is counted with its messages, its lag and its end", async 
     await sleep(20);
   }
   expect(await server.series("userlock_watchers")).toEqual({ "": 0 });
+  const streams = Object.keys(await server.series("rpc_server_call_duration_seconds_count")).filter((labels) =>
+    labels.includes("WatchEvents"),
+  );
+  expect(streams).toEqual([
+    'rpc_system_name="http",rpc_method="userlock.v3alpha.EventService/WatchEvents",rpc_status_code="CANCELLED"',
+  ]);
   // The client left, so the server has cut nothing.
   expect(Object.values(await server.series("userlock_watch_cut_total"))).toEqual([0, 0, 0]);
 });
