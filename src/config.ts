@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { keyOf } from "./auth/instance-secrets.ts";
 import { IDENTIFIER_RULE, isIdentifier } from "./domain/identifier.ts";
 import { DURATION_RULE, durationOf } from "./duration.ts";
-import { LOG_LEVELS } from "./log.ts";
+import { ACCESS_LOGS, LOG_LEVELS } from "./log.ts";
 import {
   argon2Of,
   isLoopback,
@@ -158,6 +158,12 @@ export const SETTINGS = {
     description: `lowest level that is logged: ${LOG_LEVELS.join(", ")}`,
     parse: oneOf(LOG_LEVELS, `one of ${LOG_LEVELS.join(", ")}`),
   },
+  USERLOCK_ACCESS_LOG: {
+    default: "changes",
+    description:
+      "calls with a line in the log: `off`, `errors` (those that failed), `changes` (those of methods that change something), `all`",
+    parse: oneOf(ACCESS_LOGS, `one of ${ACCESS_LOGS.join(", ")}`),
+  },
   USERLOCK_INSECURE_FILES: {
     default: "refuse",
     description: "`allow` starts although others can read or write the database, `instance.key` or `admin.token`",
@@ -290,6 +296,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
     /** Microseconds. 0: no limit. */
     connectionAge: get("USERLOCK_CONNECTION_AGE"),
     logLevel: get("USERLOCK_LOG_LEVEL"),
+    accessLog: get("USERLOCK_ACCESS_LOG"),
     /** Whether files with secrets may be open to other users of the machine. */
     allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",
   };

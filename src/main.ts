@@ -77,7 +77,10 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
     const { start, poolSize } = await loadServer();
     // Node reads it at the first use of its thread pool, which is later.
     process.env.UV_THREADPOOL_SIZE ??= String(poolSize(config.hashThreads));
-    server = await start(config, createLogger(config.logLevel));
+    const log = createLogger(config.logLevel);
+    const settings = describeConfig(env as NodeJS.ProcessEnv).filter(({ value }) => value !== "");
+    log.info({ settings: Object.fromEntries(settings.map(({ name, value }) => [name, value])) }, "starting");
+    server = await start(config, log);
   } catch (error) {
     throw notStarted(error);
   }

@@ -14,7 +14,7 @@ import { createFindSession, createSessions } from "./app/sessions.ts";
 import { expireLocks } from "./app/startup/expire-locks.ts";
 import { ensureFirstToken } from "./app/startup/first-token.ts";
 import { ensureSameKey, keyIn } from "./app/startup/instance-key.ts";
-import { createReadiness } from "./app/startup/readiness.ts";
+import { createReadiness, createRecovery } from "./app/startup/readiness.ts";
 import { refuseOpenFiles } from "./app/startup/secret-file.ts";
 import { createAuthenticate, hashSecret, newSecret } from "./auth/authenticate.ts";
 import { lowerHashThreads } from "./auth/hash-threads.ts";
@@ -26,7 +26,8 @@ import type { Config } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import { createFaultLog, type Logger } from "./log.ts";
-import { UNOBSERVED } from "./observe/observers.ts";
+import { observeLog } from "./observe/access-log.ts";
+import { UNOBSERVED, withMore } from "./observe/observers.ts";
 import { createPipeline } from "./rpc/pipeline.ts";
 import { REFLECTED, SERVICES, serveAll } from "./rpc/services/all.ts";
 import { createHealth } from "./rpc/services/health.ts";
@@ -102,7 +103,8 @@ export async function start(
   const about = { version: VERSION, store: kindOf(config.store) };
   // Loaded on demand, because most commands and tests need no metrics.
   const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about, clock);
-  const observe = metrics?.observers ?? UNOBSERVED;
+  const accessLog = observeLog({ log, mode: config.accessLog });
+  const observe = withMore(metrics?.observers ?? UNOBSERVED, accessLog);
   const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
   const onFetch = observe.onKeys;
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault, { onFetch }));
@@ -110,6 +112,7 @@ export async function start(
   const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store });
   let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
   const closeObserved = async () => {
+    accessLog.close();
     metrics?.close();
     await admin?.close(ADMIN_DRAIN_MS);
   };
@@ -150,6 +153,12 @@ export async function start(
       createWatch({ store, tail, places: shares.watchers, heartbeatMs, onError: onLogFault }),
     );
 
+    const onStoreFault = fault("the store cannot be written");
+    const isStoreGood = createReadiness(store, (error) =>
+      error === undefined ? log.info("the store can be written again") : onStoreFault(error),
+    );
+    const watchStore = createRecovery(isStoreGood, stop.signal);
+
     const pipeline = createPipeline({
       authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
       receiptsOf: observe.receipts(createReceipts({ store, sealer: secrets, clock })),
@@ -157,7 +166,10 @@ export async function start(
       instance: config.instance,
       maxCallMs: limits.callMs,
       stopping: stop.signal,
-      onError: callError,
+      onError(error, ...call) {
+        callError(error, ...call);
+        if (error.reason === "STORE_UNAVAILABLE") watchStore();
+      },
     });
     const app = { execute, search, login, hasher, batch, policies, sessions, findSession, secrets, watch };
     serveAll(pipeline, {
@@ -174,10 +186,6 @@ export async function start(
     });
     if (warmUp) pipeline.warmUp();
 
-    const onStoreFault = fault("the store cannot be written");
-    const isStoreGood = createReadiness(store, (error) =>
-      error === undefined ? log.info("the store can be written again") : onStoreFault(error),
-    );
     const isReady = async () => !stop.signal.aborted && (await isStoreGood());
     const services = SERVICES.map(({ typeName }) => typeName);
     const health = createHealth({ isReady, services, stopping: stop.signal });

@@ -33,6 +33,25 @@ export interface Observers {
   watch(watch: Watch): Watch;
 }
 
+/** The observers, and these further ones of calls, appends and logins. */
+export function withMore(
+  observers: Observers,
+  more: Required<Pick<Observers, "calls" | "onAppend" | "onLogin">>,
+): Observers {
+  return {
+    ...observers,
+    calls: [...observers.calls, ...more.calls],
+    onAppend(append, outcome) {
+      observers.onAppend?.(append, outcome);
+      more.onAppend(append, outcome);
+    },
+    onLogin(outcome) {
+      observers.onLogin?.(outcome);
+      more.onLogin(outcome);
+    },
+  };
+}
+
 const asItIs = <Part>(part: Part): Part => part;
 
 /** The observers of a server without an admin listener. They cost nothing. */

@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethod,
   type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
@@ -27,7 +28,7 @@ export interface Repeatable<Output extends MessageInitShape<DescMethodUnary["out
  * Whether a method changes anything, so that an Idempotency-Key has a meaning. Methods that GET can call declare that
  * they do not. Methods with secrets must not be called by GET, so their permission decides.
  */
-export function isChanging({ idempotency }: Pick<DescMethodUnary, "idempotency">, permission: Permission): boolean {
+export function isChanging({ idempotency }: Pick<DescMethod, "idempotency">, permission: Permission): boolean {
   return idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && !permission.endsWith(".read");
 }
 

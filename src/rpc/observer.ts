@@ -1,5 +1,6 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Principal } from "../domain/access.ts";
+import type { Actor } from "../domain/aggregate.ts";
 import type { RpcError } from "./errors.ts";
 
 /** The protocol of a call, as in OpenTelemetry's `rpc.system.name`. `http` is REST. */
@@ -13,10 +14,18 @@ export interface ObservedCall {
   readonly address: string | undefined;
   /** The time of its begin, as by `performance.now()`. */
   readonly started: number;
+  /** The id of the caller's trace (https://www.w3.org/TR/trace-context/), or that of a new one. */
+  traceId?: string | undefined;
   /** Absent if no such method is served. */
   method?: DescMethod;
+  /** Whether the method changes anything. */
+  isChanging?: boolean;
   /** Absent unless the caller was authenticated. */
   principal?: Principal;
+  /** The actor of the events of this call: the same object. Absent like the principal. */
+  actor?: Actor;
+  /** Absent unless it was valid. */
+  request?: Message;
   /** The error that the caller got. Absent if the call succeeded. */
   error?: RpcError;
 }

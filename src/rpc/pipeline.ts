@@ -170,15 +170,23 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       if (parts.stopping.aborted) throw parts.stopping.reason;
       const entry = served.get(method);
       if (!entry) throw new DomainError("METHOD_NOT_FOUND", "The method does not exist.");
-      if (call.observed) call.observed.method = method;
+      const { observed } = call;
+      if (observed) {
+        observed.method = method;
+        observed.isChanging = isChanging(method, entry.permission);
+      }
       const principal = await letIn(entry, call);
-      if (call.observed) call.observed.principal = principal;
       const actor = actorOf(principal, call);
+      if (observed) {
+        observed.principal = principal;
+        observed.actor = actor;
+      }
       const { permission } = entry;
       const admitted = async (request: MessageShape<Method["input"]>, ...rest: Rest) => {
         try {
           checkOwn(entry, principal, request);
           checkRequest(parts.validator, method.input, request);
+          if (observed) observed.request = request;
           checkInstance(parts.instance, request);
           const left = deadline === undefined ? undefined : deadline - performance.now();
           const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller disconnected.")];

@@ -81,8 +81,9 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
 
   function begin(exchange: Exchange, requestId: string): ObservedCall | undefined {
     if (observers.length === 0) return undefined;
-    const { address } = exchange;
-    const observed = { system: systemOf(exchange), requestId, address, started: performance.now() };
+    const { address, headers } = exchange;
+    const traceId = traceIdOf(headerOf(headers, "traceparent"));
+    const observed = { system: systemOf(exchange), requestId, address, started: performance.now(), traceId };
     for (const observer of observers) observer.began(observed);
     return observed;
   }
@@ -142,6 +143,11 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
 function systemOf({ headers, target }: Exchange): CallSystem {
   if (headers["content-type"]?.startsWith("application/grpc")) return "grpc";
   return /^\/[\w.]+\.\w+\/\w+(\?|$)/.test(target) ? "connectrpc" : "http";
+}
+
+/** The id of the trace in a `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header). */
+function traceIdOf(traceparent: string | undefined): string | undefined {
+  return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent ?? "")?.[1];
 }
 
 function isStreamed(response: Answer | Streamed): response is Streamed {

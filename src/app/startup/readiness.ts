@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EventStore } from "../../store/port.ts";
 
 /** How long a result is reused, milliseconds, because each check writes a little. A full disk shows within a second. */
@@ -30,5 +31,23 @@ export function createReadiness(
       current.until = performance.now() + READY_MS;
     });
     return current.isGood;
+  };
+}
+
+/**
+ * Returns a function to call when the store has failed. It checks the store about once a second until it is good, so
+ * that the log has the failure and the recovery even if nothing probes the server.
+ */
+export function createRecovery(isGood: () => Promise<boolean>, stopping: AbortSignal): () => void {
+  let isChecking = false;
+  return () => {
+    if (isChecking || stopping.aborted) return;
+    isChecking = true;
+    void (async () => {
+      while (!stopping.aborted && !(await isGood())) {
+        await sleep(READY_MS, undefined, { signal: stopping, ref: false }).catch(() => {});
+      }
+      isChecking = false;
+    })();
   };
 }

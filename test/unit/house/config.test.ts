@@ -47,6 +47,7 @@ test("an empty environment gives the defaults", () => {
     sessionLifetime: 12 * 3_600 * 1_000_000,
     deviceLifetime: 90 * 86_400 * 1_000_000,
     logLevel: "info",
+    accessLog: "changes",
     allowsInsecureFiles: false,
   });
 });
@@ -80,6 +81,7 @@ test("every setting is read from the environment", () => {
       USERLOCK_CONNECTIONS_PER_ADDRESS: "0",
       USERLOCK_CONNECTION_AGE: "off",
       USERLOCK_LOG_LEVEL: "debug",
+      USERLOCK_ACCESS_LOG: "errors",
       USERLOCK_INSECURE_FILES: "allow",
     }),
   ).toEqual({
@@ -106,6 +108,7 @@ test("every setting is read from the environment", () => {
     connectionsPerAddress: 0,
     connectionAge: 0,
     logLevel: "debug",
+    accessLog: "errors",
     allowsInsecureFiles: true,
   });
 });
@@ -195,6 +198,7 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
     { USERLOCK_CONNECTIONS_PER_ADDRESS: value },
     ["USERLOCK_CONNECTIONS_PER_ADDRESS"],
   ]),
+  [{ USERLOCK_ACCESS_LOG: "some" }, ["USERLOCK_ACCESS_LOG"]],
   [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
   [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
   [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { SETTINGS } from "../../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
+import { LINES } from "../../../src/observe/access-log.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { blocks, rows } from "../../support/docs.ts";
@@ -53,11 +54,11 @@ test("the statements that distribute a store by hand are those of a first start 
 });
 
 test("the table of log lines has each line that a server writes by itself", () => {
-  const source = readFileSync("src/server.ts", "utf8");
-  const calls = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*?\}, )?)(?:"([^"]+)"|([A-Z]+))/g)];
+  const source = ["server", "main"].map((name) => readFileSync(`src/${name}.ts`, "utf8")).join("");
+  const calls = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*\}, )?)(?:"([^"]+)"|([A-Z]+))/g)];
   // Of a text in a constant the table has the first part.
   const partOf = (name: string) => new RegExp(`const ${name} =\\s+"([^"]+)"`).exec(source)?.[1]?.trim();
-  const lines = calls.map(([, text, name]) => text ?? partOf(name as string));
+  const lines = [...calls.map(([, text, name]) => text ?? partOf(name as string)), ...Object.values(LINES)];
   const written = rows("Log lines")
     .slice(1)
     .map(([text]) => text?.replaceAll("`", "").replace(/ …$/, ""));
