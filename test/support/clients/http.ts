@@ -3,6 +3,7 @@ import { request as http1Request, type IncomingMessage } from "node:http";
 import { connect as http2Connect } from "node:http2";
 import { request as http1TlsRequest } from "node:https";
 import { type Socket, connect as tcpConnect } from "node:net";
+import { checkAnswer } from "../openapi/answers.ts";
 import { isRest } from "../openapi/check-answer.ts";
 
 /**
@@ -34,7 +35,6 @@ export async function exchange(url: string, request: HttpRequest): Promise<HttpA
   const answer = await (request.version === 2 ? overHttp2(url, request) : overHttp1(url, request));
   const { pathname } = new URL(request.path, url);
   if (isRest(pathname) && !answer.headers.has("content-encoding")) {
-    const { checkAnswer } = await import("../openapi/answers.ts");
     const { status, headers, body } = answer;
     checkAnswer({ verb: request.verb ?? "POST", path: pathname, status, headers, text: body.toString() });
   }

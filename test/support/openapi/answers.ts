@@ -1,24 +1,15 @@
-import { createAnswerCheck } from "./check-answer.ts";
-import { ERROR, EVENT, pointerTo, readDocument } from "./document.ts";
-import type { SchemaCheck } from "./schema-check.ts";
-import { inWords } from "./words.ts";
+import type { RestAnswer } from "./check-answer.ts";
 
-/** A validator that compileChecks made. */
-type Validate = ((value: unknown) => boolean) & { errors?: Parameters<typeof inWords>[0] };
-
-const { default: validators }: { default: Record<string, Validate> } = await import(
-  process.env.ANSWER_CHECKS as string
-);
-
-const problemsOf: SchemaCheck = (place, value) => {
-  const validate = validators[pointerTo(place)];
-  if (!validate) throw new Error(`no validator was compiled for ${pointerTo(place)}`);
-  return validate(value) ? [] : inWords(validate.errors);
-};
+/**
+ * Node loads the checks, and not jest: once for all test files of a process, and also for a call that ends between two
+ * tests. They are loaded for the first answer.
+ */
+const load = process.getBuiltinModule("node:module").createRequire(import.meta.url);
+const checks = (): typeof import("./answer-checks.ts") => load("./answer-checks.ts");
 
 /** Throws if an answer of userlock is not as `gen/openapi.json` says. */
-export const checkAnswer = createAnswerCheck(readDocument(), problemsOf);
+export const checkAnswer = (answer: RestAnswer): void => checks().checkAnswer(answer);
 
 /** What is wrong with the data of a server-sent event by `gen/openapi.json`. */
 export const problemsOfEvent = (type: string | undefined, data: string): string[] =>
-  problemsOf(type === "error" ? ERROR : EVENT, JSON.parse(data));
+  checks().problemsOfEvent(type, data);

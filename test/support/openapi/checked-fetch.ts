@@ -1,4 +1,5 @@
 // Jest runs this before each test file. Every answer over REST that a test gets by fetch is checked.
+import { checkAnswer } from "./answers.ts";
 import { isRest } from "./check-answer.ts";
 
 const unchecked = globalThis.fetch;
@@ -13,7 +14,6 @@ globalThis.fetch = async (input, init) => {
   const copy = response.clone();
   const text = await copy.text().catch(() => undefined);
   if (text === undefined) return response;
-  const { checkAnswer } = await import("./answers.ts");
   const verb = (init?.method ?? request?.method ?? "GET").toUpperCase();
   checkAnswer({ verb, path, status, headers, text });
   return response;
