@@ -102,53 +102,71 @@ const pick = ({ uid, gid, mode, size, ctimeMs }: ReturnType<typeof statSync> & o
   ctimeMs: Number(ctimeMs),
 });
 
-describe("a container of the image", () => {
-  let server: ChildProcess;
-  let settings: Record<string, string>;
+/** Settings for a server on free ports of this machine, whose network a container shares. */
+const freeSettings = async () => ({
+  USERLOCK_LISTEN: `127.0.0.1:${await freePort()}`,
+  USERLOCK_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
+  USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
+});
+type Settings = Awaited<ReturnType<typeof freeSettings>>;
+
+/** Runs a command that serves with these settings, and waits until the server is ready. */
+async function serve(settings: Settings, command: string, args: string[], env?: NodeJS.ProcessEnv) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000, env });
   let printed = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      printed += text;
+    });
+  }
+  for (let waited = 0; ; waited += 50) {
+    const response = await fetch(`http://${settings.USERLOCK_ADMIN_LISTEN}/readyz`).catch(() => undefined);
+    if (response?.status === 200) return { child: child as ChildProcess, printed: () => printed };
+    if (child.exitCode !== null || waited > 60_000) throw new Error(`the container does not serve: ${printed}`);
+    await sleep(50);
+  }
+}
+
+test("the server runs on a read-only root", async () => {
+  const settings = await freeSettings();
+  const script = [
+    'mkdir -p "$ROOT/proc" && mount --bind "$ROOT" "$ROOT" && mount -o remount,bind,ro "$ROOT"',
+    'mount --rbind /proc "$ROOT/proc"',
+    `mount -t tmpfs -o mode=700,uid=${OWNER},gid=${OWNER} data "$ROOT/data"`,
+    'touch "$ROOT/app/file" 2>/dev/null && exit 1',
+    `exec chroot --userspec=${OWNER}:${OWNER} "$ROOT" "$@"`,
+  ];
+  const program = ["sh", "-euc", script.join("\n"), "sh", ...image.Entrypoint, ...image.Cmd];
+  const env = { PATH: process.env.PATH, ROOT: root, ...IMAGE_ENVIRONMENT, ...settings };
+  const { child, printed } = await serve(settings, "unshare", ["--mount", "--", ...program], env);
+  child.kill();
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(printed()).toContain('"store":"/data/userlock.db"');
+});
+
+describe("a container of the image", () => {
+  let server: Awaited<ReturnType<typeof serve>>;
+  let settings: Settings;
   let started: number;
 
   beforeAll(async () => {
-    const [port, adminPort] = [await freePort(), await freePort()];
-    settings = {
-      USERLOCK_LISTEN: `127.0.0.1:${port}`,
-      USERLOCK_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
-      USERLOCK_ADMIN_TOKEN: ADMIN_TOKEN,
-    };
+    settings = await freeSettings();
     writeFileSync(folder.file("before"), "");
     started = statSync(folder.file("before")).ctimeMs;
-    server = spawn("buildah", inContainer([...image.Entrypoint, ...image.Cmd]), {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: 120_000,
-    });
-    for (const stream of [server.stdout, server.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text) => {
-        printed += text;
-      });
-    }
-    await ready(`http://${settings.USERLOCK_ADMIN_LISTEN}/readyz`);
+    server = await serve(settings, "buildah", inContainer([...image.Entrypoint, ...image.Cmd]));
   });
 
   afterAll(() => {
     for (const pid of serving()) process.kill(pid, "SIGKILL");
   });
 
-  /** The arguments of buildah that run a command in the container. The network is that of this machine. */
+  /** The arguments of buildah that run a command in the container. */
   const inContainer = (command: string[]) => [
     ...buildah.storage,
     ...["run", "--isolation", "chroot"],
     ...Object.entries(settings).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
     ...[container, "--", ...command],
   ];
-
-  async function ready(url: string): Promise<void> {
-    for (let waited = 0; ; waited += 50) {
-      const response = await fetch(url).catch(() => undefined);
-      if (response?.status === 200) return;
-      if (server.exitCode !== null || waited > 60_000) throw new Error(`the container does not serve: ${printed}`);
-      await sleep(50);
-    }
-  }
 
   /** The ids of the server's process. */
   function serving(): number[] {
@@ -201,8 +219,8 @@ describe("a container of the image", () => {
     const [pid, ...others] = serving();
     expect(others).toEqual([]);
     process.kill(pid as number, "SIGTERM");
-    expect(await once(server, "close")).toEqual([0, null]);
-    expect(printed).toContain('"msg":"stopped"');
+    expect(await once(server.child, "close")).toEqual([0, null]);
+    expect(server.printed()).toContain('"msg":"stopped"');
     // buildah itself makes the places for what it mounts.
     const made = /^\/(etc(\/.*)?|proc|dev|sys|run(\/.*)?)$/;
     const changed = filesIn()
