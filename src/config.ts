@@ -5,6 +5,7 @@ import { DURATION_RULE, durationOf } from "./duration.ts";
 import { ACCESS_LOGS, LOG_LEVELS } from "./log.ts";
 import {
   argon2Of,
+  collectorOf,
   isLoopback,
   isLoopbackHost,
   isOrigin,
@@ -36,6 +37,8 @@ interface Setting {
   description: string;
   /** Not shown, because it may be a secret. NAME_FILE can name a file that has it. */
   secret?: true;
+  /** An invalid value is not shown, because it may have a secret. */
+  isQuiet?: true;
   /** A text for people without the secret. */
   show?(value: string): string;
   /** Parses the value. Throws an Error with the rule that it breaks. */
@@ -169,6 +172,18 @@ export const SETTINGS = {
     description: "`allow` starts although others can read or write the database, `instance.key` or `admin.token`",
     parse: oneOf(["refuse", "allow"]),
   },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    description:
+      "address of an OpenTelemetry collector for traces, such as `http://127.0.0.1:4318`; by default there are none",
+    isQuiet: true,
+    parse: (text) => must("an http or https URL without a user, a password or a query", collectorOf(text)),
+  },
+  OTEL_TRACES_SAMPLER_ARG: {
+    default: "1",
+    description: "share of the calls with a trace, 0 to 1; a caller that sends a `traceparent` decides by itself",
+    parse: (text) => Number(matching(/^(0(\.\d{1,9})?|1(\.0{1,9})?)$/, "0 to 1")(text)),
+  },
+  OTEL_SERVICE_NAME: { default: "userlock", description: "name of the service in traces", parse: asIs },
 } as const satisfies Record<string, Setting>;
 
 type Settings = typeof SETTINGS;
@@ -238,7 +253,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
     try {
       values.set(name, setting.parse(text));
     } catch (error) {
-      const shown = setting.secret ? "" : ` (it is ${JSON.stringify(text)})`;
+      const shown = setting.secret || setting.isQuiet ? "" : ` (it is ${JSON.stringify(text)})`;
       problems.push(`${name}: ${(error as Error).message}${shown}`);
     }
   }
@@ -270,6 +285,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
   const get = <One extends Name>(name: One) => values.get(name) as Value<One>;
   const [cert, key] = [get("USERLOCK_TLS_CERT"), get("USERLOCK_TLS_KEY")];
   const [issuer, audience] = [get("USERLOCK_JWT_ISSUER"), get("USERLOCK_JWT_AUDIENCE")];
+  const collector = get("OTEL_EXPORTER_OTLP_ENDPOINT");
   const [jwks, rolesClaim] = [get("USERLOCK_JWKS"), get("USERLOCK_JWT_ROLES_CLAIM")];
   return {
     ...get("USERLOCK_LISTEN"),
@@ -297,6 +313,11 @@ export function readConfig(environment: Record<string, string | undefined>) {
     connectionAge: get("USERLOCK_CONNECTION_AGE"),
     logLevel: get("USERLOCK_LOG_LEVEL"),
     accessLog: get("USERLOCK_ACCESS_LOG"),
+    /** Undefined: there are no traces. */
+    traces:
+      collector === undefined
+        ? undefined
+        : { endpoint: collector, serviceName: get("OTEL_SERVICE_NAME"), ratio: get("OTEL_TRACES_SAMPLER_ARG") },
     /** Whether files with secrets may be open to other users of the machine. */
     allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",
   };

@@ -26,7 +26,7 @@ import type { Config } from "./config.ts";
 import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import { createFaultLog, type Logger } from "./log.ts";
-import { observeLog } from "./observe/access-log.ts";
+import { observeLog } from "./observe/log/access-log.ts";
 import { UNOBSERVED, withMore } from "./observe/observers.ts";
 import { createPipeline } from "./rpc/pipeline.ts";
 import { REFLECTED, SERVICES, serveAll } from "./rpc/services/all.ts";
@@ -104,7 +104,9 @@ export async function start(
   // Loaded on demand, because most commands and tests need no metrics.
   const metrics = config.adminListen && (await import("./observe/metrics.ts")).createMetrics(about, clock);
   const accessLog = observeLog({ log, mode: config.accessLog });
-  const observe = withMore(metrics?.observers ?? UNOBSERVED, accessLog);
+  const traces = config.traces && (await import("./observe/traces/traces.ts")).startTraces(config.traces, about, log);
+  const observed = withMore(metrics?.observers ?? UNOBSERVED, accessLog);
+  const observe = traces ? withMore(observed, traces) : observed;
   const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
   const onFetch = observe.onKeys;
   const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault, { onFetch }));
@@ -113,6 +115,7 @@ export async function start(
   let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
   const closeObserved = async () => {
     accessLog.close();
+    await traces?.close();
     metrics?.close();
     await admin?.close(ADMIN_DRAIN_MS);
   };

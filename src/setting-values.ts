@@ -29,6 +29,13 @@ export function withoutPassword(store: string): string {
   return url.href;
 }
 
+/** The URL of a collector. A secret belongs into OTEL_EXPORTER_OTLP_HEADERS, which is not shown. */
+export function collectorOf(text: string): string | undefined {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+  const { username, password, search, hash } = new URL(text);
+  return username + password + search + hash === "" ? text : undefined;
+}
+
 export function argon2Of(text: string): HashSettings | undefined {
   const [memoryKib = 0, passes = 0, lanes = 0] = (/^m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})$/.exec(text) ?? [])
     .slice(1)

@@ -3,13 +3,11 @@ import { Code } from "../../gen/google/rpc/code_pb.ts";
 import type { Principal } from "../domain/access.ts";
 import type { CallObserver, CallSystem } from "../rpc/observer.ts";
 import type { Meters } from "./meters.ts";
-import { fullNameOf, NAMES } from "./names.ts";
+import { fullNameOf, NAMES, OTHER } from "./names.ts";
 import type { Observers } from "./observers.ts";
 
 /** Of OpenTelemetry's semantic conventions for `rpc.server.call.duration`, seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-/** The method of a call that names none of the server's methods. */
-const OTHER = "_OTHER";
 
 /** The outcomes of a refused token, by reason. */
 const REFUSED = new Map([

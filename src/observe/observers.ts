@@ -18,11 +18,11 @@ export interface Serving {
  */
 export interface Observers {
   calls: readonly CallObserver[];
-  onAppend?: AppendListener;
-  onLogin?: (outcome: LoginOutcome) => void;
+  onAppend?: AppendListener | undefined;
+  onLogin?: ((outcome: LoginOutcome) => void) | undefined;
   /** Called after each fetch of the keys of the JWTs' issuer. */
   onKeys?: (isFetched: boolean) => void;
-  store?: StoreObserver;
+  store?: StoreObserver | undefined;
   /** Called before the server serves, with what can be asked at each scrape. */
   onServing(server: Serving): void;
   hasher(hasher: PasswordHasher): PasswordHasher;
@@ -33,22 +33,43 @@ export interface Observers {
   watch(watch: Watch): Watch;
 }
 
-/** The observers, and these further ones of calls, appends and logins. */
+/** The observers, and before them these further ones of calls, appends, logins and commits. */
 export function withMore(
   observers: Observers,
-  more: Required<Pick<Observers, "calls" | "onAppend" | "onLogin">>,
+  more: Pick<Observers, "calls" | "onAppend" | "onLogin" | "store">,
 ): Observers {
   return {
     ...observers,
-    calls: [...observers.calls, ...more.calls],
-    onAppend(append, outcome) {
-      observers.onAppend?.(append, outcome);
-      more.onAppend(append, outcome);
+    calls: [...more.calls, ...observers.calls],
+    onAppend: both(more.onAppend, observers.onAppend),
+    onLogin: both(more.onLogin, observers.onLogin),
+    store: bothStores(more.store, observers.store),
+  };
+}
+
+function bothStores(first: StoreObserver | undefined, second: StoreObserver | undefined): StoreObserver | undefined {
+  if (!first || !second) return first ?? second;
+  return {
+    committed(...commit) {
+      first.committed(...commit);
+      second.committed(...commit);
     },
-    onLogin(outcome) {
-      observers.onLogin?.(outcome);
-      more.onLogin(outcome);
+    retried(trouble) {
+      first.retried(trouble);
+      second.retried(trouble);
     },
+  };
+}
+
+/** Calls both functions, as far as they are there. */
+function both<Rest extends unknown[]>(
+  first: ((...rest: Rest) => void) | undefined,
+  second: ((...rest: Rest) => void) | undefined,
+) {
+  if (!first || !second) return first ?? second;
+  return (...rest: Rest) => {
+    first(...rest);
+    second(...rest);
   };
 }
 

@@ -12,14 +12,24 @@ export interface ObservedCall {
   readonly requestId: string;
   /** The network address of the caller. */
   readonly address: string | undefined;
+  /** The method and the scheme of its HTTP request. */
+  readonly verb: string;
+  readonly scheme: "http" | "https";
+  /** The trace that the caller sends (https://www.w3.org/TR/trace-context/), as it is written. */
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
   /** The time of its begin, as by `performance.now()`. */
   readonly started: number;
-  /** The id of the caller's trace (https://www.w3.org/TR/trace-context/), or that of a new one. */
+  /** The id of the caller's trace, or of a new one. */
   traceId?: string | undefined;
   /** Absent if no such method is served. */
   method?: DescMethod;
   /** Whether the method changes anything. */
   isChanging?: boolean;
+  /** The template of the path, such as `/resources/v3alpha/users/{id}`. Only REST has it. */
+  route?: string;
+  /** The HTTP status. Absent if there was no answer. */
+  status?: number;
   /** Absent unless the caller was authenticated. */
   principal?: Principal;
   /** The actor of the events of this call: the same object. Absent like the principal. */

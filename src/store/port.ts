@@ -72,7 +72,7 @@ export interface StoreUsage {
 /** Sees the work of a store. It must not throw. */
 export interface StoreObserver {
   /** A commit of `rows` appends ended, whether or not it succeeded. */
-  committed(rows: number, milliseconds: number): void;
+  committed(rows: number, milliseconds: number, appends: readonly { actor: Actor }[]): void;
   /** A commit is tried again, for this kind of trouble. */
   retried(trouble: string): void;
 }

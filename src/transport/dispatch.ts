@@ -61,6 +61,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
     });
     respond(exchange, { requestId, observed, signal: gone.signal })
       .then(async (response) => {
+        if (observed) observed.status = response.status;
         if (exchange.isHead) {
           // Node refuses to write content in an HTTP/2 response to HEAD. The abort ends a stream that has begun.
           exchange.answer({ status: response.status, headers: response.headers });
@@ -81,9 +82,19 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
 
   function begin(exchange: Exchange, requestId: string): ObservedCall | undefined {
     if (observers.length === 0) return undefined;
-    const { address, headers } = exchange;
-    const traceId = traceIdOf(headerOf(headers, "traceparent"));
-    const observed = { system: systemOf(exchange), requestId, address, started: performance.now(), traceId };
+    const { address, headers, verb, scheme } = exchange;
+    const traceparent = headerOf(headers, "traceparent");
+    const observed = {
+      system: systemOf(exchange),
+      requestId,
+      address,
+      verb,
+      scheme,
+      traceparent,
+      tracestate: headerOf(headers, "tracestate"),
+      started: performance.now(),
+      traceId: traceIdOf(traceparent),
+    };
     for (const observer of observers) observer.began(observed);
     return observed;
   }
@@ -147,7 +158,7 @@ function systemOf({ headers, target }: Exchange): CallSystem {
 
 /** The id of the trace in a `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header). */
 function traceIdOf(traceparent: string | undefined): string | undefined {
-  return /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent ?? "")?.[1];
+  return traceparent && /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent)?.[1];
 }
 
 function isStreamed(response: Answer | Streamed): response is Streamed {

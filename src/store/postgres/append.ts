@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Actor } from "../../domain/aggregate.ts";
 import { type Row, toRow } from "../append-row.ts";
 import { INDEXED_FIELDS, indexedValues } from "../indexed-fields.ts";
 import { MAX_BATCH_LENGTH, MAX_WAITING } from "../limits.ts";
@@ -13,6 +14,8 @@ const TROUBLE_MS = 10_000;
 
 interface Waiting {
   row: Row;
+  /** For the observer. */
+  actor: Actor;
   /** The serialized row. */
   json: string;
   /** The keys that no concurrent append may use: streams, claims, the receipt. */
@@ -148,7 +151,7 @@ export function createWriter(parts: {
     } finally {
       // Also after a failure, because it may have been committed.
       onCommit();
-      observer?.committed(batch.length, performance.now() - started);
+      observer?.committed(batch.length, performance.now() - started, batch);
     }
   }
 
@@ -186,7 +189,7 @@ export function createWriter(parts: {
       const row = toRow(append);
       const json = toJson(row, append.state, randomUUID());
       return new Promise((resolve, reject) => {
-        enter({ row, json, keys: keysOf(row), missing: 0, resolve, reject });
+        enter({ row, actor: append.actor, json, keys: keysOf(row), missing: 0, resolve, reject });
         wake();
       });
     },

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import type { Actor } from "../../domain/aggregate.ts";
 import { coalesce } from "../coalesce.ts";
 import { fromCursor } from "../cursor.ts";
 import { INDEXED_FIELDS } from "../indexed-fields.ts";
@@ -28,6 +29,8 @@ const LOOK_UP_ROWS = 200;
 
 interface Waiting {
   row: KeyedRow;
+  /** For the observer. */
+  actor: Actor;
   resolve(result: AppendResult): void;
   reject(error: unknown): void;
 }
@@ -151,7 +154,7 @@ function createStore(
       } catch (error) {
         for (const { reject } of batch) reject(unavailable(error));
       } finally {
-        observer?.committed(batch.length, performance.now() - started);
+        observer?.committed(batch.length, performance.now() - started, batch);
         inCommit = 0;
       }
     }
@@ -232,7 +235,7 @@ function createStore(
       if (waiting.length >= MAX_WAITING) throw new StoreUnavailable("too many appends are waiting");
       const row = toKeyedRow(append);
       return new Promise((resolve, reject) => {
-        waiting.push({ row, resolve, reject });
+        waiting.push({ row, actor: append.actor, resolve, reject });
         committing ??= commitWaiting();
       });
     },

@@ -37,7 +37,8 @@ export function createRestDoor(
     const { verb, headers } = exchange;
     const match = router.match(verb, path);
     if ("allowed" in match) throw noRoute(verb, path, match.allowed, hint);
-    const { method } = match.route;
+    const { method, template } = match.route;
+    if (call.observed) call.observed.route = template;
 
     const timeoutMs = timeoutOf("connect-timeout-ms", headerOf(headers, "connect-timeout-ms"));
     const maxBytes = maxBytesOf(method);

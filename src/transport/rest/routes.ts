@@ -7,6 +7,8 @@ import { fieldNamed } from "../json-problems.ts";
 export interface Route<Method extends DescMethod = DescMethod> {
   method: Method;
   verb: string;
+  /** The template of the path. */
+  template: string;
   /** The part of the request message in the body: a field, all of it ("*"), or none (undefined). */
   body: DescField | "*" | undefined;
   segments: readonly Segment[];
@@ -51,10 +53,10 @@ function toRoute<Method extends DescMethod>(method: Method, rule: HttpRule): Rou
       if (!resolveField(method.input, fieldPath)) throw fail(`the request has no field ${name}`);
       return { fieldPath };
     });
-  if (body === "" || body === "*") return { method, verb, body: body || undefined, segments };
+  if (body === "" || body === "*") return { method, verb, template, body: body || undefined, segments };
   const field = method.input.fields.find(({ name }) => name === body);
   if (!field) throw fail(`the request has no field ${body}`);
-  return { method, verb, body: field, segments };
+  return { method, verb, template, body: field, segments };
 }
 
 /**

@@ -91,5 +91,5 @@ export function temporaryFolder(): { path: string; file(name: string): string; r
 
 /** The environment without the userlock settings of this machine. */
 export function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("USERLOCK_")));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^(USERLOCK|OTEL)_/.test(name)));
 }

@@ -48,6 +48,7 @@ test("an empty environment gives the defaults", () => {
     deviceLifetime: 90 * 86_400 * 1_000_000,
     logLevel: "info",
     accessLog: "changes",
+    traces: undefined,
     allowsInsecureFiles: false,
   });
 });
@@ -82,6 +83,10 @@ test("every setting is read from the environment", () => {
       USERLOCK_CONNECTION_AGE: "off",
       USERLOCK_LOG_LEVEL: "debug",
       USERLOCK_ACCESS_LOG: "errors",
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example.com:4318/otlp",
+      OTEL_TRACES_SAMPLER_ARG: "0.25",
+      OTEL_SERVICE_NAME: "locks",
+      OTEL_EXPORTER_OTLP_HEADERS: "not=ours",
       USERLOCK_INSECURE_FILES: "allow",
     }),
   ).toEqual({
@@ -109,6 +114,7 @@ test("every setting is read from the environment", () => {
     connectionAge: 0,
     logLevel: "debug",
     accessLog: "errors",
+    traces: { endpoint: "https://collector.example.com:4318/otlp", serviceName: "locks", ratio: 0.25 },
     allowsInsecureFiles: true,
   });
 });
@@ -199,6 +205,13 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
     ["USERLOCK_CONNECTIONS_PER_ADDRESS"],
   ]),
   [{ USERLOCK_ACCESS_LOG: "some" }, ["USERLOCK_ACCESS_LOG"]],
+  [{ OTEL_TRACES_SAMPLER_ARG: "1.5" }, ["OTEL_TRACES_SAMPLER_ARG"]],
+  ...["collector:4318", "ftp://a", "http://user:secret@a:4318", "http://a:4318?key=secret"].map(
+    (value): [Record<string, string>, string[]] => [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: value },
+      ["OTEL_EXPORTER_OTLP_ENDPOINT"],
+    ],
+  ),
   [{ USERLOCK_LOG_LEVEL: "loud" }, ["USERLOCK_LOG_LEVEL"]],
   [{ USERLOCK_LISTNE: "x" }, ["USERLOCK_LISTNE"]],
   [{ USERLOCK_URL: "http://localhost", USERLOCK_TOKEN: "for the command line" }, []],

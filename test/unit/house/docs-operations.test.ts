@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import { SETTINGS } from "../../../src/config.ts";
 import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
-import { LINES } from "../../../src/observe/access-log.ts";
+import { LINES } from "../../../src/observe/log/access-log.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";
+import { EXPORT_FAILED } from "../../../src/observe/traces/span-queue.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { blocks, rows } from "../../support/docs.ts";
 
@@ -58,7 +59,11 @@ test("the table of log lines has each line that a server writes by itself", () =
   const calls = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*\}, )?)(?:"([^"]+)"|([A-Z]+))/g)];
   // Of a text in a constant the table has the first part.
   const partOf = (name: string) => new RegExp(`const ${name} =\\s+"([^"]+)"`).exec(source)?.[1]?.trim();
-  const lines = [...calls.map(([, text, name]) => text ?? partOf(name as string)), ...Object.values(LINES)];
+  const lines = [
+    ...calls.map(([, text, name]) => text ?? partOf(name as string)),
+    ...Object.values(LINES),
+    EXPORT_FAILED,
+  ];
   const written = rows("Log lines")
     .slice(1)
     .map(([text]) => text?.replaceAll("`", "").replace(/ …$/, ""));

@@ -3,11 +3,21 @@ import { Code } from "../../../gen/google/rpc/code_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { AccessLog } from "../../../src/log.ts";
-import { LINES, observeLog } from "../../../src/observe/access-log.ts";
+import { LINES, observeLog } from "../../../src/observe/log/access-log.ts";
 import type { ObservedCall } from "../../../src/rpc/observer.ts";
 import { change } from "../../support/stores/appends.ts";
 
 type Line = Record<string, unknown> & { msg: string };
+
+const BARE = {
+  system: "grpc",
+  requestId: "r1",
+  address: "192.0.2.1",
+  verb: "POST",
+  scheme: "http",
+  traceparent: undefined,
+  tracestate: undefined,
+} as const;
 
 let lines: Line[];
 let closing: { close(): void }[];
@@ -24,8 +34,7 @@ function open(mode: AccessLog, windowMs?: number) {
   const observers = observeLog({ log: { line: add, warn: add as never }, mode, ...(windowMs && { windowMs }) });
   closing.push(observers);
   const [calls] = observers.calls;
-  const call = (more: Partial<ObservedCall>) =>
-    calls?.ended({ system: "grpc", requestId: "r1", address: "192.0.2.1", started: performance.now(), ...more });
+  const call = (more: Partial<ObservedCall>) => calls?.ended({ ...BARE, started: performance.now(), ...more });
   return { ...observers, call };
 }
 

@@ -1,12 +1,13 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code } from "../../gen/google/rpc/code_pb.ts";
-import type { AppendListener } from "../app/execute.ts";
-import type { Actor } from "../domain/aggregate.ts";
-import type { AccessLog, Logger } from "../log.ts";
-import type { CallObserver, ObservedCall } from "../rpc/observer.ts";
+import { Code } from "../../../gen/google/rpc/code_pb.ts";
+import type { AppendListener } from "../../app/execute.ts";
+import type { LoginOutcome } from "../../app/login.ts";
+import type { Actor } from "../../domain/aggregate.ts";
+import type { AccessLog, Logger } from "../../log.ts";
+import type { CallObserver, ObservedCall } from "../../rpc/observer.ts";
+import { fullNameOf, NAMES } from "../names.ts";
+import type { Observers } from "../observers.ts";
 import { createBursts } from "./bursts.ts";
-import { fullNameOf, NAMES } from "./names.ts";
-import type { Observers } from "./observers.ts";
 
 /** The messages of the lines. */
 export const LINES = {
@@ -36,7 +37,7 @@ export function observeLog(parts: {
   log: Pick<Logger, "warn" | "line">;
   mode: AccessLog;
   windowMs?: number;
-}): Required<Pick<Observers, "calls" | "onAppend" | "onLogin">> & { close(): void } {
+}): Pick<Observers, "calls"> & { onAppend: AppendListener; onLogin(outcome: LoginOutcome): void; close(): void } {
   const { log, mode, windowMs = WINDOW_MS } = parts;
   /** The users that a call has changed. */
   const changed = new WeakMap<Actor, { user: string; users: number }>();
