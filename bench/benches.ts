@@ -1,6 +1,7 @@
 import { bulk } from "./calls/bulk.ts";
 import { introspection } from "./calls/introspection.ts";
 import {
+  accessLog,
   bareGrpc,
   bareRest,
   connectNode,
@@ -45,4 +46,12 @@ export const FIGURES: Record<string, Bench> = {
   generator,
 };
 
-export const BENCHES: Record<string, Bench> = { ...FIGURES, metrics, "hash-queue": hashQueue, logins, watch, standby };
+export const BENCHES: Record<string, Bench> = {
+  ...FIGURES,
+  metrics,
+  "access-log": accessLog,
+  "hash-queue": hashQueue,
+  logins,
+  watch,
+  standby,
+};

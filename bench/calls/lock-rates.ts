@@ -87,6 +87,15 @@ export const groupCommit: Bench = {
   theirs: async () => rateOf(await startLocking(lockByGrpc, { limits: { commitRows: 1 } }), GRPC),
 };
 
+export const accessLog: Bench = {
+  name: "LockUser by gRPC with a line in the log for each change ÷ without",
+  bound: 0.95,
+  aim: 0.97,
+  isClose: true,
+  ours: async () => rateOf(await startLocking(lockByGrpc), GRPC),
+  theirs: async () => rateOf(await startLocking(lockByGrpc, { env: { USERLOCK_ACCESS_LOG: "off" } }), GRPC),
+};
+
 export const metrics: Bench = {
   name: "LockUser by gRPC with metrics ÷ without",
   bound: 0.985,
