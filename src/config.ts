@@ -6,15 +6,17 @@ import { ACCESS_LOGS, LOG_LEVELS } from "./log.ts";
 import {
   argon2Of,
   collectorOf,
+  HIDDEN,
   isLoopback,
   isLoopbackHost,
   isOrigin,
   listOf,
   must,
   parseListen,
+  shownPlace,
+  shownStore,
   storeOf,
   textIn,
-  withoutPassword,
 } from "./setting-values.ts";
 
 export type Config = ReturnType<typeof readConfig>;
@@ -37,9 +39,7 @@ interface Setting {
   description: string;
   /** Not shown, because it may be a secret. NAME_FILE can name a file that has it. */
   secret?: true;
-  /** An invalid value is not shown, because it may have a secret. */
-  isQuiet?: true;
-  /** A text for people without the secret. */
+  /** A text for people without a secret. By default the value, unless it is one. */
   show?(value: string): string;
   /** Parses the value. Throws an Error with the rule that it breaks. */
   parse(text: string): unknown;
@@ -70,7 +70,7 @@ export const SETTINGS = {
     description:
       "the store: `sqlite:PATH`, `sqlite::memory:` (lost when the server stops), or `postgres://USER:PASSWORD@HOST/DATABASE`",
     secret: true,
-    show: withoutPassword,
+    show: shownStore,
     parse: (text) => must("sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE", storeOf(text)),
   },
   USERLOCK_ADMIN_TOKEN: {
@@ -80,9 +80,10 @@ export const SETTINGS = {
   },
   USERLOCK_TLS_CERT: {
     description: "PEM file with the certificate chain; with it and the key the port uses TLS",
+    show: shownPlace,
     parse: textIn,
   },
-  USERLOCK_TLS_KEY: { description: "PEM file with the private key", parse: textIn },
+  USERLOCK_TLS_KEY: { description: "PEM file with the private key", show: shownPlace, parse: textIn },
   USERLOCK_CORS_ORIGINS: {
     description: "origins whose pages may call the API, separated by commas, such as `https://console.example.com`",
     parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
@@ -103,6 +104,7 @@ export const SETTINGS = {
   USERLOCK_JWT_AUDIENCE: { description: "audience (`aud`) that a JWT must have", parse: asIs },
   USERLOCK_JWKS: {
     description: "address or file of the issuer's JSON Web Key Set",
+    show: shownPlace,
     parse(text) {
       if (!/^https?:/.test(text)) textIn(text);
       else if (!URL.canParse(text)) throw new Error("is not a URL");
@@ -175,7 +177,7 @@ export const SETTINGS = {
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     description:
       "address of an OpenTelemetry collector for traces, such as `http://127.0.0.1:4318`; by default there are none",
-    isQuiet: true,
+    show: shownPlace,
     parse: (text) => must("an http or https URL without a user, a password or a query", collectorOf(text)),
   },
   OTEL_TRACES_SAMPLER_ARG: {
@@ -216,19 +218,23 @@ function sourcesOf(environment: Record<string, string | undefined>, problems: st
       try {
         sources.set(name, { text: textIn(file).trim(), from: "file" });
       } catch (error) {
-        problems.push(`${name}_FILE: ${(error as Error).message} (it is ${JSON.stringify(file)})`);
+        problems.push(`${name}_FILE: ${(error as Error).message} (it is ${JSON.stringify(shownPlace(file))})`);
       }
     }
   }
   return sources;
 }
 
+/** The value for people. */
+function shown({ secret, show }: Setting, text: string): string {
+  return show ? show(text) : secret ? HIDDEN : text;
+}
+
 /** The effective settings for people, without secrets. Throws a ConfigError like `readConfig`. */
 export function describeConfig(environment: Record<string, string | undefined>) {
   readConfig(environment);
   return [...sourcesOf(environment, [])].map(([name, { text, from }]) => {
-    const { secret, show = () => "(hidden)" }: Setting = SETTINGS[name];
-    return { name, value: text === undefined ? "" : secret ? show(text) : text, from };
+    return { name, value: text === undefined ? "" : shown(SETTINGS[name], text), from };
   });
 }
 
@@ -253,8 +259,8 @@ export function readConfig(environment: Record<string, string | undefined>) {
     try {
       values.set(name, setting.parse(text));
     } catch (error) {
-      const shown = setting.secret || setting.isQuiet ? "" : ` (it is ${JSON.stringify(text)})`;
-      problems.push(`${name}: ${(error as Error).message}${shown}`);
+      const value = setting.secret ? "" : ` (it is ${JSON.stringify(shown(setting, text))})`;
+      problems.push(`${name}: ${(error as Error).message}${value}`);
     }
   }
   const together = (names: Name[]) => {
@@ -268,7 +274,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
   const plainJwks = /^http:/.test(textOf("USERLOCK_JWKS") ?? "") && textOf("USERLOCK_JWKS");
   if (plainJwks && !isLoopback(plainJwks) && textOf("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
     problems.push(
-      `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(plainJwks)})`,
+      `USERLOCK_JWKS: http lets anyone on the network replace the keys; use https, or set USERLOCK_JWKS_PLAIN_HTTP=on (it is ${JSON.stringify(shownPlace(plainJwks))})`,
     );
   }
   const address = textOf("USERLOCK_ADMIN_LISTEN");

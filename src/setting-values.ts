@@ -2,6 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import type { HashSettings } from "./auth/password.ts";
 import type { StoreSettings } from "./store/settings.ts";
 
+/** What stands for a value that is not shown. */
+export const HIDDEN = "(hidden)";
+
 /** Returns the value. Throws an Error with the rule if it is undefined. */
 export function must<Value>(rule: string, value: Value | undefined): Value {
   if (value === undefined) throw new Error(`must be ${rule}`);
@@ -16,17 +19,45 @@ export function parseListen(text: string): { host: string; port: number } | unde
 
 export function storeOf(text: string): StoreSettings | undefined {
   if (/^sqlite:./.test(text)) return { kind: "sqlite", file: text.slice("sqlite:".length) };
-  const isAddress = /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && new URL(text).pathname.length > 1;
-  return isAddress ? { kind: "postgres", url: text } : undefined;
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+  // A password with an unescaped / or # would end up in the path or the fragment.
+  const { pathname, hash } = new URL(text);
+  return /^\/[^/@]+$/.test(pathname) && hash === "" ? { kind: "postgres", url: text } : undefined;
 }
 
-/** The address of a store with `***` for a password. */
-export function withoutPassword(store: string): string {
-  if (!URL.canParse(store) || store.startsWith("sqlite:")) return store.startsWith("sqlite:") ? store : "(hidden)";
-  const url = new URL(store);
-  if (url.password) url.password = "***";
-  for (const name of url.searchParams.keys()) if (/pass|key/i.test(name)) url.searchParams.set(name, "***");
-  return url.href;
+/** The parameters of a store's address that are no secret. */
+const HARMLESS = ["application_name", "connect_timeout", "host", "port", "sslmode", "target_session_attrs", "user"];
+
+/** The address of a store with `***` for all that may be a secret. */
+export function shownStore(store: string): string {
+  if (store.startsWith("sqlite:")) return store;
+  if (!storeOf(store)) return HIDDEN;
+  const { protocol, username, password, host, pathname, searchParams } = new URL(store);
+  const user = /^[\w.-]*$/.test(username) ? username : "***";
+  const parameters = [...searchParams].map(([name, value]) =>
+    HARMLESS.includes(name) && /^[\w./:-]*$/.test(value)
+      ? `${name}=${value}`
+      : /^\w+$/.test(name)
+        ? `${name}=***`
+        : "***",
+  );
+  const login = user || password ? `${user}${password && ":***"}@` : "";
+  return `${protocol}//${login}${host}${pathname}${parameters.length > 0 ? `?${parameters.join("&")}` : ""}`;
+}
+
+/** A file name, or a URL without its user, query and fragment. Anything else may be a secret in the wrong place. */
+export function shownPlace(text: string): string {
+  if (/^https?:/i.test(text)) {
+    if (!URL.canParse(text)) return HIDDEN;
+    const { origin, pathname, search } = new URL(text);
+    return `${origin}${pathname}${search && "?***"}`;
+  }
+  return isFileName(text) ? text : HIDDEN;
+}
+
+/** Whether the text is a path, and not a secret that stands where a path belongs. */
+function isFileName(text: string): boolean {
+  return /^(\.{0,2}\/)?[\w. @+,~-]+(\/[\w. @+,~-]+)*$/.test(text) && text.length <= 200 && /[./]/.test(text);
 }
 
 /** The URL of a collector. A secret belongs into OTEL_EXPORTER_OTLP_HEADERS, which is not shown. */

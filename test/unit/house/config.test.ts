@@ -286,6 +286,39 @@ test("the description of the settings has each once, its source, and no secret",
   expect(JSON.stringify(described)).not.toMatch(/hunter2|0123456789abcdef/);
 });
 
+const SECRET = "hunter2";
+test.each<[environment: Record<string, string>]>([
+  [{ USERLOCK_TLS_KEY: `-----BEGIN PRIVATE KEY-----\n${SECRET}\n`, USERLOCK_TLS_CERT: pem }],
+  [{ USERLOCK_TLS_KEY: SECRET, USERLOCK_TLS_CERT: pem }],
+  [{ USERLOCK_STORE_FILE: `postgres://u:${SECRET}@h/db` }],
+  [{ USERLOCK_ADMIN_TOKEN_FILE: SECRET.repeat(4) }],
+  ...[
+    `u:12/34${SECRET}@h/db`,
+    `u:/${SECRET}@h/db`,
+    `h/db?password=abc#${SECRET}`,
+    `u:1/x#${SECRET}@h/db`,
+    `u%3A${SECRET}@h/db`,
+    `h/db?sslmode=require;password=${SECRET}`,
+    `h/db?pwd=${SECRET}`,
+    `h/db?password%3D${SECRET}`,
+    `h/db?options=${SECRET}`,
+    `u:${SECRET}@h/db?password=${SECRET}`,
+    `h/db?p%61ssword=${SECRET}`,
+  ].map((rest): [Record<string, string>] => [{ USERLOCK_STORE: `postgres://${rest}` }]),
+  [jwt(`https://u:${SECRET}@issuer.example.com/keys?api_key=${SECRET}`)],
+  [jwt(`http://u:${SECRET}@issuer.example.com/keys#${SECRET}`)],
+  [jwt(`{"keys":["${SECRET}"]}`)],
+])("neither errors nor the description show the secret of %j", (environment) => {
+  let printed: string;
+  try {
+    printed = JSON.stringify(describeConfig(environment));
+  } catch (error) {
+    printed = (error as Error).message;
+  }
+  expect(printed).toMatch(/USERLOCK_/);
+  expect(printed).not.toContain(SECRET);
+});
+
 test.each([
   ["USERLOCK_ADMIN_TOKEN", "a secret"],
   ["USERLOCK_SECRET_KEY", "a secret"],
