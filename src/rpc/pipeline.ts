@@ -240,7 +240,8 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
     },
     admitStream(method, call) {
       const ends: End[] = [[parts.stopping, () => parts.stopping.reason]];
-      if (call.retirement) ends.push([call.retirement, connectionIsOld]);
+      const { retirement } = call;
+      if (retirement) ends.push([retirement, () => retirement.reason]);
       return enter(method, call, call.timeoutMs, ends, (entry, caller, request, outlet: Outlet) =>
         (entry.handler as StreamHandler)(request, { ...caller, readmit: () => letIn(entry, call) }, outlet),
       );
@@ -257,10 +258,6 @@ interface Entry {
   isOpenToProof: boolean;
   /** Also admits the session of the user that the request names. */
   isOpenToOwnSession: boolean;
-}
-
-function connectionIsOld(): DomainError {
-  return new DomainError("CONNECTION_AGED", "The connection has reached its age. Call again on a new one.");
 }
 
 function actorOf({ subject, tokenId }: Principal, { requestId, address, userAgent }: Call): Actor {

@@ -56,6 +56,8 @@ export interface OpenCalls {
   explain(error: unknown, context: HandlerContext): ConnectError;
   /** The holder of the call's share: its address, because the caller is unknown. */
   holderOf(context: HandlerContext): string;
+  /** Aborts when the call is over, or its connection has reached its age. */
+  endOf(context: HandlerContext): AbortSignal;
 }
 
 /**
@@ -99,6 +101,7 @@ export function createConnectDoor(
       return toConnectError(error instanceof ConnectError ? error : pipeline.explain(error, visitOf(values).call));
     },
     holderOf: ({ values }) => holderOf(visitOf(values).call.address),
+    endOf: ({ signal, values }) => AbortSignal.any([signal, visitOf(values).call.retirement ?? signal]),
   });
 
   /** The body of a request in Connect's form: one piece per message. */
@@ -168,9 +171,13 @@ export function createConnectDoor(
     }
     // No body, because RPC clients would look for an error of their protocol in it.
     const { allowedMethods } = handler;
-    if (!allowedMethods.includes(exchange.verb)) return plainAnswer(405, { allow: allowOf(allowedMethods) }, "");
+    if (!allowedMethods.includes(exchange.verb)) {
+      pipeline.explain(refusal("NOT_SERVED", `The method does not take ${exchange.verb}.`), call);
+      return plainAnswer(405, { allow: allowOf(allowedMethods) }, "");
+    }
     return serve(handler, exchange, href, call).then((response) => {
       if (response.status !== 415) return response;
+      pipeline.explain(refusal("INVALID_REQUEST", "The content type is not supported."), call);
       const accepted = RPC_TYPES.filter((type) => handler.supportedContentType(type)).concat(TEXT_TYPE);
       return plainAnswer(415, { "accept-post": accepted.join(", ") }, "");
     });

@@ -17,7 +17,7 @@ export function openServices(
   places: Quota,
   stopping: AbortSignal,
 ): (router: ConnectRouter, calls: OpenCalls) => void {
-  return (router, { explain, holderOf }) => {
+  return (router, { explain, holderOf, endOf }) => {
     const explained = (context: HandlerContext) => (error: unknown) => {
       throw explain(error, context);
     };
@@ -26,22 +26,22 @@ export function openServices(
       try {
         leave = places(holderOf(context));
         yield* responses();
-        context.signal.throwIfAborted();
+        endOf(context).throwIfAborted();
       } catch (error) {
         throw explain(error, context);
       } finally {
         leave();
       }
     }
-    async function* reflections(requests: AsyncIterable<Parameters<Reflection>[0]>, { signal }: HandlerContext) {
-      for await (const request of until(requests, AbortSignal.any([signal, stopping]))) yield reflect(request);
+    async function* reflections(requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) {
+      for await (const request of until(requests, AbortSignal.any([endOf(context), stopping]))) yield reflect(request);
     }
     const serverReflectionInfo = (requests: AsyncIterable<Parameters<Reflection>[0]>, context: HandlerContext) =>
       counted(context, () => reflections(requests, context));
     router.service(HealthService, {
       check: (request, context) => health.check(request).catch(explained(context)),
       list: (_request, context) => health.list().catch(explained(context)),
-      watch: (request, context) => counted(context, () => health.watch(request, context.signal)),
+      watch: (request, context) => counted(context, () => health.watch(request, endOf(context))),
     });
     router.service(ServerReflection, { serverReflectionInfo });
     router.service(ServerReflectionV1alpha, {

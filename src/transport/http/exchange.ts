@@ -2,7 +2,6 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Readable, Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { retirementOf } from "./connection-age.ts";
 
 /** How long the rest of an answered request is read and discarded, milliseconds. */
 const UNREAD_MS = 1_000;
@@ -74,10 +73,20 @@ export class Http1Exchange implements Exchange {
   readonly out: Writable;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #isLast: () => boolean;
   /** Whether the client waits for 100 Continue before it sends content. */
   #awaitsContinue: boolean;
 
-  constructor(request: IncomingMessage, response: ServerResponse, { expectsContinue }: { expectsContinue: boolean }) {
+  /** `isLast` tells, at the start of the answer, whether the connection ends with it. */
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    {
+      expectsContinue,
+      isLast,
+      retirement,
+    }: { expectsContinue: boolean; isLast(): boolean; retirement?: AbortSignal | undefined },
+  ) {
     const { socket, method, url, headers } = request;
     this.isHead = method === "HEAD";
     this.verb = this.isHead ? "GET" : (method as string);
@@ -87,11 +96,12 @@ export class Http1Exchange implements Exchange {
     this.scheme = (socket as TLSSocket).encrypted ? "https" : "http";
     this.headers = headers;
     this.address = socket.remoteAddress;
-    this.retirement = retirementOf(socket);
+    this.retirement = retirement;
     this.out = response;
     this.#request = request;
     this.#response = response;
     this.#awaitsContinue = expectsContinue;
+    this.#isLast = isLast;
     // Errors are handled where bytes are read or written.
     request.on("error", ignore);
     response.on("error", ignore);
@@ -122,6 +132,7 @@ export class Http1Exchange implements Exchange {
 
   begin(status: number, headers: Fields): void {
     this.#cutUnread();
+    if (this.#isLast()) this.#response.setHeader("Connection", "close");
     this.#response.writeHead(status, headers);
   }
 
@@ -138,6 +149,9 @@ export class Http1Exchange implements Exchange {
   #cutUnread(): void {
     const request = this.#request;
     if (request.complete) return;
+    const { socket } = request;
+    // After the last answer of a connection Node would close it for reading, too.
+    socket.destroySoon = () => socket.end();
     this.#response.once("finish", () => {
       if (request.complete) return;
       // Read a little longer: a client that is cut while it sends may never see the answer. A remaining "readable"
@@ -146,7 +160,7 @@ export class Http1Exchange implements Exchange {
       request.on("data", ignore).resume();
       setTimeout(() => {
         // If the request is complete, the connection may have the next request.
-        if (!request.complete) request.socket.destroy();
+        if (!request.complete) socket.destroy();
       }, UNREAD_MS).unref();
     });
   }
@@ -162,10 +176,11 @@ export class Http2Exchange implements Exchange {
   readonly headers: IncomingHttpHeaders;
   readonly out: Writable;
   readonly isInLine = false;
+  readonly retirement: AbortSignal | undefined;
   readonly #stream: ServerHttp2Stream;
   #awaitsContinue: boolean;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, retirement: AbortSignal | undefined) {
     const { ":method": method, ":path": path, ":authority": authority, host } = headers;
     this.isHead = method === "HEAD";
     this.verb = this.isHead ? "GET" : (method as string);
@@ -176,16 +191,13 @@ export class Http2Exchange implements Exchange {
     this.headers = headers;
     this.out = stream;
     this.#stream = stream;
+    this.retirement = retirement;
     this.#awaitsContinue = headers.expect?.toLowerCase() === "100-continue";
     stream.on("error", ignore);
   }
 
   get address(): string | undefined {
     return this.#stream.session?.socket.remoteAddress;
-  }
-
-  get retirement(): AbortSignal | undefined {
-    return retirementOf(this.#stream.session);
   }
 
   content(): Readable {

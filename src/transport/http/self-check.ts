@@ -11,16 +11,22 @@ const ANY: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
  * With TLS the certificate is not checked: its names are those that clients use.
  */
 export function checkSelf({ host, port, tls }: { host: string; port: number; tls: unknown }): Promise<string> {
-  const options = { host: ANY[host] ?? host, port, path: "/readyz", timeout: TIMEOUT_MS, agent: false };
+  const options = {
+    host: ANY[host] ?? host,
+    port,
+    path: "/readyz",
+    agent: false,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  };
   return new Promise((resolve) => {
     const request = tls ? tlsRequest({ ...options, rejectUnauthorized: false }) : plainRequest(options);
     request.on("response", (response) => {
-      response.resume();
+      request.destroy();
       resolve(response.statusCode === 200 ? "ready" : `not ready: /readyz answers ${response.statusCode}`);
     });
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)));
-    request.on("error", (error: NodeJS.ErrnoException) => {
-      resolve(error.code === "ECONNREFUSED" ? "nothing listens there" : error.message);
+    request.on("error", ({ code, name, message }: NodeJS.ErrnoException) => {
+      if (code === "ECONNREFUSED") resolve("nothing listens there");
+      else resolve(name === "AbortError" ? `no answer within ${TIMEOUT_MS / 1_000} s` : message);
     });
     request.end();
   });

@@ -1,7 +1,8 @@
 import { refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import { createShares } from "../../rpc/shares.ts";
+import { listen } from "../connections/listener.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, gzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
-import { listen } from "../http/listener.ts";
 import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import { createUnread } from "../http/unread-answers.ts";
 import type { Limits } from "../limits.ts";
@@ -12,6 +13,11 @@ const METRICS = "/metrics";
 /** The limits of the admin listener, where only monitoring and orchestrators call. */
 const ADMIN_LIMITS = {
   connections: 64,
+  connectionsPerAddress: 32,
+  // Short, so that idle clients cannot keep others out.
+  keepAliveMs: 5_000,
+  sessionIdleMs: 5_000,
+  connectionAgeMs: 60_000,
   streams: 16,
   headerBytes: 8 * 1024,
   handshakeMs: 5_000,
@@ -37,12 +43,20 @@ export function listenAdmin(options: {
   const probes = createProbesDoor(options.isReady);
   const limits = { ...options.limits, ...ADMIN_LIMITS };
   const unread = createUnread(limits.streamEndMs);
+  /** The running renderings by the Accept header. Scrapes that come meanwhile share them. */
+  const rendering = new Map<string | undefined, ReturnType<typeof metrics>>();
+
+  function render(accept: string | undefined): ReturnType<typeof metrics> {
+    const running = rendering.get(accept) ?? metrics(accept).finally(() => rendering.delete(accept));
+    rendering.set(accept, running);
+    return running;
+  }
 
   async function respond({ verb, target, headers }: Exchange): Promise<Answer> {
     const path = target.split("?", 1)[0] as string;
     if (path !== METRICS) return (await probes(verb, path)) ?? notFound();
     if (verb !== "GET") return wrongVerb(["GET"]);
-    const { type, text } = await metrics(headers.accept);
+    const { type, text } = await render(headers.accept);
     const fields = { "content-type": type, "cache-control": "no-store", vary: "accept, accept-encoding" };
     const isCompressed = text.length >= COMPRESS_FROM_BYTES && acceptsGzip(headerOf(headers, "accept-encoding"));
     if (!isCompressed) return plainAnswer(200, fields, text);
@@ -63,8 +77,8 @@ export function listenAdmin(options: {
       });
   }
 
-  // No limit is per address, because monitoring has one address.
-  return listen({ host, port, limits, connections: () => () => {}, onExchange, onFull() {}, onFailure });
+  const { connections } = createShares(limits);
+  return listen({ host, port, limits, connections, onExchange, onFull() {}, onFailure });
 }
 
 function notFound(): Answer {

@@ -9,11 +9,11 @@ import type { EnteredCaller, Implementation, Outlet } from "../../../src/rpc/han
 import { createPipeline, type Pipeline } from "../../../src/rpc/pipeline.ts";
 import { createShares } from "../../../src/rpc/shares.ts";
 import { createRequestValidator } from "../../../src/rpc/validator.ts";
+import { listen } from "../../../src/transport/connections/listener.ts";
 import { createDispatch } from "../../../src/transport/dispatch.ts";
 import type { OpenCalls } from "../../../src/transport/grpc/connect-door.ts";
 import { MAX_MESSAGE_BYTES } from "../../../src/transport/http/body.ts";
 import type { Exchange } from "../../../src/transport/http/exchange.ts";
-import { listen } from "../../../src/transport/http/listener.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { type Contract, type Header, type Request, readContract } from "./contract.ts";
 import { handlersOf, type Visit } from "./handlers.ts";

@@ -1,5 +1,7 @@
 // Proves that userlock check and userlock config tell an operator about the server of their settings.
 
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { makeCertificate } from "../../support/servers/certificate.ts";
 import { freePort } from "../../support/servers/free-port.ts";
 import { runUserlock } from "../../support/servers/run-userlock.ts";
@@ -37,6 +39,19 @@ test("check --wait waits for a server that starts later, and no longer than that
   const start = performance.now();
   expect((await runUserlock(["check", "--wait", "1s"], { USERLOCK_LISTEN })).code).toBe(69);
   expect(performance.now() - start).toBeGreaterThan(800);
+});
+
+test("check gives up on something else that answers slowly on the port", async () => {
+  const slow = createServer((socket) => {
+    const drip = setInterval(() => socket.write("x"), 200);
+    socket.on("error", () => {}).on("close", () => clearInterval(drip));
+  });
+  await once(slow.listen(0, "127.0.0.1"), "listening");
+  const USERLOCK_LISTEN = `127.0.0.1:${(slow.address() as AddressInfo).port}`;
+  const start = performance.now();
+  expect((await runUserlock(["check"], { USERLOCK_LISTEN })).code).toBe(69);
+  expect(performance.now() - start).toBeLessThan(10_000);
+  slow.close();
 });
 
 test("config prints every setting with its source, and no secret", async () => {

@@ -41,7 +41,7 @@ beforeAll(async () => {
   servers.events = await serveOwn(EventService, {
     async watchEvents({ after }, { response }, outlet) {
       setFields(response);
-      if (after !== "") throw failure();
+      if (after !== "") throw new DomainError("PERMISSION_MISSING", "There is no such user.");
       outlet.send(create(WatchEventsResponseSchema, { cursor: "1" }));
     },
   });
@@ -138,7 +138,7 @@ describe("over REST, which has no trailers,", () => {
     ["fast", "users/anna", 200, "application/json"],
     ["fast", "users/none", 404, "application/json"],
     ["events", "events/_watch", 200, "text/event-stream"],
-    ["events", "events/_watch?after=MQ", 404, "application/json"],
+    ["events", "events/_watch?after=MQ", 403, "application/json"],
   ] as const)("the %s server's answer to GET %s has the handler's headers", async (name, path, status, type) => {
     const answer = await exchange(servers[name].url, { verb: "GET", path: `/resources/v3alpha/${path}` });
     const fields = [answer.status, answer.headers.get("content-type"), answer.headers.get("x-place")];

@@ -151,7 +151,7 @@ describe("a streamed response", () => {
   /** The received bytes of two pipelined HTTP/1.1 requests, of which the second has a streamed response. */
   async function pipelined(firstAfterMs: number): Promise<string> {
     const server = createServer((request, response) => {
-      const exchange = new Http1Exchange(request, response, { expectsContinue: false });
+      const exchange = new Http1Exchange(request, response, { expectsContinue: false, isLast: () => false });
       if (request.url === "/first") {
         setTimeout(() => exchange.answer({ status: 200, headers: {}, body: "first" }), firstAfterMs);
         return;

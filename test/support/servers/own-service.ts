@@ -6,8 +6,8 @@ import type { Implementation } from "../../../src/rpc/handler.ts";
 import { createPipeline } from "../../../src/rpc/pipeline.ts";
 import { createShares } from "../../../src/rpc/shares.ts";
 import { createRequestValidator } from "../../../src/rpc/validator.ts";
+import { listen } from "../../../src/transport/connections/listener.ts";
 import { createDispatch, type DispatchParts } from "../../../src/transport/dispatch.ts";
-import { listen } from "../../../src/transport/http/listener.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 
 /**

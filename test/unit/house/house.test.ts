@@ -27,10 +27,12 @@ const ROOMS: Record<string, string[]> = {
   // It sees the work of others by the types of their ports.
   "observe/": ["rpc/observer.ts", "log.ts", "app/", "app/follow/", "domain/", "store/port.ts", "gen"],
   "transport/http/": ["transport/", "rpc/", "gen"],
+  "transport/connections/": ["transport/", "transport/http/", "rpc/"],
   "transport/streams/": ["transport/", "transport/http/", "rpc/", "gen"],
   "transport/grpc/": ["transport/", "transport/http/", "transport/streams/", "rpc/", "rpc/services/", "gen"],
   "transport/rest/": [
     "transport/",
+    "transport/connections/",
     "transport/http/",
     "transport/streams/",
     "nearest.ts",
@@ -78,6 +80,7 @@ const ROOMS: Record<string, string[]> = {
     "store/open.ts",
     "store/settings.ts",
     "transport/",
+    "transport/connections/",
     "transport/dispatch.ts",
     "transport/grpc/",
     "transport/http/",

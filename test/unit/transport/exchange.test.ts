@@ -12,7 +12,7 @@ test.each(["unread", "flowing", "paused"])(
   "after an early answer to a request that is %s, the next one is served",
   async (how) => {
     const server = createServer((request, response) => {
-      const exchange = new Http1Exchange(request, response, { expectsContinue: false });
+      const exchange = new Http1Exchange(request, response, { expectsContinue: false, isLast: () => false });
       if (how === "flowing") exchange.content().resume();
       if (how === "paused")
         exchange

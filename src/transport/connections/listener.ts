@@ -1,18 +1,22 @@
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
+import { constants, createServer as createHttp2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { holderOf, type Quota } from "../../rpc/shares.ts";
+import { type Exchange, Http1Exchange, Http2Exchange } from "../http/exchange.ts";
 import type { Limits } from "../limits.ts";
 import { limitAge, retirementOf } from "./connection-age.ts";
-import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 import { watchForFull } from "./full-connections.ts";
+import { createTurns } from "./http1-turns.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** How much later Node closes an idle connection than it announces, milliseconds. */
 const KEEP_ALIVE_GRACE_MS = 1_000;
+
+/** How long a client that got GOAWAY may still open streams, milliseconds. */
+const GOAWAY_MS = 250;
 
 /** How long an HTTP/2 connection without work may take to end, milliseconds. */
 const LAST_WORDS_MS = 1_000;
@@ -38,12 +42,9 @@ export async function listen(options: {
   const sockets = new Set<Socket>();
   /** Connections without a request, and since when: undecided ones, and HTTP/1.1 ones between two requests. */
   const waiting = new Map<Socket, number>();
-  /** The number of running requests per HTTP/1.1 connection. Pipelining makes it more than one. */
-  const running = new WeakMap<Socket, number>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
-  /** Whether the answer of an HTTP/1.1 connection is its last one. */
-  const isLast = (socket: Socket) => closing || retirementOf(socket)?.aborted === true;
+  const turns = createTurns((socket) => closing || retirementOf(socket)?.aborted === true);
 
   /** An error in an event listener would end the process, so it ends the request instead. */
   function take(request: { destroy(): unknown }, toExchange: () => Exchange): void {
@@ -57,17 +58,25 @@ export async function listen(options: {
 
   function takeHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const { socket } = request;
+    const turn = turns.begin(request, response);
+    if (!turn) return void request.resume();
     waiting.delete(socket);
-    running.set(socket, (running.get(socket) ?? 0) + 1);
     response.on("close", () => {
-      const left = (running.get(socket) as number) - 1;
-      running.set(socket, left);
-      if (left > 0) return;
-      if (isLast(socket)) socket.end();
-      else if (!socket.destroyed) waiting.set(socket, performance.now());
+      if (!turn.leave()) return;
+      if (closing) {
+        turns.stop(socket);
+        socket.end();
+      } else if (!socket.destroyed) waiting.set(socket, performance.now());
     });
-    if (isLast(socket)) response.setHeader("Connection", "close");
-    take(request, () => new Http1Exchange(request, response, { expectsContinue }));
+    take(
+      request,
+      () =>
+        new Http1Exchange(request, response, {
+          expectsContinue,
+          isLast: turn.isLast,
+          retirement: retirementOf(socket),
+        }),
+    );
   }
 
   const http1 = createHttp1Server(
@@ -93,7 +102,9 @@ export async function listen(options: {
     maxSessionMemory: 64,
   });
   // The stream may be reset by now, because Node emits it a moment later.
-  http2.on("stream", (stream, headers) => take(stream, () => new Http2Exchange(stream, headers)));
+  http2.on("stream", (stream, headers) =>
+    take(stream, () => new Http2Exchange(stream, headers, retirementOf(stream.session))),
+  );
   const watch = watchForFull(limits.streams, options.onFull);
   http2.on("session", (session) => {
     watch(session);
@@ -104,7 +115,7 @@ export async function listen(options: {
   http2.on("sessionError", () => {});
 
   function serveHttp1(socket: Socket): void {
-    limitAge(socket, socket, limits);
+    limitAge(socket, socket, limits, () => turns.isRunning(socket));
     http1.emit("connection", socket);
   }
 
@@ -114,8 +125,7 @@ export async function listen(options: {
     waiting.delete(socket);
     http2.once("session", (session) => {
       closeWhenIdle(session, socket, limits.sessionIdleMs);
-      // Sends GOAWAY, and lets open streams finish.
-      limitAge(session, socket, limits).addEventListener("abort", () => session.close());
+      limitAge(session, socket, limits).addEventListener("abort", () => retire(session));
     });
     http2.emit("connection", socket);
   }
@@ -208,6 +218,16 @@ export async function listen(options: {
       http1.close();
     },
   };
+}
+
+/**
+ * Asks a client to open no more streams, and lets open ones finish. The first GOAWAY refuses nothing, so that streams
+ * which the client opens before it reads it are served (RFC 9113, section 6.8).
+ */
+function retire(session: ServerHttp2Session): void {
+  if (session.destroyed) return;
+  session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+  setTimeout(() => session.close(), GOAWAY_MS).unref();
 }
 
 /** Buffers the first bytes of a connection until they are the HTTP/2 preface or cannot become it. */
