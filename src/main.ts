@@ -118,7 +118,8 @@ async function withDemoServer(work: (url: string, token: string) => Promise<void
     USERLOCK_LISTEN: "127.0.0.1:0",
     USERLOCK_STORE: "sqlite::memory:",
     USERLOCK_ADMIN_TOKEN: token,
-    USERLOCK_LOG_LEVEL: "warn",
+    // Its automatic lock is a warning.
+    USERLOCK_LOG_LEVEL: "error",
   });
   const server = await start(config, createLogger(config.logLevel));
   try {
