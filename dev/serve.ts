@@ -2,7 +2,7 @@
  * A server for people who work on userlock: `npm run dev`. It keeps everything in memory, makes sample users, prints
  * what to paste, and starts anew when a file that it has loaded changes. The token is always the same.
  */
-import { readConfig } from "../src/config.ts";
+import { readConfig } from "../src/config/config.ts";
 import { createLogger } from "../src/log.ts";
 import { start } from "../src/server.ts";
 

@@ -4,7 +4,7 @@ import { createSearch } from "./app/search.ts";
 import { resetKey } from "./app/startup/instance-key.ts";
 import { hashSecret, newSecret } from "./auth/authenticate.ts";
 import { systemClock } from "./clock.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { operatorOn } from "./domain/identifier.ts";
 import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";

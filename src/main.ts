@@ -4,7 +4,7 @@ import type { Admin } from "./admin.ts";
 import { runUserlock } from "./cli/commands.ts";
 import type { Host, Screen, Surroundings } from "./cli/frame/command.ts";
 import { CommandFailed, EX_CONFIG, EX_OK, EX_UNAVAILABLE } from "./cli/frame/errors.ts";
-import { ConfigError, describeConfig, readConfig } from "./config.ts";
+import { ConfigError, describeConfig, readConfig } from "./config/config.ts";
 import { createLogger } from "./log.ts";
 import type { Server } from "./server.ts";
 

@@ -22,7 +22,7 @@ import { createInstanceSecrets, keyOf, newKey } from "./auth/instance-secrets.ts
 import { createJwtVerifier } from "./auth/jwt.ts";
 import { createPasswordHasher } from "./auth/password.ts";
 import { systemClock } from "./clock.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { DomainError } from "./domain/errors.ts";
 import { idGenerator } from "./ids.ts";
 import { createFaultLog, type Logger } from "./log.ts";

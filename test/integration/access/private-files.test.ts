@@ -1,7 +1,7 @@
 // Proves that a server keeps its files private, and does not start if others can access them.
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { createLogger } from "../../../src/log.ts";
 import { start } from "../../../src/server.ts";
 import { ADMIN_TOKEN, temporaryFolder } from "../../support/servers/server-process.ts";

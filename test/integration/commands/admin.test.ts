@@ -8,7 +8,7 @@ import { Code } from "../../../gen/google/rpc/code_pb.ts";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { createLogger } from "../../../src/log.ts";
 import { start } from "../../../src/server.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { blocks } from "../../support/docs.ts";
 import { IMAGE_ENVIRONMENT } from "../../support/install/dockerfile.ts";

@@ -1,6 +1,6 @@
 // Proves that the manifests for Kubernetes build, are valid, and agree with the image and the server's settings.
 import { readFileSync, rmSync } from "node:fs";
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { createProbesDoor } from "../../../src/transport/rest/probes.ts";
 import { blocks } from "../../support/docs.ts";

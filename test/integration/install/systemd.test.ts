@@ -1,7 +1,7 @@
 // Proves that the unit for systemd is valid and hardened, and that its commands and settings exist.
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { COMMANDS } from "../../../src/cli/commands.ts";
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { runCommand } from "../../support/servers/command.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 

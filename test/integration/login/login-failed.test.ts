@@ -1,6 +1,6 @@
 // Proves that failed logins cannot be distinguished by their answers or their times.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
-import { SETTINGS } from "../../../src/config.ts";
+import { SETTINGS } from "../../../src/config/settings.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { RAW_LOGINS, withoutIdentity } from "../../support/clients/raw-login.ts";
 import { WIRES } from "../../support/clients/wires.ts";

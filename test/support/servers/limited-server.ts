@@ -1,5 +1,5 @@
 // The server with other limits: `node limited-server.ts '{"headersMs":300}'`. Settings come from the environment.
-import { readConfig } from "../../../src/config.ts";
+import { readConfig } from "../../../src/config/config.ts";
 import { createLogger } from "../../../src/log.ts";
 import { poolSize, start } from "../../../src/server.ts";
 

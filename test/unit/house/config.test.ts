@@ -1,7 +1,8 @@
 // Proves that settings are read and invalid ones are named.
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { ConfigError, describeConfig, readConfig, SETTINGS } from "../../../src/config.ts";
+import { ConfigError, describeConfig, readConfig } from "../../../src/config/config.ts";
+import { SETTINGS } from "../../../src/config/settings.ts";
 import { temporaryFolder } from "../../support/servers/server-process.ts";
 
 const folder = temporaryFolder();

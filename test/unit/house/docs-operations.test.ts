@@ -1,6 +1,6 @@
 // Proves that the tables of docs/operations.md have the settings, roles and connection settings of the code.
 import { readFileSync } from "node:fs";
-import { SETTINGS } from "../../../src/config.ts";
+import { SETTINGS } from "../../../src/config/settings.ts";
 import { PERMISSIONS, ROLES } from "../../../src/domain/access.ts";
 import { LINES } from "../../../src/observe/log/access-log.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";

@@ -61,15 +61,14 @@ const ROOMS: Record<string, string[]> = {
   "version.ts": [],
   "ids.ts": [],
   "log.ts": ["gen"],
-  "config.ts": ["auth/", IDENTIFIER, "duration.ts", "log.ts", "setting-values.ts", "store/settings.ts"],
-  "setting-values.ts": ["auth/", "store/settings.ts"],
+  "config/": ["auth/", IDENTIFIER, "duration.ts", "log.ts", "store/settings.ts"],
   "server.ts": [
     "app/",
     "app/follow/",
     "app/startup/",
     "auth/",
     "clock.ts",
-    "config.ts",
+    "config/",
     "domain/",
     "gen",
     "ids.ts",
@@ -88,8 +87,8 @@ const ROOMS: Record<string, string[]> = {
     "transport/streams/",
     "version.ts",
   ],
-  "admin.ts": ["app/", "app/startup/", "auth/", "clock.ts", "config.ts", "domain/", "ids.ts", "store/open.ts"],
-  "main.ts": ["admin.ts", "cli/", "cli/frame/", "config.ts", "log.ts", "server.ts", "transport/http/"],
+  "admin.ts": ["app/", "app/startup/", "auth/", "clock.ts", "config/", "domain/", "ids.ts", "store/open.ts"],
+  "main.ts": ["admin.ts", "cli/", "cli/frame/", "config/", "log.ts", "server.ts", "transport/http/"],
 };
 
 /** Packages and modules that only some rooms may import. */
@@ -170,7 +169,7 @@ test.each([
   [{ file: "server.ts", specifier: "prom-client" }],
   [{ file: "transport/dispatch.ts", specifier: "@opentelemetry/api" }],
   [{ file: "observe/calls.ts", specifier: "../rpc/pipeline.ts" }],
-  [{ file: "config.ts", specifier: "./store/sqlite/store.ts" }],
+  [{ file: "config/config.ts", specifier: "../store/sqlite/store.ts" }],
   [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
 ])("a forbidden import is found: %j", (one) => {
   expect(breaches([one])).toHaveLength(1);

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import type { HashSettings } from "./auth/password.ts";
-import type { StoreSettings } from "./store/settings.ts";
+import type { HashSettings } from "../auth/password.ts";
+import type { StoreSettings } from "../store/settings.ts";
 
 /** What stands for a value that is not shown. */
 export const HIDDEN = "(hidden)";
