@@ -109,9 +109,6 @@ export async function start(
   const observe = traces ? withMore(observed, traces) : observed;
   const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
   const onFetch = observe.onKeys;
-  const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault, { onFetch }));
-  if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
-  const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store });
   let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
   const closeObserved = async () => {
     accessLog.close();
@@ -119,8 +116,13 @@ export async function start(
     metrics?.close();
     await admin?.close(ADMIN_DRAIN_MS);
   };
+  let opened: Awaited<ReturnType<typeof openStore>> | undefined;
 
   try {
+    const verifyJwt = config.jwt && (await createJwtVerifier(config.jwt, clock, onKeysFault, { onFetch }));
+    if (!config.allowsInsecureFiles && isKept(config.store)) refuseOpenFiles(files);
+    const store = await openStore(config.store, instanceId, { commitRows, observer: observe.store });
+    opened = store;
     const execute = createExecute({ store, clock, onAppend: observe.onAppend });
     const key = config.secretKey ?? (isKept(config.store) ? keyIn(files.folder, newKey, keyOf) : newKey());
     const secrets = createInstanceSecrets(key);
@@ -248,7 +250,7 @@ export async function start(
       },
     };
   } catch (error) {
-    await store.close();
+    await opened?.close();
     await closeObserved();
     throw error;
   }
