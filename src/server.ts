@@ -48,7 +48,7 @@ export { poolSize } from "./app/hash-queue.ts";
 export interface Server {
   /** The URL, such as `http://127.0.0.1:8080`. */
   url: string;
-  /** The URL of the admin listener. Undefined: there is none. */
+  /** The URL of the admin listener. Undefined without one. */
   adminUrl: string | undefined;
   /** The file with the first token. Undefined if the token was given, or if another machine has the file. */
   tokenFile: string | undefined;

@@ -37,7 +37,7 @@ interface Subject {
   /** The reasons that the contract names. */
   own: readonly string[];
   isChanging: boolean;
-  /** What the body is, or undefined if there is none. */
+  /** What the body is; undefined without a body. */
   body: string | undefined;
   fields: readonly string[];
   /** The schema of an error, if it is not Status. */

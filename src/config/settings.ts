@@ -46,7 +46,7 @@ export const SETTINGS = {
   },
   USERLOCK_ADMIN_LISTEN: {
     description:
-      "address of the admin listener, `host:port`, with `/metrics`, `/healthz` and `/readyz`; by default there is none",
+      "address of the admin listener, `host:port`, with `/metrics`, `/healthz` and `/readyz`; off by default",
     parse: (text) => must("host:port, such as 127.0.0.1:9090 or [::1]:9090", parseListen(text)),
   },
   USERLOCK_STORE: {
@@ -159,8 +159,7 @@ export const SETTINGS = {
     parse: oneOf(["refuse", "allow"]),
   },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
-    description:
-      "address of an OpenTelemetry collector for traces, such as `http://127.0.0.1:4318`; by default there are none",
+    description: "address of an OpenTelemetry collector for traces, such as `http://127.0.0.1:4318`; off by default",
     show: shownPlace,
     parse: (text) => must("an http or https URL without a user, a password or a query", collectorOf(text)),
   },

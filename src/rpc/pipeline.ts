@@ -54,7 +54,7 @@ export interface Call {
   isJson?: boolean;
   /** What the handler adds to the response. */
   response: ResponseFields;
-  /** What observers get of the call. Absent if there are none. */
+  /** What observers get of the call. Absent without observers. */
   observed?: ObservedCall | undefined;
 }
 

@@ -29,7 +29,7 @@ export interface DispatchParts {
   corsOrigins: readonly string[];
   limits: Limits;
   newId: () => string;
-  /** See each call. By default there are none. */
+  /** See each call; none by default. */
   observers?: readonly CallObserver[];
   /** Called with errors outside of a call. */
   onFailure(error: unknown): void;
