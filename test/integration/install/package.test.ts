@@ -25,7 +25,7 @@ test("the package has the compiled program, the contract and the documentation, 
   expect(readdirSync(home).sort()).toEqual(
     [
       ...["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "package.json"],
-      ...["bin", "dist", "docs", "gen", "node_modules", "proto"],
+      ...["bin", "deploy", "dist", "docs", "gen", "node_modules", "proto"],
     ].sort(),
   );
   const files = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => !/node_modules/.test(name));
