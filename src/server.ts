@@ -108,7 +108,16 @@ export async function start(
   const observed = withMore(metrics?.observers ?? UNOBSERVED, accessLog);
   const observe = traces ? withMore(observed, traces) : observed;
   const onKeysFault = fault("the keys of the JWTs' issuer cannot be fetched");
-  const onFetch = observe.onKeys;
+  const onFetch = () => {
+    const span = traces?.fetchesKeys();
+    return {
+      headers: span?.headers,
+      ended(isFetched: boolean) {
+        span?.ended(isFetched);
+        observe.onKeys?.(isFetched);
+      },
+    };
+  };
   let admin: Awaited<ReturnType<typeof listenAdmin>> | undefined;
   const closeObserved = async () => {
     accessLog.close();

@@ -10,7 +10,7 @@ import {
 import { type Grant, isGrantable, isRole, type Principal } from "../domain/access.ts";
 import { DomainError } from "../domain/errors.ts";
 import { isIdentifier, isSystemSubject } from "../domain/identifier.ts";
-import { createKeySet } from "./key-set.ts";
+import { createKeySet, type ObserveFetch } from "./key-set.ts";
 
 /** Settings for the verification of JWTs (RFC 7519, RFC 8725). */
 interface JwtSettings {
@@ -50,10 +50,7 @@ export async function createJwtVerifier(
   settings: JwtSettings,
   clock: () => number,
   onError: (error: unknown) => void,
-  {
-    maxCached = CACHED_JWTS,
-    onFetch,
-  }: { maxCached?: number; onFetch?: ((isFetched: boolean) => void) | undefined } = {},
+  { maxCached = CACHED_JWTS, onFetch }: { maxCached?: number; onFetch?: ObserveFetch } = {},
 ): Promise<VerifyJwt> {
   const keySet = await createKeySet(settings.jwks, clock, onError, onFetch);
   /** By the token's hash, least recently used first. */

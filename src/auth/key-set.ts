@@ -31,16 +31,19 @@ interface KeySet {
 
 type Keys = ReturnType<typeof keysIn>;
 
+/** Sees a fetch. The headers go with the request, and `ended` is called once. */
+export type ObserveFetch = () => { headers?: Record<string, string> | undefined; ended(isFetched: boolean): void };
+
 /**
  * Opens a key set in a file, which is read once, or at a URL (http, https). A URL is fetched at first use and then once
  * a minute, so that a withdrawn key is soon refused. `onError` gets failed fetches, at most once a minute; `onFetch` is
- * called after each fetch. Rejects if the file cannot be read.
+ * called before each fetch. Rejects if the file cannot be read.
  */
 export async function createKeySet(
   place: string,
   clock: () => number,
   onError: (error: unknown) => void,
-  onFetch?: (isFetched: boolean) => void,
+  onFetch?: ObserveFetch,
 ): Promise<KeySet> {
   if (/^https?:/.test(place)) return fetchedKeySet(place, clock, onError, onFetch);
   const keys = keysIn(await readFile(place, "utf8"));
@@ -51,7 +54,7 @@ function fetchedKeySet(
   address: string,
   clock: () => number,
   onError: (error: unknown) => void,
-  onFetch?: (isFetched: boolean) => void,
+  onFetch?: ObserveFetch,
 ): KeySet {
   let current: { keys: Keys; at: number } | undefined;
   let fetching: Promise<void> | undefined;
@@ -77,8 +80,9 @@ function fetchedKeySet(
   function fetchAnew(): Promise<void> {
     fetching ??= (async () => {
       tried = clock();
+      const observed = onFetch?.();
       try {
-        current = { keys: keysIn(await textAt(address)), at: clock() };
+        current = { keys: keysIn(await textAt(address, observed?.headers)), at: clock() };
         failure = undefined;
       } catch (error) {
         failure = { count: (failure?.count ?? 0) + 1, error };
@@ -88,7 +92,7 @@ function fetchedKeySet(
         }
       } finally {
         fetching = undefined;
-        onFetch?.(failure === undefined);
+        observed?.ended(failure === undefined);
       }
     })();
     return fetching;
@@ -121,8 +125,8 @@ function fetchedKeySet(
 }
 
 /** Fetches the body. Rejects if the status is not 200, or if it is too long or too late. */
-async function textAt(address: string): Promise<string> {
-  const headers = { accept: "application/json, application/jwk-set+json" };
+async function textAt(address: string, more: Record<string, string> = {}): Promise<string> {
+  const headers = { ...more, accept: "application/json, application/jwk-set+json" };
   const response = await fetch(address, { headers, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
   const chunks: Uint8Array[] = [];
   let bytes = 0;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   type Attributes,
+  defaultTextMapSetter,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -8,6 +9,7 @@ import {
   SpanKind,
   SpanStatusCode,
   TraceFlags,
+  trace,
 } from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -20,6 +22,7 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
+import type { ObserveFetch } from "../../auth/key-set.ts";
 import type { Logger } from "../../log.ts";
 import type { ObservedCall } from "../../rpc/observer.ts";
 import type { StoreObserver } from "../../store/port.ts";
@@ -64,7 +67,7 @@ export function createTraces(
   { serviceName, ratio }: { serviceName: string; ratio: number },
   about: { version: string; store: string },
   exporter: SpanExporter,
-): Pick<Observers, "calls"> & { store: StoreObserver; close(): Promise<void> } {
+): Pick<Observers, "calls"> & { store: StoreObserver; fetchesKeys: ObserveFetch; close(): Promise<void> } {
   const byCaller = new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) });
   const sampler: Sampler = {
     shouldSample(...asked) {
@@ -145,6 +148,19 @@ export function createTraces(
         tracer.startSpan("commit", { kind: SpanKind.CLIENT, links, startTime, attributes }, ROOT_CONTEXT).end(end);
       },
       retried() {},
+    },
+    /** A span of its own, because many calls wait for one fetch. Its context goes to the issuer. */
+    fetchesKeys() {
+      const span = tracer.startSpan("GET", { kind: SpanKind.CLIENT }, ROOT_CONTEXT);
+      const headers: Record<string, string> = {};
+      propagator.inject(trace.setSpan(ROOT_CONTEXT, span), headers, defaultTextMapSetter);
+      return {
+        headers,
+        ended(isFetched) {
+          if (!isFetched) span.setStatus({ code: SpanStatusCode.ERROR });
+          span.end();
+        },
+      };
     },
     close: () => provider.shutdown().catch(() => {}),
   };

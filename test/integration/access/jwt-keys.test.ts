@@ -61,7 +61,7 @@ function verifierOf(jwks: string): Promise<VerifyJwt> {
     settings,
     () => now * 1_000_000,
     (error) => told.push(error),
-    { maxCached: CACHED, onFetch: (isFetched) => outcomes.push(isFetched) },
+    { maxCached: CACHED, onFetch: () => ({ ended: (isFetched) => void outcomes.push(isFetched) }) },
   );
 }
 

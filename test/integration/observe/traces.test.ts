@@ -1,4 +1,7 @@
 // Proves what spans a server sends to a collector, and which calls have one.
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { openDoors } from "../../support/clients/doors.ts";
 import { type CollectedSpan, type Collector, startCollector } from "../../support/programs/trace-collector.ts";
@@ -136,4 +139,28 @@ test("with a ratio of 0 only calls of sampled callers have a span, and a stop se
   const spans = collector.spans.slice(before);
   expect(spans.map(({ name }) => name).toSorted()).toEqual(["commit", `${METHODS}/LockUser`]);
   expect(spans.find(({ name }) => name !== "commit")?.traceId).toBe(trace);
+});
+
+test("a fetch of the issuer's keys has a span, and carries its context to the issuer", async () => {
+  const seen: (string | undefined)[] = [];
+  const issuer = createServer(({ headers }, response) => {
+    seen.push(headers.traceparent as string | undefined);
+    response.end('{"keys":[]}');
+  });
+  await once(issuer.listen(0, "127.0.0.1"), "listening");
+  const checking = await startServer({
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+    USERLOCK_JWT_ISSUER: "https://issuer.example.com",
+    USERLOCK_JWT_AUDIENCE: "userlock",
+    USERLOCK_JWKS: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`,
+  });
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const token = `${part({ alg: "EdDSA", typ: "JWT", kid: "a" })}.${part({ sub: "ann" })}.${part({})}`;
+  const answer = await call(checking.url, "/resources/v3alpha/users", {}, { authorization: `Bearer ${token}` });
+  expect(answer.status).toBe(401);
+  const isFetch = ({ name, kind }: CollectedSpan) => name === "GET" && kind === CLIENT;
+  const [span] = (await collector.until(isFetch)).filter(isFetch);
+  expect(seen[0]).toBe(`00-${span?.traceId}-${span?.spanId}-01`);
+  await checking.stop();
+  issuer.close();
 });

@@ -25,7 +25,7 @@ const ROOMS: Record<string, string[]> = {
   "rpc/observer.ts": ["rpc/", "domain/"],
   "rpc/": ["rpc/observer.ts", "rpc/convert/", "app/", "auth/", "domain/", "gen"],
   // It sees the work of others by the types of their ports.
-  "observe/": ["rpc/observer.ts", "log.ts", "app/", "app/follow/", "domain/", "store/port.ts", "gen"],
+  "observe/": ["rpc/observer.ts", "log.ts", "auth/", "app/", "app/follow/", "domain/", "store/port.ts", "gen"],
   "transport/http/": ["transport/", "rpc/", "gen"],
   "transport/connections/": ["transport/", "transport/http/", "rpc/"],
   "transport/streams/": ["transport/", "transport/http/", "rpc/", "gen"],
