@@ -20,11 +20,11 @@ import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/serv
 /** Short for the tests, in milliseconds. */
 const LIMITS = {
   // Longer than a busy machine delays the reading of another caller's request.
-  handshakeMs: 2_000,
+  handshakeMs: 1_200,
   headersMs: 600,
   keepAliveMs: 600,
   // Longer than a busy machine delays another caller's next call.
-  sessionIdleMs: 4_000,
+  sessionIdleMs: 2_500,
   bodyMs: 600,
   // Longer than the server reads the rest of an answered request.
   streamEndMs: 1_500,
