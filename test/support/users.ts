@@ -20,3 +20,19 @@ export function usersOf(url: string, caFile?: string) {
     },
   };
 }
+
+/** Creates a user over REST and locks the user. A second lock must be refused. */
+export async function lockOverRest(url: string, token: string): Promise<void> {
+  const call = async (path: string, body: object) => {
+    const response = await fetch(`${url}/resources/v3alpha/users${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const { details } = (await response.json()) as { details: { id: string } | { reason: string }[] };
+    return [response.status, Array.isArray(details) ? details[0]?.reason : details.id];
+  };
+  expect(await call("", { userId: "mallory" })).toEqual([201, "mallory"]);
+  expect(await call("/mallory/_lock", { reason: "fraud" })).toEqual([200, "mallory"]);
+  expect(await call("/mallory/_lock", {})).toEqual([400, "USER_ALREADY_LOCKED"]);
+}

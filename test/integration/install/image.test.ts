@@ -9,6 +9,7 @@ import { BUILD_STAGE, IMAGE_ENVIRONMENT, LAST_STAGE } from "../../support/instal
 import { buildahIn, makeBuildFolder, makeLibraries } from "../../support/install/image.ts";
 import { freePort } from "../../support/servers/free-port.ts";
 import { ADMIN_TOKEN, temporaryFolder } from "../../support/servers/server-process.ts";
+import { lockOverRest } from "../../support/users.ts";
 
 /** Bytes. Node has 127 MB. */
 const MAX_SIZE = 160e6;
@@ -184,20 +185,8 @@ describe("a container of the image", () => {
     });
   }
 
-  test("locks a user, and refuses a second lock", async () => {
-    const call = async (path: string, body: object) => {
-      const response = await fetch(`http://${settings.USERLOCK_LISTEN}/resources/v3alpha/users${path}`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-      const { details } = (await response.json()) as { details: { id: string } | { reason: string }[] };
-      return [response.status, Array.isArray(details) ? details[0]?.reason : details.id];
-    };
-    expect(await call("", { userId: "mallory" })).toEqual([201, "mallory"]);
-    expect(await call("/mallory/_lock", { reason: "fraud" })).toEqual([200, "mallory"]);
-    expect(await call("/mallory/_lock", {})).toEqual([400, "USER_ALREADY_LOCKED"]);
-  });
+  test("locks a user, and refuses a second lock", () =>
+    lockOverRest(`http://${settings.USERLOCK_LISTEN}`, ADMIN_TOKEN));
 
   test("is healthy by the command of its health check", async () => {
     const [kind, ...command] = healthcheck;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { sharedPackage } from "../../support/install/package.ts";
 import { runCommand } from "../../support/servers/command.ts";
 import { temporaryFolder, withoutSettings } from "../../support/servers/server-process.ts";
+import { lockOverRest } from "../../support/users.ts";
 
 const folder = temporaryFolder();
 const prefix = folder.file("prefix");
@@ -60,18 +61,7 @@ test("the installed server locks a user in a new store, refuses a second lock, a
   try {
     const url = await addressOf(server);
     const token = readFileSync(join(cwd, "data/admin.token"), "utf8").trim();
-    const call = async (path: string, body: object) => {
-      const response = await fetch(`${url}/resources/v3alpha/users${path}`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-      const { details } = (await response.json()) as { details: { id: string } | { reason: string }[] };
-      return [response.status, Array.isArray(details) ? details[0]?.reason : details.id];
-    };
-    expect(await call("", { userId: "mallory" })).toEqual([201, "mallory"]);
-    expect(await call("/mallory/_lock", { reason: "fraud" })).toEqual([200, "mallory"]);
-    expect(await call("/mallory/_lock", {})).toEqual([400, "USER_ALREADY_LOCKED"]);
+    await lockOverRest(url, token);
   } finally {
     server.kill();
     expect(await once(server, "exit")).toEqual([0, null]);
