@@ -1,6 +1,7 @@
 /**
  * Prints the bill of materials (CycloneDX) of what runs in production: `npm run sbom`. `npm sbom --omit dev` also leaves
- * out every package that a development dependency shares, so npm sees a copy without those.
+ * out every package that a development dependency shares, so npm sees a copy without those, and without
+ * the workspace of the client.
  */
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +13,12 @@ const parent = mkdtempSync(join(tmpdir(), "userlock-sbom-"));
 const folder = join(parent, "userlock");
 try {
   mkdirSync(folder);
-  const { devDependencies: _, scripts: __, ...rest } = JSON.parse(readFileSync("package.json", "utf8"));
+  const {
+    devDependencies: _,
+    scripts: __,
+    workspaces: ___,
+    ...rest
+  } = JSON.parse(readFileSync("package.json", "utf8"));
   writeFileSync(join(folder, "package.json"), JSON.stringify(rest));
   copyFileSync("package-lock.json", join(folder, "package-lock.json"));
   npm("install", "--package-lock-only", "--ignore-scripts", "--prefer-offline", "--no-audit", "--silent");

@@ -113,6 +113,7 @@ interface Import {
 }
 
 const SRC = "src";
+const CLIENT = "packages/client/src/";
 const IMPORT = /(?:(?:^|\n)(?:import|export)\s[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\))/g;
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
 const imports = files.flatMap((file): Import[] =>
@@ -209,9 +210,52 @@ test("every package that src imports is a dependency, not a development dependen
   expect([...packages].filter((name) => !Object.hasOwn(dependencies, name))).toEqual([]);
 });
 
-test("no folder of src, test or bench has more than twelve files", () => {
+/** Packages that only some files of the client may import. A type is no import: nothing of it runs. */
+const CLIENT_PACKAGES: [name: RegExp, places: RegExp][] = [
+  [/^node:/, /./],
+  [/^@bufbuild\/protobuf$|^@bufbuild\/protobuf\//, /./],
+  [/^@connectrpc\/connect($|\/)/, /./],
+  [/^jose$/, /^guard\//],
+  [/^@grpc\/grpc-js$/, /^adapters\/grpc\.ts$/],
+];
+
+/** The forbidden imports of a file of the client. */
+function clientBreaches(file: string, text: string): string[] {
+  return [...text.matchAll(/^(?:import|export) (?!type )[^;]*?from "([^"]+)";$/gm)].flatMap(([, specifier = ""]) => {
+    const path = normalize(join(CLIENT, dirname(file), specifier));
+    const isAllowed = specifier.startsWith(".")
+      ? path.startsWith(CLIENT) || path.startsWith("gen/")
+      : CLIENT_PACKAGES.some(([name, places]) => name.test(specifier) && places.test(file));
+    return isAllowed ? [] : [`${file} imports ${specifier}`];
+  });
+}
+
+test("the client imports gen and never src, and few packages", () => {
+  const all = readdirSync(CLIENT, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  expect(all).toContain("client.ts");
+  expect(all.flatMap((file) => clientBreaches(file, readFileSync(join(CLIENT, file), "utf8")))).toEqual([]);
+  const long = all.filter((file) => readFileSync(join(CLIENT, file), "utf8").split("\n").length > 300);
+  expect(long).toEqual([]);
+});
+
+test.each([
+  ["client.ts", 'import { retry } from "../../../src/retry.ts";\n'],
+  ["client.ts", 'import { jwtVerify } from "jose";\n'],
+  ["adapters/express.ts", 'import express from "express";\n'],
+])("a forbidden import of the client is found: %s, %s", (file, text) => {
+  expect(clientBreaches(file, text)).toHaveLength(1);
+});
+
+test("the client has the version and the license of the server", () => {
+  const [server, client] = ["package.json", "packages/client/package.json"].map((file) =>
+    JSON.parse(readFileSync(file, "utf8")),
+  );
+  expect([client.version, client.license]).toEqual([server.version, server.license]);
+});
+
+test("no folder of src, of the client, test or bench has more than twelve files", () => {
   const counts = new Map<string, number>();
-  for (const root of ["src", "test", "bench"])
+  for (const root of ["src", "test", "bench", CLIENT])
     for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
       if (entry.isFile()) counts.set(entry.parentPath, (counts.get(entry.parentPath) ?? 0) + 1);
   expect([...counts].filter(([, count]) => count > 12)).toEqual([]);
