@@ -229,6 +229,7 @@ export async function start(
         shares,
         isReady,
         corsOrigins: config.corsOrigins,
+        authz: config.authz,
         limits,
         newId,
         observers: observe.calls,

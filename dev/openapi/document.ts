@@ -5,13 +5,13 @@ import { createCommentOf } from "./comments.ts";
 import { errorSchemas, sharedResponses } from "./errors.ts";
 import { clean, type Json, ref, sorted } from "./json.ts";
 import { exampleOf, type Operation, operationsOf } from "./operations.ts";
-import { introspection, introspectionSchemas, openOperations, serverTag } from "./plain-paths.ts";
+import { authz, introspection, introspectionSchemas, openOperations, serverTag } from "./plain-paths.ts";
 import { createRules } from "./rules.ts";
 import { createSchemas } from "./schemas.ts";
 
 const PACKAGE = "userlock.v3alpha";
 /** The services in the order of docs/api.md. */
-const SERVICES = ["UserService", "SessionService", "SettingsService", "AccessService", "EventService"];
+const SERVICES = ["UserService", "SessionService", "SettingsService", "AccessService", "EventService", "AuthzService"];
 const INTROSPECTION = "IntrospectToken";
 
 const ABOUT = `userlock locks user accounts: from then on the user cannot log in, and their sessions end.
@@ -41,6 +41,7 @@ export function openApiOf(set: FileDescriptorSet): Json {
   const paths = pathsOf([
     ...methods.flatMap((method) => operationsOf(method, { commentOf, schemas, validator })),
     introspection(introspected, exampleOf(introspected, validator), commentOf),
+    ...authz,
     ...openOperations,
   ]);
   return {

@@ -82,6 +82,52 @@ export const introspectionSchemas: Json = {
   },
 };
 
+const parameter = (name: string, place: "query" | "header", description: string): Json => {
+  return { name, in: place, description, schema: { type: "string", minLength: 1 } };
+};
+const valued = (description: string): Json => ({ description, required: true, schema: { type: "string" } });
+
+const { "504": _inTime, ...authzErrors } = errorResponses({ own: [], isChanging: false, body: undefined, fields: [] });
+
+/** The check of a single request for gateways. It answers each verb alike, because some gateways keep the client's. */
+export const authz: readonly Operation[] = ["get", "post", "put", "patch", "delete"].map((verb) => ({
+  path: "/authz",
+  verb,
+  operation: {
+    operationId: verb === "get" ? "Authz" : `AuthzBy${verb.charAt(0).toUpperCase()}${verb.slice(1)}`,
+    tags: ["AuthzService"],
+    summary: "Checks a request for a gateway, which asks by a subrequest",
+    description: "The same for each verb but TRACE. A body is ignored. See docs/gateways.md.",
+    security: [{ bearer: [] }, {}],
+    parameters: [
+      parameter("cookie", "query", "The name of a cookie that has the token, if the Authorization header has none."),
+      parameter("organization", "query", "The id of the organization that must own the user, or be in a grant."),
+      parameter("role", "query", "A role that the token must have."),
+      parameter("redirect", "query", "The login page for browsers. Its origin must be in USERLOCK_LOGIN_ORIGINS."),
+      parameter("x-userlock-gateway", "header", "The value of USERLOCK_AUTHZ_TOKEN."),
+    ],
+    responses: {
+      "200": {
+        description: "Yes. Values are in UTF-8 with the escapes of URLs, and empty if unknown.",
+        headers: {
+          "x-auth-request-user": valued("The user's id, or another subject of the token."),
+          "x-auth-request-preferred-username": valued("The first of the user's names."),
+          "x-auth-request-email": valued("The user's e-mail address."),
+          "x-userlock-session": valued("The session's id."),
+          "x-userlock-expires": valued("When the token or the session expires (RFC 3339)."),
+          "remote-user": valued("The same as x-auth-request-user."),
+        },
+      },
+      "302": { description: "To the login page, for a browser without a good token." },
+      ...authzErrors,
+      "503": {
+        description: "No check was made in time. Retry-After says when to ask again.",
+        content: { "application/json": { schema: ref("schemas", "Status") } },
+      },
+    },
+  },
+}));
+
 const TAG = "Server";
 
 /** The tag of the paths that need no token. */

@@ -8,11 +8,17 @@ import { mayAct, type User } from "../domain/user-state.ts";
 import { type EventStore, load, loadByClaimWith, type StreamRecord } from "../store/port.ts";
 import type { VerifyJwt } from "./jwt.ts";
 
+/** The principal of a token, and the user that its subject names, if there is one. */
+export interface Authenticated {
+  principal: Principal;
+  user?: StreamRecord<User> | undefined;
+}
+
 /**
  * Returns the principal of an Authorization header (RFC 6750, section 2.1). Rejects with TOKEN_MISSING, TOKEN_INVALID,
  * TOKEN_EXPIRED, KEYS_UNAVAILABLE or STORE_UNAVAILABLE.
  */
-export type Authenticate = (authorization: string | undefined) => Promise<Principal>;
+export type Authenticate = (authorization: string | undefined) => Promise<Authenticated>;
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -39,7 +45,7 @@ export function hashSecret(secret: string): string {
 /** Finds the open session of a token, with its user. */
 type FindOpenSession = (
   tokenHash: string,
-) => Promise<{ session: { state: Session }; user: { id: string } } | undefined>;
+) => Promise<{ session: { state: Session }; user: StreamRecord<User> } | undefined>;
 
 /**
  * Looks up userlock's own tokens in the store at every call, with their users. So a revoked token is refused at once on
@@ -53,8 +59,8 @@ export function createAuthenticate(parts: {
   findSession: FindOpenSession;
 }): Authenticate {
   /** Refuses the tokens of a user that is inactive, deleted or locked manually. Other subjects are admitted. */
-  function admit(principal: Principal, holder: StreamRecord<User> | undefined): Principal {
-    if (!holder || mayAct(holder.state, parts.clock())) return principal;
+  function admit(principal: Principal, user: StreamRecord<User> | undefined): Authenticated {
+    if (!user || mayAct(user.state, parts.clock())) return { principal, user };
     throw new DomainError("TOKEN_INVALID", "The token's user is locked, inactive or deleted.");
   }
 
@@ -74,7 +80,7 @@ export function createAuthenticate(parts: {
       if (!open) throw new DomainError("TOKEN_INVALID", "The session has ended. Log in again.");
       const { id, epoch, device, expires } = open.session.state;
       const session = { id, epoch, ...(device !== undefined && { device }) };
-      return { subject: open.user.id, session, expires, grants: [] };
+      return { principal: { subject: open.user.id, session, expires, grants: [] }, user: open.user };
     }
 
     const found = await loadByClaimWith(parts.store, accessToken, tokenClaim(hashSecret(token)), HOLDER);

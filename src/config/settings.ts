@@ -29,6 +29,9 @@ export interface Setting {
   parse(text: string): unknown;
 }
 
+const BEARER_SECRET = /^[A-Za-z0-9._~+/-]{16,200}=*$/;
+const BEARER_SECRET_RULE = "16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -";
+
 const asIs = (text: string) => text;
 const matching = (pattern: RegExp, rule: string) => (text: string) => must(rule, pattern.test(text) ? text : undefined);
 const oneOf = <Word extends string>(words: readonly Word[], rule = words.join(" or ")) => {
@@ -60,7 +63,7 @@ export const SETTINGS = {
   USERLOCK_ADMIN_TOKEN: {
     description: "first token (INSTANCE_OWNER) of an empty store; by default a new one, written to `admin.token`",
     secret: true,
-    parse: matching(/^[A-Za-z0-9._~+/-]{16,200}=*$/, "16 to 200 characters of A-Z a-z 0-9 . _ ~ + / -"),
+    parse: matching(BEARER_SECRET, BEARER_SECRET_RULE),
   },
   USERLOCK_TLS_CERT: {
     description: "PEM file with the certificate chain; with it and the key the port uses TLS",
@@ -71,6 +74,17 @@ export const SETTINGS = {
   USERLOCK_CORS_ORIGINS: {
     description: "origins whose pages may call the API, separated by commas, such as `https://console.example.com`",
     parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
+  },
+  USERLOCK_AUTHZ_TOKEN: {
+    description:
+      "secret that gateways send to `/authz` in `x-userlock-gateway`; by default `/authz` needs none, because the user's token is the proof",
+    secret: true,
+    parse: matching(BEARER_SECRET, BEARER_SECRET_RULE),
+  },
+  USERLOCK_LOGIN_ORIGINS: {
+    description:
+      "origins of login pages, separated by commas, to which `/authz?redirect=` may send browsers, such as `https://login.example.com`",
+    parse: (text) => listOf(text, "an origin such as https://login.example.com", isOrigin),
   },
   USERLOCK_INSTANCE_ID: {
     default: "default",

@@ -6,6 +6,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import type { Bearer } from "../app/authorize.ts";
 import type { Caller } from "../app/execute.ts";
 import type { Permission, Principal } from "../domain/access.ts";
 import type { Repeatable } from "./idempotency.ts";
@@ -19,8 +20,8 @@ export interface ResponseFields {
   trailers?: Record<string, string>;
 }
 
-/** An authorised caller, with the permission of the called method. */
-export type EnteredCaller = Caller & { permission: Permission; response: ResponseFields };
+/** An authorised caller, with their user, if they are one, and the permission of the called method. */
+export type EnteredCaller = Caller & Bearer & { permission: Permission; response: ResponseFields };
 
 /** Converts, calls the application, converts. The caller is authenticated and the request validated. */
 export type Handler<Method extends DescMethodUnary = DescMethodUnary> = (

@@ -14,7 +14,7 @@ import type { Validator } from "@bufbuild/protovalidate";
 import { policy } from "../../gen/userlock/v3alpha/options_pb.ts";
 import type { Instance } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { ReceiptsOf } from "../app/receipts.ts";
-import type { Authenticate } from "../auth/authenticate.ts";
+import type { Authenticate, Authenticated } from "../auth/authenticate.ts";
 import { holds, isSelf, missing, PERMISSIONS, type Permission, type Principal, SELF_READ } from "../domain/access.ts";
 import type { Actor } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
@@ -142,14 +142,15 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
   }
 
   /** The caller, if they hold the permission anywhere. */
-  async function letIn({ permission, ...entry }: Entry, { authorization, clientId }: Call): Promise<Principal> {
-    const principal = await parts.authenticate(authorization);
+  async function letIn({ permission, ...entry }: Entry, { authorization, clientId }: Call): Promise<Authenticated> {
+    const authenticated = await parts.authenticate(authorization);
+    const { principal } = authenticated;
     if (clientId !== undefined && clientId !== principal.subject && clientId !== principal.tokenId) {
       throw new DomainError("TOKEN_INVALID", "The client id must be the token's id or its subject.");
     }
     const isOpen = entry.isOpenToProof || (entry.isOpenToOwnSession && principal.session !== undefined);
     if (!isOpen && !holds(principal, permission)) throw missing(permission);
-    return principal;
+    return authenticated;
   }
 
   /** Takes steps 1 and 2. The returned function takes the other steps and calls `run`. */
@@ -175,7 +176,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         observed.method = method;
         observed.isChanging = isChanging(method, entry.permission);
       }
-      const principal = await letIn(entry, call);
+      const { principal, user } = await letIn(entry, call);
       const actor = actorOf(principal, call);
       if (observed) {
         observed.principal = principal;
@@ -191,7 +192,7 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
           const left = deadline === undefined ? undefined : deadline - performance.now();
           const gone: End = [call.signal, () => new DomainError("CANCELLED", "The caller disconnected.")];
           return await withDeadline(left, [gone, ...ends], (signal) =>
-            run(entry, { principal, actor, signal, permission, response: call.response }, request, ...rest),
+            run(entry, { principal, user, actor, signal, permission, response: call.response }, request, ...rest),
           );
         } catch (error) {
           throw explain(call.isJson ? namedAsInJson(error) : error, call, nameOf(method));
@@ -243,7 +244,11 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       const { retirement } = call;
       if (retirement) ends.push([retirement, () => retirement.reason]);
       return enter(method, call, call.timeoutMs, ends, (entry, caller, request, outlet: Outlet) =>
-        (entry.handler as StreamHandler)(request, { ...caller, readmit: () => letIn(entry, call) }, outlet),
+        (entry.handler as StreamHandler)(
+          request,
+          { ...caller, readmit: async () => (await letIn(entry, call)).principal },
+          outlet,
+        ),
       );
     },
   };

@@ -11,6 +11,7 @@ import { statusAnswer } from "./http/status.ts";
 import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
 import { createHint } from "./rest/addresses.ts";
+import { type AuthzSettings, createAuthzDoor } from "./rest/authz.ts";
 import { createRestDoor } from "./rest/door.ts";
 import { createIntrospectionDoor } from "./rest/introspection.ts";
 import { createOpenApiDoor } from "./rest/openapi.ts";
@@ -27,6 +28,7 @@ export interface DispatchParts {
   /** Whether calls can be served, for load balancers. */
   isReady: () => Promise<boolean>;
   corsOrigins: readonly string[];
+  authz: AuthzSettings;
   limits: Limits;
   newId: () => string;
   /** See each call; none by default. */
@@ -43,6 +45,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
   const connect = createConnectDoor(pipeline, parts.open, limits, shares, createHint([], pipeline.methods));
   const rest = createRestDoor(pipeline, limits, shares);
   const introspection = createIntrospectionDoor(pipeline, limits, shares);
+  const authz = createAuthzDoor(pipeline, limits, parts.authz);
   const probes = createProbesDoor(parts.isReady);
   const openApi = createOpenApiDoor();
   const pathOf = createPathOf();
@@ -127,6 +130,12 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
       observed,
     };
     const { path } = requestPath;
+    // First, because a gateway takes every 2xx for a yes: also that of a preflight, or of a gRPC error.
+    const verdict = authz(exchange, requestPath, call);
+    if (verdict) {
+      const { headers: shown, ...rest } = await verdict;
+      return { ...rest, headers: { ...shown, "x-request-id": requestId } };
+    }
     const response: Answer | Streamed = isPreflight(exchange)
       ? { status: 204, headers: {} }
       : await (unary?.(exchange, path, call) ??

@@ -33,6 +33,8 @@ export const LIMITS = {
   openBodyBytesPerAddress: 4 * MIB,
   /** The maximum and default duration of a call. */
   callMs: 30_000,
+  /** The maximum duration of a check for a gateway, which holds up its request. */
+  authzMs: 900,
   /** The time for running calls after a stop began. */
   drainMs: 10_000,
   /** The number of open event streams, in all and per caller. */

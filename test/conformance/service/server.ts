@@ -60,7 +60,7 @@ function serveGated(contract: Contract, signal: AbortSignal): Pipeline {
   const { service } = contract;
   const handlers = handlersOf(contract);
   const pipeline = createPipeline({
-    authenticate: async () => ({ subject: "conformance", grants: [{ role: "INSTANCE_OWNER" }] }),
+    authenticate: async () => ({ principal: { subject: "conformance", grants: [{ role: "INSTANCE_OWNER" }] } }),
     receiptsOf() {
       throw new Error("The service changes nothing, so it keeps no receipts.");
     },
@@ -152,6 +152,7 @@ const dispatch = createDispatch({
   shares,
   isReady: async () => true,
   corsOrigins: [],
+  authz: { gatewayToken: undefined, loginOrigins: [] },
   limits: LIMITS,
   newId: randomUUID,
   onFailure,

@@ -209,6 +209,7 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   SetLockoutPolicy: ["PUT", "/settings/lockout", "policy"],
   ResetLockoutPolicy: ["DELETE", "/settings/lockout"],
   ListEvents: ["GET", "/events"],
+  Authorize: ["GET", "/authorize"],
 };
 
 /** The routes for callers with a session token as proof, which must not be in a query. */

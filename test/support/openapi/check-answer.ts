@@ -13,7 +13,7 @@ export interface RestAnswer {
 
 /** Whether the document describes answers of the path. */
 export function isRest(path: string): boolean {
-  return /^\/(resources\/v3alpha\/.*|oauth\/v2\/introspect|healthz|readyz|openapi\.json)$/.test(path);
+  return /^\/(resources\/v3alpha\/.*|oauth\/v2\/introspect|authz|healthz|readyz|openapi\.json)$/.test(path);
 }
 
 /** Verbs whose answers have no content of their own. */

@@ -22,7 +22,7 @@ export async function serveOwn<Service extends DescService>(
   const stop = new AbortController();
   const errors: (RpcError | unknown)[] = [];
   const pipeline = createPipeline({
-    authenticate: async () => ({ subject: "tester", grants: [{ role: "INSTANCE_OWNER" }] }),
+    authenticate: async () => ({ principal: { subject: "tester", grants: [{ role: "INSTANCE_OWNER" }] } }),
     receiptsOf() {
       throw new Error("this server keeps no receipts");
     },
@@ -53,6 +53,7 @@ export async function serveOwn<Service extends DescService>(
       shares,
       isReady: async () => true,
       corsOrigins: [],
+      authz: { gatewayToken: undefined, loginOrigins: [] },
       limits: LIMITS,
       newId: randomUUID,
       onFailure,

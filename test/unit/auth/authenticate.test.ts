@@ -32,10 +32,11 @@ function watched(): EventStore {
   });
 }
 
-function authenticate(authorization: string | undefined): Promise<Principal> {
+async function authenticate(authorization: string | undefined): Promise<Principal> {
   const parts = { store: watched(), clock: () => now };
   const verifyJwt = async () => ({ subject: "ann", grants: [] });
-  return createAuthenticate({ ...parts, verifyJwt, findSession: createFindSession(parts) })(authorization);
+  const authenticated = createAuthenticate({ ...parts, verifyJwt, findSession: createFindSession(parts) });
+  return (await authenticated(authorization)).principal;
 }
 
 async function change<State, Command>(

@@ -38,6 +38,7 @@ test("an empty environment gives the defaults", () => {
     isExposed: false,
     tls: undefined,
     corsOrigins: [],
+    authz: { gatewayToken: undefined, loginOrigins: [] },
     instance: { id: "default", domains: [] },
     jwt: undefined,
     secretKey: undefined,
@@ -69,6 +70,8 @@ test("every setting is read from the environment", () => {
       USERLOCK_TLS_CERT: pem,
       USERLOCK_TLS_KEY: pem,
       USERLOCK_CORS_ORIGINS: "https://a.example.com, http://localhost:3000",
+      USERLOCK_AUTHZ_TOKEN: "gateway-0123456789",
+      USERLOCK_LOGIN_ORIGINS: "https://login.example.com",
       USERLOCK_INSTANCE_ID: "main",
       USERLOCK_INSTANCE_DOMAINS: "ID.example.com,login.example.com",
       USERLOCK_JWT_ISSUER: "https://issuer.example.com",
@@ -99,6 +102,7 @@ test("every setting is read from the environment", () => {
     isExposed: false,
     tls: { cert: "PEM", key: "PEM" },
     corsOrigins: ["https://a.example.com", "http://localhost:3000"],
+    authz: { gatewayToken: "gateway-0123456789", loginOrigins: ["https://login.example.com"] },
     instance: { id: "main", domains: ["id.example.com", "login.example.com"] },
     jwt: {
       issuer: "https://issuer.example.com",
@@ -143,6 +147,8 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_TLS_CERT: "/no/such/file", USERLOCK_TLS_KEY: pem }, ["USERLOCK_TLS_CERT"]],
   [{ USERLOCK_CORS_ORIGINS: "https://a.example.com/" }, ["USERLOCK_CORS_ORIGINS"]],
   [{ USERLOCK_CORS_ORIGINS: "*" }, ["USERLOCK_CORS_ORIGINS"]],
+  [{ USERLOCK_AUTHZ_TOKEN: "short" }, ["USERLOCK_AUTHZ_TOKEN"]],
+  [{ USERLOCK_LOGIN_ORIGINS: "https://login.example.com/login" }, ["USERLOCK_LOGIN_ORIGINS"]],
   [{ USERLOCK_INSTANCE_ID: "a b" }, ["USERLOCK_INSTANCE_ID"]],
   [{ USERLOCK_INSTANCE_DOMAINS: "a_b" }, ["USERLOCK_INSTANCE_DOMAINS"]],
   [{ USERLOCK_JWT_ISSUER: "https://issuer.example.com" }, ["USERLOCK_JWT_AUDIENCE, USERLOCK_JWKS"]],
@@ -234,6 +240,7 @@ describe("a secret in a file", () => {
       { kind: "postgres", url: "postgres://ann:secret@db/users" },
     ],
     ["USERLOCK_ADMIN_TOKEN", "0123456789abcdef", "adminToken", "0123456789abcdef"],
+    ["USERLOCK_AUTHZ_TOKEN", "gateway-0123456789", "authz", { gatewayToken: "gateway-0123456789", loginOrigins: [] }],
     ["USERLOCK_SECRET_KEY", KEY.toString("base64"), "secretKey", KEY],
   ];
   const file = folder.file("secret");

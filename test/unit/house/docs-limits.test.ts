@@ -131,6 +131,7 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     ["whole HTTP/1.1 request", seconds(LIMITS.requestMs)],
     ["body of a request", seconds(LIMITS.bodyMs)],
     ["call", seconds(LIMITS.callMs)],
+    ["check at `/authz`", `${LIMITS.authzMs / 1_000} s`],
     ["answer, or end of a stream, that the client does not read", seconds(LIMITS.streamEndMs)],
     ["idle HTTP/1.1 connection", seconds(LIMITS.keepAliveMs)],
     ["HTTP/2 connection without an open stream", seconds(LIMITS.sessionIdleMs)],

@@ -26,7 +26,8 @@ test("the operations are the routes of all methods, introspection, and the paths
     const pieces = segments.map((segment) => ("literal" in segment ? segment.literal : "{}"));
     return `${verb} /${pieces.join("/")}`;
   });
-  const others = ["POST /oauth/v2/introspect", "GET /healthz", "GET /readyz", "GET /openapi.json"];
+  const authz = ["GET", "POST", "PUT", "PATCH", "DELETE"].map((verb) => `${verb} /authz`);
+  const others = [...authz, "POST /oauth/v2/introspect", "GET /healthz", "GET /readyz", "GET /openapi.json"];
   const written = operations.map(({ verb, path }) => `${verb.toUpperCase()} ${shapeOf(path)}`);
   expect(written.sort()).toEqual([...routes, ...others].sort());
 });

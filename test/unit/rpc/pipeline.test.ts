@@ -14,7 +14,7 @@ const OWNER = { subject: "owner", grants: [{ role: "INSTANCE_OWNER" }] } as Prin
 /** A pipeline that serves WatchEvents with this handler. */
 function pipelineOf(handler: () => Promise<void>, more: Partial<PipelineParts> = {}) {
   const parts: Partial<PipelineParts> = {
-    authenticate: async () => OWNER,
+    authenticate: async () => ({ principal: OWNER }),
     validator: { validate: () => ({ kind: "valid" }) } as never,
     instance: { id: "default", domains: [] },
     onError() {},

@@ -1,0 +1,198 @@
+import { hash, timingSafeEqual } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { Code } from "../../../gen/google/rpc/code_pb.ts";
+import {
+  AuthorizeRequestSchema,
+  type AuthorizeResponse,
+  AuthzService,
+} from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
+import { OrganizationSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { withDeadline } from "../../rpc/deadline.ts";
+import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import type { Call, Pipeline } from "../../rpc/pipeline.ts";
+import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import type { RequestPath } from "../http/request-path.ts";
+import { HttpRefusal, plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
+import type { Limits } from "../limits.ts";
+import { parseForm } from "../text.ts";
+
+/**
+ * The check of a single request, for gateways that ask by subrequest (nginx's `auth_request`, `forward_auth`). The
+ * user's own token is the proof. 2xx means yes, 401 and 403 mean no. It ignores the body. Undefined for other paths.
+ */
+export type AuthzDoor = (exchange: Exchange, path: RequestPath, call: Call) => Promise<Answer> | Answer | undefined;
+
+export interface AuthzSettings {
+  /** What gateways must send in `x-userlock-gateway`. Undefined: nothing. */
+  gatewayToken: string | undefined;
+  /** The origins of login pages to which browsers may be sent. */
+  loginOrigins: readonly string[];
+}
+
+const PATH = "/authz";
+/** TRACE echoes the request, and its token, on other servers. */
+const VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const PARAMETERS = ["cookie", "organization", "role", "redirect"];
+/** A token as RFC 6750, section 2.1, writes it. */
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+const RETRY_AFTER_S = 1;
+/** One text for all of them, so that a bad token looks like that of a locked user. */
+const REFUSED = "The token is invalid, or its bearer may not act now. Log in again.";
+
+type Query = Partial<Record<"cookie" | "organization" | "role" | "redirect", string>>;
+
+export function createAuthzDoor(
+  pipeline: Pipeline,
+  { authzMs }: Pick<Limits, "authzMs">,
+  { gatewayToken, loginOrigins }: AuthzSettings,
+): AuthzDoor {
+  const expected = gatewayToken === undefined ? undefined : hash("sha256", gatewayToken, "buffer");
+
+  /** Whether the gateway has shown its token. Always false without one in the settings. */
+  function isKnown({ headers }: Exchange): boolean {
+    const shown = hash("sha256", headerOf(headers, "x-userlock-gateway") ?? "", "buffer");
+    return expected !== undefined && timingSafeEqual(expected, shown);
+  }
+
+  /** The address of the login page for a browser that asks for a page. Undefined for other clients. */
+  function loginFor({ headers }: Exchange, redirect: string | undefined): string | undefined {
+    if (redirect === undefined) return undefined;
+    const page = URL.parse(redirect);
+    if (!page || !loginOrigins.includes(page.origin)) {
+      throw refusal("INVALID_REQUEST", "redirect: its origin must be one of the setting USERLOCK_LOGIN_ORIGINS");
+    }
+    const verb = headerOf(headers, "x-original-method") ?? headerOf(headers, "x-forwarded-method") ?? "GET";
+    if (!/^(GET|HEAD)$/.test(verb) || !headerOf(headers, "accept")?.includes("text/html")) return undefined;
+    const wanted = wantedOf(headers);
+    if (wanted !== undefined) page.searchParams.set("rd", wanted);
+    return page.href;
+  }
+
+  async function check(exchange: Exchange, query: Query, call: Call): Promise<Answer> {
+    const token = tokenIn(exchange.headers, query.cookie);
+    const shown = { ...call, authorization: token && `Bearer ${token}`, timeoutMs: authzMs };
+    const admitted = await pipeline.admit(AuthzService.method.authorize, shown);
+    const { organization, role = "" } = query;
+    const property = organization !== undefined && { case: "orgId" as const, value: organization };
+    const request = create(AuthorizeRequestSchema, {
+      role,
+      ...(property && { organization: create(OrganizationSchema, { property }) }),
+    });
+    return plainAnswer(200, { ...NEVER_STORED, ...toHeaders(await admitted(request)) }, "");
+  }
+
+  async function answer(exchange: Exchange, { query }: RequestPath, call: Call): Promise<Answer> {
+    const isKnownGateway = isKnown(exchange);
+    let login: string | undefined;
+    try {
+      if (expected && !isKnownGateway) {
+        throw refusal("PERMISSION_MISSING", "The gateway must send USERLOCK_AUTHZ_TOKEN in x-userlock-gateway.");
+      }
+      const parameters = parametersOf(query);
+      login = loginFor(exchange, parameters.redirect);
+      // The deadline of a call begins after the caller is authenticated, which also reads the store.
+      return await withDeadline(authzMs, [], () => check(exchange, parameters, call));
+    } catch (thrown) {
+      const error = pipeline.explain(thrown instanceof HttpRefusal ? thrown.error : thrown, call);
+      const more = { ...NEVER_STORED, ...(isKnownGateway && error.reason && { "x-userlock-reason": error.reason }) };
+      if (login !== undefined && error.code === Code.UNAUTHENTICATED) {
+        return plainAnswer(302, { ...more, location: login }, "");
+      }
+      return failure(error, more);
+    }
+  }
+
+  return (exchange, requestPath, call) => {
+    if (requestPath.path !== PATH) return undefined;
+    if (call.observed) call.observed.route = PATH;
+    return VERBS.includes(exchange.verb) ? answer(exchange, requestPath, call) : wrongVerb(VERBS);
+  };
+}
+
+const NEVER_STORED: Fields = { "cache-control": "no-store" };
+
+function failure(error: RpcError, headers: Fields): Answer {
+  switch (error.code) {
+    case Code.UNAUTHENTICATED: {
+      const isMissing = error.reason === "TOKEN_MISSING";
+      const challenge = `Bearer realm="${ERROR_DOMAIN}"${isMissing ? "" : ', error="invalid_token"'}`;
+      const alike = isMissing ? error : rpcErrorOf(refusal("TOKEN_INVALID", REFUSED));
+      return statusAnswer(alike, 401, { ...headers, "www-authenticate": challenge });
+    }
+    case Code.UNAVAILABLE:
+    case Code.DEADLINE_EXCEEDED:
+      return statusAnswer(error, 503, { ...headers, "retry-after": String(RETRY_AFTER_S) });
+    default:
+      return statusAnswer(error, undefined, headers);
+  }
+}
+
+/** Throws INVALID_REQUEST for a parameter that is unknown, repeated or empty: a misspelt one would let too many in. */
+function parametersOf(query: string): Query {
+  const parameters = new Map<string, string>();
+  for (const [name, value] of parseForm(query)) {
+    if (!PARAMETERS.includes(name)) {
+      throw refusal("INVALID_REQUEST", `The query has the unknown parameter "${name}"; use ${PARAMETERS.join(", ")}.`);
+    }
+    if (parameters.has(name)) throw refusal("INVALID_REQUEST", `The query has "${name}" more than once.`);
+    if (value === "") throw refusal("INVALID_REQUEST", `The parameter "${name}" is empty.`);
+    parameters.set(name, value);
+  }
+  return Object.fromEntries(parameters);
+}
+
+/** The token of the Authorization header, else of the cookie. Undefined without one. Throws TOKEN_INVALID. */
+function tokenIn(headers: Exchange["headers"], cookie: string | undefined): string | undefined {
+  const bearer = /^Bearer +(.*?) *$/i.exec(headers.authorization ?? "")?.[1];
+  const token = bearer ?? (cookie === undefined ? undefined : cookieOf(headerOf(headers, "cookie") ?? "", cookie));
+  if (token === undefined || token === "") return undefined;
+  if (!TOKEN.test(token)) throw refusal("TOKEN_INVALID", REFUSED);
+  return token;
+}
+
+/** The value of the first cookie with this name (RFC 6265, section 5.4), without quotes. */
+export function cookieOf(header: string, name: string): string | undefined {
+  for (const pair of header.split(";")) {
+    const at = pair.indexOf("=");
+    if (at >= 0 && pair.slice(0, at).trim() === name)
+      return pair
+        .slice(at + 1)
+        .trim()
+        .replace(/^"(.*)"$/, "$1");
+  }
+  return undefined;
+}
+
+/** The address that the browser asked the gateway for. Any client can forge it, so it decides nothing. */
+function wantedOf(headers: Exchange["headers"]): string | undefined {
+  const get = (name: string) => headerOf(headers, name);
+  const path = get("x-original-uri") ?? get("x-forwarded-uri");
+  const origin = `${get("x-forwarded-proto") ?? "https"}://${get("x-forwarded-host") ?? ""}`;
+  const wanted = URL.parse(get("x-original-url") ?? (path?.startsWith("/") ? origin + path : ""));
+  return wanted && /^https?:$/.test(wanted.protocol) ? wanted.href : undefined;
+}
+
+/** All headers are always there, so that a client's own never reach the app behind the gateway. */
+function toHeaders({ userId, username, email, sessionId, expires }: AuthorizeResponse): Fields {
+  return {
+    "x-auth-request-user": headerValue(userId),
+    "x-auth-request-preferred-username": headerValue(username),
+    "x-auth-request-email": headerValue(email),
+    "x-userlock-session": sessionId,
+    "x-userlock-expires": expires ? timestampDate(expires).toISOString() : "",
+    "remote-user": headerValue(userId),
+  };
+}
+
+/**
+ * A text as a header value: all but printable ASCII, and the characters that separate values, as escapes of UTF-8
+ * (RFC 3986, section 2.1). `decodeURIComponent` gives the text back.
+ */
+export function headerValue(text: string): string {
+  return text
+    .toWellFormed()
+    .replace(/[^!-~]|[%,;"\\]/gu, (one) =>
+      Array.from(Buffer.from(one), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+    );
+}
