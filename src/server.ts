@@ -1,6 +1,7 @@
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { createBatch } from "./app/batch.ts";
 import { createExecute } from "./app/execute.ts";
+import { createReadDenied } from "./app/follow/denied-users.ts";
 import { createListEvents } from "./app/follow/events.ts";
 import { createTail } from "./app/follow/tail.ts";
 import { createWatch } from "./app/follow/watch.ts";
@@ -196,6 +197,7 @@ export async function start(
       lifetime: config.sessionLifetime,
       deviceLifetime: config.deviceLifetime,
       listEvents: createListEvents({ store }),
+      readDenied: createReadDenied({ store, clock }),
       onUserError: (error, requestId) => callError(error, "a user of a batch", requestId),
     });
     if (warmUp) pipeline.warmUp();

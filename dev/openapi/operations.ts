@@ -104,17 +104,18 @@ function success(method: DescMethod, schemas: Schemas): Json {
 
 /** OpenAPI 3.1 has no word for the events of a stream: the schema is that of the stream's text. */
 function stream(method: DescMethod, schemas: Schemas): Json {
-  const event = method.output.field.event as DescField;
+  // Of events only the event is sent, because its message has nothing else but the cursor.
+  const event = method.output.field.event;
   return {
     description:
-      "Server-sent events. Each has the cursor as its `id`, and as its `data` an Event. One without `data` has only a " +
-      "new cursor. The event `error` has a Status as its `data`, and is the last one.",
+      `Server-sent events. Each has the cursor as its \`id\`, if it has one, and as its \`data\` a ${(event?.message ?? method.output).name}. ` +
+      "One without `data` has only a new cursor. The event `error` has a Status as its `data`, and is the last one.",
     content: {
       "text/event-stream": {
         schema: {
           type: "string",
           contentMediaType: "application/json",
-          contentSchema: schemas.ofField(event, "response"),
+          contentSchema: event ? schemas.ofField(event, "response") : schemas.ofMessage(method.output, "response"),
         },
       },
     },

@@ -137,8 +137,13 @@ async function decide<State, Command, Event extends DomainEvent>(
 
   // The times of a stream never decrease, even if another server's clock was ahead.
   const time = Math.max(now, record?.changed ?? 0);
+  const occasion = { time, actor };
   let state = record?.state;
-  for (const event of events) state = aggregate.evolve(state, event, { time, actor });
+  const recorded = events.map((event) => {
+    const after = aggregate.evolve(state, event, occasion);
+    state = after;
+    return aggregate.logged?.(event, after, occasion) ?? event;
+  });
   const next = state as State;
   const before = record ? aggregate.claims(record.state) : [];
   const after = aggregate.claims(next);
@@ -162,7 +167,7 @@ async function decide<State, Command, Event extends DomainEvent>(
     kind,
     id,
     expectedVersion: version,
-    events: aggregate.logged ? events.map(aggregate.logged) : events,
+    events: recorded,
     userId: aggregate.userId?.(next),
     time,
     now,

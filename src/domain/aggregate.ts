@@ -47,6 +47,9 @@ export interface Aggregate<State, Command, Event extends DomainEvent> {
   isGone(state: State): boolean;
   /** The user that the object is about, if any. */
   userId?(state: State): string;
-  /** The event as the log keeps it forever, without personal data and secrets. Defaults to the event itself. */
-  logged?(event: Event): Event;
+  /**
+   * The event as the log keeps it forever, without personal data and secrets, given the state after it. Defaults to the
+   * event itself.
+   */
+  logged?(event: Event, after: State, occasion: Occasion): Event;
 }

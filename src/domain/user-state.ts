@@ -106,9 +106,26 @@ export type UserEvent =
   | { type: "user.lock_probed"; data: { isRight: boolean } }
   | { type: "user.sessions_ended"; data: object };
 
-/** Whether the user may act by a token. A lock by wrong passwords does not matter, because strangers can cause it. */
+/** Why a user may not act by a token, and until when, microseconds since the Unix epoch. Absent: without end. */
+export interface Denial {
+  cause: "locked" | "inactive" | "deleted";
+  until?: number;
+}
+
+/**
+ * What denies the user at this time. Undefined if they may act by a token. A lock by wrong passwords does not matter,
+ * because strangers can cause it.
+ */
+export function denialOf(user: User, time: number): Denial | undefined {
+  if (user.lifecycle !== "active") return { cause: user.lifecycle };
+  const lock = lockOf(user, time);
+  if (lock?.cause !== "manual") return undefined;
+  return { cause: "locked", ...(lock.until !== undefined && { until: lock.until }) };
+}
+
+/** Whether the user may act by a token. */
 export function mayAct(user: User, time: number): boolean {
-  return user.lifecycle === "active" && lockOf(user, time)?.cause !== "manual";
+  return denialOf(user, time) === undefined;
 }
 
 /** The lock at this time. Undefined once it has expired, even if the log has no event of it yet. */
@@ -213,11 +230,22 @@ export function lockOfEvent(data: (UserEvent & { type: "user.locked" })["data"],
   return { ...data, by: data.cause === "manual" ? actor.subject : USERLOCK };
 }
 
+/** The data of a recorded event, with what denied the user after it. */
+export interface Recorded {
+  denied?: Denial;
+}
+
 /**
- * Removes password hashes and addresses from the event. The state keeps them while they are needed, but the log
- * outlives the user.
+ * The event for the log: with what denies the user after it, and without password hashes and addresses. The state keeps
+ * them while they are needed, but the log outlives the user.
  */
-export function logged(event: UserEvent): UserEvent {
+export function logged(event: UserEvent, after: User, { time }: Occasion): UserEvent {
+  const bare = withoutSecrets(event);
+  const denied = denialOf(after, time);
+  return denied ? ({ ...bare, data: { ...bare.data, denied } satisfies Recorded } as UserEvent) : bare;
+}
+
+function withoutSecrets(event: UserEvent): UserEvent {
   switch (event.type) {
     case "user.created": {
       const { profile, password, ...data } = event.data;
@@ -242,6 +270,14 @@ function withoutAddresses({ email, phone, ...profile }: Profile): Profile {
     ...(email && { email: { ...email, address: "" } }),
     ...(phone && { phone: { ...phone, number: "" } }),
   };
+}
+
+/** The prefix of the claims of denied users, by which they are found. The user's id follows. */
+export const DENIED = "denied:";
+
+/** The claim of a user who is denied, or was until a lock expired that has no event of its end yet. */
+export function deniedClaims({ id, lifecycle, lock }: User): string[] {
+  return lifecycle !== "active" || lock?.cause === "manual" ? [DENIED + id] : [];
 }
 
 /** The claim of a login name: within the organization, or in the whole instance if none is named. */

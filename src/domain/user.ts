@@ -13,6 +13,7 @@ import {
 } from "./lockout.ts";
 import {
   claimsOf,
+  deniedClaims,
   evolve,
   isKept,
   knownDevice,
@@ -86,7 +87,10 @@ export const user: Aggregate<User, UserCommand, UserEvent> = {
   decide,
   evolve,
   owner: (state) => state.owner,
-  claims: (state) => [...new Set(state.usernames.flatMap((username) => claimsOf(username, state.owner)))],
+  claims: (state) => [
+    ...new Set(state.usernames.flatMap((username) => claimsOf(username, state.owner))),
+    ...deniedClaims(state),
+  ],
   isGone: (state) => state.lifecycle === "deleted",
   userId: (state) => state.id,
   logged,

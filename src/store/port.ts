@@ -34,6 +34,12 @@ export interface EventStore {
   search(query: Query, options?: SearchOptions): Promise<SearchResult>;
 
   /**
+   * Returns a page of the streams that hold a claim with the prefix, in the order of their claims, as of one moment. A
+   * page has a length limit like that of a search. The signal ends it as it ends a search.
+   */
+  holders(query: HoldersQuery, signal?: AbortSignal): Promise<HoldersPage>;
+
+  /**
    * Returns a page of the log, in commit order or descending. Reading on from the returned cursor misses no matching
    * event and returns none twice, whatever commits meanwhile. Rejects with INVALID_REQUEST for an invalid cursor. The
    * signal ends it as it ends a search.
@@ -117,6 +123,19 @@ export interface LogPage {
    * Whether more may follow. If not, the cursor of a filtered read is the end of the log at that time, or LOG_START if
    * descending.
    */
+  hasMore: boolean;
+}
+
+export interface HoldersQuery {
+  prefix: string;
+  /** The last claim of the page before. */
+  after?: string | undefined;
+  limit: number;
+}
+
+export interface HoldersPage {
+  holders: { claim: string; record: StreamRecord }[];
+  /** Whether more may follow. */
   hasMore: boolean;
 }
 
@@ -285,6 +304,12 @@ export async function loadByClaimWith<State, Other>(
 ) {
   const found = await store.loadByClaimWith(claim, { kind: link.rules.kind, field: link.field });
   return found?.record.kind === kind ? (found as LinkedRecord<State, Other>) : undefined;
+}
+
+/** The text that sorts directly after all texts with the prefix, in order of code points. The prefix is ASCII. */
+export function endOf(prefix: string): string {
+  const last = prefix.charCodeAt(prefix.length - 1);
+  return prefix.slice(0, -1) + String.fromCharCode(last + 1);
 }
 
 /** EventStore.search, typed. */

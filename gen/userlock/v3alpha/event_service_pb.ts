@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file userlock/v3alpha/event_service.proto.
  */
 export const file_userlock_v3alpha_event_service: GenFile = /*@__PURE__*/
-  fileDesc("CiR1c2VybG9jay92M2FscGhhL2V2ZW50X3NlcnZpY2UucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEi7wIKBUV2ZW50Eg4KBmN1cnNvchgBIAEoCRIMCgR0eXBlGAIgASgJEhMKC29iamVjdF90eXBlGAMgASgJEhEKCW9iamVjdF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEiYKBW93bmVyGAYgASgLMhcudXNlcmxvY2sudjNhbHBoYS5Pd25lchIoCgR0aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgVhY3RvchgIIAEoCzIXLnVzZXJsb2NrLnYzYWxwaGEuQWN0b3ISEgoKcmVxdWVzdF9pZBgJIAEoCRIPCgdhZGRyZXNzGAogASgJEhIKCnVzZXJfYWdlbnQYCyABKAkSJgoEbG9jaxgMIAEoCzIWLnVzZXJsb2NrLnYzYWxwaGEuTG9ja0gAEioKBnVubG9jaxgNIAEoCzIYLnVzZXJsb2NrLnYzYWxwaGEuVW5sb2NrSABCCAoGY2hhbmdlIioKBUFjdG9yEg8KB3N1YmplY3QYASABKAkSEAoIdG9rZW5faWQYAiABKAkiNgoGVW5sb2NrEiwKBWNhdXNlGAEgASgOMh0udXNlcmxvY2sudjNhbHBoYS5VbmxvY2tDYXVzZSLyAgoRTGlzdEV2ZW50c1JlcXVlc3QSFwoGY3Vyc29yGAEgASgJQge6SARyAhhkEhcKBWxpbWl0GAIgASgNQgi6SAUqAxjoBxIUCgxvbGRlc3RfZmlyc3QYAyABKAgSOQoMb3JnYW5pemF0aW9uGAQgASgLMh4udXNlcmxvY2sudjNhbHBoYS5Pcmdhbml6YXRpb25IAIgBARIjCgh1c2VyX2lkcxgFIAMoCUIRukgOkgELEOgHIgZyBKC7GAESIQoFdHlwZXMYBiADKAlCErpID5IBDBBkIghyBtC7GAEYZBIgCgVhY3RvchgHIAEoCUIMukgJcge4uxgBGOgHSAGIAQESKQoFc2luY2UYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBmJlZm9yZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDwoNX29yZ2FuaXphdGlvbkIICgZfYWN0b3IiUgoSTGlzdEV2ZW50c1Jlc3BvbnNlEicKBmV2ZW50cxgBIAMoCzIXLnVzZXJsb2NrLnYzYWxwaGEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkiwAEKEldhdGNoRXZlbnRzUmVxdWVzdBIWCgVhZnRlchgBIAEoCUIHukgEcgIYZBI5Cgxvcmdhbml6YXRpb24YAiABKAsyHi51c2VybG9jay52M2FscGhhLk9yZ2FuaXphdGlvbkgAiAEBEiMKCHVzZXJfaWRzGAMgAygJQhG6SA6SAQsQ6AciBnIEoLsYARIhCgV0eXBlcxgEIAMoCUISukgPkgEMEGQiCHIG0LsYARhkQg8KDV9vcmdhbml6YXRpb24iTQoTV2F0Y2hFdmVudHNSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSJgoFZXZlbnQYAiABKAsyFy51c2VybG9jay52M2FscGhhLkV2ZW50Kl4KC1VubG9ja0NhdXNlEhwKGFVOTE9DS19DQVVTRV9VTlNQRUNJRklFRBAAEhcKE1VOTE9DS19DQVVTRV9NQU5VQUwQARIYChRVTkxPQ0tfQ0FVU0VfRVhQSVJFRBACMtoDCgxFdmVudFNlcnZpY2US4AEKCkxpc3RFdmVudHMSIy51c2VybG9jay52M2FscGhhLkxpc3RFdmVudHNSZXF1ZXN0GiQudXNlcmxvY2sudjNhbHBoYS5MaXN0RXZlbnRzUmVzcG9uc2UihgGQAgGiuxgMCgpldmVudC5yZWFkqrsYTnsidXNlcklkcyI6IFsiYWxpY2UiXSwgInR5cGVzIjogWyJ1c2VyLmxvY2tlZCIsICJ1c2VyLnVubG9ja2VkIl0sICJsaW1pdCI6IDEwfYLT5JMCGxIZL3Jlc291cmNlcy92M2FscGhhL2V2ZW50cxLmAQoLV2F0Y2hFdmVudHMSJC51c2VybG9jay52M2FscGhhLldhdGNoRXZlbnRzUmVxdWVzdBolLnVzZXJsb2NrLnYzYWxwaGEuV2F0Y2hFdmVudHNSZXNwb25zZSKHAaK7GC8KCmV2ZW50LnJlYWQyEFdBVENIRVJfVE9PX1NMT1cyD0NPTk5FQ1RJT05fQUdFRKq7GCh7ImFmdGVyIjogIjAiLCAidHlwZXMiOiBbInVzZXIubG9ja2VkIl19gtPkkwIiEiAvcmVzb3VyY2VzL3YzYWxwaGEvZXZlbnRzL193YXRjaDABQocBChRjb20udXNlcmxvY2sudjNhbHBoYUIRRXZlbnRTZXJ2aWNlUHJvdG9QAVogdXNlcmxvY2svdjNhbHBoYTt1c2VybG9ja3YzYWxwaGGqAhBVc2VybG9jay5WM2FscGhhygIQVXNlcmxvY2tcVjNhbHBoYeoCEVVzZXJsb2NrOjpWM2FscGhhYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_userlock_v3alpha_options, file_userlock_v3alpha_user_service]);
+  fileDesc("CiR1c2VybG9jay92M2FscGhhL2V2ZW50X3NlcnZpY2UucHJvdG8SEHVzZXJsb2NrLnYzYWxwaGEisQMKBUV2ZW50Eg4KBmN1cnNvchgBIAEoCRIMCgR0eXBlGAIgASgJEhMKC29iamVjdF90eXBlGAMgASgJEhEKCW9iamVjdF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEiYKBW93bmVyGAYgASgLMhcudXNlcmxvY2sudjNhbHBoYS5Pd25lchIoCgR0aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgVhY3RvchgIIAEoCzIXLnVzZXJsb2NrLnYzYWxwaGEuQWN0b3ISEgoKcmVxdWVzdF9pZBgJIAEoCRIPCgdhZGRyZXNzGAogASgJEhIKCnVzZXJfYWdlbnQYCyABKAkSJgoEbG9jaxgMIAEoCzIWLnVzZXJsb2NrLnYzYWxwaGEuTG9ja0gAEioKBnVubG9jaxgNIAEoCzIYLnVzZXJsb2NrLnYzYWxwaGEuVW5sb2NrSAASDgoGZGVuaWVkGA4gASgIEjAKDGRlbmllZF91bnRpbBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCAoGY2hhbmdlIioKBUFjdG9yEg8KB3N1YmplY3QYASABKAkSEAoIdG9rZW5faWQYAiABKAkiNgoGVW5sb2NrEiwKBWNhdXNlGAEgASgOMh0udXNlcmxvY2sudjNhbHBoYS5VbmxvY2tDYXVzZSLyAgoRTGlzdEV2ZW50c1JlcXVlc3QSFwoGY3Vyc29yGAEgASgJQge6SARyAhhkEhcKBWxpbWl0GAIgASgNQgi6SAUqAxjoBxIUCgxvbGRlc3RfZmlyc3QYAyABKAgSOQoMb3JnYW5pemF0aW9uGAQgASgLMh4udXNlcmxvY2sudjNhbHBoYS5Pcmdhbml6YXRpb25IAIgBARIjCgh1c2VyX2lkcxgFIAMoCUIRukgOkgELEOgHIgZyBKC7GAESIQoFdHlwZXMYBiADKAlCErpID5IBDBBkIghyBtC7GAEYZBIgCgVhY3RvchgHIAEoCUIMukgJcge4uxgBGOgHSAGIAQESKQoFc2luY2UYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBmJlZm9yZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDwoNX29yZ2FuaXphdGlvbkIICgZfYWN0b3IiUgoSTGlzdEV2ZW50c1Jlc3BvbnNlEicKBmV2ZW50cxgBIAMoCzIXLnVzZXJsb2NrLnYzYWxwaGEuRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkiwAEKEldhdGNoRXZlbnRzUmVxdWVzdBIWCgVhZnRlchgBIAEoCUIHukgEcgIYZBI5Cgxvcmdhbml6YXRpb24YAiABKAsyHi51c2VybG9jay52M2FscGhhLk9yZ2FuaXphdGlvbkgAiAEBEiMKCHVzZXJfaWRzGAMgAygJQhG6SA6SAQsQ6AciBnIEoLsYARIhCgV0eXBlcxgEIAMoCUISukgPkgEMEGQiCHIG0LsYARhkQg8KDV9vcmdhbml6YXRpb24iTQoTV2F0Y2hFdmVudHNSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSJgoFZXZlbnQYAiABKAsyFy51c2VybG9jay52M2FscGhhLkV2ZW50IncKEVdhdGNoTG9ja3NSZXF1ZXN0EhYKBWFmdGVyGAEgASgJQge6SARyAhhkEjkKDG9yZ2FuaXphdGlvbhgCIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuT3JnYW5pemF0aW9uSACIAQFCDwoNX29yZ2FuaXphdGlvbiKTAQoSV2F0Y2hMb2Nrc1Jlc3BvbnNlEg4KBmN1cnNvchgBIAEoCRIyCghzbmFwc2hvdBgCIAEoCzIeLnVzZXJsb2NrLnYzYWxwaGEuTG9ja1NuYXBzaG90SAASLgoGY2hhbmdlGAMgASgLMhwudXNlcmxvY2sudjNhbHBoYS5Mb2NrQ2hhbmdlSABCCQoHY29udGVudCJJCgxMb2NrU25hcHNob3QSKwoFdXNlcnMYASADKAsyHC51c2VybG9jay52M2FscGhhLkRlbmllZFVzZXISDAoEZG9uZRgCIAEoCCJ2CgpEZW5pZWRVc2VyEg8KB3VzZXJfaWQYASABKAkSKQoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBWNhdXNlGAMgASgOMh0udXNlcmxvY2sudjNhbHBoYS5EZW5pYWxDYXVzZSKGAQoKTG9ja0NoYW5nZRIPCgd1c2VyX2lkGAEgASgJEg4KBmRlbmllZBgCIAEoCBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoFY2F1c2UYBCABKA4yHS51c2VybG9jay52M2FscGhhLkRlbmlhbENhdXNlKl4KC1VubG9ja0NhdXNlEhwKGFVOTE9DS19DQVVTRV9VTlNQRUNJRklFRBAAEhcKE1VOTE9DS19DQVVTRV9NQU5VQUwQARIYChRVTkxPQ0tfQ0FVU0VfRVhQSVJFRBACKnkKC0RlbmlhbENhdXNlEhwKGERFTklBTF9DQVVTRV9VTlNQRUNJRklFRBAAEhcKE0RFTklBTF9DQVVTRV9MT0NLRUQQARIZChVERU5JQUxfQ0FVU0VfSU5BQ1RJVkUQAhIYChRERU5JQUxfQ0FVU0VfREVMRVRFRBADMpgFCgxFdmVudFNlcnZpY2US4AEKCkxpc3RFdmVudHMSIy51c2VybG9jay52M2FscGhhLkxpc3RFdmVudHNSZXF1ZXN0GiQudXNlcmxvY2sudjNhbHBoYS5MaXN0RXZlbnRzUmVzcG9uc2UihgGQAgGiuxgMCgpldmVudC5yZWFkqrsYTnsidXNlcklkcyI6IFsiYWxpY2UiXSwgInR5cGVzIjogWyJ1c2VyLmxvY2tlZCIsICJ1c2VyLnVubG9ja2VkIl0sICJsaW1pdCI6IDEwfYLT5JMCGxIZL3Jlc291cmNlcy92M2FscGhhL2V2ZW50cxLmAQoLV2F0Y2hFdmVudHMSJC51c2VybG9jay52M2FscGhhLldhdGNoRXZlbnRzUmVxdWVzdBolLnVzZXJsb2NrLnYzYWxwaGEuV2F0Y2hFdmVudHNSZXNwb25zZSKHAaK7GC8KCmV2ZW50LnJlYWQyEFdBVENIRVJfVE9PX1NMT1cyD0NPTk5FQ1RJT05fQUdFRKq7GCh7ImFmdGVyIjogIjAiLCAidHlwZXMiOiBbInVzZXIubG9ja2VkIl19gtPkkwIiEiAvcmVzb3VyY2VzL3YzYWxwaGEvZXZlbnRzL193YXRjaDABErsBCgpXYXRjaExvY2tzEiMudXNlcmxvY2sudjNhbHBoYS5XYXRjaExvY2tzUmVxdWVzdBokLnVzZXJsb2NrLnYzYWxwaGEuV2F0Y2hMb2Nrc1Jlc3BvbnNlImCiuxgvCgpldmVudC5yZWFkMhBXQVRDSEVSX1RPT19TTE9XMg9DT05ORUNUSU9OX0FHRUSquxgCe32C0+STAiESHy9yZXNvdXJjZXMvdjNhbHBoYS9sb2Nrcy9fd2F0Y2gwAUKHAQoUY29tLnVzZXJsb2NrLnYzYWxwaGFCEUV2ZW50U2VydmljZVByb3RvUAFaIHVzZXJsb2NrL3YzYWxwaGE7dXNlcmxvY2t2M2FscGhhqgIQVXNlcmxvY2suVjNhbHBoYcoCEFVzZXJsb2NrXFYzYWxwaGHqAhFVc2VybG9jazo6VjNhbHBoYWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_userlock_v3alpha_options, file_userlock_v3alpha_user_service]);
 
 /**
  * Event is one entry of the log.
@@ -126,6 +126,20 @@ export type Event = Message<"userlock.v3alpha.Event"> & {
     value: Unlock;
     case: "unlock";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * For events of a user: whether the user may not act by a token after it.
+   *
+   * @generated from field: bool denied = 14;
+   */
+  denied: boolean;
+
+  /**
+   * Until when they may not act. Not set without end.
+   *
+   * @generated from field: google.protobuf.Timestamp denied_until = 15;
+   */
+  deniedUntil?: Timestamp | undefined;
 };
 
 /**
@@ -361,6 +375,183 @@ export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__P
   messageDesc(file_userlock_v3alpha_event_service, 6);
 
 /**
+ * WatchLocksRequest is the request of WatchLocks.
+ *
+ * @generated from message userlock.v3alpha.WatchLocksRequest
+ */
+export type WatchLocksRequest = Message<"userlock.v3alpha.WatchLocksRequest"> & {
+  /**
+   * The cursor of the last message that had one: the changes after it follow, without a snapshot.
+   *
+   * @generated from field: string after = 1;
+   */
+  after: string;
+
+  /**
+   * Only users that this organization owns.
+   *
+   * @generated from field: optional userlock.v3alpha.Organization organization = 2;
+   */
+  organization?: Organization | undefined;
+};
+
+/**
+ * Describes the message userlock.v3alpha.WatchLocksRequest.
+ * Use `create(WatchLocksRequestSchema)` to create a new message.
+ */
+export const WatchLocksRequestSchema: GenMessage<WatchLocksRequest> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_event_service, 7);
+
+/**
+ * WatchLocksResponse is one message of the stream.
+ *
+ * @generated from message userlock.v3alpha.WatchLocksResponse
+ */
+export type WatchLocksResponse = Message<"userlock.v3alpha.WatchLocksResponse"> & {
+  /**
+   * The cursor from which to resume after this message. Not set until the snapshot is done.
+   *
+   * @generated from field: string cursor = 1;
+   */
+  cursor: string;
+
+  /**
+   * The content. Not set in messages that keep the stream alive.
+   *
+   * @generated from oneof userlock.v3alpha.WatchLocksResponse.content
+   */
+  content: {
+    /**
+     * A part of the snapshot.
+     *
+     * @generated from field: userlock.v3alpha.LockSnapshot snapshot = 2;
+     */
+    value: LockSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * A change.
+     *
+     * @generated from field: userlock.v3alpha.LockChange change = 3;
+     */
+    value: LockChange;
+    case: "change";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message userlock.v3alpha.WatchLocksResponse.
+ * Use `create(WatchLocksResponseSchema)` to create a new message.
+ */
+export const WatchLocksResponseSchema: GenMessage<WatchLocksResponse> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_event_service, 8);
+
+/**
+ * LockSnapshot is a part of all denied users.
+ *
+ * @generated from message userlock.v3alpha.LockSnapshot
+ */
+export type LockSnapshot = Message<"userlock.v3alpha.LockSnapshot"> & {
+  /**
+   * Some of them. There may be none.
+   *
+   * @generated from field: repeated userlock.v3alpha.DeniedUser users = 1;
+   */
+  users: DeniedUser[];
+
+  /**
+   * Whether this is the last part.
+   *
+   * @generated from field: bool done = 2;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message userlock.v3alpha.LockSnapshot.
+ * Use `create(LockSnapshotSchema)` to create a new message.
+ */
+export const LockSnapshotSchema: GenMessage<LockSnapshot> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_event_service, 9);
+
+/**
+ * DeniedUser is a user that may not act.
+ *
+ * @generated from message userlock.v3alpha.DeniedUser
+ */
+export type DeniedUser = Message<"userlock.v3alpha.DeniedUser"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Until when. Not set without end. The change that ends it may come up to a second later.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 2;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Why.
+   *
+   * @generated from field: userlock.v3alpha.DenialCause cause = 3;
+   */
+  cause: DenialCause;
+};
+
+/**
+ * Describes the message userlock.v3alpha.DeniedUser.
+ * Use `create(DeniedUserSchema)` to create a new message.
+ */
+export const DeniedUserSchema: GenMessage<DeniedUser> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_event_service, 10);
+
+/**
+ * LockChange is what holds for a user after an event.
+ *
+ * @generated from message userlock.v3alpha.LockChange
+ */
+export type LockChange = Message<"userlock.v3alpha.LockChange"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Whether the user may not act.
+   *
+   * @generated from field: bool denied = 2;
+   */
+  denied: boolean;
+
+  /**
+   * Until when. Not set without end.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Why. Not set if the user may act.
+   *
+   * @generated from field: userlock.v3alpha.DenialCause cause = 4;
+   */
+  cause: DenialCause;
+};
+
+/**
+ * Describes the message userlock.v3alpha.LockChange.
+ * Use `create(LockChangeSchema)` to create a new message.
+ */
+export const LockChangeSchema: GenMessage<LockChange> = /*@__PURE__*/
+  messageDesc(file_userlock_v3alpha_event_service, 11);
+
+/**
  * UnlockCause is what ended a lock.
  *
  * @generated from enum userlock.v3alpha.UnlockCause
@@ -402,6 +593,54 @@ export const UnlockCauseSchema: GenEnum<UnlockCause> = /*@__PURE__*/
   enumDesc(file_userlock_v3alpha_event_service, 0);
 
 /**
+ * DenialCause is why a user may not act. The first of several causes counts.
+ *
+ * @generated from enum userlock.v3alpha.DenialCause
+ */
+export const DenialCause = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: DENIAL_CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The user is locked by hand.
+   *
+   * @generated from enum value: DENIAL_CAUSE_LOCKED = 1;
+   */
+  LOCKED: 1,
+
+  /**
+   * The user is inactive.
+   *
+   * @generated from enum value: DENIAL_CAUSE_INACTIVE = 2;
+   */
+  INACTIVE: 2,
+
+  /**
+   * The user is deleted.
+   *
+   * @generated from enum value: DENIAL_CAUSE_DELETED = 3;
+   */
+  DELETED: 3,
+} as const;
+
+/**
+ * DenialCause is why a user may not act. The first of several causes counts.
+ *
+ * @generated from enum userlock.v3alpha.DenialCause
+ */
+export type DenialCause = (typeof DenialCause)[keyof typeof DenialCause] | UnknownEnum;
+
+/**
+ * Describes the enum userlock.v3alpha.DenialCause.
+ */
+export const DenialCauseSchema: GenEnum<DenialCause> = /*@__PURE__*/
+  enumDesc(file_userlock_v3alpha_event_service, 1);
+
+/**
  * EventService reads the append-only log of events. Callers see the events of the objects that their grants reach.
  *
  * @generated from service userlock.v3alpha.EventService
@@ -430,6 +669,21 @@ export const EventService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchEventsRequestSchema;
     output: typeof WatchEventsResponseSchema;
+  },
+  /**
+   * WatchLocks streams who may not act by a token: users that are locked by hand, inactive or deleted. Without a cursor
+   * the first message comes at once, then a snapshot of all such users in parts, and last a part that is done and has
+   * the cursor of its beginning. After it, or after the cursor of the request, come the changes. A user may be in the
+   * snapshot or in the changes more than once, and the last message holds. A message with only a cursor comes after 15
+   * seconds without a change. The stream ends like that of WatchEvents. REST uses text/event-stream with the cursor as
+   * id. Last-Event-ID takes precedence over "after".
+   *
+   * @generated from rpc userlock.v3alpha.EventService.WatchLocks
+   */
+  watchLocks: {
+    methodKind: "server_streaming";
+    input: typeof WatchLocksRequestSchema;
+    output: typeof WatchLocksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_userlock_v3alpha_event_service, 0);

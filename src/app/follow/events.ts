@@ -1,4 +1,4 @@
-import { may, missing, type Permission, type Principal, reach } from "../../domain/access.ts";
+import { may, missing, type Owner, type Permission, type Principal, reach } from "../../domain/access.ts";
 import type { Cursor, EventFilter, EventStore, RecordedEvent } from "../../store/port.ts";
 import { createFairQueue } from "../fairness.ts";
 import type { Asker } from "../search.ts";
@@ -76,14 +76,23 @@ function inOrganization(principal: Principal, organization: string): EventFilter
   return { organizations: [organization] };
 }
 
-/** The filter as a function of an event, without the store. */
-export function matcher({ ownerTypes, organizations, userIds, types }: EventFilter): (event: RecordedEvent) => boolean {
+/** The part of the filter about owners, as a function of an owner. */
+export function ownerMatcher({ ownerTypes, organizations }: EventFilter): (owner: Owner) => boolean {
   const owners = organizations && new Set(organizations);
+  return ({ type, id }) => {
+    if (ownerTypes && !ownerTypes.includes(type)) return false;
+    return !owners || (type === "org" && owners.has(id));
+  };
+}
+
+/** The filter as a function of an event, without the store. */
+export function matcher(filter: EventFilter): (event: RecordedEvent) => boolean {
+  const { userIds, types } = filter;
+  const isOwner = ownerMatcher(filter);
   const users = userIds && new Set(userIds);
   const kinds = types && new Set(types);
   return ({ owner, userId, type }) => {
-    if (ownerTypes && !ownerTypes.includes(owner.type)) return false;
-    if (owners && !(owner.type === "org" && owners.has(owner.id))) return false;
+    if (!isOwner(owner)) return false;
     if (users && !(userId !== undefined && users.has(userId))) return false;
     return !kinds || kinds.has(type);
   };

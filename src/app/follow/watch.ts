@@ -3,8 +3,8 @@ import { DomainError, hasReason, invalidField, isUnavailable } from "../../domai
 import { accessToken } from "../../domain/token.ts";
 import { user } from "../../domain/user.ts";
 import { retry } from "../../retry.ts";
-import type { Cursor, EventStore, LogPage, LogQuery, RecordedEvent } from "../../store/port.ts";
-import { createBreather, createFairQueue, type Quota } from "../fairness.ts";
+import type { Cursor, EventFilter, EventStore, RecordedEvent } from "../../store/port.ts";
+import { createBreather, createFairQueue, type FairQueue, type Quota } from "../fairness.ts";
 import { type EventQuestion, filterOf, matcher } from "./events.ts";
 import type { Following, Tail } from "./tail.ts";
 
@@ -34,6 +34,18 @@ interface Watcher {
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
   signal: AbortSignal;
+  /** What the watcher gets before the events, unless they resume after a cursor. */
+  snapshot?: Snapshot<unknown>;
+}
+
+/** The state at the start of a stream, in parts. */
+interface Snapshot<Part> {
+  /** Reads the next part of what the filter allows. `next` is the place after it, undefined after the last. */
+  read(from: string | undefined, where: EventFilter, signal: AbortSignal): Promise<{ part: Part; next?: string }>;
+  /** Sends a part, or a message that keeps the stream alive. Returns false if too much is unread. */
+  send(part?: Part): boolean;
+  /** Sends the end, and the cursor from before the first part was read. Returns false if too much is unread. */
+  end(cursor: Cursor): boolean;
 }
 
 /**
@@ -54,7 +66,7 @@ export function createWatch(parts: {
 }): Watch {
   const reads = createFairQueue({ atOnce: MAX_READS, atOnceEach: MAX_READS / 2 });
   const catchingUp: CatchingUp = {
-    read: (query, { subject }, signal) => reads(subject, () => parts.store.read(query, signal), signal),
+    read: reads,
     breathe: createBreather(),
   };
   return async (question, watcher) => {
@@ -87,7 +99,8 @@ async function checkPlace(store: EventStore, after: Cursor): Promise<void> {
 
 /** Shared by all watchers. */
 interface CatchingUp {
-  read: (query: LogQuery, reader: Principal, signal: AbortSignal) => Promise<LogPage>;
+  /** Runs a read in turn. */
+  read: FairQueue;
   breathe: () => Promise<void>;
 }
 
@@ -106,6 +119,7 @@ async function stream(
   /** Every matching event up to here was sent. */
   let cursor: Cursor = question.after ?? (await store.head());
   let isLive = false;
+  let keepAlive = sendCursor;
   let heartbeat: NodeJS.Timeout | undefined;
   let check: NodeJS.Timeout | undefined;
 
@@ -132,12 +146,36 @@ async function stream(
   async function deliverInTime(events: readonly RecordedEvent[]): Promise<void> {
     for (const [index, event] of events.entries()) {
       if (index % SLICE === 0) await breathe();
-      do {
-        const ready = watcher.ready();
-        if (ready && !(await ready)) throw new DomainError("WATCHER_TOO_SLOW", TOO_SLOW);
-        signal.throwIfAborted();
-      } while (!deliver(event));
+      await inTime(() => deliver(event));
     }
+  }
+
+  /** Sends something as soon as the watcher has read enough. */
+  async function inTime(sendIt: () => boolean): Promise<void> {
+    do {
+      const ready = watcher.ready();
+      if (ready && !(await ready)) throw new DomainError("WATCHER_TOO_SLOW", TOO_SLOW);
+      signal.throwIfAborted();
+    } while (!sendIt());
+  }
+
+  /** Sends the state. Changes meanwhile come after it, because the cursor is from before. */
+  async function sendSnapshot(snapshot: Snapshot<unknown>): Promise<void> {
+    keepAlive = () => void snapshot.send();
+    keepAlive();
+    let from: string | undefined;
+    do {
+      const { part, next } = await persist(() =>
+        read(principal.subject, () => snapshot.read(from, where, signal), signal),
+      );
+      await persist(readmit);
+      await breathe();
+      await inTime(() => snapshot.send(part));
+      heartbeat?.refresh();
+      from = next;
+    } while (from !== undefined);
+    await inTime(() => snapshot.end(cursor));
+    keepAlive = sendCursor;
   }
 
   /**
@@ -177,13 +215,15 @@ async function stream(
     // event that ended the permission.
     await readmit();
     signal.throwIfAborted();
-    send(cursor);
     heartbeat = setTimeout(beat, heartbeatMs);
     check = setInterval(checkRight, heartbeatMs);
+    if (watcher.snapshot && question.after === undefined) await sendSnapshot(watcher.snapshot);
+    else send(cursor);
     for (;;) {
       // In one tick, so that no event comes between the comparison and the attachment.
       if (cursor >= following.cursor) await live();
-      const page = await persist(() => read({ from: cursor, limit: PAGE, where }, principal, signal));
+      const query = { from: cursor, limit: PAGE, where };
+      const page = await persist(() => read(principal.subject, () => store.read(query, signal), signal));
       await persist(readmit);
       await deliverInTime(page.events);
       cursor = page.cursor;
@@ -192,8 +232,12 @@ async function stream(
 
   function beat(): void {
     // A watcher whose buffer is full needs no keep-alive.
-    send(isLive && following.cursor > cursor ? following.cursor : cursor);
+    keepAlive();
     heartbeat?.refresh();
+  }
+
+  function sendCursor(): void {
+    send(isLive && following.cursor > cursor ? following.cursor : cursor);
   }
 
   let isChecking = false;

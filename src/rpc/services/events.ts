@@ -5,14 +5,17 @@ import {
   UnlockCause,
   WatchEventsResponseSchema,
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import type { ReadDenied } from "../../app/follow/denied-users.ts";
 import type { ListEvents, RecordedEvent } from "../../app/follow/events.ts";
 import type { Watch } from "../../app/follow/watch.ts";
 import { invalidField } from "../../domain/errors.ts";
 import { EVENT_TYPES } from "../../domain/event-types.ts";
+import { user } from "../../domain/user.ts";
 import { lockOfEvent, type UserEvent } from "../../domain/user-state.ts";
 import { fromOrganization, fromTimestamp, toLock, toOwner, toTimestamp } from "../convert/messages.ts";
 import type { Implementation } from "../handler.ts";
 import { oncePer } from "../once-per.ts";
+import { deniedAfter, watchLocks } from "./locks.ts";
 
 const DEFAULT_LIMIT = 100;
 
@@ -24,7 +27,11 @@ const UNLOCK_CAUSES: Record<(UserEvent & { type: "user.unlocked" })["data"]["cau
 type EventInit = MessageInitShape<typeof EventSchema>;
 
 /** EventService. */
-export function eventMethods(parts: { listEvents: ListEvents; watch: Watch }): Implementation<typeof EventService> {
+export function eventMethods(parts: {
+  listEvents: ListEvents;
+  watch: Watch;
+  readDenied: ReadDenied;
+}): Implementation<typeof EventService> {
   const { listEvents, watch } = parts;
   /** All watchers get the same message of an event, so that it is encoded once. */
   const messageOf = oncePer((event: RecordedEvent) =>
@@ -59,6 +66,7 @@ export function eventMethods(parts: { listEvents: ListEvents; watch: Watch }): I
         ready: () => outlet.ready(),
       });
     },
+    watchLocks: watchLocks(parts),
   };
 }
 
@@ -89,7 +97,14 @@ function toEvent(recorded: RecordedEvent): EventInit {
     ...(actor.address !== undefined && { address: actor.address }),
     ...(actor.userAgent !== undefined && { userAgent: actor.userAgent }),
     ...changeOf(recorded),
+    ...denialOf(recorded),
   };
+}
+
+function denialOf(recorded: RecordedEvent): Pick<EventInit, "denied" | "deniedUntil"> {
+  const denial = recorded.kind === user.kind ? deniedAfter(recorded) : undefined;
+  if (!denial) return {};
+  return { denied: true, ...(denial.until !== undefined && { deniedUntil: toTimestamp(denial.until) }) };
 }
 
 function changeOf({ type, data, actor }: RecordedEvent): Pick<EventInit, "change"> {

@@ -1,6 +1,7 @@
 import { coalesce } from "../coalesce.ts";
-import type { Link, LinkedRecord, Receipt, StreamRecord } from "../port.ts";
-import type { Connections } from "./connections.ts";
+import { endOf, type HoldersQuery, type Link, type LinkedRecord, type Receipt, type StreamRecord } from "../port.ts";
+import type { Connections, Statement } from "./connections.ts";
+import { type OnPage, pageOf } from "./page.ts";
 import { steps } from "./search.ts";
 
 /** A row of the table of streams. */
@@ -98,6 +99,24 @@ function coalesceClaims(connections: Connections, instance: string) {
     },
     ({ claim, kind, path }) => [claim, kind, path].join("\0"),
   );
+}
+
+/** A row of a page of holders. */
+export type HolderRow = StreamRow & OnPage & { claim: string };
+
+/** A page of holders. LATERAL with OFFSET 0 makes the server begin with the range of claims. */
+export function holdersStatement(instance: string, { prefix, after = prefix, limit }: HoldersQuery): Statement {
+  return {
+    text: pageOf(
+      `SELECT c.name AS claim, ${columnsOf("s")}
+      FROM claims AS c CROSS JOIN LATERAL (
+        SELECT * FROM streams WHERE instance = $1 AND kind = c.kind AND id = c.id OFFSET 0
+      ) AS s
+      WHERE c.instance = $1 AND c.name > $2 AND c.name < $3 ORDER BY c.name LIMIT $4`,
+      "length(state::text)",
+    ),
+    values: [instance, after, endOf(prefix), limit],
+  };
 }
 
 /** Sorts results by the place of their key, which PostgreSQL counts from 1. */

@@ -9,7 +9,7 @@ import { addressOf } from "../settings.ts";
 import { createWriter } from "./append.ts";
 import { backOff, type Connections, newClient, openConnections, troubleOf } from "./connections.ts";
 import { createHints } from "./hints.ts";
-import { createLoads, type StreamRow, toRecord } from "./load.ts";
+import { createLoads, type HolderRow, holdersStatement, type StreamRow, toRecord } from "./load.ts";
 import { headStatement, type LastRow, readPage, toHead } from "./log.ts";
 import { isCut, type OnPage } from "./page.ts";
 import { migrate } from "./schema.ts";
@@ -101,6 +101,12 @@ export async function openPostgresStore(
       whileOpen(() =>
         readPage((statement) => (query.where ? logs : reads).query(statement, { signal }), instance, query),
       ),
+    holders: (query, signal) =>
+      whileOpen(async () => {
+        const rows = await logs.query<HolderRow>(holdersStatement(instance, query), { signal });
+        const holders = rows.map((row) => ({ claim: row.claim, record: toRecord(row) }));
+        return { holders, hasMore: isCut(rows) || rows.length === query.limit };
+      }),
     head: () => whileOpen(async () => toHead(await reads.query<LastRow>(headStatement(instance)))),
     loadReceipt: (key, time) =>
       whileOpen(async () => {

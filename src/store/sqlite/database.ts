@@ -1,16 +1,19 @@
 import type { Owner } from "../../domain/access.ts";
 import { takePage } from "../limits.ts";
-import type {
-  AppendResult,
-  Cursor,
-  Link,
-  LinkedRecord,
-  LogPage,
-  LogQuery,
-  Query,
-  Receipt,
-  SearchResult,
-  StreamRecord,
+import {
+  type AppendResult,
+  type Cursor,
+  endOf,
+  type HoldersPage,
+  type HoldersQuery,
+  type Link,
+  type LinkedRecord,
+  type LogPage,
+  type LogQuery,
+  type Query,
+  type Receipt,
+  type SearchResult,
+  type StreamRecord,
 } from "../port.ts";
 import { type KeyedRow, prepareAppends } from "./append.ts";
 import { openConnection, prepareReading } from "./connections.ts";
@@ -28,6 +31,7 @@ export interface Database {
   load(kind: string, id: string): StreamRecord | undefined;
   loadByClaim(claim: string): StreamRecord | undefined;
   loadByClaimWith(claim: string, link: Link): LinkedRecord | undefined;
+  holders(query: HoldersQuery): HoldersPage;
   /** Runs reads as of one moment. */
   inOneTransaction<Result>(read: () => Result): Result;
   search(query: Query): SearchResult;
@@ -78,6 +82,12 @@ export function openDatabase(
     LEFT JOIN streams AS other ON other.instance = claims.instance AND other.kind = ?
       AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
     WHERE claims.instance = ? AND claims.name = ?`,
+  );
+  // The order of the tables makes SQLite begin with the range of claims.
+  const holdersOf = prepareReading<[...StreamRow, claim: string]>(
+    connection,
+    `SELECT ${columnsOf("streams")}, claims.name FROM claims CROSS JOIN streams USING (instance, kind, id)
+    WHERE claims.instance = ? AND claims.name > ? AND claims.name < ? ORDER BY claims.name LIMIT ?`,
   );
   const receiptAt = prepareReading<[key: string, fingerprint: string, answer: Uint8Array, expires: number]>(
     connection,
@@ -131,6 +141,15 @@ export function openDatabase(
       if (!row) return undefined;
       const [, , , , , , , , ...other] = row;
       return { record: toRecord(row), other: other[0] === null ? undefined : toRecord(other) };
+    },
+    holders: ({ prefix, after = prefix, limit }) => {
+      const rows = holdersOf.iterate(instance, after, endOf(prefix), limit);
+      const { taken, isCut } = takePage(rows, ([, , , , , , , state]) => state.length);
+      const holders = taken.map((row) => {
+        const [, , , , , , , , claim] = row;
+        return { claim, record: toRecord(row) };
+      });
+      return { holders, hasMore: isCut || taken.length === limit };
     },
     search: (query) => {
       const { where, order } = searchClauses(instance, query);

@@ -59,6 +59,7 @@ export async function openSqliteStore(
         lookUp: async (query) => database.search(query),
         search: async (query) => database.search(query),
         read: async (query) => database.read(query),
+        holders: async (query) => database.holders(query),
         keep: async (receipt, time) => database.keep(receipt, time),
         prove: async () => database.prove(),
         close: async () => {},
@@ -89,6 +90,7 @@ export async function openSqliteStore(
       lookUp: looker.search,
       search: searchers.search,
       read: readers.read,
+      holders: readers.holders,
       keep: writer.keep,
       async prove() {
         await writer.prove();
@@ -247,6 +249,7 @@ function createStore(
       // A filtered read may scan much of the log.
       return whileOpen(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
     },
+    holders: (query, signal) => whileOpen(() => slow.holders(query, signal), signal),
     head: () => whileOpen(() => database.head()),
     loadReceipt: (key, time) => whileOpen(() => database.loadReceipt(key, time)),
     keep: (receipt, time) => whileOpen(() => slow.keep(receipt, time)),

@@ -4,7 +4,7 @@ import { type AppendResult, type EventStore, type Query, type SearchResult, Stor
 import type { KeyedRow } from "./append.ts";
 import type { Place } from "./place.ts";
 
-type Method = "appendAll" | "search" | "read" | "keep" | "prove" | "checkpoint" | "close";
+type Method = "appendAll" | "search" | "read" | "holders" | "keep" | "prove" | "checkpoint" | "close";
 
 export interface WorkerData {
   file: string;
@@ -46,6 +46,7 @@ export interface DatabaseThread {
   appendAll(rows: readonly KeyedRow[]): Promise<AppendResult[]>;
   search(query: Query, signal?: AbortSignal): Promise<SearchResult>;
   read: EventStore["read"];
+  holders: EventStore["holders"];
   keep: EventStore["keep"];
   prove(): Promise<void>;
   checkpoint(fromPages: number): Promise<number>;
@@ -121,6 +122,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
     appendAll: (rows) => call("appendAll", rows),
     search: (query, signal) => callUntil(signal, "search", query),
     read: (query, signal) => callUntil(signal, "read", query),
+    holders: (query, signal) => callUntil(signal, "holders", query),
     keep: (receipt, time) => call("keep", receipt, time),
     prove: () => call("prove"),
     checkpoint: (fromPages) => call("checkpoint", fromPages),
@@ -138,12 +140,13 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
 export function createThreads(
   count: number,
   create: () => DatabaseThread,
-): Pick<DatabaseThread, "search" | "read" | "close"> {
+): Pick<DatabaseThread, "search" | "read" | "holders" | "close"> {
   const threads = Array.from({ length: count }, create);
   const idlest = () => threads.reduce((best, thread) => (thread.load() < best.load() ? thread : best));
   return {
     search: (query, signal) => idlest().search(query, signal),
     read: (query, signal) => idlest().read(query, signal),
+    holders: (query, signal) => idlest().holders(query, signal),
     close: async () => {
       await Promise.all(threads.map((thread) => thread.close()));
     },

@@ -1,11 +1,13 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, type Message, type MessageShape, toJsonString } from "@bufbuild/protobuf";
 import {
   EventSchema,
   type WatchEventsRequest,
-  WatchEventsRequestSchema,
   type WatchEventsResponse,
   WatchEventsResponseSchema,
+  type WatchLocksRequest,
+  type WatchLocksResponse,
+  WatchLocksResponseSchema,
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import { type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
@@ -18,7 +20,7 @@ import type { Encode } from "../streams/frames.ts";
 const RETRY_MS = 1_000;
 
 /**
- * WatchEvents as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id of each is
+ * A stream of messages with cursors as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The id of each is
  * its cursor, from which a browser resumes automatically. A message with only an id updates the cursor without an
  * event. Rejects with an RpcError if the stream ends before its first message. A later error is an event `error` with a
  * google.rpc.Status.
@@ -52,23 +54,39 @@ export async function eventStream(
 /** A browser that reconnects repeats its URL, so Last-Event-ID takes precedence over `after`. */
 export function resumeBehind(request: Message, headers: IncomingHttpHeaders): void {
   const id = headers["last-event-id"];
-  if (typeof id === "string" && id !== "") (request as WatchEventsRequest).after = id;
+  if (typeof id === "string" && id !== "") (request as WatchEventsRequest | WatchLocksRequest).after = id;
 }
 
-/** Throws for a streaming method other than WatchEvents, because only events have cursors to resume from. */
+/** Throws for a streaming method without cursors to resume from. */
 export function checkStream(method: DescMethod): void {
-  if (isUnary(method)) return;
-  const isOfEvents =
-    method.input.typeName === WatchEventsRequestSchema.typeName &&
-    method.output.typeName === WatchEventsResponseSchema.typeName;
-  if (isOfEvents) return;
-  throw new Error(
-    `google.api.http of ${method.parent.typeName}.${method.name}: only WatchEvents is streamed over REST`,
-  );
+  if (isUnary(method) || (ENCODINGS.has(method.output.typeName) && method.input.field.after)) return;
+  throw new Error(`google.api.http of ${method.parent.typeName}.${method.name}: the stream has no cursors`);
 }
+
+const json = <Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>) =>
+  `data: ${toJsonString(desc, message, { alwaysEmitImplicit: true })}\n`;
+
+/** The data of each message that can be streamed. Undefined if it has only a cursor. */
+const ENCODINGS = new Map<string, (message: Message) => string | undefined>([
+  [
+    WatchEventsResponseSchema.typeName,
+    (message) => {
+      const { event } = message as WatchEventsResponse;
+      return event && json(EventSchema, event);
+    },
+  ],
+  [
+    WatchLocksResponseSchema.typeName,
+    (message) => {
+      const locks = message as WatchLocksResponse;
+      return locks.content.case && json(WatchLocksResponseSchema, locks);
+    },
+  ],
+]);
 
 const encode: Encode = oncePer((message) => {
-  const { cursor, event } = message as WatchEventsResponse;
-  const data = event ? `data: ${toJsonString(EventSchema, event, { alwaysEmitImplicit: true })}\n` : "";
-  return Buffer.from(`id: ${cursor}\n${data}\n`);
+  const { cursor } = message as WatchEventsResponse | WatchLocksResponse;
+  const id = cursor === "" ? "" : `id: ${cursor}\n`;
+  const data = ENCODINGS.get(message.$typeName)?.(message) ?? "";
+  return Buffer.from(`${id}${data}\n`);
 });

@@ -1,5 +1,6 @@
 import type { EventStore, StoreObserver } from "../../../src/store/port.ts";
 import { describeAppend, describeClaims, describeRequires } from "./append.ts";
+import { describeHolders } from "./holders.ts";
 import { describeLinks } from "./links.ts";
 import { describeClose, describeLog } from "./log.ts";
 import { describeReceipts } from "./receipts.ts";
@@ -46,6 +47,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       describeAppend(() => store);
       describeClaims(() => store);
       describeLinks(() => store);
+      describeHolders(() => store);
       describeRequires(() => store);
       describeReceipts(() => store);
       describeLog(() => store);

@@ -201,7 +201,11 @@ test("an event is encoded once for each encoding, for 1,000 watchers", async () 
   const tail = createTail({ store, onError });
   const places = createQuota({ total: 2 * WATCHERS, each: WATCHERS, full: "Too many watch." });
   const watch = createWatch({ store, tail, places, heartbeatMs: 60_000, onError });
-  const { watchEvents } = eventMethods({ listEvents: () => Promise.reject(new Error("not asked")), watch });
+  const { watchEvents } = eventMethods({
+    listEvents: () => Promise.reject(new Error("not asked")),
+    watch,
+    readDenied: () => Promise.reject(new Error("not asked")),
+  });
   const encodes: Encode[] = [frames.proto, frames.json, inText(frames.proto), inText(frames.json)];
   const gone = new AbortController();
   const written = encodes.map(() => new Set<Buffer>());

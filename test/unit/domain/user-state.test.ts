@@ -308,7 +308,7 @@ describe("a logged event", () => {
 
   test.each(WITHOUT_HASHES)("of type $event.type contains no hash", ({ event, kept }) => {
     const before = JSON.stringify(event);
-    expect(user.logged?.(event)).toEqual({ type: event.type, data: kept });
+    expect(user.logged?.(event, ACTIVE, OPERATOR)).toEqual({ type: event.type, data: kept });
     expect(JSON.stringify(event)).toBe(before);
   });
 
@@ -321,6 +321,6 @@ describe("a logged event", () => {
   ];
 
   test.each(WITHOUT_SECRETS)("of type $type equals the event", (event) => {
-    expect(user.logged?.(event)).toEqual(event);
+    expect(user.logged?.(event, ACTIVE, OPERATOR)).toEqual(event);
   });
 });

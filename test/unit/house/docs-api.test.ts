@@ -4,6 +4,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { ZITADELUsers as Published } from "@zitadel/proto/zitadel/resources/user/v3alpha/user_service_pb.js";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { AuthzService } from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
@@ -21,7 +22,7 @@ import { rpcErrorOf } from "../../../src/rpc/errors.ts";
 import { statusAnswer } from "../../../src/transport/http/status.ts";
 import { DOCUMENTATION, rows } from "../../support/docs.ts";
 
-const SERVICES = [UserService, SessionService, SettingsService, AccessService, EventService];
+const SERVICES = [UserService, SessionService, SettingsService, AccessService, EventService, AuthzService];
 
 test("the methods have the routes and permissions of the contract", () => {
   const expected = SERVICES.flatMap((service) =>

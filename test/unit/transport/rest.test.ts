@@ -18,8 +18,8 @@ const doorOf = (...methods: DescMethod[]) =>
 test.each<[string, DescMethod]>([
   ["answers", { ...watchEvents, output: ListEventsResponseSchema }],
   ["requests", { ...watchEvents, input: ListEventsRequestSchema }],
-])("a stream with other %s than WatchEvents cannot have a REST route", (_what, method) => {
-  expect(() => doorOf(method)).toThrow("userlock.v3alpha.EventService.WatchEvents: only WatchEvents");
+])("a stream with other %s, which have no cursors, cannot have a REST route", (_what, method) => {
+  expect(() => doorOf(method)).toThrow("userlock.v3alpha.EventService.WatchEvents: the stream has no cursors");
 });
 
 test("WatchEvents and unary methods have REST routes", () => {
