@@ -1,0 +1,45 @@
+import type { Denial } from "./locks.ts";
+
+/** What a guard reports, with the argument of its listeners. */
+export interface GuardEvents {
+  /** A user may no longer act: end their sockets and streams. */
+  locked: Denial;
+  /** A user may act again. */
+  unlocked: { userId: string };
+  /** The server has given no sign of life for `maxStaleMs`. */
+  stale: undefined;
+  /** The set of denied users is whole and current. */
+  fresh: undefined;
+}
+
+/** Adds a listener, and returns a function that removes it. */
+export type On = <Name extends keyof GuardEvents>(
+  name: Name,
+  listener: (event: GuardEvents[Name]) => void,
+) => () => void;
+
+/** Calls the listeners. What one throws does not reach the stream: it is an uncaught exception of the app. */
+export type Emit = <Name extends keyof GuardEvents>(name: Name, event: GuardEvents[Name]) => void;
+
+/** Creates the two ends of a guard's events. */
+export function createEmitter(): { on: On; emit: Emit } {
+  const listeners = new Map<string, Set<(event: never) => void>>();
+  return {
+    on(name, listener) {
+      const all = listeners.get(name) ?? new Set();
+      listeners.set(name, all.add(listener));
+      return () => all.delete(listener);
+    },
+    emit(name, event) {
+      for (const listener of listeners.get(name) ?? []) {
+        try {
+          (listener as (event: unknown) => void)(event);
+        } catch (error) {
+          queueMicrotask(() => {
+            throw error;
+          });
+        }
+      }
+    },
+  };
+}
