@@ -3,6 +3,7 @@ import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, type Client, createClient } from "@connectrpc/connect";
 import { AccessService } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { AuthzService } from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
@@ -26,6 +27,7 @@ export interface Userlock {
   access: Client<typeof AccessService>;
   settings: Client<typeof SettingsService>;
   events: Client<typeof EventService>;
+  authz: Client<typeof AuthzService>;
   /** Ends all calls and closes the sockets. */
   close(): void;
 }
@@ -48,6 +50,7 @@ export function createUserlock(options: UserlockOptions): Userlock {
     access: clientOf(AccessService),
     settings: clientOf(SettingsService),
     events: clientOf(EventService),
+    authz: clientOf(AuthzService),
     close,
   };
 }

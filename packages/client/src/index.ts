@@ -6,6 +6,7 @@
  */
 export { Code } from "@connectrpc/connect";
 export * from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+export * from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
 export * from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 export * from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 export * from "../../../gen/userlock/v3alpha/settings_service_pb.ts";

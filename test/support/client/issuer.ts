@@ -23,7 +23,7 @@ export async function startIssuer() {
     /** For a guard. */
     jwt: { issuer: ISSUER, audience: AUDIENCE, jwks },
     /** For a server. */
-    settings: { USERLOCK_JWT_ISSUER: ISSUER, USERLOCK_JWT_AUDIENCE: AUDIENCE, USERLOCK_JWT_JWKS: jwks },
+    settings: { USERLOCK_JWT_ISSUER: ISSUER, USERLOCK_JWT_AUDIENCE: AUDIENCE, USERLOCK_JWKS: jwks },
     /** The number of times that the keys were fetched. */
     fetches: () => fetches,
     setAway(next: boolean) {

@@ -1,6 +1,6 @@
 import { Metadata, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
 import type { Guard, Identity } from "../guard/guard.ts";
-import { admit, isRefused } from "./admission.ts";
+import { type AdapterOptions, admit, isRefused } from "./admission.ts";
 
 /** By the metadata of a call, which its handler has, too. */
 const identities = new WeakMap<Metadata, Identity>();
@@ -11,13 +11,13 @@ export function identityOf(call: { metadata: Metadata }): Identity | undefined {
 }
 
 /** An interceptor for servers of grpc-js: `new Server({ interceptors: [userlock(guard)] })`. */
-export function userlock(guard: Guard): ServerInterceptor {
+export function userlock(guard: Guard, options: AdapterOptions = {}): ServerInterceptor {
   return (_method, call) => {
     let isOver = false;
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         const header = (name: string) => metadata.get(name)[0]?.toString();
-        admit(guard, header, {}).then((admitted) => {
+        admit(guard, header, options).then((admitted) => {
           if (isOver) return;
           if (!isRefused(admitted)) {
             identities.set(metadata, admitted);

@@ -6,7 +6,7 @@
  *     const verdict = await guard.check(bearerToken);
  */
 import { Code, createClient } from "@connectrpc/connect";
-import { AccessService } from "../../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { AuthzService } from "../../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { EventService } from "../../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { SessionService } from "../../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { type ConnectionOptions, connect } from "../connection.ts";
@@ -97,7 +97,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   const closing = new AbortController();
   const { signal } = closing;
   const { transport, close: closeConnection } = connect(options);
-  const access = createClient(AccessService, transport);
+  const authz = createClient(AuthzService, transport);
   const events = createClient(EventService, transport);
   const clock = createServerClock();
   const { on, emit } = createEmitter();
@@ -159,7 +159,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   async function askAbout(token: string, { verdict }: Known): Promise<Verdict> {
     const headers = { authorization: `Bearer ${token}` };
     try {
-      await access.whoAmI({}, { headers, timeoutMs, signal, onHeader: clock.observe });
+      await authz.authorize({}, { headers, timeoutMs, signal, onHeader: clock.observe });
       return verdict;
     } catch (error) {
       return refuse(UserlockError.from(error).code === Code.Unauthenticated ? "TOKEN_INVALID" : "UNAVAILABLE");
