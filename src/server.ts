@@ -174,8 +174,9 @@ export async function start(
     );
     const watchStore = createRecovery(isStoreGood, stop.signal);
 
+    const authenticate = createAuthenticate({ store, clock, verifyJwt, findSession });
     const pipeline = createPipeline({
-      authenticate: createAuthenticate({ store, clock, verifyJwt, findSession }),
+      authenticate,
       receiptsOf: observe.receipts(createReceipts({ store, sealer: secrets, clock })),
       validator: createRequestValidator(),
       instance: config.instance,
@@ -186,7 +187,19 @@ export async function start(
         if (error.reason === "STORE_UNAVAILABLE") watchStore();
       },
     });
-    const app = { execute, search, login, hasher, batch, policies, sessions, findSession, secrets, watch };
+    const app = {
+      authenticate,
+      execute,
+      search,
+      login,
+      hasher,
+      batch,
+      policies,
+      sessions,
+      findSession,
+      secrets,
+      watch,
+    };
     serveAll(pipeline, {
       ...app,
       ...owners,

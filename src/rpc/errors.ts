@@ -1,4 +1,4 @@
-import { create, createRegistry, type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, createRegistry, type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../gen/google/rpc/code_pb.ts";
 import {
@@ -11,6 +11,7 @@ import {
   RequestInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { DomainError, type ErrorKind, type FieldViolation, type Reason } from "../domain/errors.ts";
 import { toDuration } from "./convert/messages.ts";
 
@@ -87,6 +88,11 @@ export function toRpcError(error: unknown, requestId: string): RpcError {
 /** Converts an expected error for the caller. */
 export function rpcErrorOf(error: DomainError): RpcError {
   return new RpcError(CODES[error.kind], shorten(error.message), detailsOf(error), error);
+}
+
+/** The google.rpc.Status of an error as one line of JSON. */
+export function statusJson({ code, message, packedDetails: details }: RpcError): string {
+  return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });
 }
 
 /** The error with its ErrorInfo as the only detail, for responses with many errors. */

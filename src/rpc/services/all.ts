@@ -1,3 +1,4 @@
+import { Authorization } from "../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -10,7 +11,7 @@ import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { ZITADELUsers } from "../../../gen/zitadel/resources/user/v3alpha/user_service_pb.ts";
 import type { createPipeline } from "../pipeline.ts";
 import { accessMethods } from "./access.ts";
-import { authzMethods } from "./authz.ts";
+import { authzMethods, envoyMethods } from "./authz.ts";
 import { eventMethods } from "./events.ts";
 import { sessionMethods } from "./sessions.ts";
 import { settingsMethods } from "./settings.ts";
@@ -25,6 +26,7 @@ export const SERVICES = [
   AccessService,
   EventService,
   AuthzService,
+  Authorization,
 ];
 
 /** The services that reflection lists: also those that need no token. */
@@ -34,7 +36,8 @@ type Parts = Parameters<typeof userMethods>[0] &
   Parameters<typeof sessionMethods>[0] &
   Parameters<typeof settingsMethods>[0] &
   Parameters<typeof accessMethods>[0] &
-  Parameters<typeof eventMethods>[0];
+  Parameters<typeof eventMethods>[0] &
+  Parameters<typeof envoyMethods>[0];
 
 /** Adds all of SERVICES to the pipeline. */
 export function serveAll({ serve }: Pick<ReturnType<typeof createPipeline>, "serve">, parts: Parts): void {
@@ -45,4 +48,5 @@ export function serveAll({ serve }: Pick<ReturnType<typeof createPipeline>, "ser
   serve(AccessService, accessMethods(parts));
   serve(EventService, eventMethods(parts));
   serve(AuthzService, authzMethods());
+  serve(Authorization, envoyMethods(parts));
 }

@@ -1,8 +1,6 @@
-import { create, toJsonString } from "@bufbuild/protobuf";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
-import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { ERROR_DOMAIN, errorDetails, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf, statusJson } from "../../rpc/errors.ts";
 import type { Answer, Fields } from "./exchange.ts";
 
 /**
@@ -32,11 +30,6 @@ export class HttpRefusal extends Error {
     this.error = error;
     this.headers = headers;
   }
-}
-
-/** The google.rpc.Status of an error as one line of JSON. */
-export function statusJson({ code, message, packedDetails: details }: RpcError): string {
-  return toJsonString(StatusSchema, create(StatusSchema, { code, message, details }), { registry: errorDetails });
 }
 
 /** The answer to a verb that the path does not support. */

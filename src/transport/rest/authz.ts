@@ -1,15 +1,11 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
-import {
-  AuthorizeRequestSchema,
-  type AuthorizeResponse,
-  AuthzService,
-} from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
+import { AuthorizeRequestSchema, AuthzService } from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { OrganizationSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { withDeadline } from "../../rpc/deadline.ts";
-import { ERROR_DOMAIN, type RpcError, refusal, rpcErrorOf } from "../../rpc/errors.ts";
+import { type RpcError, refusal } from "../../rpc/errors.ts";
+import { alike, challengeFor, identityHeaders, tokenOf } from "../../rpc/gateways.ts";
 import type { Call, Pipeline } from "../../rpc/pipeline.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import type { RequestPath } from "../http/request-path.ts";
@@ -34,11 +30,7 @@ const PATH = "/authz";
 /** TRACE echoes the request, and its token, on other servers. */
 const VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const PARAMETERS = ["cookie", "organization", "role", "redirect"];
-/** A token as RFC 6750, section 2.1, writes it. */
-const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 const RETRY_AFTER_S = 1;
-/** One text for all of them, so that a bad token looks like that of a locked user. */
-const REFUSED = "The token is invalid, or its bearer may not act now. Log in again.";
 
 type Query = Partial<Record<"cookie" | "organization" | "role" | "redirect", string>>;
 
@@ -70,7 +62,9 @@ export function createAuthzDoor(
   }
 
   async function check(exchange: Exchange, query: Query, call: Call): Promise<Answer> {
-    const token = tokenIn(exchange.headers, query.cookie);
+    const { headers } = exchange;
+    const shownBy = { authorization: headers.authorization, cookies: headerOf(headers, "cookie") };
+    const token = tokenOf(shownBy, query.cookie);
     const shown = { ...call, authorization: token && `Bearer ${token}`, timeoutMs: authzMs };
     const admitted = await pipeline.admit(AuthzService.method.authorize, shown);
     const { organization, role = "" } = query;
@@ -79,7 +73,7 @@ export function createAuthzDoor(
       role,
       ...(property && { organization: create(OrganizationSchema, { property }) }),
     });
-    return plainAnswer(200, { ...NEVER_STORED, ...toHeaders(await admitted(request)) }, "");
+    return plainAnswer(200, { ...NEVER_STORED, ...identityHeaders(await admitted(request)) }, "");
   }
 
   async function answer(exchange: Exchange, { query }: RequestPath, call: Call): Promise<Answer> {
@@ -114,12 +108,8 @@ const NEVER_STORED: Fields = { "cache-control": "no-store" };
 
 function failure(error: RpcError, headers: Fields): Answer {
   switch (error.code) {
-    case Code.UNAUTHENTICATED: {
-      const isMissing = error.reason === "TOKEN_MISSING";
-      const challenge = `Bearer realm="${ERROR_DOMAIN}"${isMissing ? "" : ', error="invalid_token"'}`;
-      const alike = isMissing ? error : rpcErrorOf(refusal("TOKEN_INVALID", REFUSED));
-      return statusAnswer(alike, 401, { ...headers, "www-authenticate": challenge });
-    }
+    case Code.UNAUTHENTICATED:
+      return statusAnswer(alike(error), 401, { ...headers, "www-authenticate": challengeFor(error) });
     case Code.UNAVAILABLE:
     case Code.DEADLINE_EXCEEDED:
       return statusAnswer(error, 503, { ...headers, "retry-after": String(RETRY_AFTER_S) });
@@ -142,28 +132,6 @@ function parametersOf(query: string): Query {
   return Object.fromEntries(parameters);
 }
 
-/** The token of the Authorization header, else of the cookie. Undefined without one. Throws TOKEN_INVALID. */
-function tokenIn(headers: Exchange["headers"], cookie: string | undefined): string | undefined {
-  const bearer = /^Bearer +(.*?) *$/i.exec(headers.authorization ?? "")?.[1];
-  const token = bearer ?? (cookie === undefined ? undefined : cookieOf(headerOf(headers, "cookie") ?? "", cookie));
-  if (token === undefined || token === "") return undefined;
-  if (!TOKEN.test(token)) throw refusal("TOKEN_INVALID", REFUSED);
-  return token;
-}
-
-/** The value of the first cookie with this name (RFC 6265, section 5.4), without quotes. */
-export function cookieOf(header: string, name: string): string | undefined {
-  for (const pair of header.split(";")) {
-    const at = pair.indexOf("=");
-    if (at >= 0 && pair.slice(0, at).trim() === name)
-      return pair
-        .slice(at + 1)
-        .trim()
-        .replace(/^"(.*)"$/, "$1");
-  }
-  return undefined;
-}
-
 /** The address that the browser asked the gateway for. Any client can forge it, so it decides nothing. */
 function wantedOf(headers: Exchange["headers"]): string | undefined {
   const get = (name: string) => headerOf(headers, name);
@@ -171,28 +139,4 @@ function wantedOf(headers: Exchange["headers"]): string | undefined {
   const origin = `${get("x-forwarded-proto") ?? "https"}://${get("x-forwarded-host") ?? ""}`;
   const wanted = URL.parse(get("x-original-url") ?? (path?.startsWith("/") ? origin + path : ""));
   return wanted && /^https?:$/.test(wanted.protocol) ? wanted.href : undefined;
-}
-
-/** All headers are always there, so that a client's own never reach the app behind the gateway. */
-function toHeaders({ userId, username, email, sessionId, expires }: AuthorizeResponse): Fields {
-  return {
-    "x-auth-request-user": headerValue(userId),
-    "x-auth-request-preferred-username": headerValue(username),
-    "x-auth-request-email": headerValue(email),
-    "x-userlock-session": sessionId,
-    "x-userlock-expires": expires ? timestampDate(expires).toISOString() : "",
-    "remote-user": headerValue(userId),
-  };
-}
-
-/**
- * A text as a header value: all but printable ASCII, and the characters that separate values, as escapes of UTF-8
- * (RFC 3986, section 2.1). `decodeURIComponent` gives the text back.
- */
-export function headerValue(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/[^!-~]|[%,;"\\]/gu, (one) =>
-      Array.from(Buffer.from(one), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
-    );
 }

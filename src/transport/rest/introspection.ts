@@ -5,13 +5,13 @@ import {
   type IntrospectTokenResponse,
   SessionService,
 } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
-import { ERROR_DOMAIN, type RpcError, refusal } from "../../rpc/errors.ts";
+import { ERROR_DOMAIN, type RpcError, refusal, statusJson } from "../../rpc/errors.ts";
 import type { Call, Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
 import { MAX_MESSAGE_BYTES, type Room, readWhole, roomsOf } from "../http/body.ts";
 import { decompress } from "../http/encoding.ts";
 import type { Answer, Exchange, Fields } from "../http/exchange.ts";
-import { HttpRefusal, oauthText, plainAnswer, statusAnswer, statusJson, wrongVerb } from "../http/status.ts";
+import { HttpRefusal, oauthText, plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import type { Limits } from "../limits.ts";
 import { decodeText, parseForm } from "../text.ts";
 

@@ -9,10 +9,10 @@ import {
   type WatchLocksResponse,
   WatchLocksResponseSchema,
 } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import { statusJson } from "../../rpc/errors.ts";
 import { oncePer } from "../../rpc/once-per.ts";
 import { type AdmittedStream, type Call, isUnary, type Pipeline } from "../../rpc/pipeline.ts";
 import type { Backlog } from "../../rpc/shares.ts";
-import { statusJson } from "../http/status.ts";
 import { type ChannelLimits, createChannel, type Streamed } from "../streams/channel.ts";
 import type { Encode } from "../streams/frames.ts";
 

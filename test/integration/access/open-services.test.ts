@@ -18,10 +18,12 @@ import { exchange } from "../../support/clients/http.ts";
 import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
 const SERVICES = [
+  "envoy.service.auth.v3.Authorization",
   "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
   "userlock.v3alpha.AccessService",
+  "userlock.v3alpha.AuthzService",
   "userlock.v3alpha.EventService",
   "userlock.v3alpha.SessionService",
   "userlock.v3alpha.SettingsService",
