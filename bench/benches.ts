@@ -1,4 +1,5 @@
 import { bulk } from "./calls/bulk.ts";
+import { authz, check } from "./calls/gateways.ts";
 import { introspection } from "./calls/introspection.ts";
 import {
   accessLog,
@@ -48,6 +49,8 @@ export const FIGURES: Record<string, Bench> = {
 
 export const BENCHES: Record<string, Bench> = {
   ...FIGURES,
+  authz,
+  check,
   metrics,
   "access-log": accessLog,
   "hash-queue": hashQueue,

@@ -5,7 +5,7 @@ import { http1Wires } from "../load/http1-wire.ts";
 import type { Bench } from "../support/compare.ts";
 import { callingOf, rateOf } from "../support/lock-rate.ts";
 import { type Program, startPeer } from "../support/program.ts";
-import { headers, startBenchServer, usersOn } from "../support/server.ts";
+import { type BenchServer, headers, startBenchServer, usersOn } from "../support/server.ts";
 import { CALLS } from "../support/sizes.ts";
 import { idOf } from "../support/users.ts";
 
@@ -19,12 +19,17 @@ export const introspection: Bench = {
   aim: 0.8,
   isOfCheckout: true,
   async ours(checkout) {
-    // A cheap hash, because an introspection does not hash passwords.
-    const server = await startBenchServer({ checkout, env: { USERLOCK_ARGON2: "m=64,t=1,p=1" } });
-    return introspecting(server, await openSessions(server));
+    const { server, tokens } = await startWithSessions(checkout);
+    return introspecting(server, tokens);
   },
   theirs: async () => introspecting(await startPeer("fastify"), ["x".repeat(43)]),
 };
+
+/** A server with open sessions. Hashes are cheap, because checks of tokens do not hash passwords. */
+export async function startWithSessions(checkout?: string): Promise<{ server: BenchServer; tokens: string[] }> {
+  const server = await startBenchServer({ ...(checkout && { checkout }), env: { USERLOCK_ARGON2: "m=64,t=1,p=1" } });
+  return { server, tokens: await openSessions(server) };
+}
 
 async function openSessions(server: Program): Promise<string[]> {
   const users = usersOn(server);

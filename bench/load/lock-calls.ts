@@ -22,11 +22,17 @@ export type LockDoor = (target: Target, user: UserOf, first: () => Promise<numbe
 const REASON = "fraud";
 const PATH = `/${UserService.typeName}/${UserService.method.lockUser.name}`;
 
-/** A framed message for gRPC and gRPC-Web. All ids must have the same length. */
-function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
+/** A framed message for gRPC and gRPC-Web. */
+export function framed(message: Uint8Array): Buffer {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);
   frame.set(message, 5);
+  return frame;
+}
+
+/** A framed message with the id of each call's user. All ids must have the same length. */
+function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
+  const frame = framed(message);
   const idAt = frame.indexOf(user(0));
   return (call) => {
     const copy = Buffer.from(frame);
@@ -38,19 +44,24 @@ function framesOf(user: UserOf, message: Uint8Array): Calls["body"] {
 const lockFrames = (user: UserOf) =>
   framesOf(user, toBinary(LockUserRequestSchema, create(LockUserRequestSchema, { id: user(0), reason: REASON })));
 
+/** The headers of @grpc/grpc-js's client. */
+export function grpcHeaders(token: string): Record<string, string> {
+  return {
+    te: "trailers",
+    "content-type": "application/grpc",
+    "user-agent": "grpc-node-js/1.14.7",
+    "grpc-accept-encoding": "identity,deflate,gzip",
+    "accept-encoding": "identity",
+    authorization: `Bearer ${token}`,
+  };
+}
+
 /** LockUser calls with the headers of @grpc/grpc-js's client. */
 export function lockCallsByGrpc({ url, token }: Target, user: UserOf): Calls {
   return {
     url,
     path: PATH,
-    headers: {
-      te: "trailers",
-      "content-type": "application/grpc",
-      "user-agent": "grpc-node-js/1.14.7",
-      "grpc-accept-encoding": "identity,deflate,gzip",
-      "accept-encoding": "identity",
-      authorization: `Bearer ${token}`,
-    },
+    headers: grpcHeaders(token),
     body: lockFrames(user),
     expected: user,
   };

@@ -1,4 +1,4 @@
-// A REST lock and a token introspection (RFC 7662) that do nothing, on Fastify with schemas.
+// A REST lock, a token introspection (RFC 7662) and a check for a gateway that do nothing, on Fastify with schemas.
 import type { AddressInfo } from "node:net";
 import fastify from "fastify";
 import { announce } from "./announce.ts";
@@ -15,6 +15,16 @@ const details = {
   },
 };
 const lockAnswer = { type: "object", properties: { details } };
+/** The headers that gateways get from userlock. */
+const identity = {
+  "x-auth-request-user": "user",
+  "x-auth-request-preferred-username": "user",
+  "x-auth-request-email": "",
+  "x-userlock-session": "176400000012300000000000",
+  "x-userlock-expires": "2026-01-01T00:00:00.000Z",
+  "remote-user": "user",
+  "cache-control": "no-store",
+};
 const number = { type: "integer" };
 const introspectionAnswer = {
   type: "object",
@@ -35,5 +45,6 @@ server.post<{ Body: { token: string } }>(
   { schema: { response: { 200: introspectionAnswer } } },
   ({ body }, reply) => void reply.send(introspected(body.token)),
 );
+server.post("/authz", (_request, reply) => void reply.headers(identity).send());
 await server.listen({ port: 0, host: "127.0.0.1" });
 announce(server.server.address() as AddressInfo);
