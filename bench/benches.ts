@@ -22,6 +22,7 @@ import { bigStore } from "./server/big-store.ts";
 import { idleMemory } from "./server/idle-memory.ts";
 import { start } from "./server/start.ts";
 import { standby } from "./stores/standby.ts";
+import { locksSnapshot, locksWatchers } from "./streams/locks.ts";
 import { watch, watchers } from "./streams/watchers.ts";
 import type { Bench } from "./support/compare.ts";
 
@@ -56,5 +57,7 @@ export const BENCHES: Record<string, Bench> = {
   "hash-queue": hashQueue,
   logins,
   watch,
+  "locks-watchers": locksWatchers,
+  "locks-snapshot": locksSnapshot,
   standby,
 };

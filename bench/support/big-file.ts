@@ -36,7 +36,7 @@ const POSITIONS = ["position", "previous", "last_event"];
 function copyFirst(file: string, users: number, events: number): void {
   const database = new DatabaseSync(file);
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; BEGIN");
-  for (const table of ["events", "streams"]) {
+  for (const table of ["events", "streams", "claims"]) {
     const columns = database.prepare(`SELECT name FROM pragma_table_info('${table}')`).all() as { name: string }[];
     const copies = columns.map(({ name }) =>
       POSITIONS.includes(name)

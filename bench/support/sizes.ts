@@ -9,3 +9,5 @@ export const USERS = size("USERS", 100_000);
 export const WATCHERS = size("WATCHERS", 1_000);
 /** Events in the big store. */
 export const EVENTS = size("EVENTS", 10_000_000);
+/** Users that a snapshot of WatchLocks has. */
+export const DENIED = size("DENIED", 1_000_000);

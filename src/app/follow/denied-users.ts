@@ -1,7 +1,8 @@
 import { user } from "../../domain/user.ts";
 import { DENIED, type Denial, denialOf, type User } from "../../domain/user-state.ts";
-import type { EventFilter, EventStore } from "../../store/port.ts";
+import type { EventStore } from "../../store/port.ts";
 import { ownerMatcher } from "./events.ts";
+import type { PartOfSnapshot } from "./watch.ts";
 
 /** The number of users of one read. */
 const PAGE = 500;
@@ -23,7 +24,7 @@ export interface DeniedUser {
 
 export type ReadDenied = ReturnType<typeof createReadDenied>;
 
-/** Reads the denied users whose owner passes the filter, page by page. `next` begins the next page. */
+/** Reads the denied users page by page. Deleted users count. `next` begins the next page. */
 export function createReadDenied({
   store,
   clock,
@@ -33,15 +34,19 @@ export function createReadDenied({
   clock: () => number;
   page?: number;
 }) {
-  return async (after: string | undefined, where: EventFilter, signal: AbortSignal) => {
-    const isOwner = ownerMatcher(where);
+  return async (after: string | undefined, signal: AbortSignal): Promise<PartOfSnapshot<DeniedUser[]>> => {
     const { holders, hasMore } = await store.holders({ prefix: DENIED, after, limit }, signal);
-    const now = clock();
-    const part = holders.flatMap(({ record: { kind, id, owner, state } }): DeniedUser[] => {
-      const denial = kind === user.kind && isOwner(owner) ? denialOf(state as User, now) : undefined;
-      return denial ? [{ id, denial }] : [];
-    });
     const last = holders.at(-1)?.claim;
-    return { part, ...(hasMore && last !== undefined && { next: last }) };
+    return {
+      visible(where) {
+        const isOwner = ownerMatcher(where);
+        const now = clock();
+        return holders.flatMap(({ record: { kind, id, owner, state } }): DeniedUser[] => {
+          const denial = kind === user.kind && isOwner(owner) ? denialOf(state as User, now) : undefined;
+          return denial ? [{ id, denial }] : [];
+        });
+      },
+      ...(hasMore && last !== undefined && { next: last }),
+    };
   };
 }

@@ -40,12 +40,18 @@ interface Watcher {
 
 /** The state at the start of a stream, in parts. */
 interface Snapshot<Part> {
-  /** Reads the next part of what the filter allows. `next` is the place after it, undefined after the last. */
-  read(from: string | undefined, where: EventFilter, signal: AbortSignal): Promise<{ part: Part; next?: string }>;
+  /** Reads the next part. `next` is the place after it, undefined after the last. */
+  read(from: string | undefined, signal: AbortSignal): Promise<PartOfSnapshot<Part>>;
   /** Sends a part, or a message that keeps the stream alive. Returns false if too much is unread. */
   send(part?: Part): boolean;
   /** Sends the end, and the cursor from before the first part was read. Returns false if too much is unread. */
   end(cursor: Cursor): boolean;
+}
+
+export interface PartOfSnapshot<Part> {
+  /** What the filter allows of the part. */
+  visible(where: EventFilter): Part;
+  next?: string;
 }
 
 /**
@@ -165,12 +171,10 @@ async function stream(
     keepAlive();
     let from: string | undefined;
     do {
-      const { part, next } = await persist(() =>
-        read(principal.subject, () => snapshot.read(from, where, signal), signal),
-      );
+      const { visible, next } = await persist(() => read(principal.subject, () => snapshot.read(from, signal), signal));
       await persist(readmit);
       await breathe();
-      await inTime(() => snapshot.send(part));
+      await inTime(() => snapshot.send(visible(where)));
       heartbeat?.refresh();
       from = next;
     } while (from !== undefined);

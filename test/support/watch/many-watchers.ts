@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:http2";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { EventService, WatchEventsRequestSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 
 /** Streams on one connection. A server allows 256. */
@@ -15,12 +15,27 @@ export interface ManyWatchers {
   close(): void;
 }
 
+const { watchEvents } = EventService.method;
+const bodyOf = (types: string[]) => toBinary(WatchEventsRequestSchema, create(WatchEventsRequestSchema, { types }));
+
 /** Resolves when each watcher has its first message. `keep` keeps the messages. */
 export async function openManyWatchers(
   url: string,
-  { token, count, keep = false, types = [] }: { token: string; count: number; keep?: boolean; types?: string[] },
+  {
+    token,
+    count,
+    keep = false,
+    types = [],
+    call: { method, body } = { method: watchEvents, body: bodyOf(types) },
+  }: {
+    token: string;
+    count: number;
+    keep?: boolean;
+    types?: string[];
+    /** By default WatchEvents of the types. */
+    call?: { method: DescMethod; body: Uint8Array };
+  },
 ): Promise<ManyWatchers> {
-  const body = toBinary(WatchEventsRequestSchema, create(WatchEventsRequestSchema, { types }));
   const request = Buffer.concat([Buffer.from([0, 0, 0, 0, body.byteLength]), body]);
   const counts = new Array<number>(count).fill(0);
   const received: Buffer[][] = counts.map(() => []);
@@ -49,7 +64,7 @@ export async function openManyWatchers(
   for (let index = 0; index < count; index++) {
     const stream = sessions[index % sessions.length]!.request({
       ":method": "POST",
-      ":path": `/${EventService.typeName}/${EventService.method.watchEvents.name}`,
+      ":path": `/${EventService.typeName}/${method.name}`,
       "content-type": "application/grpc",
       authorization: `Bearer ${token}`,
     });
