@@ -254,6 +254,28 @@ describe("the snapshot", () => {
     await stream.leave();
   });
 
+  test("is followed by the changes that happened while it was read", async () => {
+    const ids = await lockMany(6);
+    const { change } = changing(store);
+    let reads = 0;
+    const changed: EventStore = {
+      ...store,
+      async holders(...query) {
+        if (++reads === 2) {
+          await change(ids[0]!, { type: "unlock" });
+          // The tail of the log gets ahead of the snapshot.
+          await sleep(50);
+        }
+        return store.holders(...query);
+      },
+    };
+    const stream = lockWatchersOf(changed, { clock, page: 2 })();
+    await until(() => stream.messages.at(-1)?.content.case === "change");
+    expect(idsOf(stream.messages)).toEqual(ids);
+    expect(stream.messages.at(-1)?.content.value).toMatchObject({ userId: ids[0], denied: false });
+    await stream.leave();
+  });
+
   test("holds a place of the quota, and refuses an invalid cursor and an organization out of reach", async () => {
     const watch = lockWatchersOf(store, { clock, places: 2 });
     const first = watch();
