@@ -61,6 +61,7 @@ test("the package has the compiled code, the README and the license, and nothing
   expect(files.filter((name) => /^src|\.test\.|(?<!\.d)\.ts$/.test(name))).toEqual([]);
   const installed = readdirSync(folder.file("node_modules"));
   expect(installed).toContain("jose");
+  expect(readdirSync(folder.file("node_modules/@connectrpc"))).toEqual(["connect"]);
   for (const optional of ["fastify", "hono", "@grpc"]) expect(installed).not.toContain(optional);
 });
 
