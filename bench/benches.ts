@@ -17,6 +17,8 @@ import {
 import { hashQueue, logins } from "./calls/logins.ts";
 import { loneCall } from "./calls/lone-call.ts";
 import { tailLatency } from "./calls/tail-latency.ts";
+import { guard, guardMemory } from "./client/guard.ts";
+import { guards } from "./client/guards.ts";
 import { generator } from "./load/generator.ts";
 import { bigStore } from "./server/big-store.ts";
 import { idleMemory } from "./server/idle-memory.ts";
@@ -60,4 +62,7 @@ export const BENCHES: Record<string, Bench> = {
   "locks-watchers": locksWatchers,
   "locks-snapshot": locksSnapshot,
   standby,
+  guard,
+  "guard-memory": guardMemory,
+  guards,
 };
