@@ -176,7 +176,10 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
         observed.method = method;
         observed.isChanging = isChanging(method, entry.permission);
       }
-      const { principal, user } = await letIn(entry, call);
+      // Only for the caller's own deadline, because a timer costs. An invalid one (NaN) is refused with the message.
+      const isOwn = call.timeoutMs !== undefined && !Number.isNaN(call.timeoutMs);
+      const admission = () => letIn(entry, call);
+      const { principal, user } = await (isOwn ? withDeadline(call.timeoutMs, [], admission) : admission());
       const actor = actorOf(principal, call);
       if (observed) {
         observed.principal = principal;

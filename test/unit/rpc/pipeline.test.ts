@@ -46,11 +46,20 @@ test.each<[string, () => Promise<void>]>([
   try {
     const admitted = await pipeline.admitStream(EventService.method.watchEvents, callOf(caller.signal));
     await admitted(create(WatchEventsRequestSchema), {} as Outlet).catch(() => {});
-    expect(clear).toHaveBeenCalledTimes(1);
+    // One of the admission, and one of the handler.
+    expect(clear).toHaveBeenCalledTimes(2);
   } finally {
     clear.mockRestore();
   }
   for (const { signal } of [caller, stop]) expect(getEventListeners(signal, "abort")).toEqual([]);
+});
+
+test("the caller's deadline also ends a look-up of their token that takes too long", async () => {
+  const pipeline = pipelineOf(async () => {}, { authenticate: () => new Promise(() => {}) });
+  const call = { ...callOf(), timeoutMs: 10 };
+  await expect(pipeline.admitStream(EventService.method.watchEvents, call)).rejects.toMatchObject({
+    reason: "DEADLINE_EXCEEDED",
+  });
 });
 
 describe("an error is reported once", () => {
