@@ -128,14 +128,14 @@ export type Event = Message<"userlock.v3alpha.Event"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * For events of a user: whether the user may not act by a token after it.
+   * For events of a user: whether the user may not act by a token after the event.
    *
    * @generated from field: bool denied = 14;
    */
   denied: boolean;
 
   /**
-   * Until when they may not act. Not set without end.
+   * When the lock that denies the user expires. Not set if nothing denies the user, or if it has no end.
    *
    * @generated from field: google.protobuf.Timestamp denied_until = 15;
    */
@@ -381,7 +381,7 @@ export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__P
  */
 export type WatchLocksRequest = Message<"userlock.v3alpha.WatchLocksRequest"> & {
   /**
-   * The cursor of the last message that had one: the changes after it follow, without a snapshot.
+   * The cursor of the last received message that has one: the changes after it follow. Not set: a snapshot comes first.
    *
    * @generated from field: string after = 1;
    */
@@ -409,7 +409,7 @@ export const WatchLocksRequestSchema: GenMessage<WatchLocksRequest> = /*@__PURE_
  */
 export type WatchLocksResponse = Message<"userlock.v3alpha.WatchLocksResponse"> & {
   /**
-   * The cursor from which to resume after this message. Not set until the snapshot is done.
+   * The cursor from which to resume after this message. Not set before the snapshot is done.
    *
    * @generated from field: string cursor = 1;
    */
@@ -447,13 +447,13 @@ export const WatchLocksResponseSchema: GenMessage<WatchLocksResponse> = /*@__PUR
   messageDesc(file_userlock_v3alpha_event_service, 8);
 
 /**
- * LockSnapshot is a part of all denied users.
+ * LockSnapshot is a part of the snapshot.
  *
  * @generated from message userlock.v3alpha.LockSnapshot
  */
 export type LockSnapshot = Message<"userlock.v3alpha.LockSnapshot"> & {
   /**
-   * Some of them. There may be none.
+   * Users who may not act. The list may be empty.
    *
    * @generated from field: repeated userlock.v3alpha.DeniedUser users = 1;
    */
@@ -475,7 +475,7 @@ export const LockSnapshotSchema: GenMessage<LockSnapshot> = /*@__PURE__*/
   messageDesc(file_userlock_v3alpha_event_service, 9);
 
 /**
- * DeniedUser is a user that may not act.
+ * DeniedUser is a user who may not act.
  *
  * @generated from message userlock.v3alpha.DeniedUser
  */
@@ -488,14 +488,14 @@ export type DeniedUser = Message<"userlock.v3alpha.DeniedUser"> & {
   userId: string;
 
   /**
-   * Until when. Not set without end. The change that ends it may come up to a second later.
+   * When the lock expires. Not set if it has no end. The change that ends it comes up to a second later.
    *
    * @generated from field: google.protobuf.Timestamp until = 2;
    */
   until?: Timestamp | undefined;
 
   /**
-   * Why.
+   * The cause.
    *
    * @generated from field: userlock.v3alpha.DenialCause cause = 3;
    */
@@ -510,7 +510,7 @@ export const DeniedUserSchema: GenMessage<DeniedUser> = /*@__PURE__*/
   messageDesc(file_userlock_v3alpha_event_service, 10);
 
 /**
- * LockChange is what holds for a user after an event.
+ * LockChange is the state of a user after an event.
  *
  * @generated from message userlock.v3alpha.LockChange
  */
@@ -530,14 +530,14 @@ export type LockChange = Message<"userlock.v3alpha.LockChange"> & {
   denied: boolean;
 
   /**
-   * Until when. Not set without end.
+   * When the lock expires. Not set if it has no end.
    *
    * @generated from field: google.protobuf.Timestamp until = 3;
    */
   until?: Timestamp | undefined;
 
   /**
-   * Why. Not set if the user may act.
+   * The cause. Not set if the user may act.
    *
    * @generated from field: userlock.v3alpha.DenialCause cause = 4;
    */
@@ -593,7 +593,7 @@ export const UnlockCauseSchema: GenEnum<UnlockCause> = /*@__PURE__*/
   enumDesc(file_userlock_v3alpha_event_service, 0);
 
 /**
- * DenialCause is why a user may not act. The first of several causes counts.
+ * DenialCause is why a user may not act. Of several causes, the last of this list counts.
  *
  * @generated from enum userlock.v3alpha.DenialCause
  */
@@ -606,7 +606,7 @@ export const DenialCause = {
   UNSPECIFIED: 0,
 
   /**
-   * The user is locked by hand.
+   * The user is locked by a call. A lock by wrong passwords denies nobody.
    *
    * @generated from enum value: DENIAL_CAUSE_LOCKED = 1;
    */
@@ -620,7 +620,7 @@ export const DenialCause = {
   INACTIVE: 2,
 
   /**
-   * The user is deleted.
+   * The user was deleted.
    *
    * @generated from enum value: DENIAL_CAUSE_DELETED = 3;
    */
@@ -628,7 +628,7 @@ export const DenialCause = {
 } as const;
 
 /**
- * DenialCause is why a user may not act. The first of several causes counts.
+ * DenialCause is why a user may not act. Of several causes, the last of this list counts.
  *
  * @generated from enum userlock.v3alpha.DenialCause
  */
@@ -671,12 +671,12 @@ export const EventService: GenService<{
     output: typeof WatchEventsResponseSchema;
   },
   /**
-   * WatchLocks streams who may not act by a token: users that are locked by hand, inactive or deleted. Without a cursor
-   * the first message comes at once, then a snapshot of all such users in parts, and last a part that is done and has
-   * the cursor of its beginning. After it, or after the cursor of the request, come the changes. A user may be in the
-   * snapshot or in the changes more than once, and the last message holds. A message with only a cursor comes after 15
-   * seconds without a change. The stream ends like that of WatchEvents. REST uses text/event-stream with the cursor as
-   * id. Last-Event-ID takes precedence over "after".
+   * WatchLocks streams the users who may not act by a token: locked by a call, inactive or deleted. Without a cursor the
+   * first message comes at once. Then come all such users in parts. The last part has "done", and the cursor from before
+   * the first part. The changes after it follow, or those after the cursor of the request. A change is the state after an
+   * event. The last message about a user holds, and may repeat what the client knows. A message with only a cursor comes
+   * after 15 seconds without others. The stream ends as that of WatchEvents does. REST uses text/event-stream with the
+   * cursor as id. Last-Event-ID takes precedence over "after".
    *
    * @generated from rpc userlock.v3alpha.EventService.WatchLocks
    */

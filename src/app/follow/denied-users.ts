@@ -5,7 +5,7 @@ import { ownerMatcher } from "./events.ts";
 import type { PartOfSnapshot } from "./watch.ts";
 
 /** The number of users of one read. */
-const PAGE = 500;
+export const PAGE = 500;
 
 /** The types of events that may change who is denied. */
 export const DENIAL_TYPES = [

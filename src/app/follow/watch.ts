@@ -13,7 +13,7 @@ const PAGE = 200;
 /** The number of events sent in one event-loop tick. */
 const SLICE = 50;
 /** The number of watchers that catch up at once, so that a thousand reconnects leave capacity to others. */
-const MAX_READS = 4;
+export const MAX_READS = 4;
 const TOO_SLOW = "The client reads too slowly. Resume after the last cursor.";
 
 export interface WatchQuestion extends EventQuestion {

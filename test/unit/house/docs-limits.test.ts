@@ -9,6 +9,8 @@ import {
   SearchQuerySchema,
   UserService,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { PAGE } from "../../../src/app/follow/denied-users.ts";
+import { MAX_READS } from "../../../src/app/follow/watch.ts";
 import { REASONS } from "../../../src/domain/errors.ts";
 import { MAX_USERNAMES } from "../../../src/domain/user.ts";
 import { MAX_ITEMS } from "../../../src/rpc/check-request.ts";
@@ -166,11 +168,13 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     ],
   ],
   "Limits of streams": [
-    ["open streams of events: in all, of one caller", counts(LIMITS.watchers, watchersPerCaller)],
-    ["unread data of a stream of events", mebibytes(LIMITS.watcherBytes)],
+    ["open streams of events and locks: in all, of one caller", counts(LIMITS.watchers, watchersPerCaller)],
+    ["unread data of a stream of events or locks", mebibytes(LIMITS.watcherBytes)],
     ["time in which the client of a full stream reads nothing", seconds(LIMITS.watcherStallMs)],
-    ["unread data of all streams of events", mebibytes(LIMITS.watchersBytes)],
-    ["time without a message on a stream of events", seconds(LIMITS.heartbeatMs)],
+    ["unread data of all streams of events and locks", mebibytes(LIMITS.watchersBytes)],
+    ["time without a message on a stream of events or locks", seconds(LIMITS.heartbeatMs)],
+    ["users in a part of a snapshot of locks", String(PAGE)],
+    ["parts of snapshots that are read at once: in all, of one caller", counts(MAX_READS, MAX_READS / 2)],
     [
       "open streams of health and reflection: in all, from one address",
       counts(LIMITS.openStreams, openStreamsPerAddress),
