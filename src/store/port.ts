@@ -131,6 +131,8 @@ export interface HoldersQuery {
   /** The last claim of the page before. */
   after?: string | undefined;
   limit: number;
+  /** Returns states with these fields alone, null if absent. The default is the whole state. */
+  only?: readonly `state.${string}`[];
 }
 
 export interface HoldersPage {

@@ -16,6 +16,9 @@ export const DENIAL_TYPES = [
   "user.deleted",
 ] as const;
 
+/** The fields that say whether a user is denied. The whole state may be large. */
+const FIELDS = ["state.lifecycle", "state.lock"] as const;
+
 /** A user that may not act. */
 export interface DeniedUser {
   id: string;
@@ -35,7 +38,7 @@ export function createReadDenied({
   page?: number;
 }) {
   return async (after: string | undefined, signal: AbortSignal): Promise<PartOfSnapshot<DeniedUser[]>> => {
-    const { holders, hasMore } = await store.holders({ prefix: DENIED, after, limit }, signal);
+    const { holders, hasMore } = await store.holders({ prefix: DENIED, after, limit, only: FIELDS }, signal);
     const last = holders.at(-1)?.claim;
     return {
       visible(where) {

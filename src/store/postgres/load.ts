@@ -16,8 +16,9 @@ export interface StreamRow {
   state: unknown;
 }
 
-const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
-const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
+const HEAD = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed"];
+const headOf = (table: string) => HEAD.map((name) => `${table}.${name}`).join(", ");
+const columnsOf = (table: string) => `${headOf(table)}, ${table}.state`;
 
 /** Look-ups by key. Keys are text that the server can store (isText). */
 export interface Loads {
@@ -105,10 +106,11 @@ function coalesceClaims(connections: Connections, instance: string) {
 export type HolderRow = StreamRow & OnPage & { claim: string };
 
 /** A page of holders. LATERAL with OFFSET 0 makes the server begin with the range of claims. */
-export function holdersStatement(instance: string, { prefix, after = prefix, limit }: HoldersQuery): Statement {
+export function holdersStatement(instance: string, { prefix, after = prefix, limit, only }: HoldersQuery): Statement {
+  const state = only ? `json_build_object(${only.map(fieldOf).join(", ")})` : "s.state";
   return {
     text: pageOf(
-      `SELECT c.name AS claim, ${columnsOf("s")}
+      `SELECT c.name AS claim, ${headOf("s")}, ${state} AS state
       FROM claims AS c CROSS JOIN LATERAL (
         SELECT * FROM streams WHERE instance = $1 AND kind = c.kind AND id = c.id OFFSET 0
       ) AS s
@@ -117,6 +119,12 @@ export function holdersStatement(instance: string, { prefix, after = prefix, lim
     ),
     values: [instance, after, endOf(prefix), limit],
   };
+}
+
+/** A field of a state as the name and the value of an object. */
+function fieldOf(field: string): string {
+  const [, name] = steps(field);
+  return `'${name}', s.state -> '${name}'`;
 }
 
 /** Sorts results by the place of their key, which PostgreSQL counts from 1. */

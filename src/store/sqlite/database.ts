@@ -83,12 +83,6 @@ export function openDatabase(
       AND other.id = CASE json_type(one.state, ?) WHEN 'text' THEN json_extract(one.state, ?) END
     WHERE claims.instance = ? AND claims.name = ?`,
   );
-  // The order of the tables makes SQLite begin with the range of claims.
-  const holdersOf = prepareReading<[...StreamRow, claim: string]>(
-    connection,
-    `SELECT ${columnsOf("streams")}, claims.name FROM claims CROSS JOIN streams USING (instance, kind, id)
-    WHERE claims.instance = ? AND claims.name > ? AND claims.name < ? ORDER BY claims.name LIMIT ?`,
-  );
   const receiptAt = prepareReading<[key: string, fingerprint: string, answer: Uint8Array, expires: number]>(
     connection,
     "SELECT key, fingerprint, answer, expires FROM receipts WHERE instance = ? AND key = ? AND expires > ?",
@@ -142,8 +136,15 @@ export function openDatabase(
       const [, , , , , , , , ...other] = row;
       return { record: toRecord(row), other: other[0] === null ? undefined : toRecord(other) };
     },
-    holders: ({ prefix, after = prefix, limit }) => {
-      const rows = holdersOf.iterate(instance, after, endOf(prefix), limit);
+    holders: ({ prefix, after = prefix, limit, only }) => {
+      const state = only ? `json_object(${only.map(fieldOf).join(", ")})` : "state";
+      // The order of the tables makes SQLite begin with the range of claims.
+      const page = prepareReading<[...StreamRow, claim: string]>(
+        connection,
+        `SELECT ${headOf("streams")}, ${state}, claims.name FROM claims CROSS JOIN streams USING (instance, kind, id)
+        WHERE claims.instance = ? AND claims.name > ? AND claims.name < ? ORDER BY claims.name LIMIT ?`,
+      );
+      const rows = page.iterate(instance, after, endOf(prefix), limit);
       const { taken, isCut } = takePage(rows, ([, , , , , , , state]) => state.length);
       const holders = taken.map((row) => {
         const [, , , , , , , , claim] = row;
@@ -193,9 +194,16 @@ export function openDatabase(
 }
 
 /** The columns of a record, in the order of StreamRow. */
-const COLUMNS = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed", "state"];
-const RECORD = COLUMNS.join(", ");
-const columnsOf = (table: string) => COLUMNS.map((name) => `${table}.${name}`).join(", ");
+const HEAD = ["kind", "id", "version", "owner_type", "owner_id", "created", "changed"];
+const RECORD = [...HEAD, "state"].join(", ");
+const headOf = (table: string) => HEAD.map((name) => `${table}.${name}`).join(", ");
+const columnsOf = (table: string) => `${headOf(table)}, ${table}.state`;
+
+/** A field of a state as the name and the value of an object. */
+function fieldOf(field: string): string {
+  const at = path(field);
+  return `'${at.slice("$.".length)}', state -> '${at}'`;
+}
 
 type StreamRow = [
   kind: string,

@@ -32,6 +32,17 @@ export function describeHolders(current: () => EventStore): void {
       expect(await claimsOf({ prefix: "none:", limit: 2 })).toEqual({ claims: [], hasMore: false });
     });
 
+    test("have only the named fields of their states, and a page counts only these", async () => {
+      const store = current();
+      const state = (id: string) => ({ id, lock: { note: `"${id}"`, until: 1.5 }, text: "x".repeat(400_000) });
+      await outcomesOf(["a", "b"].map((id) => store.append({ ...claiming(id, [`mark:${id}`]), state: state(id) })));
+      const only = ["state.lock", "state.missing"] as const;
+      const { holders } = await store.holders({ prefix: "mark:", limit: 10, only });
+      expect(holders.map(({ record }) => record.state)).toEqual(
+        ["a", "b"].map((id) => ({ lock: { note: `"${id}"`, until: 1.5 }, missing: null })),
+      );
+    });
+
     test("fill a page up to its length limit, and one always fits", async () => {
       const store = current();
       const large = (id: string) => ({ ...claiming(id, [`mark:${id}`]), state: { id, text: "x".repeat(400_000) } });
