@@ -15,8 +15,12 @@ import { openStoreAt } from "../../support/stores/stores.ts";
 /** The start of an event stream. */
 const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 
+/** The end of a snapshot of locks. */
+const SNAPSHOT = /^id: \w+\ndata: \{.*"done":true/m;
+
 /** Commands that do not end, with the output that shows that they work. */
 const ENDLESS: [command: string, printed: RegExp][] = [
+  ["locks/_watch", SNAPSHOT],
   ["curl -N", WATCHED],
   ["events --follow", /\tuser\.locked\t/],
   ["npm start", /^userlock listening on /m],
