@@ -2,6 +2,7 @@
 // refuses, or cannot check.
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { ClientHttp2Session } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import pg from "pg";
@@ -294,7 +295,10 @@ describe.each(NAMES)("%s", (name) => {
     let [passed, answered, sent] = [0, 0, 0];
     const visit = async () => {
       const id = `${name}-${sent++}`;
-      const { status } = await visitHttp2(sessions[sent % 10] as never, "/", { ...headers, "x-request-id": id });
+      const { status } = await visitHttp2(sessions[sent % 10] as ClientHttp2Session, "/", {
+        ...headers,
+        "x-request-id": id,
+      });
       answered++;
       if (status === 200) passed++;
       return { id, status };

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { Agent, type RequestOptions, request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
@@ -33,7 +33,7 @@ export function openVisitor(port: number, ca: Buffer) {
     const pairs = [["host", `${HOST}:${port}`], ...headers].flat();
     const options: RequestOptions = { ...target, agent, method, path, timeout: PATIENCE_MS };
     // Node sends pairs as they are, but its types know only objects.
-    const message = request({ ...options, headers: pairs as never });
+    const message = request({ ...options, headers: pairs as unknown as OutgoingHttpHeaders });
     message.on("timeout", () => message.destroy(new Error("no answer in time")));
     const answered = once(message, "response") as Promise<[IncomingMessage]>;
     if (typeof body === "string" || body === undefined) message.end(body);
