@@ -16,6 +16,7 @@ import {
 } from "./calls/lock-rates.ts";
 import { hashQueue, logins } from "./calls/logins.ts";
 import { loneCall } from "./calls/lone-call.ts";
+import { nginx } from "./calls/nginx.ts";
 import { tailLatency } from "./calls/tail-latency.ts";
 import { guard, guardMemory } from "./client/guard.ts";
 import { guards } from "./client/guards.ts";
@@ -54,6 +55,7 @@ export const BENCHES: Record<string, Bench> = {
   ...FIGURES,
   authz,
   check,
+  nginx,
   metrics,
   "access-log": accessLog,
   "hash-queue": hashQueue,

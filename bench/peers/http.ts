@@ -1,5 +1,5 @@
-// A REST lock and a token introspection (RFC 7662) that do nothing, on bare node:http: the least that a Node server can
-// cost.
+// A REST lock, a token introspection (RFC 7662) and a check for a gateway that do nothing, on bare node:http: the least
+// that a Node server can cost.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { announce } from "./announce.ts";
@@ -8,6 +8,10 @@ import { introspected, lockedInJson } from "./json.ts";
 const LOCK = /^\/resources\/v3alpha\/users\/([^/]+)\/_lock$/;
 
 const server = createServer((request, response) => {
+  if (request.url?.startsWith("/authz")) {
+    response.writeHead(200, { "content-length": 0 }).end();
+    return;
+  }
   let body = "";
   request.setEncoding("utf8");
   request.on("data", (chunk) => {
