@@ -9,8 +9,10 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN npm pack --silent && mkdir -p /image/app /image/data \
   && tar -xzf userlock-*.tgz -C /image/app --strip-components=1 && cp package-lock.json /image/app/
-# The versions of the lock file, which an installation of the package would not have.
-RUN npm ci --prefix /image/app --omit=dev --ignore-scripts --no-audit --no-fund
+# The versions of the lock file, which an installation of the package would not have. Without the workspaces, which are no
+# part of the server.
+RUN npm pkg delete workspaces --prefix /image/app \
+  && npm install --prefix /image/app --omit=dev --ignore-scripts --no-audit --no-fund
 # Node reads neither types nor source maps.
 RUN find /image/app/node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.?ts' \) -delete
 

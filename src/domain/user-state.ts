@@ -151,8 +151,9 @@ export function knownDevice({ devices }: User, device: string): string {
 /** Placeholder for a stream whose creation event is missing. The system owns it, so no grant reaches it. */
 const MISSING: User = { id: "", owner: { type: "system", id: "" }, lifecycle: "deleted", usernames: [] };
 
-/** The user after the event. Never throws. */
-export function evolve(state: User | undefined, event: UserEvent, { time, actor }: Occasion): User {
+/** The user after the event, fresh or recorded. Never throws. */
+export function evolve(state: User | undefined, given: UserEvent, { time, actor }: Occasion): User {
+  const event = withoutDenial(given);
   if (event.type === "user.created") {
     const { id, owner, profile, usernames, password } = event.data;
     return {
@@ -243,6 +244,13 @@ export function logged(event: UserEvent, after: User, { time }: Occasion): UserE
   const bare = withoutSecrets(event);
   const denied = denialOf(after, time);
   return denied ? ({ ...bare, data: { ...bare.data, denied } satisfies Recorded } as UserEvent) : bare;
+}
+
+/** The event without what a record adds. */
+function withoutDenial(event: UserEvent): UserEvent {
+  if (!("denied" in event.data)) return event;
+  const { denied: _after, ...data } = event.data;
+  return { ...event, data } as UserEvent;
 }
 
 function withoutSecrets(event: UserEvent): UserEvent {

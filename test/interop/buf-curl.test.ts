@@ -98,10 +98,12 @@ test.each(SCHEMAS.slice(1))("buf curl lists every service and its methods by $sc
     return stdout.trim().split("\n");
   };
   expect(await list("--list-services")).toEqual([
+    "envoy.service.auth.v3.Authorization",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
     "userlock.v3alpha.AccessService",
+    "userlock.v3alpha.AuthzService",
     "userlock.v3alpha.EventService",
     "userlock.v3alpha.SessionService",
     "userlock.v3alpha.SettingsService",

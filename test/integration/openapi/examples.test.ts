@@ -77,6 +77,7 @@ const ORDER = [
   ...["CreateSession", "DeleteSessionByPost", "DeleteSessions", "SetPassword"],
   ...["GetLockoutPolicy", "SetLockoutPolicy", "ResetLockoutPolicy"],
   ...["WhoAmI", "CreateToken", "ListTokens", "RevokeToken"],
+  ...["Authorize", "Authz", "AuthzByPost", "AuthzByPut", "AuthzByPatch", "AuthzByDelete"],
   ...["ListEvents", "WatchEvents", "WatchLocks", "DeleteUser"],
   ...["Healthz", "Readyz", "GetOpenApi"],
 ];

@@ -4,7 +4,7 @@ import type { Owner } from "../../../src/domain/access.ts";
 import type { Occasion } from "../../../src/domain/aggregate.ts";
 import { DomainError } from "../../../src/domain/errors.ts";
 import { type UserCommand, user } from "../../../src/domain/user.ts";
-import type { Profile, User, UserEvent, Username } from "../../../src/domain/user-state.ts";
+import { mayAct, type Profile, type User, type UserEvent, type Username } from "../../../src/domain/user-state.ts";
 
 const NOW = 1_764_000_000_000_000;
 const INSTANCE: Owner = { type: "instance", id: "default" };
@@ -123,10 +123,10 @@ describe("claims on names", () => {
     const ann = created({ owner: org("a"), usernames: [name("ann"), nameInOrg("a.")] });
     const both = [...claimsOf("ann"), ...claimsOf("a.", { inOrg: true })];
     expect(user.claims(fold([ann]) as User)).toEqual(both);
-    expect(user.claims(fold([ann, LOCKED, DEACTIVATED]) as User)).toEqual(both);
+    expect(user.claims(fold([ann, LOCKED, DEACTIVATED]) as User)).toEqual([...both, "denied:u1"]);
     expect(user.claims(fold([ann, removed("id of ann")]) as User)).toEqual(claimsOf("a.", { inOrg: true }));
     expect(user.claims(fold([ann, added(name("bob"))]) as User)).toEqual([...both, ...claimsOf("bob")]);
-    expect(user.claims(fold([ann, DELETED]) as User)).toEqual([]);
+    expect(user.claims(fold([ann, DELETED]) as User)).toEqual(["denied:u1"]);
   });
 
   test("for a name of the instance include one on the user's organization", () => {
@@ -268,7 +268,11 @@ describe("a user's two axes", () => {
           const next = user.evolve(state, event, OPERATOR);
           expect(JSON.stringify(state)).toBe(before);
           expect(next.owner).toBeDefined();
-          expect(user.claims(next).length > 0).toBe(next.usernames.length > 0);
+          const [denials, names] = [true, false].map((isDenial) =>
+            user.claims(next).filter((claim) => claim.startsWith("denied:") === isDenial),
+          );
+          expect(names!.length > 0).toBe(next.usernames.length > 0);
+          expect(denials).toEqual(mayAct(next, 0) ? [] : [`denied:${next.id}`]);
           state = next;
         }
       }),
@@ -311,6 +315,17 @@ describe("a logged event", () => {
     expect(user.logged?.(event, ACTIVE, OPERATOR)).toEqual({ type: event.type, data: kept });
     expect(JSON.stringify(event)).toBe(before);
   });
+
+  test.each([LOCKED, DEACTIVATED, DELETED])(
+    "of type $type names what denies the user, and folds like the event",
+    (event) => {
+      const before = user.evolve(undefined, created(ANN), OPERATOR);
+      const after = user.evolve(before, event, OPERATOR);
+      const recorded = user.logged?.(event, after, OPERATOR) as UserEvent;
+      expect(recorded.data).toMatchObject({ denied: { cause: expect.stringMatching(/^(locked|inactive|deleted)$/) } });
+      expect(user.evolve(before, recorded, OPERATOR)).toEqual(after);
+    },
+  );
 
   const WITHOUT_SECRETS: UserEvent[] = [
     ...EVENTS,
