@@ -1,6 +1,15 @@
-import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import {
+  type CallOptions,
+  type Client,
+  Code,
+  ConnectError,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
+import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { createHttpClient, type TlsOptions } from "./http.ts";
+import { openServerStream } from "./server-stream.ts";
 
 /** Where the server is, and who calls. */
 export interface ConnectionOptions {
@@ -12,9 +21,14 @@ export interface ConnectionOptions {
   tls?: TlsOptions;
 }
 
+/** The streams that a guard follows. */
+export type EventStreams = Pick<Client<typeof EventService>, "watchEvents" | "watchLocks">;
+
 /** A connection that calls can go through. */
 export interface Connection {
   transport: Transport;
+  /** The streams of EventService. They cost less than those of a client of Connect. */
+  streams: EventStreams;
   /** Ends all calls and closes the sockets. */
   close(): void;
 }
@@ -30,16 +44,23 @@ export function connect({ url, token, tls }: ConnectionOptions): Connection {
   if (protocol !== "http:" && protocol !== "https:") throw new TypeError("url: must begin with http:// or https://");
   if (username || password) throw new TypeError("url: must not have a user name or a password; use token");
   if (typeof token === "string") authorizationOf(token);
+  const authorization = async () => authorizationOf(typeof token === "string" ? token : await token());
   const authorize: Interceptor = (next) => async (request) => {
-    if (!request.header.has("authorization")) {
-      request.header.set("authorization", authorizationOf(typeof token === "string" ? token : await token()));
-    }
+    if (!request.header.has("authorization")) request.header.set("authorization", await authorization());
     return next(request);
   };
   const { send, close } = createHttpClient(protocol, tls);
+  const baseUrl = origin + pathname.replace(/\/+$/, "");
+  const streamOptions = ({ signal, onHeader }: CallOptions = {}) => ({
+    send,
+    baseUrl,
+    authorization,
+    ...(signal && { signal }),
+    ...(onHeader && { onHeader }),
+  });
   const transport = createTransport({
     httpClient: send,
-    baseUrl: origin + pathname.replace(/\/+$/, ""),
+    baseUrl,
     useBinaryFormat: true,
     interceptors: [authorize],
     acceptCompression: [],
@@ -48,7 +69,12 @@ export function connect({ url, token, tls }: ConnectionOptions): Connection {
     readMaxBytes: MAX_READ_BYTES,
     writeMaxBytes: MAX_WRITE_BYTES,
   });
-  return { transport, close };
+  const { watchEvents, watchLocks } = EventService.method;
+  const streams: EventStreams = {
+    watchEvents: (request, options) => openServerStream(watchEvents, request, streamOptions(options)),
+    watchLocks: (request, options) => openServerStream(watchLocks, request, streamOptions(options)),
+  };
+  return { transport, streams, close };
 }
 
 /** The value of the Authorization header. Throws UNAUTHENTICATED for a text that no token can be. */

@@ -7,7 +7,6 @@
  */
 import { Code, createClient } from "@connectrpc/connect";
 import { AuthzService } from "../../../../gen/userlock/v3alpha/authz_service_pb.ts";
-import { EventService } from "../../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { SessionService } from "../../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { type ConnectionOptions, connect } from "../connection.ts";
 import { UserlockError } from "../errors.ts";
@@ -96,9 +95,8 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
 
   const closing = new AbortController();
   const { signal } = closing;
-  const { transport, close: closeConnection } = connect(options);
+  const { transport, streams, close: closeConnection } = connect(options);
   const authz = createClient(AuthzService, transport);
-  const events = createClient(EventService, transport);
   const clock = createServerClock();
   const { on, emit } = createEmitter();
   const [ready, settle] = createReady();
@@ -107,7 +105,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   const sessions =
     options.introspect === true
       ? createSessions(
-          { sessions: createClient(SessionService, transport), events },
+          { sessions: createClient(SessionService, transport), events: streams },
           { ...common, cacheMs, maxCached, timeoutMs },
         )
       : undefined;
@@ -116,7 +114,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   /** The questions about tokens that wait for an answer, so that calls with one token ask once. */
   const asking = new Map<string, Promise<Verdict>>();
 
-  const locks = followLocks(events, {
+  const locks = followLocks(streams, {
     ...common,
     organizationId: options.organizationId,
     maxStaleMs,

@@ -1,15 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { type Client, Code } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import {
   DenialCause,
   type DeniedUser,
-  type EventService,
   type LockChange,
   type WatchLocksResponse,
 } from "../../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { OrganizationSchema } from "../../../../gen/userlock/v3alpha/user_service_pb.ts";
+import type { EventStreams } from "../connection.ts";
 import { UserlockError } from "../errors.ts";
 import { createDenySet, type DenySet } from "./denied/deny-set.ts";
 import { createHasher, type Hasher } from "./denied/siphash.ts";
@@ -61,7 +61,7 @@ const CAUSES: Partial<Record<DenialCause, Denial["cause"]>> = {
 
 /** Follows WatchLocks until the signal is aborted. */
 export function followLocks(
-  client: Client<typeof EventService>,
+  events: Pick<EventStreams, "watchLocks">,
   options: {
     organizationId?: string | undefined;
     maxStaleMs: number;
@@ -163,7 +163,7 @@ export function followLocks(
     const isResumed = cursor !== undefined;
     let isResuming = isResumed;
     try {
-      for await (const message of client.watchLocks(request, { signal: stop, onHeader: clock.observe })) {
+      for await (const message of events.watchLocks(request, { signal: stop, onHeader: clock.observe })) {
         alive();
         if (isResuming && !isFresh()) {
           cursor = undefined;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Client } from "@connectrpc/connect";
-import type { EventService } from "../../../../gen/userlock/v3alpha/event_service_pb.ts";
 import type { IntrospectTokenResponse, SessionService } from "../../../../gen/userlock/v3alpha/session_service_pb.ts";
+import type { EventStreams } from "../connection.ts";
 import { follow } from "./follow.ts";
 import type { ServerClock } from "./server-clock.ts";
 
@@ -56,7 +56,7 @@ interface Asking {
  * refused as soon as its event arrives, and after `cacheMs` in any case.
  */
 export function createSessions(
-  clients: { sessions: Client<typeof SessionService>; events: Client<typeof EventService> },
+  clients: { sessions: Client<typeof SessionService>; events: Pick<EventStreams, "watchEvents"> },
   options: {
     cacheMs: number;
     maxCached: number;
