@@ -2,7 +2,6 @@
 // refuses, or cannot check.
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import type { ClientHttp2Session } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import pg from "pg";
@@ -63,7 +62,6 @@ beforeAll(async () => {
       USERLOCK_AUTHZ_TOKEN: token,
       USERLOCK_LOGIN_ORIGINS: "https://login.example.com",
       USERLOCK_CONNECTIONS_PER_ADDRESS: "0",
-      USERLOCK_ACCESS_LOG: "all",
     }),
   ]);
   const { certFile: cert, settings } = certificate;
@@ -71,8 +69,8 @@ beforeAll(async () => {
   doors = openDoors(server.url);
   door = doors.find(({ name }) => name === "REST") as Door;
   await addUser(door, { id: "ada", names: [["Ada Žižka, MA"]] });
-  for (const id of ["locked", ...NAMES]) await addUser(door, { id });
-  for (const id of ["ada", "locked", ...NAMES]) tokens[id] = (await openSession(door, id)).sessionToken;
+  await addUser(door, { id: "locked" });
+  for (const id of ["ada", "locked"]) tokens[id] = (await openSession(door, id)).sessionToken;
   tokens.jwt = await jwt("ada");
   tokens["locked jwt"] = await jwt("locked");
   ok(await door.call(UserService.method.lockUser, { id: "locked" }, asOwner));
@@ -286,63 +284,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(other.text).not.toMatch(/^HTTP\/1.1 101 /);
     expect(arrived().map(({ headers }) => headers.upgrade)).toEqual(arrived().map(() => undefined));
   });
-
-  test("admits no request after the answer of LockUser, with 1,000 in flight", async () => {
-    const gateway = gatewayOf(name);
-    const sessions = await Promise.all(Array.from({ length: 10 }, () => gateway.http2()));
-    const headers = { authorization: `Bearer ${tokens[name]}` };
-    const arrived = arrivalsSince();
-    let [passed, answered, sent] = [0, 0, 0];
-    const visit = async () => {
-      const id = `${name}-${sent++}`;
-      const { status } = await visitHttp2(sessions[sent % 10] as ClientHttp2Session, "/", {
-        ...headers,
-        "x-request-id": id,
-      });
-      answered++;
-      if (status === 200) passed++;
-      return { id, status };
-    };
-    const early = Array.from({ length: 1_000 }, visit);
-    while (passed < 20 && answered < 1_000) await sleep(1);
-    ok(await door.call(UserService.method.lockUser, { id: name }, asOwner));
-    const [lockedAt, answeredBefore] = [performance.now(), answered];
-    const late = await Promise.all(Array.from({ length: 200 }, visit));
-    const statuses = (await Promise.all(early)).map(({ status }) => status);
-    for (const session of sessions) session.close();
-
-    // The lock fell into the middle.
-    expect(answeredBefore).toBeLessThan(1_000);
-    expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(20);
-    // 503 is the answer to a check that a busy host did not make in time.
-    expect(statuses.filter((status) => ![200, 401, 503].includes(status))).toEqual([]);
-    // Whatever a client sent after the answer is refused, and never reaches the app.
-    expect(late.filter(({ status }) => ![401, 503].includes(status))).toEqual([]);
-    const lateIds = new Set(late.map(({ id }) => id));
-    expect(arrived().filter((one) => lateIds.has(one.headers["x-request-id"] as string))).toEqual([]);
-    // What reached the app after the answer, the gateway had checked before it.
-    const after = arrived().filter(({ at }) => at > lockedAt);
-    const lockedTime = performance.timeOrigin + lockedAt;
-    for (const { headers: shown } of after) {
-      // The log rounds to milliseconds.
-      expect(await checkTimeOf(shown["x-request-id"] as string)).toBeLessThanOrEqual(lockedTime + 1);
-    }
-    expect((await settled(gateway, tokens[name])).status).toBe(401);
-  });
 });
-
-/** When the server began the check of a request, in milliseconds since the Unix epoch, by its access log. */
-async function checkTimeOf(id: string): Promise<number> {
-  for (let waited = 0; waited < 5_000; waited += 20) {
-    const line = server
-      .stderr()
-      .split("\n")
-      .find((each) => each.includes(`"requestId":"${id}"`));
-    if (line) return new Date(JSON.parse(line).time).getTime() - JSON.parse(line).durationMs;
-    await sleep(20);
-  }
-  throw new Error(`the log has no check of ${id}`);
-}
 
 /** The answer to a visit. A busy host may need some time before it answers checks again. */
 async function settled(gateway: ReturnType<typeof openVisitor>, token: string | undefined) {

@@ -16,6 +16,8 @@ export interface Places {
   key: string;
   /** USERLOCK_AUTHZ_TOKEN. */
   token: string;
+  /** Whether the gateway waits for userlock as long as a busy host may take. */
+  isPatient?: boolean;
 }
 
 /** A gateway in its own process, with the files of `deploy/gateways` and no other change than those of `Places`. */
@@ -73,6 +75,8 @@ export function writeFiles(name: string, folder: string, port: number, places: P
   writeFileSync(join(secrets, "userlock-gateway.conf"), `proxy_set_header X-Userlock-Gateway "${places.token}";\n`);
   for (const file of files) {
     const text = readFileSync(`deploy/gateways/${name}/${file}`, "utf8")
+      .replaceAll(/\b(250|950)ms\b/g, places.isPatient ? "30s" : "$1ms")
+      .replace("TIMEOUT_MS = 3000", `TIMEOUT_MS = ${places.isPatient ? 90_000 : 3_000}`)
       .replaceAll("/tmp/", `${folder}/tmp-`)
       .replace(/\buserlock:8080\b/g, places.userlock)
       .replace(/\bapp:3000\b/g, places.app)
