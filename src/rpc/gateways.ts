@@ -16,7 +16,8 @@ export function tokenOf(
   { authorization = "", cookies = "" }: { authorization?: string | undefined; cookies?: string | undefined },
   cookie: string | undefined,
 ): string | undefined {
-  const bearer = /^Bearer +(.*?) *$/i.exec(authorization)?.[1];
+  const scheme = /^Bearer +/i.exec(authorization)?.[0];
+  const bearer = scheme && authorization.slice(scheme.length).trim();
   const token = bearer ?? (cookie === undefined ? undefined : cookieOf(cookies, cookie));
   if (token === undefined || token === "") return undefined;
   if (!TOKEN.test(token)) throw refusal("TOKEN_INVALID", REFUSED);

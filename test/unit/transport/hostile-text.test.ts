@@ -1,5 +1,6 @@
 // Proves that hostile text in headers, paths and JSON takes no more than linear time.
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { tokenOf } from "../../../src/rpc/gateways.ts";
 import { acceptsGzip } from "../../../src/transport/http/encoding.ts";
 import { noSuchField } from "../../../src/transport/json-problems.ts";
 import { addressesOf, nearestAddress } from "../../../src/transport/rest/addresses.ts";
@@ -12,6 +13,14 @@ const MAX_MS = 300;
 const addresses = addressesOf(UserService.methods.flatMap(routesOf), UserService.methods);
 const input = UserService.method.batchLockUsers.input;
 
+function caught(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    return error;
+  }
+}
+
 test.each<[what: string, run: () => unknown]>([
   ["spaces within an accepted coding", () => acceptsGzip(`a${" ".repeat(MANY)}b`)],
   ["semicolons within an accepted coding", () => acceptsGzip(`a${";".repeat(MANY)}b`)],
@@ -19,6 +28,9 @@ test.each<[what: string, run: () => unknown]>([
   ["slashes within a path", () => nearestAddress(addresses, "GET", `/a${"/".repeat(MANY)}a`)],
   ["slashes at the end of a path", () => nearestAddress(addresses, "GET", `/a${"/".repeat(MANY)}`)],
   ["a long segment of a path", () => nearestAddress(addresses, "GET", `/resources/v3alpha/${"a".repeat(MANY)}`)],
+  ["spaces within a token", () => caught(() => tokenOf({ authorization: `Bearer a${" ".repeat(MANY)}b` }, undefined))],
+  ["spaces within a cookie", () => caught(() => tokenOf({ cookies: `a="${" ".repeat(MANY)}b` }, "a"))],
+  ["many cookies", () => tokenOf({ cookies: "a=b;".repeat(MANY) }, "c")],
   ["a long name that grows in lower case", () => noSuchField(input, "İ".repeat(20 * MANY))],
   ["a long name of many words", () => noSuchField(input, "_a".repeat(20 * MANY))],
 ])("%s: the answer takes no more than linear time", (_what, run) => {
