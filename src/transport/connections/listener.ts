@@ -8,6 +8,7 @@ import type { Limits } from "../limits.ts";
 import { limitAge, retirementOf } from "./connection-age.ts";
 import { watchForFull } from "./full-connections.ts";
 import { createTurns } from "./http1-turns.ts";
+import { joinAuthorization } from "./repeated-fields.ts";
 
 /** The connection preface of HTTP/2 (RFC 9113, section 3.4). */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -102,8 +103,8 @@ export async function listen(options: {
     maxSessionMemory: 64,
   });
   // The stream may be reset by now, because Node emits it a moment later.
-  http2.on("stream", (stream, headers) =>
-    take(stream, () => new Http2Exchange(stream, headers, retirementOf(stream.session))),
+  http2.on("stream", (stream, headers, _flags, raw) =>
+    take(stream, () => new Http2Exchange(stream, joinAuthorization(headers, raw), retirementOf(stream.session))),
   );
   const watch = watchForFull(limits.streams, options.onFull);
   http2.on("session", (session) => {

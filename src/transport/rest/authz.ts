@@ -26,7 +26,7 @@ export interface AuthzSettings {
 }
 
 const PATH = "/authz";
-/** TRACE echoes the request, and its token, on other servers. */
+/** What `Allow` lists. All others but TRACE are answered, too. TRACE echoes the request, and its token, on other servers. */
 const VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const PARAMETERS = ["cookie", "organization", "role", "redirect"];
 const RETRY_AFTER_S = 1;
@@ -50,7 +50,8 @@ export function createAuthzDoor(
   function loginFor({ headers }: Exchange, redirect: string | undefined): string | undefined {
     if (redirect === undefined) return undefined;
     const page = URL.parse(redirect);
-    if (!page || !loginOrigins.includes(page.origin)) {
+    // The origin of "blob:https://host/…" is that of the URL inside.
+    if (!page || !isWeb(page) || !loginOrigins.includes(page.origin)) {
       throw refusal("INVALID_REQUEST", "redirect: its origin must be one of the setting USERLOCK_LOGIN_ORIGINS");
     }
     const verb = headerOf(headers, "x-original-method") ?? headerOf(headers, "x-forwarded-method") ?? "GET";
@@ -97,8 +98,10 @@ export function createAuthzDoor(
 
   return (exchange, requestPath, call) => {
     if (requestPath.path !== PATH) return undefined;
-    if (call.observed) call.observed.route = PATH;
-    return VERBS.includes(exchange.verb) ? answer(exchange, requestPath, call) : wrongVerb(VERBS);
+    if (exchange.verb === "TRACE") return wrongVerb(VERBS);
+    // Here, because some checks are refused before the pipeline knows the method.
+    if (call.observed) Object.assign(call.observed, { route: PATH, method: AuthzService.method.authorize });
+    return answer(exchange, requestPath, call);
   };
 }
 
@@ -134,7 +137,14 @@ function parametersOf(query: string): Query {
 function wantedOf(headers: Exchange["headers"]): string | undefined {
   const get = (name: string) => headerOf(headers, name);
   const path = get("x-original-uri") ?? get("x-forwarded-uri");
-  const origin = `${get("x-forwarded-proto") ?? "https"}://${get("x-forwarded-host") ?? ""}`;
-  const wanted = URL.parse(get("x-original-url") ?? (path?.startsWith("/") ? origin + path : ""));
-  return wanted && /^https?:$/.test(wanted.protocol) ? wanted.href : undefined;
+  const host = get("x-forwarded-host");
+  // Without a host, the URL standard would take it from the path.
+  const isWhole = host && path?.startsWith("/");
+  const joined = isWhole ? `${get("x-forwarded-proto") ?? "https"}://${host}${path}` : "";
+  const wanted = URL.parse(get("x-original-url") ?? joined);
+  return wanted && isWeb(wanted) ? wanted.href : undefined;
+}
+
+function isWeb({ protocol }: URL): boolean {
+  return protocol === "https:" || protocol === "http:";
 }

@@ -1,6 +1,9 @@
 // Proves that gateways can ask /authz about each request, and that every doubt is a no.
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { AuthzService } from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
@@ -209,8 +212,72 @@ test("the body of a request is ignored, and does not hold up the answer", async 
   ];
   socket.write(`${lines.join("\r\n")}\r\n\r\nthe beginning`);
   const answer = await new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
-  socket.destroy();
   expect(answer).toMatch(/^HTTP\/1.1 200 /);
+  // A body that keeps coming does not hold the connection.
+  const dripping = setInterval(() => socket.write("more"), 50);
+  await new Promise((resolve) => socket.on("error", () => {}).once("close", resolve));
+  clearInterval(dripping);
+});
+
+/** The status for a request with these fields, some of them repeated, over HTTP/1.1 and HTTP/2. */
+async function statusesOf(
+  path: string,
+  fields: readonly [name: string, value: string][],
+  method = "GET",
+): Promise<number[]> {
+  const { port, hostname, host, origin } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  const lines = fields.map(([name, value]) => `${name}: ${value}`);
+  socket.write(
+    `${[`${method} ${path} HTTP/1.1`, `host: ${host}`, "connection: close", ...lines].join("\r\n")}\r\n\r\n`,
+  );
+  const [, status] = /^HTTP\/1.1 (\d+)/.exec(await text(socket)) ?? [];
+  // Node's types do not know the option yet.
+  const lax = { settings: {}, strictSingleValueFields: false };
+  const session = connectHttp2(origin, lax);
+  const pseudo = { ":method": method, ":scheme": "http", ":authority": host, ":path": path };
+  const stream = session.request([...Object.entries(pseudo), ...fields].flat());
+  const [headers] = await once(stream, "response");
+  session.destroy();
+  return [Number(status), headers[":status"]];
+}
+
+test.each<[what: string, path: string, fields: (token: string) => [name: string, value: string][], status: number]>([
+  [
+    "a cookie in several fields passes",
+    "/authz?cookie=sid",
+    (token) => [
+      ["cookie", "a=1"],
+      ["cookie", `sid=${token}`],
+    ],
+    200,
+  ],
+  [
+    "two Authorization fields are refused, because a proxy may have read the other one",
+    "/authz",
+    (token) => [
+      ["authorization", `Bearer ${token}`],
+      ["authorization", "Bearer other"],
+    ],
+    401,
+  ],
+  [
+    "two equal Authorization fields are refused",
+    "/authz",
+    (token) => [
+      ["authorization", `Bearer ${token}`],
+      ["authorization", `Bearer ${token}`],
+    ],
+    401,
+  ],
+])("%s", async (_what, path, fields, status) => {
+  expect(await statusesOf(path, fields(tokens.session as string))).toEqual([status, status]);
+});
+
+test("a verb that the API does not use is answered like GET, because some gateways keep the client's", async () => {
+  const bearer = (token: string): [string, string][] => [["authorization", `Bearer ${tokens[token]}`]];
+  expect(await statusesOf("/authz", bearer("session"), "PROPFIND")).toEqual([200, 200]);
+  expect(await statusesOf("/authz", bearer("nonsense"), "PROPFIND")).toEqual([401, 401]);
 });
 
 test("TRACE is not answered", async () => {
@@ -233,6 +300,8 @@ describe("a browser without a good token", () => {
     ["the address of Caddy and Traefik", forwarded, "https://app/a?b=1"],
     ["an address of a script", { accept, "x-original-url": "javascript:alert(1)" }, null],
     ["no address", { accept }, null],
+    // "https:///evil.example.com" would be the host "evil.example.com".
+    ["a path without a host", { accept, "x-original-uri": "/evil.example.com/" }, null],
   ])("is sent to the login page with %s", async (_what, headers, wanted) => {
     const { status, headers: got } = await ask("nonsense", { query, headers });
     const page = new URL(got.get("location") as string);
@@ -250,6 +319,7 @@ describe("a browser without a good token", () => {
     ["is refused if it sends a form", "nonsense", query, { accept, "x-forwarded-method": "POST" }, 401],
     ["is never sent to another origin", "nonsense", "?redirect=https://evil.example.com/", { accept }, 400],
     ["is never sent to a user at another host", "nonsense", `?redirect=${LOGIN}@evil.example.com/`, { accept }, 400],
+    ["is never sent to a blob", "nonsense", `?redirect=blob:${LOGIN}/a`, { accept }, 400],
     ["is never sent to a path", "nonsense", "?redirect=//evil.example.com/", { accept }, 400],
   ])("%s", async (_what, token, more, headers, status) => {
     expect((await ask(token, { query: more, headers })).status).toBe(status);
