@@ -9,7 +9,7 @@ import type { Authenticate } from "../../auth/authenticate.ts";
 import { may, type Permission, type Principal, reach } from "../../domain/access.ts";
 import { DomainError } from "../../domain/errors.ts";
 import { fromOrganization, LAST_SECOND, toTimestamp } from "../convert/messages.ts";
-import { rpcErrorOf, statusJson } from "../errors.ts";
+import { refusal, rpcErrorOf, statusJson } from "../errors.ts";
 import { alike, challengeFor, identityHeaders, tokenOf } from "../gateways.ts";
 import type { Implementation } from "../handler.ts";
 
@@ -31,13 +31,13 @@ export function authzMethods(): Implementation<typeof AuthzService> {
 export function envoyMethods({ authenticate }: { authenticate: Authenticate }): Implementation<typeof Authorization> {
   return {
     async check({ attributes }, { principal: gateway, permission }) {
-      const { organization, role, cookie, reveal } = attributes?.contextExtensions ?? {};
+      const { organization, role, cookie, reveal } = extensionsOf(attributes);
       const headers = headersOf(attributes);
       try {
         const token = tokenOf({ authorization: headers.get("authorization"), cookies: headers.get("cookie") }, cookie);
         const bearer = await authenticate(token && `Bearer ${token}`);
         expectInReach(bearer, gateway, permission);
-        demand(bearer, { organization: organization || undefined, role: role || undefined });
+        demand(bearer, { organization, role });
         return admitted(bearer);
       } catch (error) {
         const isRefused = error instanceof DomainError && /^(unauthenticated|permission_denied)$/.test(error.kind);
@@ -58,6 +58,23 @@ function toAuthorized({ principal, user }: Bearer) {
     ...(expires !== undefined && { expires: toTimestamp(Math.min(expires, LAST_SECOND)) }),
     organizationId: user?.owner.type === "org" ? user.owner.id : "",
   };
+}
+
+const EXTENSIONS = ["cookie", "organization", "reveal", "role"];
+
+/** Throws INVALID_REQUEST for an extension that is unknown or empty: a misspelt one would let too many in. */
+function extensionsOf(attributes: AttributeContext | undefined): Partial<Record<string, string>> {
+  const { contextExtensions = {} } = attributes ?? {};
+  for (const [name, value] of Object.entries(contextExtensions)) {
+    if (!EXTENSIONS.includes(name)) {
+      throw refusal("INVALID_REQUEST", `context_extensions has the unknown "${name}"; use ${EXTENSIONS.join(", ")}.`);
+    }
+    if (value === "") throw refusal("INVALID_REQUEST", `context_extensions: "${name}" is empty.`);
+    if (name === "reveal" && !/^(true|false)$/.test(value)) {
+      throw refusal("INVALID_REQUEST", `context_extensions: "reveal" is "${value}"; use true or false.`);
+    }
+  }
+  return contextExtensions;
 }
 
 /** The request's headers. Envoy sends them in a map, or as a list with `encode_raw_headers`. Names are in lower case. */
