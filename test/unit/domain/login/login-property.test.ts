@@ -308,17 +308,21 @@ describe("any sequence of logins, changes and clock steps", () => {
 
   test("agrees with the model, and the fold of its log agrees with the stored state", async () => {
     const seen = new Set<string>();
-    await fc.assert(
-      fc.asyncProperty(fc.array(acts, { maxLength: 80, size: "max" }), async (sequence) => {
-        for (const words of await run(sequence)) seen.add(words);
-      }),
-      { numRuns: 120 },
-    );
     const reached = [
       ...["activated", "deactivated", "login_failed", "login_succeeded", "password_changed"],
       ...["locked manually for ever", "locked manually for a time", "unlocked", "expired"],
       ...["locked for 10 s for all", "locked for 10 s for strangers", "locked for 20 s for strangers"],
     ];
-    expect([...seen]).toEqual(expect.arrayContaining(reached));
+    const missing = () => reached.filter((words) => !seen.has(words));
+    // Rarely a round lacks one of them.
+    for (let round = 0; missing().length > 0 && round < 5; round++) {
+      await fc.assert(
+        fc.asyncProperty(fc.array(acts, { maxLength: 80, size: "max" }), async (sequence) => {
+          for (const words of await run(sequence)) seen.add(words);
+        }),
+        { numRuns: 120 },
+      );
+    }
+    expect(missing()).toEqual([]);
   }, 240_000);
 });
