@@ -9,6 +9,8 @@ export const MAX_BATCH_LENGTH = 4_000_000;
 export const MAX_PAGE_LENGTH = 700_000;
 /** The maximum number of waiting appends. It bounds memory while a disk or server stalls. */
 export const MAX_WAITING = 20_000;
+/** The maximum number of callers that wait for look-ups of one kind, such as those of tokens. */
+export const MAX_LOOKUPS = 20_000;
 /** The number of concurrent searches, each on its own connection. */
 export const SEARCHES_AT_ONCE = 4;
 /** The number of concurrent log reads of auditors and watchers. */

@@ -14,7 +14,7 @@ import { MAX_READS } from "../../../src/app/follow/watch.ts";
 import { REASONS } from "../../../src/domain/errors.ts";
 import { MAX_USERNAMES } from "../../../src/domain/user.ts";
 import { MAX_ITEMS } from "../../../src/rpc/check-request.ts";
-import { MAX_PAGE_LENGTH, MAX_WAITING } from "../../../src/store/limits.ts";
+import { MAX_LOOKUPS, MAX_PAGE_LENGTH, MAX_WAITING } from "../../../src/store/limits.ts";
 import { maxBytesOf, maxJsonBytesOf } from "../../../src/transport/http/body.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { MAX_VALUES } from "../../../src/transport/values.ts";
@@ -154,6 +154,7 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
       counts(...written("src/rpc/shares.ts", /decoding: .*waiting: (\d+), waitingEach: (\d+)/)),
     ],
     ["changes that wait for the disk", counts(MAX_WAITING)],
+    ["look-ups of a kind that wait for the store, such as those of tokens", counts(MAX_LOOKUPS)],
     [
       "passwords that wait to be hashed: in all, of one caller",
       counts(...["MAX_WAITING", "MAX_WAITING_EACH"].map((name) => constant("src/app/hash-queue.ts", name))),
