@@ -18,8 +18,9 @@ export const authz: Bench = {
   name: "/authz for a session over HTTP/1.1 ÷ Fastify's no-op",
   bound: 0.6,
   aim: 0.85,
-  async ours() {
-    const { server, tokens } = await startWithSessions();
+  isOfCheckout: true,
+  async ours(checkout) {
+    const { server, tokens } = await startWithSessions(checkout);
     return asking(server, tokens);
   },
   theirs: async () => asking(await startPeer("fastify"), NO_TOKENS),
@@ -40,8 +41,9 @@ export const check: Bench = {
   name: "Envoy's Check for a session by gRPC, 64 in flight ÷ @grpc/grpc-js's no-op",
   bound: 0.5,
   aim: 0.9,
-  async ours() {
-    const { server, tokens } = await startWithSessions();
+  isOfCheckout: true,
+  async ours(checkout) {
+    const { server, tokens } = await startWithSessions(checkout);
     return checking(server, tokens);
   },
   theirs: async () => checking(await startPeer("grpc-js"), NO_TOKENS),

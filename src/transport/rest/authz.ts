@@ -121,6 +121,7 @@ function failure(error: RpcError, headers: Fields): Answer {
 
 /** Throws INVALID_REQUEST for a parameter that is unknown, repeated or empty: a misspelt one would let too many in. */
 function parametersOf(query: string): Query {
+  if (query === "") return {};
   const parameters = new Map<string, string>();
   for (const [name, value] of parseForm(query)) {
     if (!PARAMETERS.includes(name)) {
