@@ -6,6 +6,7 @@ import { tokenMaker } from "../../support/access.ts";
 import { eventually } from "../../support/client/eventually.ts";
 import { type Issuer, startIssuer } from "../../support/client/issuer.ts";
 import { PASSWORD } from "../../support/logins.ts";
+import { runCommand } from "../../support/servers/command.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 import { startRelay } from "../../support/stores/relay.ts";
 
@@ -135,6 +136,20 @@ test("a closed guard refuses everything", async () => {
   guard.close();
   expect(await outcome(guard, jwt)).toBe("UNAVAILABLE");
   expect(guard.checkSubject("ann")).toMatchObject({ reason: "UNAVAILABLE" });
+});
+
+test("a program that closes its guard ends by itself, because no socket and no timer is left", async () => {
+  const jwt = await issuer.sign("ann");
+  const program = `
+    import { createGuard } from "./packages/client/src/guard/guard.ts";
+    const guard = createGuard(${JSON.stringify({ url: server.url, token, jwt: issuer.jwt, introspect: true })});
+    await guard.ready;
+    console.log((await guard.check(${JSON.stringify(jwt)})).ok, (await guard.check("no-session")).reason);
+    guard.close();
+    console.log("closed");`;
+  const args = ["--input-type=module-typescript", "--disable-warning=ExperimentalWarning", "--eval", program];
+  const { code, stdout, stderr } = await runCommand(process.execPath, args, [], { timeoutMs: 15_000 });
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "true TOKEN_INVALID\nclosed\n", stderr: "" });
 });
 
 describe("when the server is silent for maxStaleMs", () => {
