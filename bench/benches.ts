@@ -46,6 +46,9 @@ export const FIGURES: Record<string, Bench> = {
   "idle-memory": idleMemory,
   start,
   "big-store": bigStore,
+  guard,
+  "guard-memory": guardMemory,
+  guards,
   "bare-grpc": bareGrpc,
   "bare-rest": bareRest,
   generator,
@@ -64,7 +67,4 @@ export const BENCHES: Record<string, Bench> = {
   "locks-watchers": locksWatchers,
   "locks-snapshot": locksSnapshot,
   standby,
-  guard,
-  "guard-memory": guardMemory,
-  guards,
 };
