@@ -6,7 +6,7 @@ import { createConnectDoor } from "./grpc/connect-door.ts";
 import { createUnaryDoor } from "./grpc/unary-door.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
 import { type Answer, type Exchange, headerOf } from "./http/exchange.ts";
-import { createPathOf } from "./http/request-path.ts";
+import { createPathOf, isRpcPath } from "./http/request-path.ts";
 import { statusAnswer } from "./http/status.ts";
 import { createUnread } from "./http/unread-answers.ts";
 import type { Limits } from "./limits.ts";
@@ -161,8 +161,8 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
 
 /** The protocol that the request seems to have. */
 function systemOf({ headers, target }: Exchange): CallSystem {
-  if (headers["content-type"]?.startsWith("application/grpc")) return "grpc";
-  return /^\/[\w.]+\.\w+\/\w+(\?|$)/.test(target) ? "connectrpc" : "http";
+  if (!isRpcPath(target)) return "http";
+  return headers["content-type"]?.startsWith("application/grpc") ? "grpc" : "connectrpc";
 }
 
 /** The id of the trace in a `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header). */

@@ -22,7 +22,8 @@ import { fromText, isGrpcWebText, textBytesOf, toBinaryHeader, toTextResponse } 
 
 /**
  * The door of Connect, gRPC and gRPC-Web for all but unary calls: streams, GET, health and reflection. Undefined for an
- * unknown path, unless the request uses one of the protocols: then it answers with their error.
+ * unknown path, unless it has the form of a method's and the request uses one of the protocols: then it answers with
+ * their error.
  */
 export type ConnectDoor = (
   exchange: Exchange,
@@ -163,7 +164,7 @@ export function createConnectDoor(
   return (exchange, { path, query, href }, call) => {
     const handler = handlers.get(path);
     if (!handler) {
-      return inProtocolOf(exchange.headers, { path, query }, () => {
+      return inProtocolOf(exchange, { path, query }, () => {
         const meant = hint(exchange.verb, path);
         const error = refusal("NOT_SERVED", `There is nothing at ${path.slice(0, 200)}.${meant}`);
         return toConnectError(pipeline.explain(error, call));

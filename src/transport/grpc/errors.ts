@@ -4,7 +4,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isForeseen, RpcError, refusal } from "../../rpc/errors.ts";
 import { tooLarge } from "../http/body.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
-import type { RequestPath } from "../http/request-path.ts";
+import { isRpcPath, type RequestPath } from "../http/request-path.ts";
 import { challengeOf, plainAnswer } from "../http/status.ts";
 
 /** The header with the version of Connect's protocol. */
@@ -60,17 +60,20 @@ export function ownErrorOf(
 }
 
 /**
- * An error in the protocol of the request; undefined for other protocols. Otherwise clients derive a code from the HTTP
- * status, each differently: grpc-web makes NOT_FOUND of 404.
+ * An error in the protocol of the request; undefined for other requests. Otherwise clients derive a code from the HTTP
+ * status, each differently: grpc-web makes NOT_FOUND of 404. Only paths of methods get it, and in gRPC only POST: its
+ * HTTP status is 200, which a gateway that asks by a wrong path would take for a yes.
  */
 export function inProtocolOf(
-  headers: Exchange["headers"],
+  { headers, verb }: Pick<Exchange, "headers" | "verb">,
   { path, query }: Pick<RequestPath, "path" | "query">,
   error: () => ConnectError,
 ): Answer | undefined {
+  if (!isRpcPath(path)) return undefined;
   const type = headers["content-type"] ?? "";
   const [, protocol] = /^application\/(grpc-web-text|grpc-web|grpc)(?:[+; ]|$)/i.exec(type) ?? [];
   if (protocol !== undefined) {
+    if (verb !== "POST") return undefined;
     const status: Fields = Object.fromEntries(grpcStatusOf(error()));
     if (protocol.toLowerCase() === "grpc") return { status: 200, headers: { "content-type": type }, trailers: status };
     return { status: 200, headers: { "content-type": type, ...status } };
@@ -78,9 +81,7 @@ export function inProtocolOf(
   const isConnect =
     headerOf(headers, VERSION_HEADER) !== undefined ||
     new URLSearchParams(query).get("connect") === "v1" ||
-    // JSON is also REST's type, but the name of a service has a dot, and no path of REST begins with one.
-    (/^\/[\w.]+\.\w+\/\w+$/.test(path) && /^application\/json(?:[; ]|$)/i.test(type)) ||
-    /^application\/(proto|connect\+\w+)(?:[; ]|$)/i.test(type);
+    /^application\/(json|proto|connect\+\w+)(?:[; ]|$)/i.test(type);
   if (!isConnect) return undefined;
   return plainAnswer(404, { "content-type": "application/json" }, errorToJsonBytes(error(), undefined));
 }

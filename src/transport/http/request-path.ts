@@ -18,6 +18,14 @@ const AMBIGUOUS_PATH = /^[^?]*\\/;
 /** Origin-form, absolute-form or asterisk-form. Other targets, such as "foo:toString", have no path. */
 const TARGET = /^(?:\/|https?:\/\/|\*$)/i;
 
+/** The path of a method: its service, whose full name has a dot, and its own name. No path of REST has this form. */
+const RPC_PATH = /^\/[\w.]+\.\w+\/\w+(?:\?|$)/;
+
+/** Whether a path or a target, with or without a query, can be that of a method, served or not. */
+export function isRpcPath(target: string): boolean {
+  return RPC_PATH.test(target);
+}
+
 /** Characters that would extend the Host into the URL's path. Node joins two Host lines by a comma and a space. */
 const NOT_IN_AUTHORITY = /[/\\?#@,\s]/;
 

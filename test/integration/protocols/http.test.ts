@@ -138,6 +138,62 @@ describe("an RPC request that cannot be a call", () => {
         reason: "NOT_SERVED",
       });
     });
+
+    test.each(GRPC_TYPES)("an unknown method in %s gets UNIMPLEMENTED with HTTP status 200", async (type) => {
+      for (const method of ["userlock.v3alpha.UserService/NoMethod", "x.y.Z/Method"]) {
+        const { status, headers, trailers } = await send({
+          version,
+          path: `/${method}`,
+          headers: { "content-type": type },
+        });
+        const code = headers.get("grpc-status") ?? trailers.get("grpc-status");
+        expect({ status, code }).toEqual({ status: 200, code: "12" });
+      }
+    });
+
+    // A gateway that asks by such a path must not take a gRPC error for a yes.
+    describe.each([
+      ...[...GRPC_TYPES, "application/grpc", "APPLICATION/GRPC; x=y"].map((type) => ({ "content-type": type })),
+      { "content-type": "application/connect+json" },
+      { "content-type": "application/json", "connect-protocol-version": "1" },
+    ])("with %j", (headers) => {
+      test.each([
+        "/",
+        "/x.y.Z",
+        "/Method",
+        "/healthz/x",
+        "/authz/",
+        "/authz/x",
+        "/resources/v3alpha/no/such/path",
+        "/no/path",
+        "/x.y.Z/Method/",
+        "/x.y.Z/Method/more",
+        "/x.y.Z/Meth%6Fd",
+        "/x.y.Z/Meth.od",
+        "/x.y./Method",
+        "/a/x.y.Z/Method",
+        "/?/x.y.Z/Method",
+      ])("a path that cannot be a method's, %s, gets 404 as over REST", async (path) => {
+        for (const verb of ["GET", "POST"]) {
+          const answer = await send({ version, verb, path, headers: { ...AUTH, ...headers } });
+          const body = JSON.parse(answer.body.toString());
+          expect([verb, answer.status, body.code, answer.headers.get("grpc-status")]).toEqual([verb, 404, 5, null]);
+          expect(answer.trailers.get("grpc-status")).toBeNull();
+        }
+      });
+
+      test("a path of REST answers as over REST", async () => {
+        const answer = await send({ version, verb: "GET", path: "/resources/v3alpha/authorize", headers });
+        expect([answer.status, JSON.parse(answer.body.toString()).code]).toEqual([401, 16]);
+      });
+    });
+
+    test.each(GRPC_TYPES)("an unknown method asked by another verb than POST gets 404, also in %s", async (type) => {
+      for (const verb of ["GET", "HEAD", "PUT", "DELETE"]) {
+        const { status } = await send({ version, verb, path: "/x.y.Z/Method", headers: { "content-type": type } });
+        expect([verb, status]).toEqual([verb, 404]);
+      }
+    });
   });
 });
 
