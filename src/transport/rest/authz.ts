@@ -54,6 +54,10 @@ export function createAuthzDoor(
     if (!page || !isWeb(page) || !loginOrigins.includes(page.origin)) {
       throw refusal("INVALID_REQUEST", "redirect: its origin must be one of the setting USERLOCK_LOGIN_ORIGINS");
     }
+    // A browser would log in to the page with them.
+    if (page.username !== "" || page.password !== "") {
+      throw refusal("INVALID_REQUEST", "redirect: it must have no user name and no password");
+    }
     const verb = headerOf(headers, "x-original-method") ?? headerOf(headers, "x-forwarded-method") ?? "GET";
     if (!/^(GET|HEAD)$/.test(verb) || !headerOf(headers, "accept")?.includes("text/html")) return undefined;
     const wanted = wantedOf(headers);

@@ -9,6 +9,7 @@ import { AuthzService } from "../../../gen/userlock/v3alpha/authz_service_pb.ts"
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
+import { IDENTITY_HEADERS } from "../../support/gateways/identity-headers.ts";
 import { addUser, asOwner, ok, openSession, outcomeOf } from "../../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../../support/servers/server-process.ts";
 import { newDatabase } from "../../support/stores/postgres.ts";
@@ -17,13 +18,13 @@ import { startRelay } from "../../support/stores/relay.ts";
 const ISSUER = "https://issuer.example.com";
 const GATEWAY_TOKEN = "gateway-secret-0123456789";
 const LOGIN = "https://login.example.com";
-const HEADERS = [
-  "x-auth-request-user",
-  "x-auth-request-preferred-username",
-  "x-auth-request-email",
-  "x-userlock-session",
-  "x-userlock-expires",
-  "remote-user",
+/** Each form of an origin that a setting can have. */
+const ORIGINS = [
+  LOGIN,
+  "https://login.example.com:8443",
+  "http://localhost:3000",
+  "http://127.0.0.1",
+  "https://[::1]:8443",
 ];
 
 const folder = temporaryFolder();
@@ -43,7 +44,7 @@ beforeAll(async () => {
       .sign(keys.privateKey);
   const trust = { USERLOCK_JWT_ISSUER: ISSUER, USERLOCK_JWT_AUDIENCE: "userlock", USERLOCK_JWKS: jwks };
   [server, closed] = await Promise.all([
-    startServer({ ...trust, USERLOCK_LOGIN_ORIGINS: LOGIN }),
+    startServer({ ...trust, USERLOCK_LOGIN_ORIGINS: ORIGINS.join() }),
     startServer({ USERLOCK_AUTHZ_TOKEN: GATEWAY_TOKEN }),
   ]);
   doors = openDoors(server.url);
@@ -98,7 +99,7 @@ async function ask(token: string, { query = "", headers = {}, method = "GET", at
     redirect: "manual",
     headers: { ...(bearer && { authorization: `Bearer ${bearer}` }), ...headers },
   });
-  const shown = Object.fromEntries(HEADERS.map((name) => [name, response.headers.get(name)]));
+  const shown = Object.fromEntries(IDENTITY_HEADERS.map((name) => [name, response.headers.get(name)]));
   return { status: response.status, headers: response.headers, shown, body: await response.text() };
 }
 
@@ -323,6 +324,32 @@ describe("a browser without a good token", () => {
     ["is never sent to a path", "nonsense", "?redirect=//evil.example.com/", { accept }, 400],
   ])("%s", async (_what, token, more, headers, status) => {
     expect((await ask(token, { query: more, headers })).status).toBe(status);
+  });
+
+  describe.each(ORIGINS)("at %s", (origin) => {
+    const [scheme, host] = origin.split("//") as [string, string];
+    const answerFor = (page: string) =>
+      ask("nonsense", { query: `?redirect=${encodeURIComponent(page)}`, headers: { accept } });
+
+    test("is sent to any path of the login page", async () => {
+      for (const page of [origin, `${origin}/a?b=c`]) {
+        const { status, headers } = await answerFor(page);
+        expect([status, new URL(headers.get("location") as string).origin]).toEqual([302, origin]);
+      }
+    });
+
+    test.each([
+      `${origin}@evil.example.com/`,
+      `${origin}:pass@evil.example.com/`,
+      `${origin}%2F@evil.example.com/`,
+      `${scheme}//user@${host}/`,
+      `${scheme}//user:pass@${host}/`,
+      `${scheme}//:pass@${host}/`,
+      `${scheme}//evil.example.com@${host}/`,
+    ])("is refused the page %s, which names a user or another host", async (page) => {
+      const { status, headers } = await answerFor(page);
+      expect([status, headers.get("location")]).toEqual([400, null]);
+    });
   });
 });
 
