@@ -1,16 +1,13 @@
 // Proves that the files of deploy/gateways name what userlock answers. Traefik and Envoy do not run in the tests: their
 // files are checked against what /authz and Check need, and Envoy's against its published protos.
 import { readFileSync } from "node:fs";
-import { create } from "@bufbuild/protobuf";
 import { parse } from "yaml";
-import { AuthorizeResponseSchema } from "../../../gen/userlock/v3alpha/authz_service_pb.ts";
-import { identityHeaders } from "../../../src/rpc/gateways.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { rows } from "../../support/docs.ts";
 import { envoyMistakes } from "../../support/gateways/envoy-schema.ts";
+import { IDENTITY_HEADERS } from "../../support/gateways/identity-headers.ts";
 
 const read = (path: string) => readFileSync(`deploy/gateways/${path}`, "utf8");
-const IDENTITY = Object.keys(identityHeaders(create(AuthorizeResponseSchema)));
 const envoy = parse(read("envoy/envoy.yaml"));
 const traefik = parse(read("traefik/dynamic.yaml"));
 const manager = envoy.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
@@ -28,14 +25,14 @@ const PROTOS = [
 
 test("the table of headers in the documentation has those that userlock answers", () => {
   const [, ...written] = rows("The headers that the app gets");
-  expect(written.map(([name]) => name)).toEqual(IDENTITY.map((name) => `\`${name}\``));
+  expect(written.map(([name]) => name)).toEqual(IDENTITY_HEADERS.map((name) => `\`${name}\``));
 });
 
 test.each(["nginx/nginx.conf", "caddy/Caddyfile", "haproxy/userlock.lua", "traefik/dynamic.yaml", "envoy/envoy.yaml"])(
   "%s names every header that userlock answers",
   (file) => {
     const text = read(file).toLowerCase();
-    expect(IDENTITY.filter((name) => !text.includes(name))).toEqual([]);
+    expect(IDENTITY_HEADERS.filter((name) => !text.includes(name))).toEqual([]);
   },
 );
 
@@ -74,7 +71,7 @@ test("Envoy fails closed, sends no body, and removes what clients forge before i
   expect(extAuthz).toMatchObject({ failure_mode_allow: false, status_on_error: { code: "ServiceUnavailable" } });
   expect(extAuthz).not.toHaveProperty("with_request_body");
   const removed = mutation.mutations.request_mutations.map(({ remove }: { remove: string }) => remove);
-  expect(IDENTITY.filter((name) => !removed.includes(name))).toEqual([]);
+  expect(IDENTITY_HEADERS.filter((name) => !removed.includes(name))).toEqual([]);
 });
 
 test("Traefik asks /authz as it wants to be asked, and the app gets its headers but not the gateway's token", () => {
@@ -83,7 +80,7 @@ test("Traefik asks /authz as it wants to be asked, and the app gets its headers 
   const { pathname, searchParams } = new URL(address);
   expect([pathname, [...searchParams.keys()]]).toEqual(["/authz", ["cookie", "redirect"]]);
   expect(check.trustForwardHeader).toBe(false);
-  expect(check.authResponseHeaders.map((name: string) => name.toLowerCase())).toEqual(IDENTITY);
+  expect(check.authResponseHeaders.map((name: string) => name.toLowerCase())).toEqual(IDENTITY_HEADERS);
   expect(check.authRequestHeaders).toEqual(expect.arrayContaining(["Authorization", "Cookie", "X-Userlock-Gateway"]));
   expect(middlewares.userlock.chain.middlewares).toEqual(["userlock-before", "userlock-check", "userlock-after"]);
   expect(middlewares["userlock-after"].headers.customRequestHeaders).toEqual({ "X-Userlock-Gateway": "" });

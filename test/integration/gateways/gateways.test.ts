@@ -9,6 +9,7 @@ import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { startApp } from "../../support/gateways/app.ts";
 import { environmentOf, type Gateway, KINDS, type Places, startGateway } from "../../support/gateways/gateways.ts";
+import { IDENTITY_HEADERS } from "../../support/gateways/identity-headers.ts";
 import { openVisitor, visitHttp2 } from "../../support/gateways/visit.ts";
 import { addUser, asOwner, ok, openSession } from "../../support/logins.ts";
 import { makeCertificate } from "../../support/servers/certificate.ts";
@@ -18,14 +19,6 @@ import { newDatabase } from "../../support/stores/postgres.ts";
 
 const ISSUER = "https://issuer.example.com";
 const NAMES = Object.keys(KINDS);
-const IDENTITY = [
-  "x-auth-request-user",
-  "x-auth-request-preferred-username",
-  "x-auth-request-email",
-  "x-userlock-session",
-  "x-userlock-expires",
-  "remote-user",
-];
 
 const folder = temporaryFolder();
 const tokens: Record<string, string> = {};
@@ -173,7 +166,13 @@ describe.each(NAMES)("%s", (name) => {
   });
 
   test("lets no forged header of a client through to the app", async () => {
-    const names = [...IDENTITY, "x-auth-request-groups", "x-userlock-gateway", "x-userlock-reason", "remote-groups"];
+    const names = [
+      ...IDENTITY_HEADERS,
+      "x-auth-request-groups",
+      "x-userlock-gateway",
+      "x-userlock-reason",
+      "remote-groups",
+    ];
     const spellings = [
       (text: string) => text,
       (text: string) => text.toUpperCase(),
