@@ -142,7 +142,7 @@ async function decide<State, Command, Event extends DomainEvent>(
   const recorded = events.map((event) => {
     const after = aggregate.evolve(state, event, occasion);
     state = after;
-    return aggregate.logged?.(event, after, occasion) ?? event;
+    return aggregate.logged?.(event, after, { time: now, actor }) ?? event;
   });
   const next = state as State;
   const before = record ? aggregate.claims(record.state) : [];

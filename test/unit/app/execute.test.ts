@@ -94,6 +94,15 @@ test("a change is never earlier than the previous one, even if the clock goes ba
   expect(await change("ann", UNLOCK)).toMatchObject({ changed: timeAt(60) });
 });
 
+test("a lock with an end is recorded as denying the user, even if the user's last event is after that end", async () => {
+  await change("ann", { type: "deactivate" });
+  await change("ann", { type: "activate" });
+  clock.set(timeAt(-60));
+  await change("ann", { ...LOCK, duration: 30_000_000 } as UserCommand);
+  const { events } = await store.read({ limit: 10 });
+  expect(events.at(-1)).toMatchObject({ time: timeAt(0), data: { denied: { cause: "locked", until: timeAt(-30) } } });
+});
+
 test("another user can take a released name, and cannot take a name that is in use", async () => {
   await change("bob", createOf("bob"));
   await change("ann", ADD_NAME);
