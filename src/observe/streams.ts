@@ -57,12 +57,11 @@ export function observeStreams(meters: Meters, clock: () => number): Pick<Observ
       try {
         return await watch(question, {
           ...watcher,
-          send(cursor, event) {
-            const isSent = watcher.send(cursor, event);
-            if (!isSent || !event) return isSent;
+          send(event) {
+            if (!watcher.send(event)) return false;
             messages++;
             if (event.time >= began && sent++ % SAMPLED === 0) lag.observe(Math.max(clock() - event.time, 0) / 1e6);
-            return isSent;
+            return true;
           },
         });
       } catch (error) {

@@ -1,7 +1,13 @@
 import { invalidField } from "../domain/errors.ts";
 import { type Cursor, LOG_START } from "./port.ts";
 
-/** Encodes non-negative integers as a cursor. Each follows its length, so that cursors sort like their numbers. */
+/** The refusal of a cursor that names no event of the log. */
+export const notOfThisLog = () => invalidField("cursor", "is not a cursor of this log");
+
+/**
+ * Encodes non-negative integers as a cursor. Each follows its length, so that cursors sort like their numbers. The last one is
+ * the time of the event at the position: two logs do not have the same event at one position.
+ */
 export function toCursor(...numbers: readonly (number | bigint)[]): Cursor {
   return numbers.map((number) => `${String(number).length.toString(36)}${number}`).join("");
 }
@@ -18,6 +24,6 @@ export function fromCursor(cursor: Cursor, count: number): bigint[] {
     numbers.push(BigInt(digits));
     rest = rest.slice(end);
   }
-  if (rest !== "" || numbers.length !== count) throw invalidField("cursor", "is not a cursor of this log");
+  if (rest !== "" || numbers.length !== count) throw notOfThisLog();
   return numbers;
 }

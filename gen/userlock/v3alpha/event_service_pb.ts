@@ -409,14 +409,15 @@ export const WatchLocksRequestSchema: GenMessage<WatchLocksRequest> = /*@__PURE_
  */
 export type WatchLocksResponse = Message<"userlock.v3alpha.WatchLocksResponse"> & {
   /**
-   * The cursor from which to resume after this message. Not set before the snapshot is done.
+   * The cursor from which to resume after this message. Not set before the snapshot is done, and in empty messages. A
+   * message with only a cursor says that the client has every change up to now.
    *
    * @generated from field: string cursor = 1;
    */
   cursor: string;
 
   /**
-   * The content. Not set in messages that keep the stream alive.
+   * The content.
    *
    * @generated from oneof userlock.v3alpha.WatchLocksResponse.content
    */
@@ -658,7 +659,7 @@ export const EventService: GenService<{
   },
   /**
    * WatchEvents streams new events, or all events after a cursor. The first message comes at once, with a cursor and no
-   * event. So does a message after 15 seconds without events. A client that resumes after its last cursor misses no
+   * event. So does a message every 15 seconds. A client that resumes after its last cursor misses no
    * event and gets none twice. One that reads too slowly catches up from the log; one that reads nothing for a while
    * fails with WATCHER_TOO_SLOW. The stream ends with the error of a call if the token is revoked or the user may no
    * longer act. REST uses text/event-stream with the cursor as id. Last-Event-ID takes precedence over "after".
@@ -671,12 +672,13 @@ export const EventService: GenService<{
     output: typeof WatchEventsResponseSchema;
   },
   /**
-   * WatchLocks streams the users who may not act by a token: locked by a call, inactive or deleted. Without a cursor the
-   * first message comes at once. Then come all such users in parts. The last part has "done", and the cursor from before
-   * the first part. The changes after it follow, or those after the cursor of the request. A change is the state after an
-   * event. The last message about a user holds, and may repeat what the client knows. A message with only a cursor comes
-   * after 15 seconds without others. The stream ends as that of WatchEvents does. REST uses text/event-stream with the
-   * cursor as id. Last-Event-ID takes precedence over "after".
+   * WatchLocks streams the users who may not act by a token: locked by a call, inactive or deleted. An empty message comes
+   * at once. Without a cursor all such users follow in parts, of which the last has "done", and then the changes that were
+   * made meanwhile. With a cursor, the changes after it follow. Then comes a message with only a cursor: the client has
+   * every change up to now. It is repeated every 15 seconds while that is so. While it is not, because the client is
+   * behind or the server cannot read its log, an empty message comes instead. A change is the state after an event. The
+   * last message about a user holds, and may repeat what the client knows. The stream ends as that of WatchEvents does.
+   * REST uses text/event-stream with the cursor as id. Last-Event-ID takes precedence over "after".
    *
    * @generated from rpc userlock.v3alpha.EventService.WatchLocks
    */

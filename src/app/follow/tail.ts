@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { hasReason } from "../../domain/errors.ts";
 import { retry } from "../../retry.ts";
-import type { Cursor, EventStore, RecordedEvent } from "../../store/port.ts";
+import { type Cursor, type EventStore, type RecordedEvent, StoreUnavailable } from "../../store/port.ts";
 
 /** How often the log is read without a hint, milliseconds. Hints may be missing. */
 const POLL_MS = 1_000;
@@ -18,6 +19,10 @@ export type Listener = (events: readonly RecordedEvent[]) => void;
 export interface Following {
   /** All events up to here were delivered to attached listeners. It never goes back. */
   readonly cursor: Cursor;
+  /** When the last read began that reached the end of the log, by the monotonic clock, milliseconds. */
+  readonly readAt: number;
+  /** Aborts with STORE_UNAVAILABLE once the log has lost events that were delivered, after a restore or a failover. */
+  readonly signal: AbortSignal;
   /**
    * From now on the listener gets every event after `cursor`, once, in log order, until the returned function is
    * called.
@@ -34,6 +39,7 @@ interface Run {
   followers: number;
   listeners: Set<Listener>;
   cursor: Cursor;
+  readAt: number;
   stop: AbortController;
 }
 
@@ -50,7 +56,9 @@ export function createTail({
   let current: Promise<Run> | undefined;
 
   async function start(): Promise<Run> {
-    const run: Run = { followers: 0, listeners: new Set(), cursor: await store.head(), stop: new AbortController() };
+    const readAt = performance.now();
+    const cursor = await store.head();
+    const run: Run = { followers: 0, listeners: new Set(), cursor, readAt, stop: new AbortController() };
     void read(run);
     return run;
   }
@@ -79,11 +87,22 @@ export function createTail({
 
     const step = async () => {
       isHinted = false;
+      const began = performance.now();
       const { events, hasMore } = await store.read({ from: run.cursor, limit: PAGE });
       await deliver(run, events);
-      if (!hasMore) await hintOrPoll();
+      if (hasMore) return;
+      run.readAt = began;
+      await hintOrPoll();
     };
-    while (!signal.aborted) await retry(step, { signal, onFailure: onError }).catch(() => {});
+    const mayPass = (error: unknown) => !hasReason(error, "INVALID_REQUEST");
+    while (!signal.aborted) {
+      await retry(step, { signal, mayPass, onFailure: onError }).catch((error) => {
+        if (signal.aborted || mayPass(error)) return;
+        // The next follower begins at the log's new end.
+        current = undefined;
+        run.stop.abort(new StoreUnavailable(error));
+      });
+    }
   }
 
   /** Rejects with STORE_UNAVAILABLE if the end of the log cannot be found. */
@@ -104,6 +123,10 @@ export function createTail({
       get cursor() {
         return run.cursor;
       },
+      get readAt() {
+        return run.readAt;
+      },
+      signal: run.stop.signal,
       attach(listener) {
         run.listeners.add(listener);
         return () => run.listeners.delete(listener);

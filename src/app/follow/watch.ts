@@ -14,6 +14,8 @@ const PAGE = 200;
 const SLICE = 50;
 /** The number of watchers that catch up at once, so that a thousand reconnects leave capacity to others. */
 export const MAX_READS = 4;
+/** The tail reads to the end of the log each second, or at a hint. Milliseconds. */
+const CURRENT_MS = 5_000;
 const TOO_SLOW = "The client reads too slowly. Resume after the last cursor.";
 
 export interface WatchQuestion extends EventQuestion {
@@ -25,8 +27,13 @@ interface Watcher {
   principal: Principal;
   /** Authenticates and authorises again. Rejects like a call. */
   readmit(): Promise<Principal>;
-  /** Sends an event, or only a cursor. Returns false if too much is unread. */
-  send(cursor: Cursor, event?: RecordedEvent): boolean;
+  /** Sends an event. Returns false if too much is unread. */
+  send(event: RecordedEvent): boolean;
+  /**
+   * Sends a message that keeps the stream alive. `isCurrent`: the watcher has everything up to now. Returns false if too
+   * much is unread.
+   */
+  keepAlive(cursor: Cursor, isCurrent: boolean): boolean;
   /**
    * Undefined if little is unread, which is never so after `send` returned false. Otherwise resolves with true once
    * little is unread, or with false if the client reads nothing for a while.
@@ -34,7 +41,10 @@ interface Watcher {
   ready(): Promise<boolean> | undefined;
   /** Ends the stream with its reason. */
   signal: AbortSignal;
-  /** What the watcher gets before the events, unless they resume after a cursor. */
+  /**
+   * What the watcher gets before the events, unless they resume after a cursor. Such a watcher is told, by a message of
+   * its own, as soon as it has everything up to now.
+   */
   snapshot?: Snapshot<unknown>;
 }
 
@@ -42,10 +52,10 @@ interface Watcher {
 interface Snapshot<Part> {
   /** Reads the next part. `next` is the place after it, undefined after the last. */
   read(from: string | undefined, signal: AbortSignal): Promise<PartOfSnapshot<Part>>;
-  /** Sends a part, or a message that keeps the stream alive. Returns false if too much is unread. */
-  send(part?: Part): boolean;
-  /** Sends the end, and the cursor from before the first part was read. Returns false if too much is unread. */
-  end(cursor: Cursor): boolean;
+  /** Sends a part. Returns false if too much is unread. */
+  send(part: Part): boolean;
+  /** Sends the end. Returns false if too much is unread. */
+  end(): boolean;
 }
 
 export interface PartOfSnapshot<Part> {
@@ -66,8 +76,10 @@ export function createWatch(parts: {
   tail: Tail;
   /** The number of streams, in all and per caller. */
   places: Quota;
-  /** The time between keep-alive messages, and between checks of the watcher's permission, milliseconds. */
+  /** The time between keep-alive messages, which is that between checks of the watcher's permission, milliseconds. */
   heartbeatMs: number;
+  /** How old the last read to the end of the log may be for a watcher to be current, milliseconds. */
+  currentMs?: number;
   onError(error: unknown): void;
 }): Watch {
   const reads = createFairQueue({ atOnce: MAX_READS, atOnceEach: MAX_READS / 2 });
@@ -111,23 +123,28 @@ interface CatchingUp {
 }
 
 async function stream(
-  { store, read, breathe, heartbeatMs, onError }: Parameters<typeof createWatch>[0] & CatchingUp,
+  {
+    store,
+    read,
+    breathe,
+    heartbeatMs,
+    currentMs = CURRENT_MS,
+    onError,
+  }: Parameters<typeof createWatch>[0] & CatchingUp,
   following: Following,
   question: WatchQuestion,
   watcher: Watcher,
 ): Promise<never> {
   const end = new AbortController();
   const fail = (error: unknown) => end.abort(error);
-  const signal = AbortSignal.any([watcher.signal, end.signal]);
+  const signal = AbortSignal.any([watcher.signal, following.signal, end.signal]);
   let { principal } = watcher;
   let where = filterOf(principal, question);
   let passes = matcher(where);
   /** Every matching event up to here was sent. */
   let cursor: Cursor = question.after ?? (await store.head());
   let isLive = false;
-  let keepAlive = sendCursor;
   let heartbeat: NodeJS.Timeout | undefined;
-  let check: NodeJS.Timeout | undefined;
 
   async function readmit(): Promise<void> {
     principal = await watcher.readmit();
@@ -135,15 +152,9 @@ async function stream(
     passes = matcher(where);
   }
 
-  function send(at: Cursor, event?: RecordedEvent): boolean {
-    const isSent = watcher.send(at, event);
-    if (isSent) heartbeat?.refresh();
-    return isSent;
-  }
-
   /** Whether the event was sent or does not match. */
   function deliver(event: RecordedEvent): boolean {
-    if (passes(event) && !send(event.cursor, event)) return false;
+    if (passes(event) && !watcher.send(event)) return false;
     cursor = event.cursor;
     return true;
   }
@@ -167,19 +178,15 @@ async function stream(
 
   /** Sends the state. Changes meanwhile come after it, because the cursor is from before. */
   async function sendSnapshot(snapshot: Snapshot<unknown>): Promise<void> {
-    keepAlive = () => void snapshot.send();
-    keepAlive();
     let from: string | undefined;
     do {
       const { visible, next } = await persist(() => read(principal.subject, () => snapshot.read(from, signal), signal));
       await persist(readmit);
       await breathe();
       await inTime(() => snapshot.send(visible(where)));
-      heartbeat?.refresh();
       from = next;
     } while (from !== undefined);
-    await inTime(() => snapshot.end(cursor));
-    keepAlive = sendCursor;
+    await inTime(() => snapshot.end());
   }
 
   /**
@@ -219,29 +226,28 @@ async function stream(
     // event that ended the permission.
     await readmit();
     signal.throwIfAborted();
-    heartbeat = setTimeout(beat, heartbeatMs);
-    check = setInterval(checkRight, heartbeatMs);
+    heartbeat = setInterval(beat, heartbeatMs);
+    watcher.keepAlive(cursor, false);
     if (watcher.snapshot && question.after === undefined) await sendSnapshot(watcher.snapshot);
-    else send(cursor);
-    for (;;) {
+    for (let isCurrent = !watcher.snapshot; ; ) {
       // In one tick, so that no event comes between the comparison and the attachment.
-      if (cursor >= following.cursor) await live();
+      if (isCurrent && cursor >= following.cursor) await live();
       const query = { from: cursor, limit: PAGE, where };
       const page = await persist(() => read(principal.subject, () => store.read(query, signal), signal));
       await persist(readmit);
       await deliverInTime(page.events);
       cursor = page.cursor;
+      if (isCurrent || page.hasMore) continue;
+      await inTime(() => watcher.keepAlive(cursor, true));
+      isCurrent = true;
     }
   }
 
   function beat(): void {
+    const isCurrent = isLive && performance.now() - following.readAt <= currentMs;
     // A watcher whose buffer is full needs no keep-alive.
-    keepAlive();
-    heartbeat?.refresh();
-  }
-
-  function sendCursor(): void {
-    send(isLive && following.cursor > cursor ? following.cursor : cursor);
+    watcher.keepAlive(isLive && following.cursor > cursor ? following.cursor : cursor, isCurrent);
+    void checkRight();
   }
 
   let isChecking = false;
@@ -262,8 +268,7 @@ async function stream(
       }),
     ]);
   } finally {
-    clearTimeout(heartbeat);
-    clearInterval(check);
+    clearInterval(heartbeat);
     fail("the stream has ended");
   }
 }

@@ -62,7 +62,8 @@ export function eventMethods(parts: {
         principal,
         readmit,
         signal,
-        send: (cursor, event) => outlet.send(event ? messageOf(event) : create(WatchEventsResponseSchema, { cursor })),
+        send: (event) => outlet.send(messageOf(event)),
+        keepAlive: (cursor) => outlet.send(create(WatchEventsResponseSchema, { cursor })),
         ready: () => outlet.ready(),
       });
     },

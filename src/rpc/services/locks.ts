@@ -30,10 +30,8 @@ export function watchLocks(parts: {
   const messageOf = oncePer((event: RecordedEvent) =>
     create(WatchLocksResponseSchema, { cursor: event.cursor, content: { case: "change", value: toChange(event) } }),
   );
-  const snapshotOf = (users: readonly DeniedUser[], cursor?: string) => {
-    const value = { users: users.map(toDenied), done: cursor !== undefined };
-    return create(WatchLocksResponseSchema, { cursor: cursor ?? "", content: { case: "snapshot", value } });
-  };
+  const snapshotOf = (users: readonly DeniedUser[], done: boolean) =>
+    create(WatchLocksResponseSchema, { content: { case: "snapshot", value: { users: users.map(toDenied), done } } });
 
   return async ({ organization, after }, { principal, readmit, signal }, outlet) => {
     const place = { organization: fromOrganization(organization), after: after || undefined };
@@ -43,12 +41,14 @@ export function watchLocks(parts: {
         principal,
         readmit,
         signal,
-        send: (cursor, event) => outlet.send(event ? messageOf(event) : create(WatchLocksResponseSchema, { cursor })),
+        send: (event) => outlet.send(messageOf(event)),
+        keepAlive: (cursor, isCurrent) => outlet.send(create(WatchLocksResponseSchema, isCurrent ? { cursor } : {})),
         ready: () => outlet.ready(),
         snapshot: {
           read: readDenied,
-          send: (users: readonly DeniedUser[] = []) => outlet.send(snapshotOf(users)),
-          end: (cursor) => outlet.send(snapshotOf([], cursor)),
+          // The number of empty parts would show how many users of others are denied.
+          send: (users: readonly DeniedUser[]) => users.length === 0 || outlet.send(snapshotOf(users, false)),
+          end: () => outlet.send(snapshotOf([], true)),
         },
       },
     );

@@ -1,6 +1,5 @@
-import { invalidField } from "../../domain/errors.ts";
 import { isText } from "../append-row.ts";
-import { fromCursor, toCursor } from "../cursor.ts";
+import { fromCursor, notOfThisLog, toCursor } from "../cursor.ts";
 import { type Cursor, type EventFilter, LOG_START, type LogPage, type LogQuery, type RecordedEvent } from "../port.ts";
 import type { Statement } from "./connections.ts";
 import { isCut, type OnPage, pageOf } from "./page.ts";
@@ -8,16 +7,24 @@ import { isCut, type OnPage, pageOf } from "./page.ts";
 /** Always true. The log's partial indexes need this condition (schema.sql). */
 const IN_ORDER = "position > 0";
 
+const PLACE = "batch, position, time";
+
 /** Batches commit in the order of their numbers (schema.sql), so no event is added before the last one. */
 const LAST = `
-  SELECT batch, position FROM events WHERE instance = $1 AND ${IN_ORDER} ORDER BY batch DESC, position DESC LIMIT 1`;
+  SELECT ${PLACE} FROM events WHERE instance = $1 AND ${IN_ORDER} ORDER BY batch DESC, position DESC LIMIT 1`;
 
-const MAX_BATCH = 2n ** 63n - 1n;
-const MAX_POSITION = 2n ** 31n - 1n;
+/** A row if the log has the event of a cursor: at its place, with its time. */
+const hasPlace = ({ batch, position, time }: Place, bind: Bind): string => `
+  SELECT FROM events WHERE instance = $1 AND ${IN_ORDER}
+    AND batch = ${bind(batch)}::bigint AND position = ${bind(position)}::integer AND time = ${bind(time)}::bigint`;
+
+const MAX_BIGINT = 2n ** 63n - 1n;
+const MAX_INTEGER = 2n ** 31n - 1n;
 
 export interface LastRow {
   batch: number;
   position: number;
+  time: number;
 }
 
 /** The maximum number of events that a filtered read examines. */
@@ -45,15 +52,16 @@ type RunQuery = <Row extends object>(statement: Statement) => Promise<Row[]>;
 
 export const headStatement = (instance: string): Statement => ({ name: "head", text: LAST, values: [instance] });
 
-export const toHead = ([last]: LastRow[]): Cursor => (last ? toCursor(last.batch, last.position) : LOG_START);
+export const toHead = ([last]: LastRow[]): Cursor => (last ? cursorOf(last) : LOG_START);
 
 /**
  * Reads a page in log order, or by an index in the scope of all matching events. Rejects with INVALID_REQUEST for an
- * invalid cursor.
+ * cursor of another log, such as one that was restored, or that went on without its last commits after a failover.
  */
 export async function readPage(run: RunQuery, instance: string, query: LogQuery): Promise<LogPage> {
   const { from, descending = false, limit, where = {} } = query;
   const direction = descending ? "DESC" : "ASC";
+  const place = from === undefined ? undefined : toPlace(from);
 
   /** Selects matching or all events of the scope up to `bound`. */
   function select<Row extends object>(
@@ -64,12 +72,13 @@ export async function readPage(run: RunQuery, instance: string, query: LogQuery)
   ) {
     const values: unknown[] = [instance];
     const bind: Bind = (value) => `$${values.push(value)}`;
-    const compare = (operator: string, [batch, position]: Place) =>
+    const compare = (operator: string, { batch, position }: Place | LastRow) =>
       `(batch, position) ${operator} (${bind(batch)}::bigint, ${bind(position)}::integer)`;
     const { scope, conditions, rest } = conditionsOf(where, bind);
     const all = ["instance = $1", IN_ORDER, ...conditions];
-    if (from !== undefined) all.push(compare(descending ? "<" : ">", toPlace(from)));
-    if (bound) all.push(compare(descending ? ">=" : "<=", [BigInt(bound.batch), BigInt(bound.position)]));
+    if (place) all.push(compare(descending ? "<" : ">", place));
+    if (place && !isStart(place)) all.push(`EXISTS (${hasPlace(place, bind)})`);
+    if (bound) all.push(compare(descending ? ">=" : "<=", bound));
     if (which === "passing") all.push(...rest());
     const order = (of: string) => `ORDER BY ${of}batch ${direction}, ${of}position ${direction}`;
     const limit = bind(page.limit);
@@ -87,24 +96,30 @@ export async function readPage(run: RunQuery, instance: string, query: LogQuery)
   if (descending) end = LOG_START;
   else if (query.where) end = toHead(await run<LastRow>(headStatement(instance)));
   let bound: LastRow | undefined;
-  if (isNarrow(where))
-    [bound] = await select<LastRow>("batch, position", "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
+  if (isNarrow(where)) [bound] = await select<LastRow>(PLACE, "all", undefined, { limit: 1, offset: MAX_SCANNED - 1 });
   const first = (count: number) => select<EventRow & OnPage>(COLUMNS, "passing", bound, { limit: count, offset: 0 });
   let rows = await first(Math.min(limit + 1, FIRST_ROWS));
   if (rows.length === FIRST_ROWS && rows.length <= limit) rows = await first(limit + 1);
 
+  // An empty page does not show whether the cursor is of this log.
+  if (place && !isStart(place) && rows.length === 0) {
+    const values: unknown[] = [instance];
+    const text = hasPlace(place, (value) => `$${values.push(value)}`);
+    if ((await run({ text, values })).length === 0) throw notOfThisLog();
+  }
   const events = rows.slice(0, limit).map(toEvent);
   if (rows.length > limit || isCut(rows)) return { events, cursor: events.at(-1)?.cursor ?? end, hasMore: true };
-  if (bound) return { events, cursor: toCursor(bound.batch, bound.position), hasMore: true };
+  if (bound) return { events, cursor: cursorOf(bound), hasMore: true };
   // The page may have events after this end, and none before it is missing.
   const last = events.at(-1)?.cursor ?? end;
   return { events, cursor: !descending && last > end ? last : end, hasMore: false };
 }
 
-const COLUMNS = "batch, position, kind, id, version, type, time, owner_type, owner_id, user_id, actor, data";
+const COLUMNS = "batch, position, time, kind, id, version, type, owner_type, owner_id, user_id, actor, data";
 
 type Bind = (value: unknown) => string;
-type Place = [batch: bigint, position: bigint];
+type Place = Record<keyof LastRow, bigint>;
+const isStart = ({ batch }: Place): boolean => batch === 0n;
 type Page = { limit: number; offset: number };
 
 /** Whether the filter excludes events of its scope. */
@@ -153,7 +168,7 @@ function ofActor(actor: string, bind: Bind): string[] {
 
 function toEvent(row: EventRow): RecordedEvent {
   return {
-    cursor: toCursor(row.batch, row.position),
+    cursor: cursorOf(row),
     kind: row.kind,
     id: row.id,
     version: row.version,
@@ -166,9 +181,11 @@ function toEvent(row: EventRow): RecordedEvent {
   };
 }
 
+const cursorOf = ({ batch, position, time }: LastRow): Cursor => toCursor(batch, position, time);
+
 function toPlace(from: Cursor): Place {
-  const [batch = 0n, position = 0n] = fromCursor(from, 2);
+  const [batch = 0n, position = 0n, time = 0n] = fromCursor(from, 3);
   // The columns hold no larger numbers.
-  if (batch > MAX_BATCH || position > MAX_POSITION) throw invalidField("cursor", "is not a cursor of this log");
-  return [batch, position];
+  if (batch > MAX_BIGINT || position > MAX_INTEGER || time > MAX_BIGINT) throw notOfThisLog();
+  return { batch, position, time };
 }

@@ -37,6 +37,8 @@ export interface Database {
   search(query: Query): SearchResult;
   read(query: LogQuery): LogPage;
   head(): Cursor;
+  /** Whether the log has an event at the position, of this time. */
+  has(position: bigint, time: bigint): boolean;
   loadReceipt(key: string, time: number): Receipt | undefined;
   keep(receipt: Receipt, time: number): boolean;
   /** Writes about as much as a change, over its last write. */
@@ -168,6 +170,7 @@ export function openDatabase(
     },
     read: (query) => transaction("BEGIN", () => log.read(query)),
     head: log.head,
+    has: log.has,
     loadReceipt: (key, time) => {
       const row = receiptAt.get(instance, key, time);
       if (!row) return undefined;

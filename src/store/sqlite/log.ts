@@ -8,10 +8,14 @@ import { prepareReading } from "./connections.ts";
 /** The maximum number of events that a filtered read examines. */
 export const MAX_SCANNED = 20_000;
 
-const COLUMNS = "position, kind, id, version, type, owner_type, owner_id, user_id, time, actor, data";
+const PLACE = "position, time";
+const COLUMNS = `${PLACE}, kind, id, version, type, owner_type, owner_id, user_id, actor, data`;
+
+/** Where an event is, and its time, by which its cursor differs from that of another log. */
+type Place = [position: number, time: number];
 
 type EventRow = [
-  position: number,
+  ...Place,
   kind: string,
   id: string,
   version: number,
@@ -19,7 +23,6 @@ type EventRow = [
   ownerType: Owner["type"],
   ownerId: string,
   userId: string | null,
-  time: number,
   actor: string,
   data: string,
 ];
@@ -33,15 +36,20 @@ interface Condition {
 interface LogReader {
   read(query: LogQuery): LogPage;
   head(): Cursor;
+  /** Whether there is an event at the position, of this time. */
+  has(position: bigint, time: bigint): boolean;
 }
 
 export function prepareLog(connection: DatabaseSync, instance: string): LogReader {
-  const lastPosition = prepareReading<[position: number | null]>(connection, "SELECT max(position) FROM events");
+  const last = prepareReading<Place>(connection, `SELECT ${PLACE} FROM events ORDER BY position DESC LIMIT 1`);
+  const timeAt = prepareReading<[time: number]>(connection, "SELECT time FROM events WHERE position = ?");
 
   function head(): Cursor {
-    const position = lastPosition.get()?.[0] ?? undefined;
-    return position === undefined ? LOG_START : toCursor(position);
+    const place = last.get();
+    return place ? toCursor(...place) : LOG_START;
   }
+
+  const has = (position: bigint, time: bigint) => timeAt.get(position)?.[0] === Number(time);
 
   function select<Row extends readonly unknown[]>(columns: string, conditions: Condition[], tail: Condition) {
     const where = conditions.map(({ sql }) => sql).join(" AND ");
@@ -55,45 +63,45 @@ export function prepareLog(connection: DatabaseSync, instance: string): LogReade
   function read({ from, descending = false, limit, where = {} }: LogQuery): LogPage {
     const { scopes, rest } = conditionsOf(instance, where);
     const [sign, direction, behind, upTo] = descending ? [-1, "DESC", "<", ">="] : [1, "ASC", ">", "<="];
-    const start = from === undefined ? [] : [{ sql: `position ${behind} ?`, values: fromCursor(from, 1) }];
+    const start = from === undefined ? [] : [{ sql: `position ${behind} ?`, values: fromCursor(from, 2).slice(0, 1) }];
     const order = `ORDER BY position ${direction}`;
-    const nearest = (...positions: (number | undefined)[]) =>
-      positions.filter((position) => position !== undefined).sort((one, other) => sign * (one - other))[0];
+    const nearest = (...places: (Place | undefined)[]) =>
+      places.filter((place) => place !== undefined).sort(([one], [other]) => sign * (one - other))[0];
 
-    /** The last position that is examined, if not all are. */
-    let bound: number | undefined;
+    /** The last event that is examined, if not all are. */
+    let bound: Place | undefined;
     if (rest.length > 0) {
       for (const scope of scopes) {
         const tail = { sql: `${order} LIMIT 1 OFFSET ?`, values: [MAX_SCANNED - 1] };
-        const [last] = select<[position: number]>("position", [...scope, ...start], tail);
-        bound = nearest(bound, last?.[0]);
+        const [last] = select<Place>(PLACE, [...scope, ...start], tail);
+        bound = nearest(bound, last);
       }
     }
     let rows: EventRow[] = [];
     for (const scope of scopes) {
-      const within = bound === undefined ? [] : [{ sql: `position ${upTo} ?`, values: [bound] }];
+      const within = bound === undefined ? [] : [{ sql: `position ${upTo} ?`, values: [bound[0]] }];
       const tail = { sql: `${order} LIMIT ?`, values: [limit + 1] };
       const found = select<EventRow>(COLUMNS, [...scope, ...start, ...within, ...rest], tail);
       const { taken, isCut } = takePage(found, lengthOf);
       // Events after the end of one scope's page are not needed from the others.
-      if (isCut || taken.length > limit) bound = nearest(bound, taken.at(-1)?.[0]);
+      if (isCut || taken.length > limit) bound = nearest(bound, placeOf(taken.at(-1)));
       rows.push(...taken);
     }
     if (scopes.length > 1) {
-      rows = rows.filter(([position]) => bound === undefined || sign * position <= sign * bound);
+      rows = rows.filter(([position]) => bound === undefined || sign * position <= sign * bound[0]);
       rows.sort(([one], [other]) => sign * (one - other));
       const { taken, isCut } = takePage(rows.slice(0, limit + 1), lengthOf);
-      if (isCut) bound = taken.at(-1)?.[0];
+      if (isCut) bound = placeOf(taken.at(-1));
       rows = taken;
     }
 
     const events = rows.slice(0, limit).map(toEvent);
     if (rows.length > limit) return { events, cursor: events.at(-1)?.cursor ?? head(), hasMore: true };
-    if (bound !== undefined) return { events, cursor: toCursor(bound), hasMore: true };
+    if (bound !== undefined) return { events, cursor: toCursor(...bound), hasMore: true };
     return { events, cursor: descending ? LOG_START : head(), hasMore: false };
   }
 
-  return { read, head };
+  return { read, head, has };
 }
 
 /** Splits a filter into scopes that have an index (events match one of them), and the other conditions. */
@@ -125,10 +133,12 @@ function among(column: string, items: readonly string[]): Condition {
 
 const lengthOf = ([, , , , , , , , , actor, data]: EventRow) => actor.length + data.length;
 
+const placeOf = (row: EventRow | undefined): Place | undefined => row && [row[0], row[1]];
+
 function toEvent(row: EventRow): RecordedEvent {
-  const [position, kind, id, version, type, ownerType, ownerId, userId, time, actor, data] = row;
+  const [position, time, kind, id, version, type, ownerType, ownerId, userId, actor, data] = row;
   return {
-    cursor: toCursor(position),
+    cursor: toCursor(position, time),
     kind,
     id,
     version,

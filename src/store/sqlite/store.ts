@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Actor } from "../../domain/aggregate.ts";
 import { coalesce } from "../coalesce.ts";
-import { fromCursor } from "../cursor.ts";
+import { fromCursor, notOfThisLog } from "../cursor.ts";
 import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { COMMIT_ROWS, MAX_BATCH_LENGTH, MAX_WAITING, READS_AT_ONCE, SEARCHES_AT_ONCE } from "../limits.ts";
 import { noStoreAt } from "../migrate.ts";
@@ -9,6 +9,7 @@ import {
   type AppendResult,
   type EventStore,
   type Link,
+  LOG_START,
   type Query,
   type StoreObserver,
   StoreUnavailable,
@@ -245,7 +246,8 @@ function createStore(
     loadByClaim: byClaim,
     loadByClaimWith: (claim, link) => byClaimWith({ claim, link }),
     async read(query, signal) {
-      if (query.from !== undefined) fromCursor(query.from, 1);
+      const [position = 0n, time = 0n] = fromCursor(query.from ?? LOG_START, 2);
+      if (position > 0n && !(await whileOpen(() => database.has(position, time), signal))) throw notOfThisLog();
       // A filtered read may scan much of the log.
       return whileOpen(() => (query.where ? slow.read(query, signal) : database.read(query)), signal);
     },

@@ -66,7 +66,7 @@ export function checkStream(method: DescMethod): void {
 const json = <Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>) =>
   `data: ${toJsonString(desc, message, { alwaysEmitImplicit: true })}\n`;
 
-/** The data of each message that can be streamed. Undefined if it has only a cursor. */
+/** The data of each message that can be streamed. Undefined if it only keeps the stream alive. */
 const ENCODINGS = new Map<string, (message: Message) => string | undefined>([
   [
     WatchEventsResponseSchema.typeName,
@@ -79,7 +79,8 @@ const ENCODINGS = new Map<string, (message: Message) => string | undefined>([
     WatchLocksResponseSchema.typeName,
     (message) => {
       const locks = message as WatchLocksResponse;
-      return locks.content.case && json(WatchLocksResponseSchema, locks);
+      const isCurrent = locks.content.case === undefined && locks.cursor !== "";
+      return isCurrent || locks.content.case ? json(WatchLocksResponseSchema, locks) : undefined;
     },
   ],
 ]);

@@ -270,6 +270,25 @@ export function describeLog(current: () => EventStore): void {
   });
 
   describe("the cursors of a log", () => {
+    test.each([
+      ["in order", {}],
+      ["descending", { descending: true }],
+      ["with a filter", { where: { types: ["user.created"] } }],
+      ["of users", { where: { userIds: ["u1"] } }],
+    ])("are refused if the log has another event at the place: %s", async (_, query) => {
+      const store = current();
+      for (let n = 0; n < 3; n++) await store.append(change(`u${n}`));
+      const { events } = await store.read({ limit: 3 });
+      for (const { cursor } of events) {
+        // The last digit of the time.
+        const other = cursor.replace(/.$/, (digit) => String((Number(digit) + 1) % 10));
+        await expect(store.read({ from: other, limit: 1, ...query })).rejects.toMatchObject({
+          reason: "INVALID_REQUEST",
+        });
+        await store.read({ from: cursor, limit: 1, ...query });
+      }
+    });
+
     test("sort as text in the order of the log, after LOG_START", async () => {
       const store = current();
       for (let n = 0; n < 120; n++) await store.append(change(`u${n}`));

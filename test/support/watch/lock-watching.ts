@@ -39,13 +39,14 @@ export function lockWatchersOf(
     clock,
     page,
     heartbeatMs = 60_000,
+    currentMs = 5_000,
     places = 100,
-  }: { clock: () => number; page?: number; heartbeatMs?: number; places?: number },
+  }: { clock: () => number; page?: number; heartbeatMs?: number; currentMs?: number; places?: number },
 ) {
   const onError = () => {};
   const tail = createTail({ store, onError, pollMs: 5 });
   const quota = createQuota({ total: places, each: places, full: "Too many watch." });
-  const watch = createWatch({ store, tail, places: quota, heartbeatMs, onError });
+  const watch = createWatch({ store, tail, places: quota, heartbeatMs, currentMs, onError });
   const handler = watchLocks({ watch, readDenied: createReadDenied({ store, clock, ...(page && { page }) }) });
   return (request: { after?: string; organization?: string } = {}, more: LockWatcher = {}): LockWatching => {
     const { principal = VIEWER, readmit = async () => principal, takes = () => true, ready = () => undefined } = more;
@@ -80,6 +81,9 @@ export function lockWatchersOf(
 }
 
 export const isDone = ({ content }: WatchLocksResponse) => content.case === "snapshot" && content.value.done;
+
+/** Whether the message says that the client has every change up to now. */
+export const isCurrent = ({ cursor, content }: WatchLocksResponse) => content.case === undefined && cursor !== "";
 
 /** The ids of a snapshot's users. */
 export const idsOf = (messages: readonly WatchLocksResponse[]) =>

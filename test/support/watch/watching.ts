@@ -10,7 +10,7 @@ export const VIEWER: Principal = { subject: "gateway", tokenId: "its-token", gra
 const EVERYTHING: WatchQuestion = { userIds: [], types: [] };
 
 /** A message to a watcher: a cursor, with an event or alone. */
-export type Handed = { cursor: string; event?: RecordedEvent };
+export type Handed = { cursor: string; event?: RecordedEvent; isCurrent?: boolean };
 
 export interface Watching {
   handed: Handed[];
@@ -62,8 +62,12 @@ export function watchersOf(
       readmit,
       signal: gone.signal,
       ready,
-      send(cursor: string, event?: RecordedEvent) {
-        if (takes()) handed.push({ cursor, ...(event && { event }) });
+      send(event: RecordedEvent) {
+        if (takes()) handed.push({ cursor: event.cursor, event });
+        return takes();
+      },
+      keepAlive(cursor: string, isCurrent: boolean) {
+        if (takes()) handed.push({ cursor, isCurrent });
         return takes();
       },
     };

@@ -22,7 +22,7 @@ describe("a stream of events", () => {
     await happen(store);
     const watching = watchersOf(store)();
     await areWatching(watching);
-    expect(watching.handed).toEqual([{ cursor: await store.head() }]);
+    expect(watching.handed).toEqual([{ cursor: await store.head(), isCurrent: false }]);
     await happen(store);
     await until(() => watching.handed.length === 2);
     expect(watching.events()).toEqual((await allCursors()).slice(1));
@@ -34,7 +34,7 @@ describe("a stream of events", () => {
     const [first, second, ...rest] = await allCursors();
     const watching = watchersOf(store)({ after: second! });
     await until(() => watching.handed.length === 4);
-    expect(watching.handed[0]).toEqual({ cursor: second });
+    expect(watching.handed[0]).toEqual({ cursor: second, isCurrent: false });
     expect(watching.events()).toEqual(rest);
     const whole = watchersOf(store)({ after: "0" });
     await until(() => whole.handed.length === 6);
@@ -110,6 +110,25 @@ describe("a stream of events", () => {
     isBroken = false;
     await until(() => watching.events().length === 1);
     await watching.leave();
+  });
+
+  test("ends with STORE_UNAVAILABLE once the log has lost its last events, and the next one begins at the new end", async () => {
+    const restored = await openSqliteStore(":memory:", "default");
+    for (let event = 0; event < 3; event++) await happen(store);
+    let log = store;
+    const replaced: EventStore = { ...store, read: (query) => log.read(query), head: () => log.head() };
+    const watch = watchersOf(replaced, { pollMs: 5 });
+    const watching = watch();
+    await areWatching(watching);
+    await happen(restored);
+    log = restored;
+    expect(await watching.ended).toBe("STORE_UNAVAILABLE");
+    const next = watch();
+    await areWatching(next);
+    await happen(restored);
+    await until(() => next.events().length === 1);
+    await next.leave();
+    await restored.close();
   });
 
   test("ends if its event cannot be delivered, and other streams continue", async () => {

@@ -22,10 +22,11 @@ interface Opened {
   end(error?: unknown): void;
 }
 
-const page = (ids: string[], done: boolean, cursor = ""): Message => ({
-  cursor,
+const page = (ids: string[], done: boolean): Message => ({
   content: { case: "snapshot", value: { users: ids.map((userId) => ({ userId, cause: DenialCause.LOCKED })), done } },
 });
+/** Everything up to the cursor was sent. */
+const current = (cursor: string): Message => ({ cursor });
 const change = (userId: string, denied: boolean, cursor: string, until?: number): Message => ({
   cursor,
   content: {
@@ -94,23 +95,29 @@ function open(options: { maxStaleMs?: number; silenceMs?: number } = {}) {
   return { locks, seen, stream };
 }
 
-test("the set is fresh once the last page of the first snapshot has come", async () => {
+test("the set is fresh once the first snapshot has come, and the changes that were made meanwhile", async () => {
   const { locks, seen, stream } = open();
   const first = await stream(1);
   expect(first.request.after).toBe("");
   first.send(page(["a", "b"], false));
   await eventually(() => locks.size === 2);
   expect([locks.isFresh(), locks.isWhole()]).toEqual([false, false]);
-  first.send(page(["c"], true, "5"));
+  first.send(page(["c"], true));
+  first.send(change("d", true, "4"));
+  first.send(change("b", false, "5"));
+  await eventually(() => locks.isDenied("d"));
+  expect(locks.isFresh()).toBe(false);
+  first.send(current("5"));
   await eventually(() => locks.isFresh());
-  expect(["a", "b", "c", "d"].map(locks.isDenied)).toEqual([true, true, true, false]);
+  expect(["a", "b", "c", "d"].map(locks.isDenied)).toEqual([true, false, true, true]);
   expect(seen).toEqual(["fresh"]);
 });
 
 test("changes deny and admit users, and a lock that is over by the server's clock denies nobody", async () => {
   const { locks, seen, stream } = open();
   const first = await stream(1);
-  first.send(page([], true, "1"));
+  first.send(page([], true));
+  first.send(current("1"));
   first.send(change("a", true, "2"));
   first.send(change("b", true, "3", Date.now() + 60_000));
   first.send(change("c", true, "4", Date.now() - 1));
@@ -125,15 +132,17 @@ test("changes deny and admit users, and a lock that is over by the server's cloc
 test("a stream that ends is resumed after its last cursor, also after one without a change", async () => {
   const { locks, seen, stream } = open();
   const first = await stream(1);
-  first.send(page(["a"], true, "1"));
-  first.send({ cursor: "4" });
+  first.send(page(["a"], true));
+  first.send(current("1"));
+  first.send(current("4"));
   await eventually(() => locks.isFresh());
   await sleep(1);
   first.end(new ConnectError("restarting", Code.Unavailable));
   const second = await stream(2);
   expect(second.request.after).toBe("4");
-  second.send({ cursor: "4" });
+  second.send({});
   second.send(change("b", true, "5"));
+  second.send(current("5"));
   await eventually(() => locks.isDenied("b"));
   expect(locks.isDenied("a")).toBe(true);
   expect(seen).toEqual(["fresh", "end Unavailable", "locked b"]);
@@ -142,7 +151,8 @@ test("a stream that ends is resumed after its last cursor, also after one withou
 test("an invalid cursor leads to a new snapshot, which replaces the set at once when it is whole", async () => {
   const { locks, seen, stream } = open();
   const first = await stream(1);
-  first.send(page(["a", "b"], true, "9"));
+  first.send(page(["a", "b"], true));
+  first.send(current("9"));
   await eventually(() => locks.isFresh());
   first.end(new ConnectError("restarting", Code.Unavailable));
   (await stream(2)).end(new ConnectError("not a cursor", Code.InvalidArgument));
@@ -152,7 +162,14 @@ test("an invalid cursor leads to a new snapshot, which replaces the set at once 
   await eventually(() => locks.isDenied("c"));
   // Nobody is admitted before the snapshot is whole; newly denied users are refused already.
   expect(locks.isDenied("a")).toBe(true);
-  third.send(page(["d"], true, "2"));
+  third.send(page(["d"], true));
+  // Of the changes during the snapshot, the first ones are older than the set.
+  third.send(change("a", false, "1"));
+  third.send(change("d", false, "2"));
+  third.send(change("d", true, "3"));
+  await eventually(() => locks.isDenied("d"));
+  expect(locks.isDenied("a")).toBe(true);
+  third.send(current("3"));
   await eventually(() => !locks.isDenied("a"));
   expect(["b", "c", "d"].map(locks.isDenied)).toEqual([true, true, true]);
   expect(locks.size).toBe(3);
@@ -167,21 +184,37 @@ test("a snapshot that is cut leaves the set as it was, and begins anew", async (
   first.end(new ConnectError("restarting", Code.Unavailable));
   const second = await stream(2);
   expect(second.request.after).toBe("");
-  second.send(page(["b"], true, "3"));
+  second.send(page(["b"], true));
+  second.send(current("3"));
   await eventually(() => locks.isFresh());
   expect(["a", "b"].map(locks.isDenied)).toEqual([false, true]);
 });
 
-test("without a sign of life the set is stale, and the next stream brings a new snapshot", async () => {
+test("without a sign of life the set is stale, and the next stream resumes until it is current again", async () => {
   const { locks, seen, stream } = open({ maxStaleMs: 60, silenceMs: 120 });
   const first = await stream(1);
-  first.send(page(["a"], true, "1"));
+  first.send(page(["a"], true));
+  first.send(current("1"));
   await eventually(() => seen.includes("stale"));
   expect([locks.isFresh(), locks.isWhole(), locks.isDenied("a")]).toEqual([false, true, true]);
   // The silent stream is given up.
   const second = await stream(2);
-  expect(second.request.after).toBe("");
-  second.send(page(["b"], true, "1"));
+  expect(second.request.after).toBe("1");
+  second.send(change("b", true, "2"));
+  await eventually(() => locks.isDenied("b"));
+  expect(locks.isFresh()).toBe(false);
+  second.send(current("2"));
   await eventually(() => seen.filter((each) => each === "fresh").length === 2);
-  expect(locks.isDenied("a")).toBe(false);
+});
+
+test("messages of a server that cannot read the log keep neither the set fresh nor the stream open", async () => {
+  const { locks, seen, stream } = open({ maxStaleMs: 60, silenceMs: 120 });
+  const first = await stream(1);
+  first.send(page([], true));
+  first.send(current("1"));
+  await eventually(() => locks.isFresh());
+  const alive = setInterval(() => first.send({}), 10);
+  await eventually(() => seen.includes("stale"));
+  expect((await stream(2)).request.after).toBe("1");
+  clearInterval(alive);
 });

@@ -81,14 +81,15 @@ test("a stream that the server ends is counted by its reason, and its error goes
 
 test("the lag of a message is measured, except for events from before the stream", async () => {
   const messages: unknown[] = [];
-  const watch = metrics.observers.watch(async (_question, { send }) => {
-    send("1", { time: now - 1 } as never);
+  const watch = metrics.observers.watch(async (_question, { send, keepAlive }) => {
+    send({ time: now - 1 } as never);
     now += 40_000;
-    send("2", { time: now - 30_000 } as never);
-    send("3");
+    send({ time: now - 30_000 } as never);
+    keepAlive("3", true);
     throw new Error("over");
   });
-  const watcher = { send: (...message: unknown[]) => messages.push(message) > 0 };
+  const take = (message: unknown) => messages.push(message) > 0;
+  const watcher = { send: take, keepAlive: take };
   await watch({} as never, watcher as never).catch(() => {});
   expect(messages).toHaveLength(3);
   expect(await line("userlock_watch_messages_total")).toBe("2");

@@ -30,7 +30,7 @@ export interface Locks {
   hasher: Hasher;
   isDenied(userId: string): boolean;
   isHashDenied(high: number, low: number): boolean;
-  /** Whether the set is whole and the server has given a sign of life within `maxStaleMs`. */
+  /** Whether the server has said within `maxStaleMs` that the set is current. */
   isFresh(): boolean;
   /** Whether the set was whole at some time. */
   isWhole(): boolean;
@@ -79,13 +79,13 @@ export function followLocks(
       : create(OrganizationSchema, { property: { case: "orgId", value: organizationId } });
 
   let current = createDenySet(hasher);
-  /** The next set, while a snapshot arrives. */
+  /** The next set, from the first part of a snapshot until the server says that it is current. */
   let coming: DenySet | undefined;
-  /** Where to resume. Undefined: a snapshot is needed. */
+  /** Where to resume `current`. Undefined: a snapshot is needed. */
   let cursor: string | undefined;
   /** Whether `current` was whole at some time. */
   let isWhole = false;
-  /** The last sign of life, on the monotonic clock. */
+  /** When the server last said that the set is current, on the monotonic clock. */
   let heard = Number.NEGATIVE_INFINITY;
   let wasFresh = false;
   const isFresh = () => isWhole && performance.now() - heard <= maxStaleMs;
@@ -114,8 +114,10 @@ export function followLocks(
 
   function deny(user: DeniedUser | LockChange): void {
     const until = user.until && timestampMs(user.until);
+    // A user who is newly denied is refused at once, and not when the next set is current.
     const isNew = isWhole && !current.has(user.userId, clock.now());
     current.add(user.userId, until);
+    if (coming && coming !== current) coming.add(user.userId, until);
     if (!isNew) return;
     const cause = CAUSES[user.cause] ?? "locked";
     listener.onDenied({ userId: user.userId, cause, ...(until !== undefined && { until: new Date(until) }) });
@@ -127,49 +129,51 @@ export function followLocks(
       deny(changed);
       return;
     }
+    if (coming && coming !== current) {
+      // The current set is older than the change may be, and a later one may deny the user again.
+      coming.remove(changed.userId);
+      return;
+    }
     const wasDenied = current.has(changed.userId, Number.NEGATIVE_INFINITY);
     current.remove(changed.userId);
-    if (wasDenied) listener.onAdmitted(changed.userId);
+    if (wasDenied && isWhole) listener.onAdmitted(changed.userId);
   }
 
   function receive({ cursor: next, content }: WatchLocksResponse): void {
     if (content.case === "snapshot") {
       // Until the first snapshot is whole, nothing is lost by filling the set itself.
       coming ??= isWhole ? createDenySet(hasher) : current;
-      for (const user of content.value.users) {
-        // A user who is newly denied is refused at once, and not when the snapshot is whole.
-        deny(user);
-        if (coming !== current) coming.add(user.userId, user.until && timestampMs(user.until));
-      }
-      if (!content.value.done) return;
+      for (const user of content.value.users) deny(user);
+    } else if (content.case === "change") {
+      change(content.value);
+    } else if (next) {
+      becomeCurrent();
+    }
+    if (coming === undefined && next) cursor = next;
+  }
+
+  /** The server says that all changes up to now were sent. */
+  function becomeCurrent(): void {
+    if (coming) {
       if (isWhole) listener.onGap();
       current = coming;
       coming = undefined;
       isWhole = true;
-    } else if (content.case === "change") {
-      change(content.value);
     }
-    if (next) cursor = next;
-    if (coming === undefined && isWhole) hear();
+    hear();
   }
 
   async function read(stop: AbortSignal, alive: () => void): Promise<void> {
-    // A resumed stream sends what was missed after its first message. After a long gap only a snapshot has a mark that
-    // shows when the set is whole again.
-    if (!isFresh()) cursor = undefined;
     if (coming === current) current = createDenySet(hasher);
     coming = undefined;
     const request = { ...(organization && { organization }), ...(cursor !== undefined && { after: cursor }) };
     const isResumed = cursor !== undefined;
-    let isResuming = isResumed;
+    let isCurrent = false;
     try {
       for await (const message of events.watchLocks(request, { signal: stop, onHeader: clock.observe })) {
-        alive();
-        if (isResuming && !isFresh()) {
-          cursor = undefined;
-          throw new Error("the stream was away for too long to resume it");
-        }
-        isResuming = false;
+        // A server that cannot read the log keeps the stream alive, but another one may be able to.
+        if (!isCurrent || message.cursor !== "") alive();
+        isCurrent ||= message.cursor !== "" && message.content.case === undefined;
         receive(message);
       }
     } catch (error) {
