@@ -89,5 +89,6 @@ const encode: Encode = oncePer((message) => {
   const { cursor } = message as WatchEventsResponse | WatchLocksResponse;
   const id = cursor === "" ? "" : `id: ${cursor}\n`;
   const data = ENCODINGS.get(message.$typeName)?.(message) ?? "";
-  return Buffer.from(`${id}${data}\n`);
+  // A comment keeps proxies from closing the connection (section 9.2.7).
+  return Buffer.from(`${id}${data}` === "" ? ":\n\n" : `${id}${data}\n`);
 });

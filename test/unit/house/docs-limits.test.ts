@@ -173,7 +173,7 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     ["unread data of a stream of events or locks", mebibytes(LIMITS.watcherBytes)],
     ["time in which the client of a full stream reads nothing", seconds(LIMITS.watcherStallMs)],
     ["unread data of all streams of events and locks", mebibytes(LIMITS.watchersBytes)],
-    ["time without a message on a stream of events or locks", seconds(LIMITS.heartbeatMs)],
+    ["time between heartbeats on a stream of events or locks", seconds(LIMITS.heartbeatMs)],
     ["users in a part of a snapshot of locks", String(PAGE)],
     ["parts of snapshots that are read at once: in all, of one caller", counts(MAX_READS, MAX_READS / 2)],
     [
