@@ -1,3 +1,4 @@
+import { observeAuthz } from "./authz.ts";
 import { observeCalls } from "./calls.ts";
 import { observeEvents } from "./events.ts";
 import { createMeters } from "./meters.ts";
@@ -14,6 +15,7 @@ import { observeStreams } from "./streams.ts";
 export function createMetrics(about: { version: string; store: string }, clock: () => number) {
   const meters = createMeters();
   const calls = observeCalls(meters);
+  const authz = observeAuthz(meters);
   const events = observeEvents(meters);
   const passwords = observePasswords(meters);
   const store = observeStore(meters, about.store);
@@ -21,6 +23,7 @@ export function createMetrics(about: { version: string; store: string }, clock: 
   const { begin, end } = observeProcess(meters, about);
   const observers: Observers = {
     ...calls,
+    calls: [...calls.calls, authz],
     ...events,
     ...passwords,
     ...store,

@@ -11,7 +11,7 @@ export function observeStreams(meters: Meters, clock: () => number): Pick<Observ
   let messages = 0;
   /** When a read last reached the end of the log. */
   let atEnd = 0;
-  meters.gauge({ name: "userlock_watchers", help: "open event streams", read: () => [[open]] });
+  meters.gauge({ name: "userlock_watchers", help: "open streams of events and of locks", read: () => [[open]] });
   meters.readCounter({
     name: "userlock_watch_messages_total",
     help: "events that were sent to streams",

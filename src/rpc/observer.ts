@@ -36,6 +36,8 @@ export interface ObservedCall {
   actor?: Actor;
   /** Absent unless it was valid. */
   request?: Message;
+  /** What the handler of a unary method returned. Absent if it failed, and for an answer that is repeated. */
+  response?: Message;
   /** The error that the caller got. Absent if the call succeeded. */
   error?: RpcError;
 }

@@ -232,7 +232,11 @@ export function createPipeline(parts: PipelineParts): Pipeline & {
       const timeoutMs = Math.min(call.timeoutMs ?? parts.maxCallMs, parts.maxCallMs);
       return enter(method, call, timeoutMs, [], async (entry, caller, request) => {
         const handler = entry.handler as Handler<Method>;
-        const run = async (repeatable = {}) => create(output, await handler(request, { ...caller, ...repeatable }));
+        const run = async (repeatable = {}) => {
+          const response = create(output, await handler(request, { ...caller, ...repeatable }));
+          if (call.observed) call.observed.response = response;
+          return response;
+        };
         const { idempotencyKey } = call;
         if (idempotencyKey === undefined || !isChanging(method, entry.permission)) return run();
         checkIdempotencyKey(idempotencyKey);

@@ -89,6 +89,7 @@ async function work(round: number): Promise<void> {
   await call("UserService/LockUser", { id, reason: "test" }, { "idempotency-key": id });
   await call("UserService/LockUser", { id, reason: "test" });
   await call("UserService/UnlockUser", { id }, { authorization: "Bearer wrong" });
+  await fetch(`${server.url}/authz`);
 }
 
 test("every expression of the dashboard has a result from a server that works", async () => {

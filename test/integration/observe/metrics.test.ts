@@ -113,6 +113,47 @@ test("tokens are counted by kind and outcome", async () => {
   });
 });
 
+describe("checks for gateways are counted by their door and outcome:", () => {
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const subrequest = (query: string, headers = {}) => fetch(`${server.url}/authz${query}`, { headers });
+  const authorize = (query: string, headers = {}) =>
+    fetch(`${server.url}/resources/v3alpha/authorize${query}`, { headers });
+  const check = (headers: object, contextExtensions = {}, gateway = ADMIN_TOKEN) =>
+    fetch(`${server.url}/envoy.service.auth.v3.Authorization/Check`, {
+      method: "POST",
+      headers: { ...bearer(gateway), "content-type": "application/json" },
+      body: JSON.stringify({ attributes: { request: { http: { headers } }, contextExtensions } }),
+    });
+  const good = bearer(ADMIN_TOKEN);
+
+  test.each<[series: string, ask: () => Promise<Response>]>([
+    ['door="http",outcome="allowed"', () => subrequest("", good)],
+    ['door="http",outcome="refused"', () => subrequest("")],
+    ['door="http",outcome="refused"', () => subrequest("", bearer("wrong"))],
+    ['door="http",outcome="denied"', () => subrequest("?role=ORG_VIEWER&organization=acme", good)],
+    ['door="http",outcome="invalid"', () => subrequest("?rolle=ORG_VIEWER", good)],
+    ['door="envoy",outcome="allowed"', () => check(good)],
+    ['door="envoy",outcome="refused"', () => check({})],
+    ['door="envoy",outcome="refused"', () => check(bearer("wrong"))],
+    ['door="envoy",outcome="denied"', () => check(good, { role: "ORG_VIEWER", organization: "acme" })],
+    ['door="envoy",outcome="invalid"', () => check(good, { rolle: "ORG_VIEWER" })],
+    ['door="envoy",outcome="invalid"', () => check(good, {}, "wrong")],
+    ['door="method",outcome="allowed"', () => authorize("", good)],
+    ['door="method",outcome="refused"', () => authorize("")],
+    ['door="method",outcome="denied"', () => authorize("?role=ORG_VIEWER&organization.orgId=acme", good)],
+    ['door="method",outcome="invalid"', () => authorize("?rolle=ORG_VIEWER", good)],
+  ])("%s (case %#)", async (series, ask) => {
+    expect(await steps("userlock_authz_total", ask)).toEqual({ [series]: 1 });
+  });
+
+  test("other paths and methods do not count", async () => {
+    const asked = ["/healthz", "/authz/x", "/resources/v3alpha/users/ann"].map(
+      (path) => () => fetch(server.url + path),
+    );
+    for (const ask of asked) expect(await steps("userlock_authz_total", ask)).toEqual({});
+  });
+});
+
 test("commits, their rows and the hashes of passwords are measured", async () => {
   await add("gus");
   const hashed = await steps("userlock_password_hash_duration_seconds_count", () => logIn("gus"));
@@ -125,6 +166,18 @@ test("commits, their rows and the hashes of passwords are measured", async () =>
   expect(await server.series("userlock_store_commit_rows_sum")).toEqual({ 'store="memory"': (before as number) + 1 });
   expect(await server.series("userlock_store_waiting")).toEqual({ "": 0 });
   expect(await server.series("userlock_password_queue")).toEqual({ "": 0 });
+});
+
+test("a stream of locks is counted until it ends", async () => {
+  const gone = new AbortController();
+  const response = await fetch(`${server.url}/resources/v3alpha/locks/_watch`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    signal: gone.signal,
+  });
+  await response.body!.getReader().read();
+  expect(await server.series("userlock_watchers")).toEqual({ "": 1 });
+  gone.abort();
+  await noWatchers();
 });
 
 test("an event stream is counted with its messages, its lag and its end", async () => {
@@ -143,11 +196,7 @@ test("an event stream is counted with its messages, its lag and its end", async 
   expect(await server.series("userlock_watch_lag_seconds_count")).toEqual({ "": 1 });
   expect((await server.series("userlock_log_read_age_seconds"))[""]).toBeLessThan(5);
   gone.abort();
-  for (let waited = 0; waited < 500; waited++) {
-    if ((await server.series("userlock_watchers"))[""] === 0) break;
-    await sleep(20);
-  }
-  expect(await server.series("userlock_watchers")).toEqual({ "": 0 });
+  await noWatchers();
   const streams = Object.keys(await server.series("rpc_server_call_duration_seconds_count")).filter((labels) =>
     labels.includes("WatchEvents"),
   );
@@ -157,6 +206,14 @@ test("an event stream is counted with its messages, its lag and its end", async 
   // The client left, so the server has cut nothing.
   expect(Object.values(await server.series("userlock_watch_cut_total"))).toEqual([0, 0, 0]);
 });
+
+async function noWatchers(): Promise<void> {
+  for (let waited = 0; waited < 500; waited++) {
+    if ((await server.series("userlock_watchers"))[""] === 0) break;
+    await sleep(20);
+  }
+  expect(await server.series("userlock_watchers")).toEqual({ "": 0 });
+}
 
 test("no label has a user, a token or an address", async () => {
   const text = await server.metrics();
