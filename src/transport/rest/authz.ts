@@ -30,6 +30,8 @@ const PATH = "/authz";
 const VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const PARAMETERS = ["cookie", "organization", "role", "redirect"];
 const RETRY_AFTER_S = 1;
+/** Gateways take only a few KiB of headers in an answer. A longer address, in characters, goes without the wanted one. */
+const MAX_LOCATION = 4_000;
 
 type Query = Partial<Record<"cookie" | "organization" | "role" | "redirect", string>>;
 
@@ -60,9 +62,10 @@ export function createAuthzDoor(
     }
     const verb = headerOf(headers, "x-original-method") ?? headerOf(headers, "x-forwarded-method") ?? "GET";
     if (!/^(GET|HEAD)$/.test(verb) || !headerOf(headers, "accept")?.includes("text/html")) return undefined;
+    const bare = page.href;
     const wanted = wantedOf(headers);
     if (wanted !== undefined) page.searchParams.set("rd", wanted);
-    return page.href;
+    return page.href.length > MAX_LOCATION ? bare : page.href;
   }
 
   async function check(exchange: Exchange, query: Query, call: Call): Promise<Answer> {

@@ -314,6 +314,22 @@ describe("a browser without a good token", () => {
     ]);
   });
 
+  test.each([
+    ["as far as the page's whole address has 4,000 characters", 3_940, true],
+    ["and not in a longer one, which a gateway may refuse", 4_000, false],
+    ["and not in one that its escapes make longer", 1_400, false],
+  ])("is sent there with the wanted address %s", async (what, length, isSent) => {
+    const path = (what.includes("escapes") ? "%" : "a").repeat(length);
+    const { status, headers } = await ask("nonsense", {
+      query,
+      headers: { accept, "x-original-url": `https://a/${path}` },
+    });
+    const location = headers.get("location") as string;
+    expect([status, new URL(location).searchParams.get("rd")]).toEqual([302, isSent ? `https://a/${path}` : null]);
+    expect(location.length).toBeLessThanOrEqual(4_000);
+    expect(location.startsWith(`${LOGIN}/?app=1`)).toBe(true);
+  });
+
   test.each<[what: string, token: string, query: string, headers: Record<string, string>, status: number]>([
     ["passes with a good token", "session", query, { accept }, 200],
     ["is refused if it asks for data", "nonsense", query, { accept: "application/json" }, 401],

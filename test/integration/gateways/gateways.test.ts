@@ -20,6 +20,9 @@ import { newDatabase } from "../../support/stores/postgres.ts";
 const ISSUER = "https://issuer.example.com";
 const NAMES = Object.keys(KINDS);
 
+/** The longest values that userlock takes. A header has twelve characters for each of the name, and three for each "%". */
+const LONG = { id: "l".repeat(200), name: "😀".repeat(200), email: `${"%".repeat(188)}@example.com` };
+
 const folder = temporaryFolder();
 const tokens: Record<string, string> = {};
 let app: Awaited<ReturnType<typeof startApp>>;
@@ -63,7 +66,10 @@ beforeAll(async () => {
   door = doors.find(({ name }) => name === "REST") as Door;
   await addUser(door, { id: "ada", names: [["Ada Žižka, MA"]] });
   await addUser(door, { id: "locked" });
-  for (const id of ["ada", "locked"]) tokens[id] = (await openSession(door, id)).sessionToken;
+  await addUser(door, { id: LONG.id, names: [[LONG.name]] });
+  const contact = { email: { address: LONG.email } };
+  ok(await door.call(UserService.method.patchUser, { id: LONG.id, user: { contact } }, asOwner));
+  for (const id of ["ada", "locked", LONG.id]) tokens[id] = (await openSession(door, id)).sessionToken;
   tokens.jwt = await jwt("ada");
   tokens["locked jwt"] = await jwt("locked");
   ok(await door.call(UserService.method.lockUser, { id: "locked" }, asOwner));
@@ -135,6 +141,16 @@ describe.each(NAMES)("%s", (name) => {
     expect(arrived.headers["x-request-id"]).toMatch(/./);
   });
 
+  test("passes the longest names that userlock takes, whole", async () => {
+    const { status, body } = await gatewayOf(name).visit({
+      headers: [bearer(tokens[LONG.id]), ["x-request-id", "r".repeat(100)]],
+    });
+    expect(status).toBe(200);
+    const { headers } = JSON.parse(body);
+    const shown = ["user", "preferred-username", "email"].map((each) => headers[`x-auth-request-${each}`]);
+    expect(shown.map(decodeURIComponent)).toEqual([LONG.id, LONG.name, LONG.email]);
+  });
+
   test.each([
     ["no token", () => [], 'Bearer realm="userlock"'],
     ["a bad token", () => [bearer("nonsense")], 'Bearer realm="userlock", error="invalid_token"'],
@@ -163,6 +179,14 @@ describe.each(NAMES)("%s", (name) => {
     }
     const { status } = await gatewayOf(name).visit({ method: "POST", headers: [HTML], body: "a=b" });
     expect(status).toBe(401);
+  });
+
+  test("sends browsers to the login page, however long the wanted address is", async () => {
+    for (const length of [3_800, 7_000]) {
+      const { status, headers } = await gatewayOf(name).visit({ path: `/${"a".repeat(length)}`, headers: [HTML] });
+      expect([length, status]).toEqual([length, 302]);
+      expect(new URL(headers.location as string).searchParams.has("rd")).toBe(length < 4_000);
+    }
   });
 
   test("lets no forged header of a client through to the app", async () => {
