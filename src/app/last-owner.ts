@@ -2,7 +2,8 @@ import { DomainError } from "../domain/errors.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
 import { lockOf, type User } from "../domain/user-state.ts";
-import { type EventStore, type Filter, load, search } from "../store/port.ts";
+import { type EventStore, load, search } from "../store/port.ts";
+import type { Filter } from "../store/query.ts";
 import type { Stored } from "./execute.ts";
 
 /** The number of tokens that are searched for another owner. */

@@ -1,17 +1,9 @@
 import { authorise, type Principal, reach } from "../domain/access.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
-import type { Lock, User } from "../domain/user-state.ts";
-import {
-  type EventStore,
-  type Filter,
-  load,
-  type Query,
-  type SearchResult,
-  type SortKey,
-  search,
-  type TextMethod,
-} from "../store/port.ts";
+import { type Lock, lockOf, type User } from "../domain/user-state.ts";
+import { type EventStore, load, type SearchResult, search } from "../store/port.ts";
+import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../store/query.ts";
 import type { Caller, Stored } from "./execute.ts";
 import { createFairQueue } from "./fairness.ts";
 
@@ -64,6 +56,25 @@ export interface Paging {
 /** `total` counts the objects of all pages. */
 export type List<State> = SearchResult<State>;
 
+/** Where a list of users goes on. */
+export interface UserPlace extends OrderPlace {
+  column: UserColumn;
+  descending: boolean;
+  /** The time by which states are ordered, so that the end of a lock moves no user to another page. */
+  time: number;
+}
+
+export interface UserQuery extends Paging {
+  filters: UserFilter[];
+  column: UserColumn;
+  /** The page begins after it. The offset is then 0. */
+  after?: UserPlace | undefined;
+  total?: false;
+}
+
+/** `next` is missing on the last page. */
+export type UserList = List<User> & { next?: UserPlace };
+
 /** The caller of a search. Its signal aborts the search. */
 export type Asker = Pick<Caller, "principal" | "signal">;
 
@@ -96,6 +107,21 @@ const COLUMNS: Record<UserColumn, (now: number) => SortKey[]> = {
   state: (now) => [{ test: locked(now) }, { test: inLifecycle("inactive", now) }],
   schemaId: () => [{ field: "state.schemaId" }],
   schemaType: () => [{ field: "state.schemaType" }],
+};
+
+/** The values of the sort keys of COLUMNS. */
+const VALUES: Record<UserColumn, (user: Stored<User>, now: number) => readonly (SortValue | undefined)[]> = {
+  id: () => [],
+  created: ({ created }) => [created],
+  changed: ({ changed }) => [changed],
+  email: ({ state }) => [state.email?.address],
+  phone: ({ state }) => [state.phone?.number],
+  state: ({ state }, now) => {
+    const isLocked = lockOf(state, now) !== undefined;
+    return [isLocked, !isLocked && state.lifecycle === "inactive"];
+  },
+  schemaId: ({ state }) => [state.schemaId],
+  schemaType: ({ state }) => [state.schemaType],
 };
 
 export type Lists = ReturnType<typeof createLists>;
@@ -137,13 +163,18 @@ export function createSearch({
       const { toSee, notFound } = user;
       return authorise(principal, { permission: toSee, toSee, notFound }, found);
     },
-    async users(
-      asker: Asker,
-      { filters, column, descending, ...page }: Paging & { filters: UserFilter[]; column: UserColumn },
-    ): Promise<List<User>> {
+    async users(asker: Asker, { filters, column, descending, after, ...page }: UserQuery): Promise<UserList> {
       const now = clock();
+      const time = after?.time ?? now;
       const where = filters.map((filter) => toFilter(filter, now));
-      return usersInTurn(asker, where, { order: { keys: COLUMNS[column](now), descending }, ...page });
+      const order = { keys: COLUMNS[column](time), descending };
+      // One more, which shows whether there is a next page.
+      const found = await usersInTurn(asker, where, { order, after, ...page, limit: page.limit + 1 });
+      const records = found.records.slice(0, page.limit);
+      const last = records.at(-1);
+      if (!last || !(found.isCut || found.records.length > page.limit)) return found;
+      const values = VALUES[column](last, time).map((value) => value ?? null);
+      return { ...found, records, next: { values, id: last.id, column, descending, time } };
     },
     /** A page of users after an id, ordered by id. Late pages are as fast as early ones. */
     async usersAfter(

@@ -5,21 +5,28 @@ const PAGE = 1_000;
 interface Page<One> {
   result: One[];
   details?: { totalResult: bigint } | undefined;
+  /** Empty on the last page. Lists without cursors have none. */
+  nextCursor?: string;
 }
 
 /**
- * A list, page by page, by its offsets, and no more than `atMost` objects. Returns how many objects the whole list has.
+ * A list, page by page, by its cursors or offsets, and no more than `atMost` objects. Returns how many objects the whole
+ * list has. Only the answer without a cursor needs a total.
  */
 export async function* pagesOf<One>(
-  call: (query: { offset: bigint; limit: number }) => Promise<Page<One>>,
+  call: (query: { offset: bigint; limit: number }, cursor: string) => Promise<Page<One>>,
   atMost = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<One[], number> {
-  for (let offset = 0; ; ) {
-    const { result, details } = await call({ offset: BigInt(offset), limit: Math.min(PAGE, atMost - offset) });
-    const total = Number(details?.totalResult ?? 0n);
+  let total = 0;
+  for (let listed = 0, cursor = ""; ; ) {
+    const query = { offset: cursor === "" ? BigInt(listed) : 0n, limit: Math.min(PAGE, atMost - listed) };
+    const { result, details, nextCursor } = await call(query, cursor);
+    if (cursor === "") total = Number(details?.totalResult ?? 0n);
     yield result;
-    offset += result.length;
-    if (result.length === 0 || offset >= Math.min(total, atMost)) return total;
+    listed += result.length;
+    cursor = nextCursor ?? "";
+    const isLast = nextCursor === undefined ? listed >= total || result.length === 0 : nextCursor === "";
+    if (isLast || listed >= atMost) return total;
   }
 }
 

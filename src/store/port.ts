@@ -1,6 +1,7 @@
 import type { Owner } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
+import type { Query } from "./query.ts";
 
 /**
  * Stores a log of events, and for each object (a stream) one row with its state after its last event. Adapters promise
@@ -228,17 +229,6 @@ export interface RecordedEvent extends DomainEvent {
   actor: Actor;
 }
 
-export interface Query {
-  kind: string;
-  where: Filter;
-  /** Ties are ordered by id, in the same direction. */
-  order: { keys: readonly SortKey[]; descending: boolean };
-  offset: number;
-  limit: number;
-  /** Skips counting all matches, which is as expensive as reading them. `total` is then 0. */
-  total?: false;
-}
-
 export interface SearchOptions {
   signal?: AbortSignal;
   /** For rules and small look-ups, which never wait for callers' searches. */
@@ -251,37 +241,6 @@ export interface SearchResult<State = unknown> {
   isCut: boolean;
   total: number;
 }
-
-/**
- * A condition on a stream. A field is `id`, `owner.type`, `owner.id`, `created`, `changed`, or a path into the state
- * such as `state.email.address`; within `some` it is a path into the element, such as `element.name`. A comparison with
- * an absent field is false, and its negation true. Text is compared by code points.
- */
-export type Filter =
-  | { all: readonly Filter[] }
-  | { any: readonly Filter[] }
-  | { not: Filter }
-  | { field: string; is: string | number | boolean }
-  | { field: string; exists: true }
-  /** A number that is at most, or at least, the given one. */
-  | { field: string; atMost: number }
-  | { field: string; atLeast: number }
-  | { field: string; text: TextMethod; value: string }
-  /** A text that sorts after the given one. */
-  | { field: string; after: string }
-  /** At least one element of the array at `some` matches. */
-  | { some: string; where: Filter };
-
-/** Methods that ignore case compare both texts folded (domain/fold.ts). */
-export type TextMethod =
-  | "equals_ignore_case"
-  | "starts_with"
-  | "starts_with_ignore_case"
-  | "contains"
-  | "contains_ignore_case";
-
-/** Sorts by a field (absent first), or by a condition (non-matching first). */
-export type SortKey = { field: string } | { test: Filter };
 
 /** The rules of a kind of stream, which give the type of its states. */
 type Rules<State> = Pick<Aggregate<State, never, never>, "kind" | "owner">;

@@ -1,5 +1,6 @@
 // Proves that long searches delay nothing else, and end when their caller is gone.
-import type { EventStore, Query } from "../../src/store/port.ts";
+import type { EventStore } from "../../src/store/port.ts";
+import type { Query } from "../../src/store/query.ts";
 import { change } from "../support/stores/appends.ts";
 import { openStoreAt, STORES } from "../support/stores/stores.ts";
 

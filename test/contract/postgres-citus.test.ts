@@ -2,8 +2,9 @@
 // instance, and the schema distributes itself by instance.
 import { jest } from "@jest/globals";
 import { Client } from "pg";
-import type { EventStore, Filter } from "../../src/store/port.ts";
+import type { EventStore } from "../../src/store/port.ts";
 import { openPostgresStore } from "../../src/store/postgres/store.ts";
+import type { Filter } from "../../src/store/query.ts";
 import { change, claiming, NOW, outcomesOf, receipt } from "../support/stores/appends.ts";
 import { type Database, newDatabase } from "../support/stores/postgres.ts";
 

@@ -236,6 +236,23 @@ describe("the PostgreSQL schema", () => {
   });
 });
 
+test.each([
+  ["id", [], [], "streams_pkey"],
+  ["created", [{ field: "created" }], [NOW], "streams_by_created"],
+] as const)("begins a page after a place by %s in its index", async (_, keys, values, index) => {
+  const store = await open();
+  await Promise.all(Array.from({ length: 3_000 }, (_, n) => store.append(change(`u${n}`, { time: NOW + n }))));
+  await database.query("ANALYZE");
+  for (const descending of [false, true]) {
+    const page = { kind: "user", where: { all: [] }, offset: 0, limit: 10, total: false } as const;
+    const statement = searchStatement("default", { ...page, order: { keys, descending }, after: { values, id: "u7" } });
+    const rows = await query<Record<string, string>>(database.url, `EXPLAIN ${statement.text}`, statement.values);
+    const plan = rows.map((line) => line["QUERY PLAN"]).join("\n");
+    expect(plan).toMatch(new RegExp(`using ${index}[^]*Index Cond:.*${_} [<>]`));
+    expect(plan).not.toMatch(/Seq Scan/);
+  }
+});
+
 test("updates no index of streams when a change touches no indexed field", async () => {
   const store = await open();
   const state = (locks: number) => ({ email: { address: "änne@example.com" }, locks });

@@ -11,7 +11,8 @@ import {
 } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EventStore, type Query, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
+import { type EventStore, StoreRefused, StoreUnavailable } from "../../src/store/port.ts";
+import type { Query } from "../../src/store/query.ts";
 import { placeOf } from "../../src/store/sqlite/place.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { createDatabaseThread } from "../../src/store/sqlite/thread.ts";

@@ -1,6 +1,6 @@
 // Proves that searches of an SQLite file use indexes, and that changes write few pages.
 import { DatabaseSync } from "node:sqlite";
-import type { Query } from "../../src/store/port.ts";
+import type { Query } from "../../src/store/query.ts";
 import { searchClauses } from "../../src/store/sqlite/search.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { temporaryFolder } from "../support/servers/server-process.ts";
@@ -23,7 +23,7 @@ afterEach(() => {
 
 describe("an index of the SQLite file serves a search for", () => {
   const byId = { keys: [], descending: false } as const;
-  test.each<[what: string, query: Pick<Query, "kind" | "where" | "order">, plan: RegExp]>([
+  test.each<[what: string, query: Pick<Query, "kind" | "where" | "order" | "after">, plan: RegExp]>([
     [
       "ended locks",
       {
@@ -57,15 +57,46 @@ describe("an index of the SQLite file serves a search for", () => {
       { kind: "user", where: { all: [] }, order: { keys: [{ field: "created" }], descending: false } },
       /streams_by_created \(instance=\? AND kind=\?\)$/,
     ],
+    [
+      "users after an address",
+      {
+        kind: "user",
+        where: { all: [] },
+        order: { keys: [{ field: "state.email.address" }], descending: true },
+        after: { values: ["a@x"], id: "u7" },
+      },
+      /^\S+ \S+ USING INDEX streams_by_email \(instance=\? AND kind=\? AND email<\?\)$/,
+    ],
+    [
+      "users after one without an address",
+      {
+        kind: "user",
+        where: { all: [] },
+        order: { keys: [{ field: "state.email.address" }], descending: false },
+        after: { values: [null], id: "u7" },
+      },
+      /^\S+ \S+ USING INDEX streams_by_email \(instance=\? AND kind=\? AND email=\? AND id>\?\)$/,
+    ],
+    [
+      "users after a time of creation",
+      {
+        kind: "user",
+        where: { all: [] },
+        order: { keys: [{ field: "created" }], descending: false },
+        after: { values: [NOW], id: "u7" },
+      },
+      /^\S+ \S+ USING INDEX streams_by_created \(instance=\? AND kind=\? AND created>\?\)$/,
+    ],
   ])("%s", async (_, query, plan) => {
     await (await openSqliteStore(file, "default")).close();
     database = new DatabaseSync(file);
     database.function("fold", { deterministic: true }, (text) => String(text));
     database.function("is_wanted", () => 1);
-    const { where, order } = searchClauses("default", { ...query, offset: 0, limit: 10 });
+    const { parts, order } = searchClauses("default", { ...query, offset: 0, limit: 10 });
+    const [part] = parts as [(typeof parts)[number]];
     const steps = database
-      .prepare(`EXPLAIN QUERY PLAN SELECT * FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT 10`)
-      .all(...where.values, ...order.values);
+      .prepare(`EXPLAIN QUERY PLAN SELECT * FROM streams WHERE ${part.sql} ORDER BY ${order.sql} LIMIT 10`)
+      .all(...part.values, ...order.values);
     expect(steps.map(({ detail }) => detail).join("\n")).toMatch(plan);
   });
 });

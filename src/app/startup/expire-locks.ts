@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { hasReason } from "../../domain/errors.ts";
 import { USERLOCK } from "../../domain/identifier.ts";
 import { user } from "../../domain/user.ts";
-import type { EventStore, Query } from "../../store/port.ts";
+import type { EventStore } from "../../store/port.ts";
+import type { Query } from "../../store/query.ts";
 import { type Execute, systemCaller } from "../execute.ts";
 
 /** How often expired locks are searched, milliseconds. */

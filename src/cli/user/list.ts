@@ -54,7 +54,8 @@ export const userList = command({
       filters.push(create(SearchFilterSchema, { filter: { case: "stateFilter", value: { state: STATES[state] } } }));
     }
     const sortingColumn = FieldName.ID;
-    const call = (query: { offset: bigint; limit: number }) => client.searchUsers({ filters, query, sortingColumn });
+    const call = (query: { offset: bigint; limit: number }, cursor: string) =>
+      client.searchUsers({ filters, query, sortingColumn, cursor, skipTotal: cursor !== "" });
     const listing = createListing(GetUserSchema, COLUMNS, output, around);
     const pages = pagesOf(call, all ? undefined : (limit ?? DEFAULT_LIMIT));
     for (let listed = 0; ; ) {

@@ -15,11 +15,13 @@ import type { HashQueue, Turn } from "../../app/hash-queue.ts";
 import { type OtherOwner, tokenOf } from "../../app/last-owner.ts";
 import type { Login } from "../../app/login.ts";
 import type { Search } from "../../app/search.ts";
+import type { InstanceSecrets } from "../../auth/instance-secrets.ts";
 import { isSupportedHash } from "../../auth/password.ts";
 import { holds, missing } from "../../domain/access.ts";
 import { invalidField } from "../../domain/errors.ts";
 import { type UserCommand, user } from "../../domain/user.ts";
 import { type Lock, lockOf, type Profile, type User } from "../../domain/user-state.ts";
+import { createCursors } from "../convert/cursors.ts";
 import { fromColumn, fromFilters } from "../convert/filters.ts";
 import {
   fromOrganization,
@@ -52,11 +54,13 @@ export function userMethods(parts: {
   otherOwner: OtherOwner;
   batch: Batch;
   onUserError(error: RpcError, requestId: string): void;
+  secrets: InstanceSecrets;
   newId: () => string;
   clock: () => number;
   instanceId: string;
 }): Implementation<typeof UserService> {
   const { execute, search, login, hasher, otherOwner, newId, clock, instanceId } = parts;
+  const cursors = createCursors(parts.secrets);
 
   async function toHash({ type }: SetPassword, turn: Turn): Promise<string> {
     if (type.case === "password") return hasher.hash(type.value, turn);
@@ -110,10 +114,22 @@ export function userMethods(parts: {
     },
     async searchUsers(request, caller) {
       const page = fromPage(request.query);
-      const question = { ...page, filters: fromFilters(request.filters), column: fromColumn(request.sortingColumn) };
-      const list = await search.users(caller, question);
+      const order = { column: fromColumn(request.sortingColumn), descending: page.descending };
+      const after = request.cursor === "" ? undefined : cursors.from(request.cursor, order);
+      const filters = fromFilters(request.filters);
+      const list = await search.users(caller, {
+        ...page,
+        ...order,
+        filters,
+        after,
+        ...(request.skipTotal && { total: false }),
+      });
       const now = clock();
-      return { details: toListDetails(page, list, now), result: list.records.map((stored) => toUser(stored, now)) };
+      return {
+        details: toListDetails(page, list, now),
+        result: list.records.map((stored) => toUser(stored, now)),
+        nextCursor: list.next ? cursors.to(list.next) : "",
+      };
     },
     patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
     lockUser: changing((request) => fromLock(request), true),

@@ -1,7 +1,8 @@
 import { fold } from "../../domain/fold.ts";
+import { afterPlace, type PlacedKey } from "../after-place.ts";
 import { isText } from "../append-row.ts";
 import { INDEXED_FIELDS, type IndexedField } from "../indexed-fields.ts";
-import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
+import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
 import type { Statement } from "./connections.ts";
 import { foldedSql } from "./fold.ts";
 import { pageOf } from "./page.ts";
@@ -17,7 +18,14 @@ interface Field {
   /** NULL only if it is absent. */
   any: string;
   /** The sort keys: absent before numbers, numbers before texts. */
-  keys: { sql: string; isNullable: boolean }[];
+  keys: OneKey[];
+}
+
+interface OneKey {
+  sql: string;
+  isNullable: boolean;
+  /** The type of its values, so that an index serves a comparison. */
+  type: "text" | "bigint" | "float8" | "boolean";
 }
 
 /** The indexed columns. They are NULL for values of another type. */
@@ -38,11 +46,13 @@ export function searchStatement(instance: string, query: Query): Statement {
   const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
   const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
   const order = orderBy(query, bind);
-  const page = pageOf(
-    `SELECT ${COLUMNS} FROM streams WHERE ${where}
-    ORDER BY ${order} LIMIT ${bind(query.limit)} OFFSET ${bind(query.offset)}`,
-    "length(state::text)",
+  const limit = bind(query.limit);
+  const parts = (query.after ? partsAfter(query.after, query, bind) : ["true"]).map(
+    (part) => `(SELECT ${COLUMNS} FROM streams WHERE ${where} AND ${part} ORDER BY ${order} LIMIT ${limit}
+      OFFSET ${bind(query.offset)})`,
   );
+  // The parts run one after the other, until the page is full.
+  const page = pageOf(`SELECT * FROM (${parts.join(" UNION ALL ")}) AS parts LIMIT ${limit}`, "length(state::text)");
   return {
     text: `
       SELECT ${query.total === false ? "0" : `(SELECT count(*) FROM streams WHERE ${where})`} AS total, page.*
@@ -53,6 +63,27 @@ export function searchStatement(instance: string, query: Query): Statement {
   };
 }
 
+/** The condition of each part of the page, in their order. */
+function partsAfter({ values, id }: OrderPlace, { order: { keys, descending } }: Query, bind: Bind): string[] {
+  const placed = [...keys, { field: "id" }].flatMap((key, index): PlacedKey[] => {
+    const value = index < keys.length ? (values[index] ?? null) : id;
+    return sortKeys(key, bind).map(({ sql, isNullable, type }) => ({
+      key: { sql, values: [] },
+      isNullable,
+      value: isOfType(value, type) ? { sql: `${bind(toKey(value, type))}::${type}`, values: [] } : null,
+    }));
+  });
+  return afterPlace(placed, descending).map(({ sql }) => sql);
+}
+
+/** Whether the key has this value of the field, or else none. */
+function isOfType(value: SortValue, type: OneKey["type"]): value is string | number | boolean {
+  return value !== null && (type === "text") === (typeof value === "string");
+}
+
+/** Among numbers, false sorts as 0 and true as 1. */
+const toKey = (value: string | number | boolean, type: OneKey["type"]) => (type === "float8" ? Number(value) : value);
+
 function orderBy({ order: { keys, descending } }: Query, bind: Bind): string {
   const [direction, nulls] = descending ? ["DESC", "NULLS LAST"] : ["ASC", "NULLS FIRST"];
   const sorted = [...keys, { field: "id" }].flatMap((key) => sortKeys(key, bind));
@@ -62,7 +93,7 @@ function orderBy({ order: { keys, descending } }: Query, bind: Bind): string {
 
 function sortKeys(key: SortKey, bind: Bind): Field["keys"] {
   if ("field" in key) return fieldOf(key.field, 0).keys;
-  return [{ sql: `(${condition(key.test, 0, bind)} IS TRUE)`, isNullable: false }];
+  return [{ sql: `(${condition(key.test, 0, bind)} IS TRUE)`, isNullable: false, type: "boolean" }];
 }
 
 /** An expression that is true for matches, and false or NULL for others. */
@@ -133,7 +164,7 @@ function fieldOf(field: string, depth: number): Field {
     number: isText ? "NULL::float8" : `${column}::float8`,
     boolean: "NULL::boolean",
     any: column,
-    keys: [{ sql: column, isNullable: false }],
+    keys: [{ sql: column, isNullable: false, type: isText ? "text" : "bigint" }],
   };
 }
 
@@ -149,10 +180,12 @@ function jsonField(field: string, depth: number): Field {
       {
         sql: `(CASE ${type} WHEN 'number' THEN NULL WHEN 'boolean' THEN NULL ELSE ${value} END COLLATE "C")`,
         isNullable: true,
+        type: "text",
       },
       {
         sql: `CASE ${type} WHEN 'number' THEN (${value})::float8 WHEN 'boolean' THEN (${value})::boolean::int END`,
         isNullable: true,
+        type: "float8",
       },
     ],
   };

@@ -10,11 +10,11 @@ import {
   type LinkedRecord,
   type LogPage,
   type LogQuery,
-  type Query,
   type Receipt,
   type SearchResult,
   type StreamRecord,
 } from "../port.ts";
+import type { Query } from "../query.ts";
 import { type KeyedRow, prepareAppends } from "./append.ts";
 import { openConnection, prepareReading } from "./connections.ts";
 import { prepareLog } from "./log.ts";
@@ -155,15 +155,25 @@ export function openDatabase(
       return { holders, hasMore: isCut || taken.length === limit };
     },
     search: (query) => {
-      const { where, order } = searchClauses(instance, query);
+      const { where, parts, order } = searchClauses(instance, query);
+      /** Reads a part only once those before it are read. */
+      function* rowsOf(): Iterable<StreamRow> {
+        let left = query.limit;
+        for (const part of parts) {
+          const page = prepareReading<StreamRow>(
+            connection,
+            `SELECT ${RECORD} FROM streams WHERE ${part.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
+          );
+          for (const row of page.iterate(...part.values, ...order.values, left, query.offset)) {
+            yield row;
+            left--;
+          }
+          if (left === 0) return;
+        }
+      }
       return transaction("BEGIN", () => {
         const count = () => connection.prepare(`SELECT count(*) AS total FROM streams WHERE ${where.sql}`);
-        const page = prepareReading<StreamRow>(
-          connection,
-          `SELECT ${RECORD} FROM streams WHERE ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
-        );
-        const rows = page.iterate(...where.values, ...order.values, query.limit, query.offset);
-        const { taken, isCut } = takePage(rows, ([, , , , , , , state]) => state.length);
+        const { taken, isCut } = takePage(rowsOf(), ([, , , , , , , state]) => state.length);
         const total = query.total === false ? 0 : Number(count().get(...where.values)?.total);
         return { total, records: taken.map(toRecord), isCut };
       });

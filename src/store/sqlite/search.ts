@@ -1,31 +1,54 @@
 import { fold } from "../../domain/fold.ts";
+import { afterPlace, type Fragment } from "../after-place.ts";
 import { INDEXED_FIELDS } from "../indexed-fields.ts";
-import type { Filter, Query, SortKey, TextMethod } from "../port.ts";
+import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
 
-type Value = string | number;
-
-/** SQL with its parameters. The SQL has field paths of the program, and never a caller's value. */
-interface Fragment {
-  sql: string;
-  values: Value[];
+/** The clauses of a query. The connection must have the functions `fold` and `is_wanted`. */
+interface Clauses {
+  where: Fragment;
+  /** The WHERE of each part of the page, in their order. */
+  parts: Fragment[];
+  order: Fragment;
 }
 
-/** The WHERE and ORDER BY of a query. The connection must have the functions `fold` and `is_wanted`. */
-export function searchClauses(instance: string, query: Query): { where: Fragment; order: Fragment } {
-  const where = condition(query.where, 0);
+export function searchClauses(instance: string, query: Query): Clauses {
+  const wanted = condition(query.where, 0);
   const direction = query.order.descending ? "DESC" : "ASC";
   const keys = [...query.order.keys.map(sortKey), { sql: "id", values: [] }];
+  const where = {
+    sql: `instance = ? AND kind = ? AND is_wanted() AND ${wanted.sql}`,
+    values: [instance, query.kind, ...wanted.values],
+  };
   return {
-    where: {
-      sql: `instance = ? AND kind = ? AND is_wanted() AND ${where.sql}`,
-      values: [instance, query.kind, ...where.values],
-    },
+    where,
+    parts: query.after ? partsAfter(query.after, keys, query).map((part) => and(where, part)) : [where],
     order: {
       sql: keys.map((key) => `${key.sql} ${direction}`).join(", "),
       values: keys.flatMap((key) => key.values),
     },
   };
 }
+
+/** The condition of each part of the page, in their order. */
+function partsAfter({ values, id }: OrderPlace, keys: readonly Fragment[], { order }: Query): Fragment[] {
+  const placed = keys.map((key, index) => ({
+    key,
+    isNullable: isNullable(order.keys[index]),
+    value: placeholder(index < order.keys.length ? (values[index] ?? null) : id),
+  }));
+  return afterPlace(placed, order.descending);
+}
+
+const placeholder = (value: SortValue): Fragment | null =>
+  value === null ? null : { sql: "?", values: [typeof value === "boolean" ? Number(value) : value] };
+
+/** Whether the field of a key may be absent. */
+const isNullable = (key: SortKey | undefined) => key !== undefined && "field" in key && key.field.startsWith("state.");
+
+const and = (one: Fragment, other: Fragment): Fragment => ({
+  sql: `${one.sql} AND ${other.sql}`,
+  values: [...one.values, ...other.values],
+});
 
 function sortKey(key: SortKey): Fragment {
   return "field" in key ? { sql: column(key.field, 0), values: [] } : condition(key.test, 0);

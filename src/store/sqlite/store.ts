@@ -10,10 +10,10 @@ import {
   type EventStore,
   type Link,
   LOG_START,
-  type Query,
   type StoreObserver,
   StoreUnavailable,
 } from "../port.ts";
+import type { Query } from "../query.ts";
 import { IN_MEMORY } from "../settings.ts";
 import { type KeyedRow, lengthOf, toKeyedRow } from "./append.ts";
 import { prepareFile } from "./connections.ts";

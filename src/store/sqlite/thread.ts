@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import { type AppendResult, type EventStore, type Query, type SearchResult, StoreUnavailable } from "../port.ts";
+import { type AppendResult, type EventStore, type SearchResult, StoreUnavailable } from "../port.ts";
+import type { Query } from "../query.ts";
 import type { KeyedRow } from "./append.ts";
 import type { Place } from "./place.ts";
 

@@ -1,5 +1,6 @@
 import { fold } from "../../../src/domain/fold.ts";
-import type { Filter, Query, SearchResult, SortKey, StreamRecord } from "../../../src/store/port.ts";
+import type { SearchResult, StreamRecord } from "../../../src/store/port.ts";
+import type { Filter, OrderPlace, Query, SortKey, SortValue } from "../../../src/store/query.ts";
 
 /** The search that the store's port describes, as a loop over all streams of the kind. */
 export function answer(query: Query, streams: StreamRecord[]): SearchResult {
@@ -43,6 +44,11 @@ export function passes(filter: Filter, stream: StreamRecord, element?: unknown):
     case "contains_ignore_case":
       return fold(found).includes(fold(filter.value));
   }
+}
+
+/** The place of a stream in an order. */
+export function placeOf(stream: StreamRecord, { order }: Query): OrderPlace {
+  return { values: order.keys.map((key) => (keyOf(key, stream) ?? null) as SortValue), id: stream.id };
 }
 
 function fieldOf(path: string, stream: StreamRecord, element: unknown): unknown {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import type { Owner } from "../../../src/domain/access.ts";
-import type { EventStore, Filter, Query, SortKey, StreamRecord, TextMethod } from "../../../src/store/port.ts";
+import type { EventStore, StreamRecord } from "../../../src/store/port.ts";
+import type { Filter, Query, SortKey, TextMethod } from "../../../src/store/query.ts";
 import { change, NOW } from "../../support/stores/appends.ts";
-import { answer, passes } from "./search-model.ts";
+import { answer, passes, placeOf } from "./search-model.ts";
 import { randomQuery, randomStream } from "./search-random.ts";
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
@@ -318,6 +319,33 @@ export function describeSearch(current: () => EventStore): void {
     expect(await page(0, 10, true)).toEqual(["fe", true]);
   });
 
+  test.each(ORDERS)("continues after each place of an order by %s", async (_, keys, ids) => {
+    for (const descending of [false, true]) {
+      const order = { keys, descending };
+      const inOrder = descending ? [...ids].reverse() : ids;
+      const all = (await store.search(query("user", EVERYTHING, { order }))).records;
+      for (const [index, record] of all.entries()) {
+        const after = placeOf(record, query("user", EVERYTHING, { order }));
+        const { records, total } = await store.search(query("user", EVERYTHING, { order, after, limit: 3 }));
+        expect([idsOf(records), total]).toEqual([inOrder.slice(index + 1, index + 4), ids.length]);
+      }
+    }
+  });
+
+  test("continues after a place that no stream has", async () => {
+    const order = { keys: [{ field: "state.name" }], descending: false };
+    const at = async (name: string | null, id: string, descending = false) => {
+      const after = { values: [name], id };
+      return idsOf(
+        (await store.search(query("user", EVERYTHING, { order: { ...order, descending }, after, limit: 2 }))).records,
+      );
+    };
+    expect(await at("Anna", "zoe")).toEqual(["bob", "MUELL"]);
+    expect(await at("Anna", "zoe", true)).toEqual(["ann", "oneHundred"]);
+    expect(await at(null, "zoe")).toEqual(["empty", "percent"]);
+    expect(await at(null, "a", true)).toEqual([]);
+  });
+
   test("sees every answered append", async () => {
     for (let version = 0; version < 20; version++) {
       await store.append(change("s", { kind: "seen", expectedVersion: version, state: { at: version } }));
@@ -380,6 +408,15 @@ export function describeSearch(current: () => EventStore): void {
         await Promise.all(streams.map((more, index) => store.append(change(`s${index}`, { kind, ...more }))));
         const all = (await store.search(query(kind, EVERYTHING))).records;
         expect(await store.search({ ...random, kind })).toEqual(answer({ ...random, kind }, all));
+
+        const whole = { ...random, kind, offset: 0, limit: 8 };
+        const { records, total } = answer(whole, all);
+        for (const [index, record] of records.entries()) {
+          const after = placeOf(record, whole);
+          const rest = records.slice(index + 1, index + 1 + random.limit);
+          const page = await store.search({ ...whole, limit: random.limit, after });
+          expect(page).toEqual({ records: rest, isCut: false, total });
+        }
       }),
       { numRuns: 300 },
     );

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
 import { openStore } from "../../../src/store/open.ts";
-import type { Query } from "../../../src/store/port.ts";
+import type { Query } from "../../../src/store/query.ts";
 import { change } from "./appends.ts";
 
 /** An order for a process with its own store, as a line of JSON on stdin. */

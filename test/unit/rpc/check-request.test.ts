@@ -96,6 +96,7 @@ const MESSAGE_BREACHES: Record<string, JsonObject> = {
   "batch.ids_or_filters": { ids: ["a"], filters: [{ userIdFilter: { id: "a" } }] },
   "batch.pages_of_filters": { ids: ["a"], limit: 1 },
   "lock_filter.condition": {},
+  "search_users.cursor_or_offset": { cursor: "a", query: { offset: 1 } },
 };
 
 type Rules = MessageShape<typeof FieldRulesSchema>;
