@@ -6,6 +6,9 @@ import { type EventStore, load, loadByClaimWith } from "../store/port.ts";
 import type { Caller, Change, Execute, Stored } from "./execute.ts";
 import { createLists, type List, type Lists, type Paging } from "./search.ts";
 
+/** UTF-16 code units of a User-Agent that are kept. */
+const MAX_USER_AGENT = 200;
+
 /** An open session and its user. */
 export interface OpenSession {
   session: Stored<Session>;
@@ -51,10 +54,20 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
     /** Opens a session for a user who has just logged in. */
     open(
       owner: Stored<User>,
-      opening: { id: string; tokenHash: string; lifetime: number; device?: string; receipt?: ReceiptOf<Session> },
+      opening: {
+        id: string;
+        tokenHash: string;
+        lifetime: number;
+        device?: string;
+        /** The address and the User-Agent of the user's device; by default the caller's. */
+        address?: string | undefined;
+        userAgent?: string | undefined;
+        receipt?: ReceiptOf<Session>;
+      },
       caller: Caller,
     ): Promise<Stored<Session>> {
       const { id, tokenHash, lifetime, device, receipt } = opening;
+      const { address = caller.actor.address, userAgent = caller.actor.userAgent } = opening;
       const opened = {
         id,
         owner: owner.owner,
@@ -63,6 +76,9 @@ export function createSessions(parts: { store: EventStore; execute: Execute; clo
         hash: tokenHash,
         expires: clock() + lifetime,
         ...(device !== undefined && { device }),
+        ...(address !== undefined && { address }),
+        // The cut can leave half a surrogate pair.
+        ...(userAgent !== undefined && { userAgent: userAgent.slice(0, MAX_USER_AGENT).toWellFormed() }),
       };
       const command = { type: "open", session: opened } as const;
       return execute(session, { id, command, permission: "session.write", newOwner: owner.owner, receipt }, caller);

@@ -17,6 +17,9 @@ export interface Session {
   expires: number;
   /** The id of the device that it was opened from. */
   device?: string;
+  /** The network address and the User-Agent that opened it. They are personal data, and kept until it ends. */
+  address?: string;
+  userAgent?: string;
   ended: boolean;
 }
 
@@ -36,6 +39,7 @@ export const session: Aggregate<Session, SessionCommand, SessionEvent> = {
   claims: (state) => (state.ended ? [] : [sessionClaim(state.hash)]),
   isGone: (state) => state.ended,
   userId: (state) => state.userId,
+  logged,
 };
 
 /** The claim by which a session is found. */
@@ -63,5 +67,13 @@ function decide(state: Session | undefined, command: SessionCommand): SessionEve
 
 function evolve(state: Session | undefined, event: SessionEvent): Session {
   if (event.type === "session.opened") return { ...event.data, ended: false };
-  return { ...(state as Session), ended: true };
+  const { address: _from, userAgent: _with, ...rest } = state as Session;
+  return { ...rest, ended: true };
+}
+
+/** Without what the login page said about the user's device. The actor of the event is the login page. */
+function logged(event: SessionEvent): SessionEvent {
+  if (event.type !== "session.opened") return event;
+  const { address: _from, userAgent: _with, ...data } = event.data;
+  return { ...event, data };
 }

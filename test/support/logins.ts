@@ -26,6 +26,8 @@ export interface Login {
   organization?: ReturnType<typeof inOrganization>["organization"];
   password?: string;
   deviceToken?: string;
+  address?: string;
+  userAgent?: string;
 }
 
 export const byId = (value: string) => ({ user: { case: "userId" as const, value } });

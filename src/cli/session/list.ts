@@ -9,6 +9,8 @@ const COLUMNS: Column<Session>[] = [
   ["ID", ({ details }) => details?.id ?? ""],
   ["OPENED", ({ details }) => timeOf(details?.created)],
   ["EXPIRES", ({ expires }) => timeOf(expires)],
+  ["ADDRESS", ({ address }) => address],
+  ["USER AGENT", ({ userAgent }) => userAgent],
 ];
 
 export const sessionsList = command({

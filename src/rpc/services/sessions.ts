@@ -50,7 +50,15 @@ export function sessionMethods(parts: {
           changeRequired: owner.state.password?.changeRequired ?? false,
         });
         const receipt = caller.receiptFor?.(toAnswer);
-        const opening = { id: newId(), tokenHash: hashSecret(secret), lifetime, device, receipt };
+        const opening = {
+          id: newId(),
+          tokenHash: hashSecret(secret),
+          lifetime,
+          device,
+          address: request.address || undefined,
+          userAgent: request.userAgent || undefined,
+          receipt,
+        };
         return toAnswer(await sessions.open(owner, opening, caller));
       },
       /** A repeated login fails if its session has ended. */
@@ -101,6 +109,6 @@ function proof(sessionToken: string): string | undefined {
 }
 
 function toSession(stored: Stored<Session>): MessageInitShape<typeof SessionSchema> {
-  const { userId, expires } = stored.state;
-  return { details: toDetails(stored), userId, expires: toTimestamp(expires) };
+  const { userId, expires, address = "", userAgent = "" } = stored.state;
+  return { details: toDetails(stored), userId, expires: toTimestamp(expires), address, userAgent };
 }

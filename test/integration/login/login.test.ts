@@ -318,6 +318,31 @@ describe.each(NAMES)("over %s", (name) => {
     expect(ended.response?.details?.id).toBe(id);
     expect((await door.call(listSessions, { id }, asClient)).response?.result).toEqual([]);
   });
+
+  test("ListSessions and GetSession show the address and the User-Agent of the login page's user, or of the caller", async () => {
+    const id = await addUser(door, { id: `seen-${NAMES.indexOf(name)}` });
+    const told = { address: "2001:db8::7", userAgent: `${"x".repeat(199)}😀` };
+    const sessions = [await openSession(door, id), await openSession(door, id, told)];
+    const { response } = await door.call(listSessions, { id }, asOwner);
+    expect(response!.result.map(({ address, userAgent }) => [address, userAgent])).toEqual([
+      [expect.stringMatching(/127\.0\.0\.1$/), expect.any(String)],
+      ["2001:db8::7", `${"x".repeat(199)}\ufffd`],
+    ]);
+    const got = await door.call(getSession, { sessionId: sessions[1]!.sessionId }, asOwner);
+    expect(got.response?.session).toMatchObject({ address: "2001:db8::7" });
+  });
+});
+
+test("the store and the log forget the address and the User-Agent of a login page's user when the session ends", async () => {
+  const [door] = doors as [Door];
+  const id = await addUser(door, { id: "forgotten" });
+  const { sessionId } = await openSession(door, id, { address: "198.51.100.23", userAgent: "Agent of the forgotten" });
+  const hasBoth = () =>
+    ["198.51.100.23", "Agent of the forgotten"].map((text) => JSON.stringify(dump(file)).includes(text));
+  expect(hasBoth()).toEqual([true, true]);
+  expect(JSON.stringify(readLog(file, sessionId, "session"))).not.toMatch(/198\.51|Agent of the forgotten/);
+  ok(await door.call(deleteSession, { sessionId }, asOwner));
+  expect(hasBoth()).toEqual([false, false]);
 });
 
 test("the log has events of logins and sessions, and the store's file has no secret in clear text", async () => {

@@ -73,6 +73,7 @@ const FIELD_BREACHES: Record<string, (limit: never, field: DescField) => unknown
   "string.phone_number": () => ["", "\n", "12", "+1+2", "1".repeat(41)],
   "string.event_type": () => ["", "\n", "user", "User.locked"],
   "string.email": () => ["nobody"],
+  "string.ip": () => ["a", "1.2.3", "1.2.3.4/8"],
   "string.identifier": () => ["a b", "..", "a".repeat(201)],
   "string.secret": () => ["", "a".repeat(1_001)],
   "string.text": () => ["a\0b"],

@@ -1,5 +1,12 @@
 // Proves that a session is open until it expires, is ended, or its user's sessions are ended.
-import { isOpen, type Session, type SessionCommand, session, sessionClaim } from "../../../../src/domain/session.ts";
+import {
+  isOpen,
+  type Session,
+  type SessionCommand,
+  type SessionEvent,
+  session,
+  sessionClaim,
+} from "../../../../src/domain/session.ts";
 import { lockOf } from "../../../../src/domain/user-state.ts";
 import {
   command,
@@ -41,6 +48,17 @@ function follow(commands: SessionCommand[]): Session {
 
 const OPEN: SessionCommand = { type: "open", session: opened() };
 const END: SessionCommand = { type: "end" };
+
+test("a session has the address and the User-Agent that opened it until it ends, and the log never has them", () => {
+  const seen = { address: "203.0.113.7", userAgent: "Mozilla/5.0" };
+  const open: SessionCommand = { type: "open", session: opened(seen) };
+  expect(follow([open])).toMatchObject(seen);
+  const ended = follow([open, END]);
+  expect(ended).toEqual({ ...opened(), ended: true });
+  const [event] = session.decide(undefined, open, OCCASION);
+  const logged = session.logged?.(event as SessionEvent, follow([open]), OCCASION);
+  expect(logged).toEqual({ type: "session.opened", data: opened() });
+});
 
 const DEACTIVATE = (at: number) => command(at, { type: "deactivate" });
 const ACTIVATE = (at: number) => command(at, { type: "activate" });
