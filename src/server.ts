@@ -245,6 +245,7 @@ export async function start(
         isReady,
         corsOrigins: config.corsOrigins,
         authz: config.authz,
+        console: config.console ? secrets : undefined,
         limits,
         newId,
         observers: observe.calls,

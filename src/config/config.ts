@@ -131,6 +131,7 @@ export function readConfig(environment: Record<string, string | undefined>) {
     /** PEM. */
     tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
     corsOrigins: get("USERLOCK_CORS_ORIGINS") ?? [],
+    console: get("USERLOCK_CONSOLE") === "on",
     authz: { gatewayToken: get("USERLOCK_AUTHZ_TOKEN"), loginOrigins: get("USERLOCK_LOGIN_ORIGINS") ?? [] },
     instance: { id: get("USERLOCK_INSTANCE_ID"), domains: get("USERLOCK_INSTANCE_DOMAINS") ?? [] },
     jwt: issuer && audience && jwks ? { issuer, audience, jwks, rolesClaim } : undefined,

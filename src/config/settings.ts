@@ -75,6 +75,11 @@ export const SETTINGS = {
     description: "origins whose pages may call the API, separated by commas, such as `https://console.example.com`",
     parse: (text) => listOf(text, "an origin such as https://console.example.com", isOrigin),
   },
+  USERLOCK_CONSOLE: {
+    default: "on",
+    description: "`off` takes the console away, which admins use at `/console/`",
+    parse: oneOf(["on", "off"]),
+  },
   USERLOCK_AUTHZ_TOKEN: {
     description:
       "secret that gateways send to `/authz` in `x-userlock-gateway`; by default `/authz` needs none, because the user's token is the proof",

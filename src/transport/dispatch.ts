@@ -2,6 +2,8 @@ import { refusal, rpcErrorOf, toRpcError } from "../rpc/errors.ts";
 import type { CallObserver, CallSystem, ObservedCall } from "../rpc/observer.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
 import type { Shares } from "../rpc/shares.ts";
+import type { Sealer } from "./console/cookie.ts";
+import { createConsoleDoor } from "./console/door.ts";
 import { createConnectDoor } from "./grpc/connect-door.ts";
 import { createUnaryDoor } from "./grpc/unary-door.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
@@ -29,6 +31,8 @@ export interface DispatchParts {
   isReady: () => Promise<boolean>;
   corsOrigins: readonly string[];
   authz: AuthzSettings;
+  /** Encrypts the sessions of the console's browsers. Undefined: there is no console. */
+  console?: Sealer | undefined;
   limits: Limits;
   newId: () => string;
   /** See each call; none by default. */
@@ -46,6 +50,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
   const rest = createRestDoor(pipeline, limits, shares);
   const introspection = createIntrospectionDoor(pipeline, limits, shares);
   const authz = createAuthzDoor(pipeline, limits, parts.authz);
+  const consoleDoor = parts.console && createConsoleDoor(pipeline, limits, shares, parts.console);
   const probes = createProbesDoor(parts.isReady);
   const openApi = createOpenApiDoor();
   const pathOf = createPathOf();
@@ -119,7 +124,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
     }
     const call: Call = {
       requestId,
-      authorization: headers.authorization,
+      authorization: headers.authorization ?? consoleDoor?.authorizationOf(exchange),
       address: exchange.address,
       userAgent: headers["user-agent"],
       idempotencyKey: headerOf(headers, "idempotency-key"),
@@ -142,6 +147,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
           connect(exchange, requestPath, call) ??
           probes(exchange.verb, path) ??
           openApi(exchange, path) ??
+          consoleDoor?.(exchange, path, call) ??
           introspection(exchange, path, call) ??
           rest(exchange, requestPath, call));
     const cors = corsHeaders(exchange, parts.corsOrigins);

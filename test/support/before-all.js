@@ -2,13 +2,14 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildConsole } from "../../dev/build-console.ts";
 import { packUserlock } from "./install/package.ts";
 import { compileChecks } from "./openapi/compile-checks.ts";
 import { bundleServer } from "./servers/bundle.js";
 import { startCluster } from "./stores/postgres.ts";
 
 /**
- * Jest runs this before all tests. It bundles the server that tests start, compiles the checks of its answers, and serves
+ * Jest runs this before all tests. It bundles the console and the server that tests start, compiles the checks of its answers, and serves
  * the address of a PostgreSQL server and the path of userlock's package. All test files share both. Each is made for the
  * first file that needs it, and PostgreSQL ends with the run.
  */
@@ -27,6 +28,7 @@ export default async function prepare() {
   await once(server, "listening");
   // The cache halves the load time of programs that tests start.
   process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "userlock-compile-cache");
+  await buildConsole();
   process.env.BUNDLED_SERVER = await bundleServer();
   process.env.ANSWER_CHECKS = await compileChecks();
   const shared = `http://127.0.0.1:${server.address().port}`;

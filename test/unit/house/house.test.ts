@@ -41,7 +41,9 @@ const ROOMS: Record<string, string[]> = {
     "rpc/services/",
     "gen",
   ],
+  "transport/console/": ["transport/", "transport/http/", "rpc/", "gen"],
   "transport/dispatch.ts": [
+    "transport/console/",
     "transport/",
     "transport/http/",
     "transport/streams/",
@@ -52,6 +54,8 @@ const ROOMS: Record<string, string[]> = {
     "gen",
   ],
   "transport/": ["nearest.ts", "rpc/", "gen"],
+  // Bundled for browsers.
+  "console/": ["gen"],
   "cli/frame/": ["duration.ts", "nearest.ts", "version.ts"],
   "cli/demo/": ["gen"],
   "cli/": ["cli/frame/", "cli/demo/", IDENTIFIER, "retry.ts", "gen"],
@@ -102,7 +106,8 @@ const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
     pattern: /^node:(http|https|http2|net|tls)$/,
     allowed: ["transport/"],
   },
-  { what: "Connect's server", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/"] },
+  { what: "Connect", pattern: /^@connectrpc\//, allowed: ["transport/", "cli/", "console/"] },
+  { what: "Preact", pattern: /^(preact|@preact\/.*)$/, allowed: ["console/"] },
   { what: "OpenTelemetry", pattern: /^@opentelemetry\//, allowed: ["observe/"] },
   { what: "prom-client", pattern: /^prom-client$/, allowed: ["observe/"] },
   { what: "grpc-js", pattern: /^@grpc\//, allowed: ["cli/"] },
@@ -116,7 +121,7 @@ interface Import {
 const SRC = "src";
 const CLIENT = "packages/client/src/";
 const IMPORT = /(?:(?:^|\n)(?:import|export)\s[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\))/g;
-const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => /\.tsx?$/.test(file));
 const imports = files.flatMap((file): Import[] =>
   [...readFileSync(join(SRC, file), "utf8").matchAll(IMPORT)].map(([, specifier, later]) => ({
     file,
@@ -173,6 +178,8 @@ test.each([
   [{ file: "observe/calls.ts", specifier: "../rpc/pipeline.ts" }],
   [{ file: "config/config.ts", specifier: "../store/sqlite/store.ts" }],
   [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
+  [{ file: "console/core/api.ts", specifier: "../../rpc/errors.ts" }],
+  [{ file: "transport/console/door.ts", specifier: "preact" }],
 ])("a forbidden import is found: %j", (one) => {
   expect(breaches([one])).toHaveLength(1);
 });
@@ -199,10 +206,12 @@ test("only main.ts reads process.env", () => {
   expect(readers).toEqual(["main.ts"]);
 });
 
-test("every package that src imports is a dependency, not a development dependency", () => {
+test("every package that the server imports is a dependency, not a development dependency", () => {
   const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
   const packages = new Set(
     imports
+      // The console is bundled.
+      .filter(({ file }) => !file.startsWith("console/"))
       .map(({ specifier }) => specifier)
       .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:"))
       .filter((specifier) => !builtinModules.includes(specifier))

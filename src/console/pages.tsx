@@ -1,0 +1,12 @@
+import type { ComponentChildren } from "preact";
+import { UsersPage } from "./users/users.tsx";
+
+/** The pages, in the order of the menu. The first one whose path is empty is the start. */
+export const PAGES: readonly {
+  key: "overview" | "users" | "log" | "attack" | "policy" | "tokens";
+  path: string;
+  /** What the caller needs to see it. */
+  permission: string;
+  /** Shows the page for the rest of the path. */
+  show(rest: string[]): ComponentChildren;
+}[] = [{ key: "users", path: "users", permission: "user.read", show: () => <UsersPage /> }];

@@ -1,0 +1,97 @@
+import { useEffect, useRef } from "preact/hooks";
+import { setQuery } from "../core/router.ts";
+import { texts } from "../i18n/messages.ts";
+import { CAUSES, FILTER_PARAMETERS, type Question, STATES } from "./question.ts";
+
+/** The search box, and a chip for each filter. */
+export function FilterBar({ question }: { question: Question }) {
+  const { users: t, state, cause } = texts.value;
+  const box = useRef<HTMLInputElement>(null);
+  const put = (name: string, value: string) => setQuery({ [name]: value, cursor: "" }, { isReplacing: true });
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "/" || isTyping(event.target)) return;
+      event.preventDefault();
+      box.current?.focus();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+
+  const isFiltered = FILTER_PARAMETERS.some((name) => new URL(location.href).searchParams.has(name));
+  return (
+    <search class="filters">
+      <label class="search">
+        <span class="hidden">{t.search}</span>
+        <input
+          ref={box}
+          type="search"
+          placeholder={t.search}
+          value={question.text}
+          onInput={({ currentTarget }) => put("q", currentTarget.value)}
+          maxLength={200}
+          autocomplete="off"
+          spellcheck={false}
+          aria-keyshortcuts="/"
+        />
+      </label>
+      <fieldset class="chips">
+        <legend class="hidden">{t.filters}</legend>
+        {STATES.map((one) => (
+          <Chip key={one} isOn={question.state === one} onToggle={(isOn) => put("state", isOn ? one : "")}>
+            {state[one]}
+          </Chip>
+        ))}
+        {CAUSES.map((one) => (
+          <Chip key={one} isOn={question.cause === one} onToggle={(isOn) => put("cause", isOn ? one : "")}>
+            {cause[one]}
+          </Chip>
+        ))}
+        <Chip isOn={question.endsSoon} onToggle={(isOn) => put("soon", isOn ? "1" : "")}>
+          {t.endsSoon}
+        </Chip>
+        <TextChip name={t.reason} value={question.reason} onChange={(value) => put("reason", value)} />
+        <TextChip name={t.organization} value={question.organization} onChange={(value) => put("org", value)} />
+        {isFiltered && (
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => setQuery(Object.fromEntries([...FILTER_PARAMETERS, "cursor"].map((name) => [name, ""])))}
+          >
+            {t.clear}
+          </button>
+        )}
+      </fieldset>
+    </search>
+  );
+}
+
+function Chip(props: { isOn: boolean; onToggle(isOn: boolean): void; children: string }) {
+  return (
+    <button type="button" class="chip" aria-pressed={props.isOn} onClick={() => props.onToggle(!props.isOn)}>
+      {props.children}
+    </button>
+  );
+}
+
+function TextChip(props: { name: string; value: string; onChange(value: string): void }) {
+  return (
+    <label class={props.value === "" ? "chip" : "chip on"}>
+      {props.name}
+      <input
+        value={props.value}
+        onChange={({ currentTarget }) => props.onChange(currentTarget.value.trim())}
+        size={10}
+        maxLength={200}
+        autocomplete="off"
+        spellcheck={false}
+      />
+    </label>
+  );
+}
+
+/** Whether keys belong to a field. */
+export function isTyping(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("input, textarea, select, dialog") !== null;
+}
