@@ -38,6 +38,7 @@ test("an empty environment gives the defaults", () => {
     isExposed: false,
     tls: undefined,
     corsOrigins: [],
+    console: true,
     authz: { gatewayToken: undefined, loginOrigins: [] },
     instance: { id: "default", domains: [] },
     jwt: undefined,
@@ -69,6 +70,7 @@ test("every setting is read from the environment", () => {
       USERLOCK_ADMIN_TOKEN: "0123456789abcdef",
       USERLOCK_TLS_CERT: pem,
       USERLOCK_TLS_KEY: pem,
+      USERLOCK_CONSOLE: "off",
       USERLOCK_CORS_ORIGINS: "https://a.example.com, http://localhost:3000",
       USERLOCK_AUTHZ_TOKEN: "gateway-0123456789",
       USERLOCK_LOGIN_ORIGINS: "https://login.example.com",
@@ -102,6 +104,7 @@ test("every setting is read from the environment", () => {
     isExposed: false,
     tls: { cert: "PEM", key: "PEM" },
     corsOrigins: ["https://a.example.com", "http://localhost:3000"],
+    console: false,
     authz: { gatewayToken: "gateway-0123456789", loginOrigins: ["https://login.example.com"] },
     instance: { id: "main", domains: ["id.example.com", "login.example.com"] },
     jwt: {
