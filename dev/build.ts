@@ -7,7 +7,8 @@ import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildConsole } from "./build-console.ts";
 
-rmSync("dist", { recursive: true, force: true });
+// Not the console: servers of tests may read it meanwhile.
+for (const folder of ["src", "gen"]) rmSync(join("dist", folder), { recursive: true, force: true });
 await buildConsole();
 const { status } = spawnSync("node_modules/.bin/tsc", ["--project", "tsconfig.build.json"], { stdio: "inherit" });
 if (status !== 0) process.exit(status ?? 1);
