@@ -132,7 +132,8 @@ export async function startGateway(name: string, folder: string, places: Places)
   return { name, port, printed: () => printed, stop };
 }
 
-async function listens(port: number): Promise<boolean> {
+/** Whether a connection to the port on 127.0.0.1 opens. */
+export async function listens(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {
     await once(socket, "connect");
