@@ -15,8 +15,8 @@ import { openStoreAt } from "../../support/stores/stores.ts";
 /** The start of an event stream. */
 const WATCHED = /^id: 0\n\nid: \w+\ndata: \{.*"user\.locked"/m;
 
-/** The end of a snapshot of locks. */
-const SNAPSHOT = /^id: \w+\ndata: \{.*"done":true/m;
+/** The end of a snapshot of locks, and the place from which changes follow. */
+const SNAPSHOT = /^data: \{.*"done":true.*\n\nid: \w+$/m;
 
 /** Commands that do not end, with the output that shows that they work. */
 const ENDLESS: [command: string, printed: RegExp][] = [
