@@ -49,6 +49,28 @@ test.each(SCHEMES)("an admin finds a user, locks them, sees it and unlocks them:
   expect(await page.getByRole("dialog").count()).toBe(0);
 });
 
+test("many users are locked at once: the preview and the outcome name those that do not change", async () => {
+  for (const id of ["wave-1", "wave-2", "wave-3"]) await addUser(door, { id });
+  ok(await door.call(lockUser, { id: "wave-2", reason: "bot" }, asOwner));
+  const page = await browser.visit(users("?q=wave-"));
+  await logIn(page);
+  await page.getByLabel("Select the page").check();
+  const bar = page.getByRole("region", { name: "3 users selected" });
+  await bar.getByRole("button", { name: "Lock…", exact: true }).click();
+  const dialog = page.getByRole("dialog", { name: "Lock 3 users" });
+  await dialog.getByText("2 users would change.").waitFor();
+  await dialog.getByRole("listitem").filter({ hasText: "wave-2" }).getByText("USER_ALREADY_LOCKED").waitFor();
+  await dialog.getByRole("button", { name: "Lock", exact: true }).click();
+  await dialog.getByText("Done: 2 users changed.").waitFor();
+  await expectAccessible(page);
+  ok(await door.call(UserService.method.unlockUser, { id: "wave-2" }, asOwner));
+  await dialog.getByRole("button", { name: "Try these again" }).click();
+  await page.getByRole("dialog", { name: "Lock wave-2" }).getByText("1 user would change.").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Lock", exact: true }).click();
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  expect(await page.getByText("Locked", { exact: true }).count()).toBe(4);
+});
+
 test("the keyboard alone finds a user, locks them and sees it", async () => {
   const id = await addUser(door, { id: "keyboard" });
   const page = await browser.visit(users());

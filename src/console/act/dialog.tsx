@@ -122,7 +122,7 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
               )}
               <button
                 type="submit"
-                autofocus={action !== "lock"}
+                data-first={action !== "lock" || undefined}
                 class={action === "lock" ? "danger" : "primary"}
                 disabled={state.value === "running"}
               >

@@ -39,7 +39,7 @@ export function LockFields(props: {
         {act.reason}
         <input
           name="reason"
-          autofocus
+          data-first
           list={`${id}-reasons`}
           value={value.reason}
           onInput={put("reason")}

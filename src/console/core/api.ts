@@ -23,14 +23,11 @@ const noticeLogout: Interceptor = (next) => async (request) => {
   }
 };
 
-// The browser adds the session's cookie.
-const transport = createConnectTransport({
-  baseUrl: window.location.origin,
-  interceptors: [noticeLogout],
-  defaultTimeoutMs: 30_000,
-});
+/** The browser adds the session's cookie. JSON would need a registry of the types of error details. */
+const options = { baseUrl: window.location.origin, interceptors: [noticeLogout], useBinaryFormat: true };
+const transport = createConnectTransport({ ...options, defaultTimeoutMs: 30_000 });
 /** Without a deadline, because streams last. */
-const streaming = createConnectTransport({ baseUrl: window.location.origin, interceptors: [noticeLogout] });
+const streaming = createConnectTransport(options);
 
 export const users = createClient(UserService, transport);
 export const events = createClient(EventService, transport);

@@ -37,7 +37,7 @@ export function LockLine({ lock }: { lock: Lock | undefined }) {
   return (
     <>
       {causeOf(lock)}
-      {lock.reason !== "" && <code class="reason">{lock.reason}</code>}{" "}
+      {lock.reason !== "" && lock.cause === LockCause.MANUAL && <code class="reason">{lock.reason}</code>}{" "}
       <small>{lock.until ? <When at={lock.until} /> : texts.value.common.never}</small>
     </>
   );
