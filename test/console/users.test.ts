@@ -75,6 +75,8 @@ test("the keyboard alone finds a user, locks them and sees it", async () => {
   const id = await addUser(door, { id: "keyboard" });
   const page = await browser.visit(users());
   await logIn(page);
+  // Keys work once the rows are there.
+  await page.getByRole("row").nth(1).waitFor();
   await page.keyboard.press("/");
   await page.keyboard.type("keyb");
   await page.getByText("1 user", { exact: true }).waitFor();

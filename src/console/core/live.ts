@@ -2,6 +2,7 @@ import { fromJson, toJson } from "@bufbuild/protobuf";
 import { signal } from "@preact/signals";
 import { type Event, EventSchema } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { eventStreams, isLoggedOut, reasonOf } from "./api.ts";
+import { loadMe } from "./session.ts";
 
 /** Whether events arrive: "off" before the login and without the permission. */
 export type LiveState = "off" | "connecting" | "live" | "away";
@@ -20,6 +21,8 @@ interface Note {
 type Listener = (event: Event) => void;
 
 const CHANNEL = "userlock-events";
+/** What a new tab sends, to learn the state at once. */
+const HELLO = "hello";
 const LOCK = "userlock-watch";
 const SILENCE_MS = 20_000;
 const FIRST_WAIT_MS = 500;
@@ -51,15 +54,24 @@ export function beginLive(): void {
   stop = new AbortController();
   const { signal } = stop;
   const channel = new BroadcastChannel(CHANNEL);
-  channel.onmessage = ({ data }: MessageEvent<Note>) => hear(data);
+  let hasStream = false;
+  channel.onmessage = ({ data }: MessageEvent<Note | typeof HELLO>) => {
+    if (data !== HELLO) hear(data);
+    else if (hasStream) channel.postMessage({ cursor, state: liveState.value } satisfies Note);
+  };
   signal.addEventListener("abort", () => channel.close());
   liveState.value = "connecting";
+  channel.postMessage(HELLO);
   const tell = (note: Note) => {
     if (signal.aborted) return;
     hear(note);
     channel.postMessage(note);
   };
-  navigator.locks.request(LOCK, { signal }, () => follow(tell, signal)).catch(() => {});
+  const lead = () => {
+    hasStream = true;
+    return follow(tell, signal);
+  };
+  navigator.locks.request(LOCK, { signal }, lead).catch(() => {});
 }
 
 export function endLive(): void {
@@ -71,6 +83,8 @@ export function endLive(): void {
 function hear(note: Note): void {
   cursor = note.cursor;
   liveState.value = note.state;
+  // The session has ended, or its permissions are others now.
+  if (note.state === "off") void loadMe();
   if (note.state === "connecting") for (const listener of gapListeners) listener();
   if (note.event === undefined) return;
   const event = fromJson(EventSchema, note.event as Parameters<typeof fromJson>[1]);
