@@ -1,7 +1,8 @@
 import { authorise, type Principal, reach } from "../domain/access.ts";
+import { fold } from "../domain/fold.ts";
 import { type AccessToken, accessToken } from "../domain/token.ts";
 import { user } from "../domain/user.ts";
-import { type Lock, lockOf, type User } from "../domain/user-state.ts";
+import { LOGIN_NAMES, type Lock, lockOf, type User } from "../domain/user-state.ts";
 import { type EventStore, load, type SearchResult, search } from "../store/port.ts";
 import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../store/query.ts";
 import type { Caller, Stored } from "./execute.ts";
@@ -30,7 +31,9 @@ export type UserFilter =
   | { state: UserState }
   | { schemaId: TextFilter }
   | { schemaType: TextFilter }
-  | { lock: LockFilter };
+  | { lock: LockFilter }
+  /** The id, a user name or the email address contains it, ignoring case. */
+  | { text: string };
 
 /** A condition on the lock; times are microseconds since the Unix epoch. */
 export interface LockFilter {
@@ -233,7 +236,17 @@ function toFilter(filter: UserFilter, now: number): Filter {
   if ("state" in filter) return STATES[filter.state](now);
   if ("schemaId" in filter) return text("state.schemaId", filter.schemaId);
   if ("schemaType" in filter) return text("state.schemaType", filter.schemaType);
+  if ("text" in filter) return anyText(filter.text);
   return lockFilter(filter.lock, now);
+}
+
+/** Indexes have ids, addresses and the claims of user names. The claim of a name may match by other parts of it. */
+function anyText(value: string): Filter {
+  const contains = { method: "contains_ignore_case", value } as const;
+  const idOrEmail = { any: [text("id", contains), text("state.email.address", contains)] };
+  const username = { some: "state.usernames", where: text("element.name", contains) };
+  const candidates = { any: [{ rare: idOrEmail }, { claim: LOGIN_NAMES, contains: fold(value) }] };
+  return { all: [candidates, { any: [idOrEmail, username] }] };
 }
 
 function lockFilter({ locked: wanted, ...lock }: LockFilter, now: number): Filter {

@@ -288,11 +288,14 @@ export function deniedClaims({ id, lifecycle, lock }: User): string[] {
   return lifecycle !== "active" || lock?.cause === "manual" ? [DENIED + id] : [];
 }
 
+/** The prefix of the claims of user names. They end with the folded name. */
+export const LOGIN_NAMES = "username";
+
 /** The claim of a login name: within the organization, or in the whole instance if none is named. */
 export function loginNameClaim(loginName: string, organization: string | undefined): string {
   // Quoted, because the id and the name may contain the separators.
   const place = organization === undefined ? "" : `@${JSON.stringify(organization)}`;
-  return `username${place}:${fold(loginName)}`;
+  return `${LOGIN_NAMES}${place}:${fold(loginName)}`;
 }
 
 /**

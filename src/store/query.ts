@@ -29,7 +29,11 @@ export type Filter =
   /** A text that sorts after the given one. */
   | { field: string; after: string }
   /** At least one element of the array at `some` matches. */
-  | { some: string; where: Filter };
+  | { some: string; where: Filter }
+  /** The same condition. It says that few streams match, so the store first finds them, by an index if one has all. */
+  | { rare: Filter }
+  /** The stream holds a claim that begins with the prefix, which is ASCII, and contains the text. */
+  | { claim: string; contains: string };
 
 /** Methods that ignore case compare both texts folded (domain/fold.ts). */
 export type TextMethod =

@@ -69,6 +69,7 @@ async function useAll(store: EventStore): Promise<void> {
     { field: "state.email.address", is: "a@example.com" },
     { field: "state.email.address", text: "contains_ignore_case", value: "Ä" },
     { field: "state.lock.until", atMost: NOW },
+    { any: [{ rare: { field: "id", is: "u1" } }, { claim: "name:", contains: "b" }] },
     { not: { some: "state.usernames", where: { field: "element.name", is: "ann" } } },
   ];
   for (const where of searches) {

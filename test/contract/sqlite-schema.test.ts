@@ -58,6 +58,27 @@ describe("an index of the SQLite file serves a search for", () => {
       /streams_by_created \(instance=\? AND kind=\?\)$/,
     ],
     [
+      "rare ids and addresses",
+      {
+        kind: "user",
+        where: {
+          rare: {
+            any: [
+              { field: "id", text: "contains_ignore_case", value: "a" },
+              { field: "state.email.address", text: "contains_ignore_case", value: "a" },
+            ],
+          },
+        },
+        order: byId,
+      },
+      /COVERING INDEX streams_by_email \(instance=\? AND kind=\?\)$/m,
+    ],
+    [
+      "claims",
+      { kind: "user", where: { claim: "username", contains: "a" }, order: byId },
+      /claims USING PRIMARY KEY \(instance=\? AND name>\? AND name<\?\)$/m,
+    ],
+    [
       "users after an address",
       {
         kind: "user",

@@ -36,6 +36,7 @@ const { EQUALS, CONTAINS_IGNORE_CASE, STARTS_WITH_IGNORE_CASE } = TextFilterMeth
 
 /** The filter that each option stands for. */
 const FILTERS = {
+  text: (value) => ({ case: "textFilter", value: { text: value } }),
   organization: (id) => ({ case: "organizationIdFilter", value: { id, method: EQUALS } }),
   "username-starts-with": (username) => ({
     case: "usernameFilter",
@@ -49,6 +50,7 @@ const FILTER_NAMES = Object.keys(FILTERS) as (keyof typeof FILTERS)[];
 
 /** The options that filter users. */
 export const FILTER_OPTIONS = {
+  text: text("TEXT", "users with it in their id, a name or the address, in any case"),
   organization: text("ID", "users of this organization; with ids, where they are expected"),
   "username-starts-with": text("TEXT", "users with such a name, in any case"),
   "email-starts-with": text("TEXT", "users with such an address, in any case"),

@@ -80,6 +80,8 @@ function fromFilter({ filter }: SearchFilter): UserFilter {
       return { schemaType: text(filter.value.method, filter.value.type) };
     case "lockFilter":
       return { lock: fromLockFilter(filter.value) };
+    case "textFilter":
+      return { text: filter.value.text };
     case undefined:
       throw invalidField("filters", "must not have an empty filter");
   }

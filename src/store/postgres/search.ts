@@ -2,6 +2,7 @@ import { fold } from "../../domain/fold.ts";
 import { afterPlace, type PlacedKey } from "../after-place.ts";
 import { isText } from "../append-row.ts";
 import { INDEXED_FIELDS, type IndexedField } from "../indexed-fields.ts";
+import { endOf } from "../port.ts";
 import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
 import type { Statement } from "./connections.ts";
 import { foldedSql } from "./fold.ts";
@@ -42,12 +43,13 @@ const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, stat
 export function searchStatement(instance: string, query: Query): Statement {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
-  // True for every stream. The index by `created` needs this condition (schema.sql).
-  const ofKind = `instance = ${bind(instance)} AND kind = ${bind(query.kind)} AND created > 0`;
-  const where = `${ofKind} AND ${condition(query.where, 0, bind)}`;
-  const order = orderBy(query, bind);
+  const ofKind = { instance: bind(instance), kind: bind(query.kind) };
+  const scope = { ...ofKind, bind, depth: 0 };
+  // `created > 0` is true for every stream. The index by `created` needs this condition (schema.sql).
+  const where = `instance = ${ofKind.instance} AND kind = ${ofKind.kind} AND created > 0 AND ${condition(query.where, scope)}`;
+  const order = orderBy(query, scope);
   const limit = bind(query.limit);
-  const parts = (query.after ? partsAfter(query.after, query, bind) : ["true"]).map(
+  const parts = (query.after ? partsAfter(query.after, query, scope) : ["true"]).map(
     (part) => `(SELECT ${COLUMNS} FROM streams WHERE ${where} AND ${part} ORDER BY ${order} LIMIT ${limit}
       OFFSET ${bind(query.offset)})`,
   );
@@ -64,13 +66,13 @@ export function searchStatement(instance: string, query: Query): Statement {
 }
 
 /** The condition of each part of the page, in their order. */
-function partsAfter({ values, id }: OrderPlace, { order: { keys, descending } }: Query, bind: Bind): string[] {
+function partsAfter({ values, id }: OrderPlace, { order: { keys, descending } }: Query, scope: Scope): string[] {
   const placed = [...keys, { field: "id" }].flatMap((key, index): PlacedKey[] => {
     const value = index < keys.length ? (values[index] ?? null) : id;
-    return sortKeys(key, bind).map(({ sql, isNullable, type }) => ({
+    return sortKeys(key, scope).map(({ sql, isNullable, type }) => ({
       key: { sql, values: [] },
       isNullable,
-      value: isOfType(value, type) ? { sql: `${bind(toKey(value, type))}::${type}`, values: [] } : null,
+      value: isOfType(value, type) ? { sql: `${scope.bind(toKey(value, type))}::${type}`, values: [] } : null,
     }));
   });
   return afterPlace(placed, descending).map(({ sql }) => sql);
@@ -84,27 +86,48 @@ function isOfType(value: SortValue, type: OneKey["type"]): value is string | num
 /** Among numbers, false sorts as 0 and true as 1. */
 const toKey = (value: string | number | boolean, type: OneKey["type"]) => (type === "float8" ? Number(value) : value);
 
-function orderBy({ order: { keys, descending } }: Query, bind: Bind): string {
+function orderBy({ order: { keys, descending } }: Query, scope: Scope): string {
   const [direction, nulls] = descending ? ["DESC", "NULLS LAST"] : ["ASC", "NULLS FIRST"];
-  const sorted = [...keys, { field: "id" }].flatMap((key) => sortKeys(key, bind));
+  const sorted = [...keys, { field: "id" }].flatMap((key) => sortKeys(key, scope));
   // Without NULLS FIRST or LAST for columns that are never NULL, an index serves it.
   return sorted.map(({ sql, isNullable }) => `${sql} ${direction}${isNullable ? ` ${nulls}` : ""}`).join(", ");
 }
 
-function sortKeys(key: SortKey, bind: Bind): Field["keys"] {
+function sortKeys(key: SortKey, scope: Scope): Field["keys"] {
   if ("field" in key) return fieldOf(key.field, 0).keys;
-  return [{ sql: `(${condition(key.test, 0, bind)} IS TRUE)`, isNullable: false, type: "boolean" }];
+  return [{ sql: `(${condition(key.test, scope)} IS TRUE)`, isNullable: false, type: "boolean" }];
+}
+
+/** What a condition is about: the streams of a kind, or the elements at a depth of nested arrays. */
+interface Scope {
+  /** Placeholders. */
+  instance: string;
+  kind: string;
+  bind: Bind;
+  depth: number;
 }
 
 /** An expression that is true for matches, and false or NULL for others. */
-function condition(filter: Filter, depth: number, bind: Bind): string {
-  if ("all" in filter) return join(filter.all, "AND", depth, bind);
-  if ("any" in filter) return join(filter.any, "OR", depth, bind);
-  if ("not" in filter) return `(${condition(filter.not, depth, bind)} IS NOT TRUE)`;
+function condition(filter: Filter, scope: Scope): string {
+  const { instance, kind, depth, bind } = scope;
+  if ("all" in filter) return join(filter.all, "AND", scope);
+  if ("any" in filter) return join(filter.any, "OR", scope);
+  if ("rare" in filter) {
+    const found = `SELECT id FROM streams WHERE instance = ${instance} AND kind = ${kind} AND ${condition(filter.rare, scope)}`;
+    return `(id = ANY (ARRAY(${found})))`;
+  }
+  if ("claim" in filter) {
+    if (!isText(filter.contains)) return "false";
+    const found = `SELECT claims.id FROM claims WHERE claims.instance = ${instance}
+      AND claims.name >= ${bind(filter.claim)} AND claims.name < ${bind(endOf(filter.claim))}
+      AND claims.kind = ${kind} AND strpos(claims.name, ${bind(filter.contains)}) > 0`;
+    return `(id = ANY (ARRAY(${found})))`;
+  }
+  if ("not" in filter) return `(${condition(filter.not, scope)} IS NOT TRUE)`;
   if ("some" in filter) {
     const array = json(filter.some, depth);
     const elements = `CASE json_typeof(${array}) WHEN 'array' THEN ${array} END`;
-    const inner = condition(filter.where, depth + 1, bind);
+    const inner = condition(filter.where, { ...scope, depth: depth + 1 });
     return `EXISTS (SELECT FROM json_array_elements(${elements}) AS e${depth + 1}(value) WHERE ${inner})`;
   }
   const field = fieldOf(filter.field, depth);
@@ -150,9 +173,9 @@ function storablePart(value: string): string {
   return part;
 }
 
-function join(filters: readonly Filter[], operator: "AND" | "OR", depth: number, bind: Bind): string {
+function join(filters: readonly Filter[], operator: "AND" | "OR", scope: Scope): string {
   if (filters.length === 0) return operator === "AND" ? "true" : "false";
-  return `(${filters.map((filter) => condition(filter, depth, bind)).join(` ${operator} `)})`;
+  return `(${filters.map((filter) => condition(filter, scope)).join(` ${operator} `)})`;
 }
 
 function fieldOf(field: string, depth: number): Field {

@@ -25,6 +25,8 @@ export function passes(filter: Filter, stream: StreamRecord, element?: unknown):
     const elements = (fieldOf(filter.some, stream, element) ?? []) as unknown[];
     return elements.some((one) => passes(filter.where, stream, one));
   }
+  if ("rare" in filter) return passes(filter.rare, stream, element);
+  if ("claim" in filter) throw new Error("the model knows no claims");
   const found = fieldOf(filter.field, stream, element);
   if ("exists" in filter) return found !== undefined;
   if ("is" in filter) return found === filter.is;

@@ -47,14 +47,15 @@ function conditions(texts: string[], booleans: string[], numbers: string[]): fc.
   ];
 }
 
-function nested(leaves: fc.Arbitrary<Filter>[], depth: number): fc.Arbitrary<Filter> {
+function nested(leaves: fc.Arbitrary<Filter>[], depth: number, canBeRare = false): fc.Arbitrary<Filter> {
   if (depth === 0) return fc.oneof(...leaves);
-  const inner = nested(leaves, depth - 1);
+  const inner = nested(leaves, depth - 1, canBeRare);
   return fc.oneof(
     ...leaves,
     fc.record({ all: fc.array(inner, { maxLength: 3 }) }),
     fc.record({ any: fc.array(inner, { maxLength: 3 }) }),
     fc.record({ not: inner }),
+    ...(canBeRare ? [fc.record({ rare: inner })] : []),
   );
 }
 
@@ -69,6 +70,7 @@ const randomFilter = nested(
     fc.record({ some: fc.constant("state.names"), where: ofElement }),
   ],
   3,
+  true,
 );
 
 const randomKey: fc.Arbitrary<SortKey> = fc.oneof(

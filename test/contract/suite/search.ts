@@ -152,6 +152,23 @@ const FILTERS: [name: string, where: Filter, ids: string[]][] = [
   ["a text method on the id", text("MUE", "starts_with", "id"), ["MUELL"]],
   ["a text method on the owner", text("A", "equals_ignore_case", "owner.id"), ["ann"]],
 
+  ["a rare condition", { rare: is("state.name", "Bob") }, ["bob"]],
+  [
+    "not a rare condition, which matches absent",
+    not({ rare: exists("state.email") }),
+    IDS.filter((id) => !WITH_AN_EMAIL.includes(id)),
+  ],
+  [
+    "a rare condition on two fields",
+    {
+      rare: {
+        any: [text("MUE", "contains_ignore_case", "id"), text("ANN@", "contains_ignore_case", "state.email.address")],
+      },
+    },
+    ["ann", "muell", "MUELL"],
+  ],
+  ["a rare condition that all match", { all: [{ rare: EVERYTHING }, { rare: exists("state.lock") }] }, ["muell"]],
+
   ["some element", some(is("element.name", "queen")), ["ann"]],
   ["some element of any kind", some({ all: [] }), ["ann", "bob", "quote"]],
   [
@@ -330,6 +347,30 @@ export function describeSearch(current: () => EventStore): void {
         expect([idsOf(records), total]).toEqual([inOrder.slice(index + 1, index + 4), ids.length]);
       }
     }
+  });
+
+  test("finds the streams of the kind that hold a claim with a prefix and a text", async () => {
+    const claims: [id: string, kind: string, claims: string[]][] = [
+      ["one", "holder", ["name:anna", "name:queen", "nick:anna"]],
+      ["two", "holder", ["name:joanna", "nick:bob"]],
+      ["three", "holder", ["namf:anna2", "name:%"]],
+      ["four", "another", ["name:hanna"]],
+      ["five", "holder", []],
+    ];
+    for (const [id, kind, add] of claims) await store.append(change(id, { kind, claims: { add, remove: [] } }));
+    const found = async (claim: string, contains: string, more: (filter: Filter) => Filter = (filter) => filter) => {
+      const { records, total } = await store.search(query("holder", more({ claim, contains })));
+      expect(total).toBe(records.length);
+      return idsOf(records);
+    };
+    expect(await found("name:", "anna")).toEqual(["one", "two"]);
+    expect(await found("name:", "Anna")).toEqual([]);
+    expect(await found("name:", "e:q")).toEqual(["one"]);
+    expect(await found("name:", "%")).toEqual(["three"]);
+    expect(await found("nick:", "")).toEqual(["one", "two"]);
+    expect(await found("nick:", "a\0")).toEqual([]);
+    expect(await found("name:", "anna", not)).toEqual(["five", "three"]);
+    expect(await found("nick:", "anna", (filter) => ({ any: [filter, is("id", "five")] }))).toEqual(["five", "one"]);
   });
 
   test("continues after a place that no stream has", async () => {

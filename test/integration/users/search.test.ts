@@ -116,6 +116,7 @@ const phone = (number: string, method: TextFilterMethod): Filter => ({
   value: { number, method },
 });
 const state = (value: State): Filter => ({ case: "stateFilter", value: { state: value } });
+const text = (value: string): Filter => ({ case: "textFilter", value: { text: value } });
 const schemaId = (id: string): Filter => ({ case: "schemaIdFilter", value: { id } });
 const schemaType = (type: string, method: TextFilterMethod): Filter => ({
   case: "schemaTypeFilter",
@@ -152,6 +153,15 @@ const FILTERS: [what: string, filters: Filter[], found: string[]][] = [
   ["the state inactive, without locked users", [state(State.USER_STATE_INACTIVE)], ["cyd"]],
   ["the state locked, active or inactive", [state(State.USER_STATE_LOCKED)], ["bob", "dan"]],
   ["the state deleted, which is never shown", [state(State.USER_STATE_DELETED)], []],
+  ["any text that is in an id, in another case", [text("DA")], ["ada", "dan"]],
+  ["any text that is in an organization's user name, in another case", [text("LOVE")], ["ada"]],
+  ["any text that is in a non-ASCII user name, in another case", [text("ÄPF")], ["dan"]],
+  ["any text that is in an email address, in another case", [text("a@eXample")], ["ada"]],
+  ["any text with an SQL wildcard", [text("0%_S")], ["cyd"]],
+  ["any text that is in no user, but in the claims of their names", [text("username")], []],
+  ["any text that is in an organization's id only", [text('"a"')], []],
+  ["not any text", [not(text("a"))], ["cyd", "eve"]],
+  ["any text and a state", [text("an"), state(State.USER_STATE_LOCKED)], ["dan"]],
   ["a schema id", [schemaId("s1")], ["ada", "eve"]],
   ["a schema type, ignoring case", [schemaType("PERSON", EQUALS_IGNORE_CASE)], ["ada", "eve"]],
   ["a schema type", [schemaType("person", EQUALS)], ["eve"]],
