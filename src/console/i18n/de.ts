@@ -37,6 +37,7 @@ export const de: Messages = {
     close: "Schließen",
     none: "–",
     never: "ohne Ende",
+    ends: "endet",
     notFound: "Diese Seite gibt es nicht.",
     notAllowed: (permission) => `Ihrem Token fehlt die Berechtigung ${permission}.`,
     next: "Nächste Seite",
@@ -73,14 +74,12 @@ export const de: Messages = {
     selected: (count) => many(count, "Konto ausgewählt", "Konten ausgewählt"),
     selectAll: (count) => `Alle ${count} passenden auswählen`,
     unselect: "Auswahl aufheben",
-    until: (when) => `bis ${when}`,
     lock: "Sperren…",
     unlock: "Entsperren…",
     deactivate: "Deaktivieren…",
     activate: "Aktivieren…",
     endSessions: "Sitzungen beenden…",
-    changedNow: "Die Liste hat sich geändert.",
-    reload: "Änderungen zeigen",
+    reload: "Konten haben sich geändert. Änderungen zeigen",
   },
   act: {
     titles: {

@@ -35,6 +35,7 @@ export const en = {
     close: "Close",
     none: "–",
     never: "no end",
+    ends: "ends",
     notFound: "This page does not exist.",
     notAllowed: (permission: string) => `Your token lacks the permission ${permission}.`,
     next: "Next page",
@@ -71,14 +72,12 @@ export const en = {
     selected: (count: number | bigint) => many(count, "user selected", "users selected"),
     selectAll: (count: number | bigint) => `Select all ${count} that match`,
     unselect: "Clear the selection",
-    until: (when: string) => `until ${when}`,
     lock: "Lock…",
     unlock: "Unlock…",
     deactivate: "Deactivate…",
     activate: "Activate…",
     endSessions: "End sessions…",
-    changedNow: "The list has changed.",
-    reload: "Show the changes",
+    reload: "Users changed. Show the changes",
   },
   act: {
     titles: {

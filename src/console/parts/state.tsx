@@ -38,7 +38,15 @@ export function LockLine({ lock }: { lock: Lock | undefined }) {
     <>
       {causeOf(lock)}
       {lock.reason !== "" && lock.cause === LockCause.MANUAL && <code class="reason">{lock.reason}</code>}{" "}
-      <small>{lock.until ? <When at={lock.until} /> : texts.value.common.never}</small>
+      <small>
+        {lock.until ? (
+          <>
+            {texts.value.common.ends} <When at={lock.until} />
+          </>
+        ) : (
+          texts.value.common.never
+        )}
+      </small>
     </>
   );
 }

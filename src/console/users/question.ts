@@ -63,7 +63,7 @@ export const sortingColumn = ({ sort }: Question): FieldName => SORT_VALUES[sort
 export function filtersOf(question: Question, now: number): Filter[] {
   const { text, state, cause, reason, organization, endsSoon } = question;
   const filters: Filter[] = [];
-  if (text.trim() !== "") filters.push(textFilter(text.trim()));
+  if (text.trim() !== "") filters.push({ filter: { case: "textFilter", value: { text: text.trim() } } });
   if (state !== "") filters.push({ filter: { case: "stateFilter", value: { state: STATE_VALUES[state] } } });
   if (cause !== "") filters.push(lockFilter({ cause: CAUSE_VALUES[cause] }));
   if (reason !== "") filters.push(lockFilter({ reason }));
@@ -77,24 +77,6 @@ export function filtersOf(question: Question, now: number): Filter[] {
 
 type LockConditions = Extract<NonNullable<Filter["filter"]>, { case: "lockFilter" }>["value"];
 const lockFilter = (value: LockConditions): Filter => ({ filter: { case: "lockFilter", value } });
-
-/** Ids that begin with the text, and names and addresses that contain it, in any case. */
-function textFilter(text: string): Filter {
-  const contains = TextFilterMethod.CONTAINS_IGNORE_CASE;
-  const startsWith = TextFilterMethod.STARTS_WITH_IGNORE_CASE;
-  return {
-    filter: {
-      case: "orFilter",
-      value: {
-        queries: [
-          { filter: { case: "userIdFilter", value: { id: text, method: startsWith } } },
-          { filter: { case: "usernameFilter", value: { username: text, method: contains } } },
-          { filter: { case: "emailFilter", value: { address: text, method: contains } } },
-        ],
-      },
-    },
-  };
-}
 
 /** A filter that every user matches, because a change of all users must not happen by an empty list. */
 export const EVERYONE: Filter = {

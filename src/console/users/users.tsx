@@ -5,7 +5,7 @@ import { ActDialog } from "../act/dialog.tsx";
 import type { Action, Target } from "../act/perform.ts";
 import { onEvent, onGap } from "../core/live.ts";
 import { address, setQuery } from "../core/router.ts";
-import { formatNumber, texts } from "../i18n/messages.ts";
+import { texts } from "../i18n/messages.ts";
 import { Failure } from "../parts/failure.tsx";
 import { FilterBar } from "./filter-bar.tsx";
 import { failure, isLoading, load, page, refresh } from "./list.ts";
@@ -16,6 +16,19 @@ import { UserTable } from "./table.tsx";
 /** Changes are collected this long, so that a wave of events costs one refresh, milliseconds. */
 const REFRESH_MS = 50;
 
+/** The types of events that change a row, or which rows match. */
+const CHANGES = [
+  "user.created",
+  "user.patched",
+  "user.locked",
+  "user.unlocked",
+  "user.activated",
+  "user.deactivated",
+  "user.deleted",
+  "user.username_added",
+  "user.username_removed",
+];
+
 const idOf = (user: GetUser): string => user.details?.id ?? "";
 
 /** The list of users: find, see, select, act. */
@@ -25,20 +38,30 @@ export function UsersPage() {
   const selected = useSignal<ReadonlySet<string>>(new Set());
   const isEveryMatch = useSignal(false);
   const acting = useSignal<{ action: Action; target: Target } | undefined>(undefined);
+  /** Whether users outside of the page have changed, which may belong on it. */
+  const isOutdated = useSignal(false);
   const asked = JSON.stringify(question.value);
+
+  function reload(): void {
+    isOutdated.value = false;
+    void load(question.value);
+  }
 
   useEffect(() => {
     selected.value = new Set();
     isEveryMatch.value = false;
-    void load(question.value);
+    reload();
   }, [asked]);
 
   useEffect(() => {
     const changed = new Set<string>();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const forgetEvents = onEvent(({ userId, type }) => {
-      const isShown = page.value?.users.some((user) => idOf(user) === userId);
-      if (!type.startsWith("user.") || !isShown) return;
+      if (!CHANGES.includes(type)) return;
+      if (!page.value?.users.some((user) => idOf(user) === userId)) {
+        isOutdated.value = true;
+        return;
+      }
       changed.add(userId);
       timer ??= setTimeout(() => {
         timer = undefined;
@@ -46,7 +69,7 @@ export function UsersPage() {
         changed.clear();
       }, REFRESH_MS);
     });
-    const forgetGaps = onGap(() => void load(question.value));
+    const forgetGaps = onGap(reload);
     return () => {
       forgetEvents();
       forgetGaps();
@@ -74,7 +97,12 @@ export function UsersPage() {
     <>
       <div class="title">
         <h1>{t.title}</h1>
-        {shown && <p role="status">{t.total(formatNumber(total) === "1" ? 1 : total)}</p>}
+        {shown && <p role="status">{t.total(total)}</p>}
+        {isOutdated.value && (
+          <button type="button" class="quiet" onClick={reload}>
+            {t.reload}
+          </button>
+        )}
       </div>
       <FilterBar question={question.value} />
       {selected.value.size > 0 && (
@@ -87,7 +115,7 @@ export function UsersPage() {
           onAct={act}
         />
       )}
-      {failure.value !== undefined && <Failure error={failure.value} onRetry={() => void load(question.value)} />}
+      {failure.value !== undefined && <Failure error={failure.value} onRetry={reload} />}
       {shown ? (
         <UserTable
           users={shown.users}
