@@ -26,7 +26,7 @@ export function authzMethods(): Implementation<typeof AuthzService> {
 /**
  * Envoy's external authorization. The caller is the gateway, and the user's token is in the attributes of the request.
  * The context extensions `organization`, `role` and `cookie` are those of /authz. With `reveal` set to `true` the
- * client gets the reason of a refusal.
+ * client of a gateway of the whole instance gets the reason of a refusal.
  */
 export function envoyMethods({ authenticate }: { authenticate: Authenticate }): Implementation<typeof Authorization> {
   return {
@@ -42,7 +42,8 @@ export function envoyMethods({ authenticate }: { authenticate: Authenticate }): 
       } catch (error) {
         const isRefused = error instanceof DomainError && /^(unauthenticated|permission_denied)$/.test(error.kind);
         if (!isRefused) throw error;
-        return refused(error, reveal === "true");
+        // The reason would tell an organization's gateway of users out of its reach.
+        return refused(error, reveal === "true" && reach(gateway, permission).instance);
       }
     },
   };

@@ -164,6 +164,9 @@ test("a locked user looks like a bad token, unless the route reveals the reason"
   expect(await bodyOf({ headers: bearer("locked") })).toEqual(await bodyOf({ headers: bad }));
   const revealed = await bodyOf({ headers: bearer("locked"), extensions: { reveal: "true" } });
   expect(valuesOf(revealed?.headers)["x-userlock-reason"]).toBe("TOKEN_INVALID");
+  // The user is out of its reach.
+  const asked = { gateway: "gateway of acme", extensions: { reveal: "true" } };
+  expect(await bodyOf({ ...asked, headers: bearer("locked") })).toEqual(await bodyOf({ ...asked, headers: bad }));
 });
 
 test.each([
