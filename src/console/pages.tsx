@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { TokensPage } from "./tokens/tokens.tsx";
 import { UsersPage } from "./users/users.tsx";
 
 /** The pages, in the order of the menu. The first one whose path is empty is the start. */
@@ -9,4 +10,7 @@ export const PAGES: readonly {
   permission: string;
   /** Shows the page for the rest of the path. */
   show(rest: string[]): ComponentChildren;
-}[] = [{ key: "users", path: "users", permission: "user.read", show: () => <UsersPage /> }];
+}[] = [
+  { key: "users", path: "users", permission: "user.read", show: () => <UsersPage /> },
+  { key: "tokens", path: "tokens", permission: "access.write", show: () => <TokensPage /> },
+];

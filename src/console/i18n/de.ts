@@ -1,4 +1,5 @@
 import type { Messages } from "./messages.ts";
+import { tokensDe } from "./tokens.ts";
 
 const many = (count: number | bigint, one: string, more: string) => `${count} ${Number(count) === 1 ? one : more}`;
 
@@ -81,6 +82,7 @@ export const de: Messages = {
     endSessions: "Sitzungen beenden…",
     reload: "Konten haben sich geändert. Änderungen zeigen",
   },
+  tokens: tokensDe,
   act: {
     titles: {
       lock: (who) => `${who} sperren`,

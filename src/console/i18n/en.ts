@@ -1,3 +1,5 @@
+import { tokensEn } from "./tokens.ts";
+
 const many = (count: number | bigint, one: string, more: string) => `${count} ${Number(count) === 1 ? one : more}`;
 
 /** English, the reference of all languages. */
@@ -79,6 +81,7 @@ export const en = {
     endSessions: "End sessions…",
     reload: "Users changed. Show the changes",
   },
+  tokens: tokensEn,
   act: {
     titles: {
       lock: (who: string) => `Lock ${who}`,
