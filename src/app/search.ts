@@ -78,6 +78,25 @@ export interface UserQuery extends Paging {
 /** `next` is missing on the last page. */
 export type UserList = List<User> & { next?: UserPlace };
 
+/** How many users there are, at the time of the call. */
+export interface UserCounts {
+  total: number;
+  active: number;
+  inactive: number;
+  locked: number;
+  lockedManually: number;
+  lockedByPasswordFailures: number;
+  /** Locks that end within an hour. */
+  endingSoon: number;
+  /** The most frequent reasons of locks. */
+  reasons: { reason: string; users: number }[];
+}
+
+/** Locks that end within this time end soon, microseconds: an hour. */
+const SOON = 3_600_000_000;
+/** The number of counted reasons. */
+const MAX_REASONS = 20;
+
 /** The caller of a search. Its signal aborts the search. */
 export type Asker = Pick<Caller, "principal" | "signal">;
 
@@ -154,7 +173,7 @@ export function createSearch({
 
   /** A page of the users that meet all conditions and that the caller may see. */
   function usersInTurn({ principal, signal }: Asker, conditions: Filter[], page: Omit<Query, "kind" | "where">) {
-    const where = { all: [visible(principal), { not: DELETED }, ...conditions] };
+    const where = { all: [...seenBy(principal), ...conditions] };
     return searches(principal.subject, () => search(store, user, { where, ...page }, { signal }), signal);
   }
 
@@ -178,6 +197,31 @@ export function createSearch({
       if (!last || !(found.isCut || found.records.length > page.limit)) return found;
       const values = VALUES[column](last, time).map((value) => value ?? null);
       return { ...found, records, next: { values, id: last.id, column, descending, time } };
+    },
+    /** Counts the users that meet all conditions and that the caller may see. */
+    async count({ principal, signal }: Asker, filters: UserFilter[]): Promise<UserCounts> {
+      const now = clock();
+      const where = { all: [...seenBy(principal), ...filters.map((filter) => toFilter(filter, now))] };
+      const lock = (filter: LockFilter) => lockFilter(filter, now);
+      const part = {
+        where: locked(now),
+        tests: [lock({ cause: "manual" }), lock({ cause: "password_failures" }), lock({ untilBefore: now + SOON })],
+        top: { field: "state.lock.reason", limit: MAX_REASONS },
+      };
+      const query = { kind: user.kind, where, tests: [inLifecycle("inactive", now)], part };
+      const counts = await searches(principal.subject, () => store.count(query, signal), signal);
+      const [inactive = 0] = counts.tests;
+      const [lockedManually = 0, lockedByPasswordFailures = 0, endingSoon = 0] = counts.part.tests;
+      return {
+        total: counts.total,
+        active: counts.total - inactive - counts.part.total,
+        inactive,
+        locked: counts.part.total,
+        lockedManually,
+        lockedByPasswordFailures,
+        endingSoon,
+        reasons: counts.part.top.map(({ text, count }) => ({ reason: text, users: count })),
+      };
     },
     /** A page of users after an id, ordered by id. Late pages are as fast as early ones. */
     async usersAfter(
@@ -206,6 +250,9 @@ export function createSearch({
     },
   };
 }
+
+/** The users that the principal may see. */
+const seenBy = (principal: Principal): Filter[] => [visible(principal), { not: DELETED }];
 
 /** The rule `may` as a filter over all owners. */
 function visible(principal: Principal, permission = user.toSee): Filter {

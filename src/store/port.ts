@@ -1,7 +1,7 @@
 import type { Owner } from "../domain/access.ts";
 import type { Actor, Aggregate, DomainEvent } from "../domain/aggregate.ts";
 import { DomainError } from "../domain/errors.ts";
-import type { Query } from "./query.ts";
+import type { CountQuery, Counts, Query } from "./query.ts";
 
 /**
  * Stores a log of events, and for each object (a stream) one row with its state after its last event. Adapters promise
@@ -33,6 +33,9 @@ export interface EventStore {
    * reason.
    */
   search(query: Query, options?: SearchOptions): Promise<SearchResult>;
+
+  /** Counts streams, as of one moment. The signal ends it as it ends a search. */
+  count(query: CountQuery, signal?: AbortSignal): Promise<Counts>;
 
   /**
    * Returns a page of the streams that hold a claim with the prefix, in the order of their claims, as of one moment. A

@@ -54,3 +54,30 @@ export interface OrderPlace {
 
 /** The value of a sort key: null for an absent field, a boolean for a condition. */
 export type SortValue = string | number | boolean | null;
+
+/** Counts streams of a kind. */
+export interface CountQuery {
+  kind: string;
+  where: Filter;
+  /** Conditions, each counted by itself. */
+  tests: readonly Filter[];
+  /** Counts those of the streams that also match `where`. Conditions that few streams match belong here. */
+  part: {
+    where: Filter;
+    tests: readonly Filter[];
+    /** The most frequent texts of a field. */
+    top: { field: string; limit: number };
+  };
+}
+
+export interface Counts {
+  total: number;
+  /** The number of streams that match each of the tests. */
+  tests: number[];
+  part: {
+    total: number;
+    tests: number[];
+    /** The most frequent first; equally frequent ones in order of code points. */
+    top: { text: string; count: number }[];
+  };
+}

@@ -79,6 +79,16 @@ describe.each(STORES)("%s: a long search", (_, make) => {
     await running.end();
   });
 
+  test("ends when its signal is aborted, if it counts", async () => {
+    const controller = new AbortController();
+    const reason = new Error("the caller is gone");
+    const part = { where: LONG.where, tests: [], top: { field: "state.name", limit: 1 } };
+    const count = store.count({ ...LONG, tests: [LONG.where], part }, controller.signal);
+    expect((await store.search(SHORT, { isLookUp: true })).total).toBe(1);
+    controller.abort(reason);
+    await expect(count).rejects.toBe(reason);
+  });
+
   test("is not begun, nor is a page read, for an aborted caller", async () => {
     const reason = new Error("the caller is gone");
     const signal = AbortSignal.abort(reason);

@@ -77,6 +77,12 @@ async function useAll(store: EventStore): Promise<void> {
     await store.search({ kind: "user", where, order, offset: 0, limit: 10 });
     await store.search({ kind: "user", where, order, offset: 0, limit: 10, total: false }, { isLookUp: true });
   }
+  await store.count({
+    kind: "user",
+    where: { any: searches },
+    tests: searches,
+    part: { where: { all: [] }, tests: searches, top: { field: "state.lock.reason", limit: 3 } },
+  });
   stop();
 }
 

@@ -131,6 +131,20 @@ export function userMethods(parts: {
         nextCursor: list.next ? cursors.to(list.next) : "",
       };
     },
+    async countUsers({ filters }, caller) {
+      const { reasons, total, ...counts } = await search.count(caller, fromFilters(filters));
+      return {
+        total: BigInt(total),
+        active: BigInt(counts.active),
+        inactive: BigInt(counts.inactive),
+        locked: BigInt(counts.locked),
+        lockedManually: BigInt(counts.lockedManually),
+        lockedByPasswordFailures: BigInt(counts.lockedByPasswordFailures),
+        endingSoon: BigInt(counts.endingSoon),
+        lockReasons: reasons.map(({ reason, users }) => ({ reason, users: BigInt(users) })),
+        timestamp: toTimestamp(clock()),
+      };
+    },
     patchUser: changing((request) => ({ type: "patch", profile: fromProfile(request.user as PatchUser) })),
     lockUser: changing((request) => fromLock(request), true),
     unlockUser: changing(() => ({ type: "unlock" })),

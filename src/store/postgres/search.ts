@@ -3,7 +3,7 @@ import { afterPlace, type PlacedKey } from "../after-place.ts";
 import { isText } from "../append-row.ts";
 import { INDEXED_FIELDS, type IndexedField } from "../indexed-fields.ts";
 import { endOf } from "../port.ts";
-import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
+import type { CountQuery, Counts, Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
 import type { Statement } from "./connections.ts";
 import { foldedSql } from "./fold.ts";
 import { pageOf } from "./page.ts";
@@ -41,12 +41,10 @@ const COLUMNS = "kind, id, version, owner_type, owner_id, created, changed, stat
 
 /** One statement, so that the page and the total are of one moment. Each row, or a single empty one, has the total. */
 export function searchStatement(instance: string, query: Query): Statement {
-  const values: unknown[] = [];
-  const bind: Bind = (value) => `$${values.push(value)}`;
-  const ofKind = { instance: bind(instance), kind: bind(query.kind) };
-  const scope = { ...ofKind, bind, depth: 0 };
+  const { values, scope } = scopeOf(instance, query.kind);
+  const { bind } = scope;
   // `created > 0` is true for every stream. The index by `created` needs this condition (schema.sql).
-  const where = `instance = ${ofKind.instance} AND kind = ${ofKind.kind} AND created > 0 AND ${condition(query.where, scope)}`;
+  const where = `instance = ${scope.instance} AND kind = ${scope.kind} AND created > 0 AND ${condition(query.where, scope)}`;
   const order = orderBy(query, scope);
   const limit = bind(query.limit);
   const parts = (query.after ? partsAfter(query.after, query, scope) : ["true"]).map(
@@ -63,6 +61,60 @@ export function searchStatement(instance: string, query: Query): Statement {
       ORDER BY page.place`,
     values,
   };
+}
+
+/** One row: the totals, each test's count in arrays, and the top texts as a JSON array of pairs. */
+export function countStatement(instance: string, { kind, where, tests, part }: CountQuery): Statement {
+  const { values, scope } = scopeOf(instance, kind);
+  const wanted = `instance = ${scope.instance} AND kind = ${scope.kind} AND ${condition(where, scope)}`;
+  const ofAll = tests.map((test, index) => `${condition(test, scope)} AS test${index}, `);
+  const ofPart = part.tests.map((test, index) => `is_part AND ${condition(test, scope)} AS part${index}, `);
+  const sums = (name: string, count: number) =>
+    `ARRAY[${Array.from({ length: count }, (_, index) => `count(*) FILTER (WHERE ${name}${index})`).join(", ")}]::float8[]`;
+  // OFFSET 0 prevents judging the part again for each of its tests.
+  return {
+    text: `
+      WITH found AS MATERIALIZED (
+        SELECT is_part, ${ofAll.join("")}${ofPart.join("")}
+          CASE WHEN is_part THEN ${fieldOf(part.top.field, 0).text} END AS text
+        FROM (SELECT *, ${condition(part.where, scope)} AS is_part FROM streams WHERE ${wanted} OFFSET 0) AS streams
+      )
+      SELECT count(*) AS total, ${sums("test", tests.length)} AS tests,
+        count(*) FILTER (WHERE is_part) AS of_part, ${sums("part", part.tests.length)} AS part_tests,
+        (
+          SELECT coalesce(json_agg(json_build_array(text, streams) ORDER BY streams DESC, text), '[]') FROM (
+            SELECT text, count(*) AS streams FROM found WHERE text IS NOT NULL
+            GROUP BY text ORDER BY streams DESC, text LIMIT ${scope.bind(part.top.limit)}
+          ) AS most
+        ) AS top
+      FROM found`,
+    values,
+  };
+}
+
+/** The row of countStatement. */
+export interface CountRow {
+  total: number;
+  tests: number[];
+  of_part: number;
+  part_tests: number[];
+  top: [text: string, count: number][];
+}
+
+export function toCounts([row]: readonly CountRow[]): Counts {
+  const { total, tests, of_part, part_tests, top } = row as CountRow;
+  return {
+    total,
+    tests,
+    part: { total: of_part, tests: part_tests, top: top.map(([text, count]) => ({ text, count })) },
+  };
+}
+
+/** The values of a statement about the streams of a kind, and the scope of its conditions. */
+function scopeOf(instance: string, kind: string): { values: unknown[]; scope: Scope } {
+  const values: unknown[] = [];
+  const bind: Bind = (value) => `$${values.push(value)}`;
+  return { values, scope: { instance: bind(instance), kind: bind(kind), bind, depth: 0 } };
 }
 
 /** The condition of each part of the page, in their order. */

@@ -13,7 +13,7 @@ import { createLoads, type HolderRow, holdersStatement, type StreamRow, toRecord
 import { headStatement, type LastRow, readPage, toHead } from "./log.ts";
 import { isCut, type OnPage } from "./page.ts";
 import { migrate } from "./schema.ts";
-import { searchStatement } from "./search.ts";
+import { type CountRow, countStatement, searchStatement, toCounts } from "./search.ts";
 
 /** How long a start waits for the server, milliseconds. */
 const START_TROUBLE_MS = 5_000;
@@ -96,6 +96,8 @@ export async function openPostgresStore(
         const records = rows.filter(({ place }) => place !== null).map(toRecord);
         return { records, isCut: isCut(rows), total: rows[0]?.total ?? 0 };
       }),
+    count: (query, signal) =>
+      whileOpen(async () => toCounts(await searches.query<CountRow>(countStatement(instance, query), { signal }))),
     read: (query, signal) =>
       // A filtered read may scan much of the log.
       whileOpen(() =>

@@ -14,12 +14,12 @@ import {
   type SearchResult,
   type StreamRecord,
 } from "../port.ts";
-import type { Query } from "../query.ts";
+import type { CountQuery, Counts, Query } from "../query.ts";
 import { type KeyedRow, prepareAppends } from "./append.ts";
 import { openConnection, prepareReading } from "./connections.ts";
 import { prepareLog } from "./log.ts";
 import { checkPlace, type Place } from "./place.ts";
-import { path, searchClauses } from "./search.ts";
+import { countStatement, path, searchClauses } from "./search.ts";
 
 /** The key of the receipt that `prove` writes. No call can have it. */
 const PROOF_KEY = "userlock: proof of writing";
@@ -35,6 +35,7 @@ export interface Database {
   /** Runs reads as of one moment. */
   inOneTransaction<Result>(read: () => Result): Result;
   search(query: Query): SearchResult;
+  count(query: CountQuery): Counts;
   read(query: LogQuery): LogPage;
   head(): Cursor;
   /** Whether the log has an event at the position, of this time. */
@@ -178,6 +179,17 @@ export function openDatabase(
         return { total, records: taken.map(toRecord), isCut };
       });
     },
+    count: (query) => {
+      const { sql, values } = countStatement(instance, query);
+      const row = prepareReading<[total: number, ofPart: number, top: string, ...tests: number[]]>(connection, sql);
+      const [total, ofPart, top, ...tests] = row.get(...values) ?? [0, 0, "[]"];
+      const ofAll = query.tests.length;
+      return {
+        total,
+        tests: tests.slice(0, ofAll),
+        part: { total: ofPart, tests: tests.slice(ofAll), top: toTop(JSON.parse(top)) },
+      };
+    },
     read: (query) => transaction("BEGIN", () => log.read(query)),
     head: log.head,
     has: log.has,
@@ -228,6 +240,10 @@ type StreamRow = [
   changed: number,
   state: string,
 ];
+
+function toTop(pairs: [text: string, count: number][]): Counts["part"]["top"] {
+  return pairs.map(([text, count]) => ({ text, count }));
+}
 
 /** The row that a LEFT JOIN returns without a match. */
 type NoRow = [kind: null, ...unknown[]];

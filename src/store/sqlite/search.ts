@@ -2,7 +2,7 @@ import { fold } from "../../domain/fold.ts";
 import { afterPlace, type Fragment } from "../after-place.ts";
 import { INDEXED_FIELDS } from "../indexed-fields.ts";
 import { endOf } from "../port.ts";
-import type { Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
+import type { CountQuery, Filter, OrderPlace, Query, SortKey, SortValue, TextMethod } from "../query.ts";
 
 /** The clauses of a query. The connection must have the functions `fold` and `is_wanted`. */
 interface Clauses {
@@ -28,6 +28,42 @@ export function searchClauses(instance: string, query: Query): Clauses {
       sql: keys.map((key) => `${key.sql} ${direction}`).join(", "),
       values: keys.flatMap((key) => key.values),
     },
+  };
+}
+
+/** One row: the total, the part's total, the top texts as a JSON array of pairs, then each test and test of the part. */
+export function countStatement(instance: string, { kind, where, tests, part }: CountQuery): Fragment {
+  const scope = { instance, kind, depth: 0 };
+  const wanted = condition(where, scope);
+  const isPart = condition(part.where, scope);
+  const text = column(part.top.field, 0);
+  const inPart = { sql: "is_part", values: [] };
+  const counted = [
+    ...tests.map((test) => condition(test, scope)),
+    ...part.tests.map((test) => and(inPart, condition(test, scope))),
+  ];
+  // OFFSET 0 prevents judging the part again for each of its tests.
+  return {
+    sql: `
+      WITH found AS MATERIALIZED (
+        SELECT is_part, ${counted.map(({ sql }, index) => `${sql} AS test${index}, `).join("")}
+          CASE WHEN is_part AND typeof(${text}) = 'text' THEN ${text} END AS text
+        FROM (
+          SELECT rowid AS rowid, *, ${isPart.sql} AS is_part
+          FROM streams WHERE instance = ? AND kind = ? AND is_wanted() AND ${wanted.sql} LIMIT -1 OFFSET 0
+        ) AS streams
+      )
+      SELECT count(*), coalesce(sum(is_part), 0), (
+        SELECT json_group_array(json_array(text, streams)) FROM (
+          SELECT text, count(*) AS streams FROM found WHERE text IS NOT NULL
+          GROUP BY text ORDER BY streams DESC, text LIMIT ?
+        )
+      ) ${counted.map((_, index) => `, coalesce(sum(test${index}), 0)`).join("")}
+      FROM found`,
+    values: [
+      ...[...counted, isPart].flatMap(({ values }) => values),
+      ...[instance, kind, ...wanted.values, part.top.limit],
+    ],
   };
 }
 

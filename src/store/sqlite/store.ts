@@ -59,6 +59,7 @@ export async function openSqliteStore(
         appendAll: async (rows) => database.appendAll(rows),
         lookUp: async (query) => database.search(query),
         search: async (query) => database.search(query),
+        count: async (query) => database.count(query),
         read: async (query) => database.read(query),
         holders: async (query) => database.holders(query),
         keep: async (receipt, time) => database.keep(receipt, time),
@@ -90,6 +91,7 @@ export async function openSqliteStore(
       },
       lookUp: looker.search,
       search: searchers.search,
+      count: searchers.count,
       read: readers.read,
       holders: readers.holders,
       keep: writer.keep,
@@ -260,6 +262,7 @@ function createStore(
         if (isByIndexedNumber(query)) return database.search(query);
         return isLookUp ? slow.lookUp(query, signal) : slow.search(query, signal);
       }, signal),
+    count: (query, signal) => whileOpen(() => slow.count(query, signal), signal),
     check: () =>
       whileOpen(async () => {
         if (damage) throw damage;

@@ -5,7 +5,7 @@ import type { Query } from "../query.ts";
 import type { KeyedRow } from "./append.ts";
 import type { Place } from "./place.ts";
 
-type Method = "appendAll" | "search" | "read" | "holders" | "keep" | "prove" | "checkpoint" | "close";
+type Method = "appendAll" | "search" | "count" | "read" | "holders" | "keep" | "prove" | "checkpoint" | "close";
 
 export interface WorkerData {
   file: string;
@@ -46,6 +46,7 @@ const MAX_ROUNDS = 4;
 export interface DatabaseThread {
   appendAll(rows: readonly KeyedRow[]): Promise<AppendResult[]>;
   search(query: Query, signal?: AbortSignal): Promise<SearchResult>;
+  count: EventStore["count"];
   read: EventStore["read"];
   holders: EventStore["holders"];
   keep: EventStore["keep"];
@@ -123,6 +124,7 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
     appendAll: (rows) => call("appendAll", rows),
     search: (query, signal) => callUntil(signal, "search", query),
     read: (query, signal) => callUntil(signal, "read", query),
+    count: (query, signal) => callUntil(signal, "count", query),
     holders: (query, signal) => callUntil(signal, "holders", query),
     keep: (receipt, time) => call("keep", receipt, time),
     prove: () => call("prove"),
@@ -141,11 +143,12 @@ export function createDatabaseThread(file: string, instance: string, place: Plac
 export function createThreads(
   count: number,
   create: () => DatabaseThread,
-): Pick<DatabaseThread, "search" | "read" | "holders" | "close"> {
+): Pick<DatabaseThread, "search" | "count" | "read" | "holders" | "close"> {
   const threads = Array.from({ length: count }, create);
   const idlest = () => threads.reduce((best, thread) => (thread.load() < best.load() ? thread : best));
   return {
     search: (query, signal) => idlest().search(query, signal),
+    count: (query, signal) => idlest().count(query, signal),
     read: (query, signal) => idlest().read(query, signal),
     holders: (query, signal) => idlest().holders(query, signal),
     close: async () => {

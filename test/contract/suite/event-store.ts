@@ -1,5 +1,6 @@
 import type { EventStore, StoreObserver } from "../../../src/store/port.ts";
 import { describeAppend, describeClaims, describeRequires } from "./append.ts";
+import { describeCount } from "./count.ts";
 import { describeHolders } from "./holders.ts";
 import { describeLinks } from "./links.ts";
 import { describeClose, describeLog } from "./log.ts";
@@ -53,6 +54,7 @@ export function describeEventStore(name: string, shared: boolean, newPlace: () =
       describeLog(() => store);
       describeClose(() => store, shared ? another : undefined);
       if (shared) describeSharing(() => store, another);
+      describeCount(() => store);
       describeUsage((observer) => open(place, opened, "observed", observer));
     });
 

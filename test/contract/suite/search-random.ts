@@ -60,7 +60,8 @@ function nested(leaves: fc.Arbitrary<Filter>[], depth: number, canBeRare = false
 }
 
 const ofElement = nested(conditions(["element.name"], ["element.own"], ["element.since"]), 2);
-const randomFilter = nested(
+/** A random condition on a stream. */
+export const randomFilter = nested(
   [
     ...conditions(
       ["id", "owner.id", "owner.type", "state.name", "state.email.address"],

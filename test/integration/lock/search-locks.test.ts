@@ -9,16 +9,19 @@ import {
   State,
   UserService,
 } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { tokenMaker } from "../../support/access.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
 import { addUser, asOwner, failLogins, ok, refused, seconds, waitUntil } from "../../support/logins.ts";
-import { type ServerProcess, startServer } from "../../support/servers/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer } from "../../support/servers/server-process.ts";
 
-const { getUser, lockUser, unlockUser, deactivateUser, searchUsers } = UserService.method;
+const { getUser, lockUser, unlockUser, deactivateUser, searchUsers, countUsers } = UserService.method;
 
 type LockFilter = MessageInitShape<typeof LockFilterSchema>;
 
 let server: ServerProcess;
 let doors: Door[] = [];
+let viewerOfA = "";
+let gateway = "";
 
 const NAMES = ["REST", "Connect JSON, ZITADELUsers", "gRPC, UserService"];
 
@@ -46,6 +49,9 @@ beforeAll(async () => {
   await sleep(5);
   await lock("idle", {});
   ok(await door.call(deactivateUser, { id: "idle" }, asOwner));
+  const make = tokenMaker(server.url, ADMIN_TOKEN);
+  viewerOfA = (await make.create("viewer-a", ["ORG_VIEWER", "a"])).secret;
+  gateway = (await make.create("gateway", ["GATEWAY"])).secret;
   for (const id of ["fraud", "short", "long", "guessed", "idle"]) {
     const { since, until } = (await door.call(getUser, { id }, asOwner)).response!.user!.lock!;
     times[id] = { since: since as Timestamp, ...(until && { until }) };
@@ -134,6 +140,28 @@ describe.each(NAMES)("SearchUsers by lock, over %s", (name) => {
       expect({ since: lock?.since, ...(lock?.until && { until: lock.until }) }).toEqual(times[details!.id]);
     }
     expect(timestampMs(until("short")) - timestampMs(since("short"))).toBeCloseTo(600_000, 0);
+  });
+
+  test("counts the users whom a search finds, by state, cause, end and reason", async () => {
+    const counts = async (filters: object[], token = ADMIN_TOKEN) =>
+      door.call(countUsers, { filters: filters as never }, { token });
+    expect((await counts([])).response).toMatchObject({
+      ...{ total: 7n, active: 2n, inactive: 0n, locked: 5n },
+      ...{ lockedManually: 4n, lockedByPasswordFailures: 1n, endingSoon: 2n },
+      lockReasons: [
+        { reason: "fraud", users: 2n },
+        { reason: "manual", users: 2n },
+        { reason: "password-failures", users: 1n },
+      ],
+    });
+    const isFraud = { filter: { case: "lockFilter", value: { reason: "fraud" } } };
+    expect((await counts([isFraud])).response).toMatchObject({
+      ...{ total: 2n, active: 0n, locked: 2n, lockedManually: 2n, lockedByPasswordFailures: 0n, endingSoon: 0n },
+      lockReasons: [{ reason: "fraud", users: 2n }],
+    });
+    expect((await counts([], viewerOfA)).response).toMatchObject({ total: 0n, active: 0n, lockReasons: [] });
+    refused(await counts([], gateway), "PERMISSION_DENIED", "PERMISSION_MISSING");
+    refused(await counts([{}]), "INVALID_ARGUMENT", "INVALID_REQUEST");
   });
 
   test.each<[what: string, filter: object]>([

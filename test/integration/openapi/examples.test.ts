@@ -66,6 +66,7 @@ const ORDER = [
     "CreateUser",
     "GetUser",
     "SearchUsers",
+    "CountUsers",
     "PatchUser",
     "LockUser",
     "UnlockUser",
@@ -101,7 +102,7 @@ test("the server accepts the example of every operation", async () => {
     expect({ id, status: response.status, text }).toEqual({ id, status: successOf(operation), text });
     if (type !== "application/json") continue;
     const { sessionId, sessionToken, usernameId, details, active } = JSON.parse(text);
-    if (active !== undefined) expect(active).toBe(true);
+    if (id === "IntrospectToken") expect(active).toBe(true);
     Object.assign(made, sessionId && { sessionId, sessionToken, token: sessionToken }, usernameId && { usernameId });
     if (id === "CreateToken") made.tokenId = details.id;
   }

@@ -13,8 +13,18 @@ import { ADMIN_TOKEN, QUICK, type ServerProcess, startServer } from "../../suppo
 import { readAll } from "../../support/stores/appends.ts";
 import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../../support/stores/stores.ts";
 
-const { createUser, getUser, searchUsers, patchUser, lockUser, unlockUser, activateUser, deactivateUser, deleteUser } =
-  UserService.method;
+const {
+  createUser,
+  getUser,
+  searchUsers,
+  countUsers,
+  patchUser,
+  lockUser,
+  unlockUser,
+  activateUser,
+  deactivateUser,
+  deleteUser,
+} = UserService.method;
 const { addUsername, removeUsername, setPassword, batchLockUsers } = UserService.method;
 const { createSession, getSession, listSessions, introspectToken, deleteSession, deleteSessions } =
   SessionService.method;
@@ -26,6 +36,7 @@ const { listEvents } = EventService.method;
 const READING: DescMethodUnary[] = [
   getUser,
   searchUsers,
+  countUsers,
   getSession,
   listSessions,
   introspectToken,
@@ -448,6 +459,10 @@ describe.each(STORES)("on %s", (_store, makeStore) => {
         }
         case getLockoutPolicy:
           return [{}, { organization: { property: { case: "orgId", value: "a" } } }];
+        case countUsers: {
+          const filters = ids.map((id) => ({ filter: { case: "userIdFilter", value: { id } } }));
+          return [{ filters: filters.slice(0, 1) }, { filters: filters.slice(1) }];
+        }
         case listEvents:
           return [{ limit: 1 }, { limit: 2 }];
         default:

@@ -185,6 +185,7 @@ export const REST_ROUTES: Record<string, [verb: string, path: string, body?: str
   CreateUser: ["POST", "/users", "user"],
   GetUser: ["GET", "/users/{id}"],
   SearchUsers: ["POST", "/users/_search", "filters"],
+  CountUsers: ["POST", "/users/_count", "filters"],
   PatchUser: ["PATCH", "/users/{id}", "user"],
   LockUser: ["POST", "/users/{id}/_lock", "*"],
   UnlockUser: ["POST", "/users/{id}/_unlock", "*"],
