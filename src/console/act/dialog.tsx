@@ -1,11 +1,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { users } from "../core/api.ts";
 import { texts } from "../i18n/messages.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { Failure } from "../parts/failure.tsx";
 import { LockFields, type LockInput, toDetails } from "./lock-fields.tsx";
-import { type Action, type Details, type Outcome, perform, sizeOf, type Target } from "./perform.ts";
+import { type Action, type Details, type Filter, type Outcome, perform, sizeOf, type Target } from "./perform.ts";
 
+const LOCKED: Filter = { filter: { case: "lockFilter", value: { locked: true } } };
 /** How many users a list names. */
 const SHOWN = 8;
 
@@ -22,6 +24,17 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
   const state = useSignal<"asking" | "running" | "done">("asking");
   const stop = useRef(new AbortController());
   useEffect(() => () => stop.current.abort(), []);
+  const reasons = useSignal<readonly string[]>([]);
+  useEffect(() => {
+    if (action !== "lock") return;
+    // Only suggestions, so the dialog does without them.
+    users.countUsers({ filters: [LOCKED] }).then(
+      ({ lockReasons }) => {
+        reasons.value = lockReasons.map(({ reason }) => reason);
+      },
+      () => {},
+    );
+  }, []);
 
   useEffect(() => {
     const aborting = new AbortController();
@@ -79,6 +92,7 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
         {action === "lock" && state.value !== "done" && (
           <LockFields
             value={input.value}
+            reasons={reasons.value}
             onChange={(next) => (input.value = next)}
             isDisabled={state.value === "running"}
           />

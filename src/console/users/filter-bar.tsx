@@ -1,6 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import { setQuery } from "../core/router.ts";
-import { texts } from "../i18n/messages.ts";
+import { formatNumber, texts } from "../i18n/messages.ts";
+import { counts } from "./counts.ts";
 import { CAUSES, FILTER_PARAMETERS, type Question, STATES } from "./question.ts";
 
 /** The search box, and a chip for each filter. */
@@ -39,19 +40,38 @@ export function FilterBar({ question }: { question: Question }) {
       <fieldset class="chips">
         <legend class="hidden">{t.filters}</legend>
         {STATES.map((one) => (
-          <Chip key={one} isOn={question.state === one} onToggle={(isOn) => put("state", isOn ? one : "")}>
+          <Chip
+            key={one}
+            isOn={question.state === one}
+            count={counts.value?.[one]}
+            onToggle={(isOn) => put("state", isOn ? one : "")}
+          >
             {state[one]}
           </Chip>
         ))}
         {CAUSES.map((one) => (
-          <Chip key={one} isOn={question.cause === one} onToggle={(isOn) => put("cause", isOn ? one : "")}>
+          <Chip
+            key={one}
+            isOn={question.cause === one}
+            count={one === "manual" ? counts.value?.lockedManually : counts.value?.lockedByPasswordFailures}
+            onToggle={(isOn) => put("cause", isOn ? one : "")}
+          >
             {cause[one]}
           </Chip>
         ))}
-        <Chip isOn={question.endsSoon} onToggle={(isOn) => put("soon", isOn ? "1" : "")}>
+        <Chip
+          isOn={question.endsSoon}
+          count={counts.value?.endingSoon}
+          onToggle={(isOn) => put("soon", isOn ? "1" : "")}
+        >
           {t.endsSoon}
         </Chip>
-        <TextChip name={t.reason} value={question.reason} onChange={(value) => put("reason", value)} />
+        <TextChip
+          name={t.reason}
+          value={question.reason}
+          suggested={counts.value?.lockReasons.map(({ reason }) => reason)}
+          onChange={(value) => put("reason", value)}
+        />
         <TextChip name={t.organization} value={question.organization} onChange={(value) => put("org", value)} />
         {isFiltered && (
           <button
@@ -67,19 +87,32 @@ export function FilterBar({ question }: { question: Question }) {
   );
 }
 
-function Chip(props: { isOn: boolean; onToggle(isOn: boolean): void; children: string }) {
+function Chip(props: {
+  isOn: boolean;
+  /** How many users it leaves. */
+  count: bigint | undefined;
+  onToggle(isOn: boolean): void;
+  children: string;
+}) {
   return (
     <button type="button" class="chip" aria-pressed={props.isOn} onClick={() => props.onToggle(!props.isOn)}>
-      {props.children}
+      {props.children} {props.count !== undefined && <span class="count">{formatNumber(props.count)}</span>}
     </button>
   );
 }
 
-function TextChip(props: { name: string; value: string; onChange(value: string): void }) {
+function TextChip(props: {
+  name: string;
+  value: string;
+  suggested?: readonly string[] | undefined;
+  onChange(value: string): void;
+}) {
+  const id = useId();
   return (
     <label class={props.value === "" ? "chip" : "chip on"}>
       {props.name}
       <input
+        list={id}
         value={props.value}
         onChange={({ currentTarget }) => props.onChange(currentTarget.value.trim())}
         size={10}
@@ -87,6 +120,11 @@ function TextChip(props: { name: string; value: string; onChange(value: string):
         autocomplete="off"
         spellcheck={false}
       />
+      <datalist id={id}>
+        {props.suggested?.map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
     </label>
   );
 }

@@ -7,7 +7,7 @@ import { filtersOf, type Question, sortingColumn } from "./question.ts";
 export const PAGE = 50;
 
 /** The page of users that is shown. */
-export const page = signal<{ users: readonly GetUser[]; total: number; next: string } | undefined>(undefined);
+export const page = signal<{ users: readonly GetUser[]; next: string } | undefined>(undefined);
 export const failure = signal<unknown>(undefined);
 /** Whether the page on the screen is older than the question. */
 export const isLoading = signal(false);
@@ -21,18 +21,19 @@ export async function load(question: Question): Promise<void> {
   const { signal: gone } = running;
   isLoading.value = true;
   try {
-    const { result, details, nextCursor } = await users.searchUsers(
+    const { result, nextCursor } = await users.searchUsers(
       {
         filters: filtersOf(question, Date.now()),
         sortingColumn: sortingColumn(question),
         query: { limit: PAGE, desc: question.isDescending },
         cursor: question.cursor,
+        skipTotal: true,
       },
       { signal: gone },
     );
     if (gone.aborted) return;
     batch(() => {
-      page.value = { users: result, total: Number(details?.totalResult ?? 0), next: nextCursor };
+      page.value = { users: result, next: nextCursor };
       failure.value = undefined;
       isLoading.value = false;
     });

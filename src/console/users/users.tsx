@@ -7,6 +7,7 @@ import { onEvent, onGap } from "../core/live.ts";
 import { address, setQuery } from "../core/router.ts";
 import { texts } from "../i18n/messages.ts";
 import { Failure } from "../parts/failure.tsx";
+import { count, total } from "./counts.ts";
 import { FilterBar } from "./filter-bar.tsx";
 import { failure, isLoading, load, page, refresh } from "./list.ts";
 import { EVERYONE, filtersOf, questionOf } from "./question.ts";
@@ -45,6 +46,7 @@ export function UsersPage() {
   function reload(): void {
     isOutdated.value = false;
     void load(question.value);
+    count(question.value);
   }
 
   useEffect(() => {
@@ -78,11 +80,10 @@ export function UsersPage() {
   }, []);
 
   const shown = page.value;
-  const total = shown?.total ?? 0;
 
   function act(action: Action, target?: Target): void {
     const filters = filtersOf(question.value, Date.now());
-    const all: Target = { filters: filters.length > 0 ? filters : [EVERYONE], total };
+    const all: Target = { filters: filters.length > 0 ? filters : [EVERYONE], total: total.value ?? 0 };
     acting.value = { action, target: target ?? (isEveryMatch.value ? all : { ids: [...selected.value] }) };
   }
 
@@ -97,7 +98,7 @@ export function UsersPage() {
     <>
       <div class="title">
         <h1>{t.title}</h1>
-        {shown && <p role="status">{t.total(total)}</p>}
+        {total.value !== undefined && <p role="status">{t.total(total.value)}</p>}
         {isOutdated.value && (
           <button type="button" class="quiet" onClick={reload}>
             {t.reload}
@@ -107,8 +108,8 @@ export function UsersPage() {
       <FilterBar question={question.value} />
       {selected.value.size > 0 && (
         <SelectionBar
-          count={isEveryMatch.value ? total : selected.value.size}
-          total={total}
+          count={isEveryMatch.value ? (total.value ?? 0) : selected.value.size}
+          total={total.value ?? 0}
           isEveryMatch={isEveryMatch.value}
           onEveryMatch={() => (isEveryMatch.value = true)}
           onClear={() => toggle([...selected.value], false)}
