@@ -18,23 +18,20 @@ export function tokenOf(
 ): string | undefined {
   const scheme = /^Bearer +/i.exec(authorization)?.[0];
   const bearer = scheme && authorization.slice(scheme.length).trim();
-  const token = bearer ?? (cookie === undefined ? undefined : cookieOf(cookies, cookie));
+  const token = bearer ?? (cookie === undefined ? undefined : cookiesOf(cookies, cookie)[0]);
   if (token === undefined || token === "") return undefined;
   if (!TOKEN.test(token)) throw refusal("TOKEN_INVALID", REFUSED);
   return token;
 }
 
-/** The value of the first cookie with this name, without quotes (RFC 6265, section 4.2). */
-export function cookieOf(header: string, name: string): string | undefined {
-  for (const pair of header.split(";")) {
+/** The values of the cookies with this name, in the browser's order, without quotes (RFC 6265, section 4.2). */
+export function cookiesOf(header: string, name: string): string[] {
+  return header.split(";").flatMap((pair) => {
     const at = pair.indexOf("=");
-    if (at < 0 || pair.slice(0, at).trim() !== name) continue;
-    return pair
-      .slice(at + 1)
-      .trim()
-      .replace(/^"(.*)"$/, "$1");
-  }
-  return undefined;
+    if (at < 0 || pair.slice(0, at).trim() !== name) return [];
+    const value = pair.slice(at + 1).trim();
+    return [value.replace(/^"(.*)"$/, "$1")];
+  });
 }
 
 /** The headers for the app behind the gateway, all of them, empty if unknown. */

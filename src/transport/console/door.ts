@@ -88,8 +88,8 @@ export function createConsoleDoor(
     const name = path.slice(HOME.length);
     const file = files(exchange, name);
     if (file) return file;
-    // A file of another version is gone. Every other path is a place in the page.
-    if (/\.\w+$/.test(name)) {
+    // A file of another version is gone. Every other path is a place in the page, also that of a user with a dot.
+    if (/^[^/]+\.\w+$/.test(name)) {
       return statusAnswer(rpcErrorOf(refusal("METHOD_NOT_FOUND", "The file does not exist.")), 404);
     }
     return files(exchange, "");

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { acceptsGzip } from "../http/encoding.ts";
+import { acceptsCoding } from "../http/encoding.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import { plainAnswer } from "../http/status.ts";
 
@@ -53,7 +53,7 @@ export function readConsoleFiles(folder = new URL(FOLDER, import.meta.url)): Con
     const fields = { ...secure, etag, vary: "accept-encoding", "cache-control": cached };
     if (headerOf(headers, "if-none-match")?.includes(etag)) return { status: 304, headers: fields };
     const accepted = headerOf(headers, "accept-encoding");
-    const coding = /\bbr\b(?!;\s*q=0)/.test(accepted ?? "") ? "br" : acceptsGzip(accepted) ? "gzip" : "identity";
+    const coding = (["br", "gzip"] as const).find((one) => acceptsCoding(accepted, one)) ?? "identity";
     const encoded: Fields = coding === "identity" ? {} : { "content-encoding": coding };
     return plainAnswer(200, { ...fields, ...encoded, "content-type": type }, file[coding]);
   };

@@ -23,8 +23,8 @@ export function codingOf(header: string | undefined): string {
   return coding === "" ? "identity" : coding;
 }
 
-/** Whether a list of accepted codings (RFC 9110, section 12.5.3) has gzip and does not prefer identity. */
-export function acceptsGzip(accepted: string | undefined): boolean {
+/** Whether a list of accepted codings (RFC 9110, section 12.5.3) has this one and does not prefer identity. */
+export function acceptsCoding(accepted: string | undefined, coding: string): boolean {
   if (!accepted) return false;
   const weights = new Map<string, number>();
   for (const item of accepted.split(",")) {
@@ -33,8 +33,12 @@ export function acceptsGzip(accepted: string | undefined): boolean {
     const weight = /^q=(0(\.\d{0,3})?|1(\.0{0,3})?)$/i.exec(parameter.trim())?.[1] ?? 0;
     weights.set(codingOf(name), Number(weight));
   }
-  const weightOfGzip = weights.get("gzip") ?? weights.get("*") ?? 0;
-  return weightOfGzip > 0 && weightOfGzip >= (weights.get("identity") ?? 0);
+  const weightOfCoding = weights.get(coding) ?? weights.get("*") ?? 0;
+  return weightOfCoding > 0 && weightOfCoding >= (weights.get("identity") ?? 0);
+}
+
+export function acceptsGzip(accepted: string | undefined): boolean {
+  return acceptsCoding(accepted, "gzip");
 }
 
 /** Rewrites codings to the spelling that Connect's router expects. */
