@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { TokensPage } from "./tokens/tokens.tsx";
+import { UserPage } from "./user/user.tsx";
 import { UsersPage } from "./users/users.tsx";
 
 /** The pages, in the order of the menu. The first one whose path is empty is the start. */
@@ -11,6 +12,11 @@ export const PAGES: readonly {
   /** Shows the page for the rest of the path. */
   show(rest: string[]): ComponentChildren;
 }[] = [
-  { key: "users", path: "users", permission: "user.read", show: () => <UsersPage /> },
+  {
+    key: "users",
+    path: "users",
+    permission: "user.read",
+    show: ([id]) => (id === undefined ? <UsersPage /> : <UserPage key={id} id={id} />),
+  },
   { key: "tokens", path: "tokens", permission: "access.write", show: () => <TokensPage /> },
 ];

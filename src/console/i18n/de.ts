@@ -1,5 +1,7 @@
+import { eventsDe } from "./events.ts";
 import type { Messages } from "./messages.ts";
 import { tokensDe } from "./tokens.ts";
+import { userDe } from "./user.ts";
 
 const many = (count: number | bigint, one: string, more: string) => `${count} ${Number(count) === 1 ? one : more}`;
 
@@ -83,6 +85,8 @@ export const de: Messages = {
     reload: "Konten haben sich geändert. Änderungen zeigen",
   },
   tokens: tokensDe,
+  user: userDe,
+  events: eventsDe,
   act: {
     titles: {
       lock: (who) => `${who} sperren`,

@@ -1,4 +1,6 @@
+import { eventsEn } from "./events.ts";
 import { tokensEn } from "./tokens.ts";
+import { userEn } from "./user.ts";
 
 const many = (count: number | bigint, one: string, more: string) => `${count} ${Number(count) === 1 ? one : more}`;
 
@@ -82,6 +84,8 @@ export const en = {
     reload: "Users changed. Show the changes",
   },
   tokens: tokensEn,
+  user: userEn,
+  events: eventsEn,
   act: {
     titles: {
       lock: (who: string) => `Lock ${who}`,

@@ -1,4 +1,5 @@
 import { useEffect, useId, useRef } from "preact/hooks";
+import { isTyping } from "../core/keys.ts";
 import { setQuery } from "../core/router.ts";
 import { formatNumber, texts } from "../i18n/messages.ts";
 import { counts } from "./counts.ts";
@@ -127,9 +128,4 @@ function TextChip(props: {
       </datalist>
     </label>
   );
-}
-
-/** Whether keys belong to a field. */
-export function isTyping(target: EventTarget | null): boolean {
-  return target instanceof Element && target.closest("input, textarea, select, dialog") !== null;
 }
