@@ -113,7 +113,7 @@ test("the set is fresh once the first snapshot has come, and the changes that we
   expect(seen).toEqual(["fresh"]);
 });
 
-test("changes deny and admit users, and a lock that is over by the server's clock denies nobody", async () => {
+test("changes deny and admit users, and a lock that is over by the server's clock ends with the server's change", async () => {
   const { locks, seen, stream } = open();
   const first = await stream(1);
   first.send(page([], true));
@@ -125,8 +125,23 @@ test("changes deny and admit users, and a lock that is over by the server's cloc
   first.send(change("a", false, "6"));
   first.send(change("z", false, "7"));
   await eventually(() => seen.includes("admitted a"));
-  expect(["a", "b", "c", "z"].map(locks.isDenied)).toEqual([false, true, false, false]);
-  expect(seen).toEqual(["fresh", "locked a", "locked b", "locked c", "admitted a"]);
+  expect(["a", "b", "c", "z"].map(locks.isDenied)).toEqual([false, true, true, false]);
+  first.send(change("c", false, "8"));
+  await eventually(() => !locks.isDenied("c"));
+  expect(seen).toEqual(["fresh", "locked a", "locked b", "locked c", "admitted a", "admitted c"]);
+});
+
+test("a lock that is over by the server's clock denies nobody once the set is stale", async () => {
+  const { locks, seen, stream } = open({ maxStaleMs: 100 });
+  const first = await stream(1);
+  first.send(page([], true));
+  first.send(current("1"));
+  first.send(change("a", true, "2", Date.now() - 1));
+  first.send(change("b", true, "3", Date.now() + 60_000));
+  await eventually(() => locks.isDenied("b"));
+  expect(locks.isDenied("a")).toBe(true);
+  await eventually(() => seen.includes("stale"));
+  expect(["a", "b"].map(locks.isDenied)).toEqual([false, true]);
 });
 
 test("a stream that ends is resumed after its last cursor, also after one without a change", async () => {

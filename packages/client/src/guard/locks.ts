@@ -89,6 +89,8 @@ export function followLocks(
   let heard = Number.NEGATIVE_INFINITY;
   let wasFresh = false;
   const isFresh = () => isWhole && performance.now() - heard <= maxStaleMs;
+  /** The time by which locks end. While the set is current only the server's message ends one: its clock may be set back. */
+  const now = () => (isFresh() ? Number.NEGATIVE_INFINITY : clock.now());
 
   let staleTimer: NodeJS.Timeout | undefined;
   signal.addEventListener("abort", () => clearTimeout(staleTimer), { once: true });
@@ -192,8 +194,8 @@ export function followLocks(
 
   return {
     hasher,
-    isDenied: (userId) => current.has(userId, clock.now()),
-    isHashDenied: (high, low) => current.hasHash(high, low, clock.now()),
+    isDenied: (userId) => current.has(userId, now()),
+    isHashDenied: (high, low) => current.hasHash(high, low, now()),
     isFresh,
     isWhole: () => isWhole,
     get size() {

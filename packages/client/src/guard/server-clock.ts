@@ -7,8 +7,8 @@ export interface ServerClock {
 }
 
 /**
- * Creates a clock. It is at most a second behind the server, because a Date header has whole seconds, and never ahead.
- * So a lock is never thought to have ended early.
+ * Creates a clock. It is at most a second behind the server, because a Date header has whole seconds, and never ahead
+ * unless the server's clock was set back since the last answer.
  */
 export function createServerClock(): ServerClock {
   /** What to add to the monotonic clock, which no one sets. */
