@@ -14,6 +14,12 @@ test("an entry that is read again and again survives any number of others", () =
   expect(kept.length).toBeLessThanOrEqual(10);
 });
 
+test("a cache of no entries keeps none", () => {
+  const recent = createRecent<number>(0);
+  recent.set("a", 1);
+  expect(recent.get("a")).toBeUndefined();
+});
+
 test("a replaced entry has its new value, and a deleted one is gone, in both generations", () => {
   const recent = createRecent<number>(4);
   recent.set("a", 1);

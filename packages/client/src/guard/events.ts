@@ -18,7 +18,7 @@ export type On = <Name extends keyof GuardEvents>(
   listener: (event: GuardEvents[Name]) => void,
 ) => () => void;
 
-/** Calls the listeners. What one throws does not reach the stream: it is an uncaught exception of the app. */
+/** Calls the listeners, as `callSafely` does. */
 export type Emit = <Name extends keyof GuardEvents>(name: Name, event: GuardEvents[Name]) => void;
 
 /** Creates the two ends of a guard's events. */
@@ -32,14 +32,25 @@ export function createEmitter(): { on: On; emit: Emit } {
     },
     emit(name, event) {
       for (const listener of listeners.get(name) ?? []) {
-        try {
-          (listener as (event: unknown) => void)(event);
-        } catch (error) {
-          queueMicrotask(() => {
-            throw error;
-          });
-        }
+        callSafely(listener as (event: unknown) => void, event);
       }
     },
   };
+}
+
+/**
+ * Calls a function of the app. What it throws does not reach the guard: it is an uncaught exception of the app, as in a
+ * listener of an EventTarget.
+ */
+export function callSafely<Args extends unknown[]>(
+  callback: ((...args: Args) => unknown) | undefined,
+  ...args: Args
+): void {
+  try {
+    callback?.(...args);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { pauseBefore } from "../retry.ts";
+import { callSafely } from "./events.ts";
 
 /** The server sends a message every 15 seconds. A stream that is silent for longer is dead, milliseconds. */
 export const SILENCE_MS = 20_000;
@@ -36,7 +37,7 @@ export async function follow(options: {
       stop.abort();
     }
     if (signal.aborted) return;
-    onEnd(error);
+    callSafely(onEnd, error);
     await sleep(pauseBefore(failures + 1, PAUSES), undefined, { signal, ref: false }).catch(() => {});
   }
 }

@@ -15,6 +15,7 @@ export function createRecent<Value>(maxEntries: number): Recent<Value> {
   let old = new Map<string, Value>();
 
   function set(key: string, value: Value): void {
+    if (maxEntries < 1) return;
     young.set(key, value);
     old.delete(key);
     if (young.size < Math.max(maxEntries / 2, 1)) return;
