@@ -4,7 +4,8 @@ import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { createServerClock } from "../../../packages/client/src/guard/server-clock.ts";
-import { createSessions } from "../../../packages/client/src/guard/sessions.ts";
+import { createSessions, SESSION_PREFIX } from "../../../packages/client/src/guard/sessions.ts";
+import { newSessionSecret } from "../../../src/auth/authenticate.ts";
 import { eventually } from "../../support/client/eventually.ts";
 
 const stop = new AbortController();
@@ -117,6 +118,31 @@ test("an answer that an event overtakes is not kept, and later calls do not shar
   expect(await early).toMatchObject({ userId: "ann" });
   expect(await late).toBeUndefined();
   expect(await sessions.find("ann-1", true)).toBeUndefined();
+});
+
+test("a call that needs a new answer shares none, and an event outdates the answers of all calls with its token", async () => {
+  const { server, sessions, warm } = open();
+  await warm("bob-1");
+  const before = server.questions;
+  let release = () => {};
+  server.hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  const early = sessions.find("ann-1", true);
+  const second = sessions.find("ann-1", false);
+  await eventually(() => server.questions === before + 2);
+  server.ended.add("ann-1");
+  const late = sessions.find("ann-1", false);
+  sessions.forget("ann");
+  release();
+  expect(await early).toMatchObject({ userId: "ann" });
+  expect(await second).toMatchObject({ userId: "ann" });
+  expect(await late).toBeUndefined();
+  expect(await sessions.find("ann-1", true)).toBeUndefined();
+});
+
+test("the prefix of a session's token is the server's", () => {
+  expect(newSessionSecret().slice(0, -43)).toBe(SESSION_PREFIX);
 });
 
 test("nothing is kept while the stream of events is away", async () => {

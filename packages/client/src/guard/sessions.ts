@@ -16,14 +16,17 @@ export interface Session {
 /** Which sessions are open. */
 export interface Sessions {
   /**
-   * The session of a token, or undefined if it is not open. `isCached` allows an answer that is a few seconds old.
-   * Rejects if the server does not answer.
+   * The session of a token, or undefined if it is not open. `isCached` allows an answer that is a few seconds old, or
+   * for which an earlier call waits. Without it, the server is asked anew. Rejects if the server does not answer.
    */
   find(token: string, isCached: boolean): Promise<Session | undefined>;
   /** Forgets what is known of a user's sessions. */
   forget(userId: string): void;
   forgetAll(): void;
 }
+
+/** How the token of each session begins, as the server makes it. */
+export const SESSION_PREFIX = "userlock_session_";
 
 /** The types of events that can end a session of their user. */
 const ENDING = [
@@ -70,7 +73,9 @@ export function createSessions(
   /** By the SHA-256 of the token, least recently used first. */
   const cache = new Map<string, Cached>();
   const keysOf = new Map<string, Set<string>>();
-  const asking = new Map<string, Asking>();
+  const asking = new Set<Asking>();
+  /** Of the questions about each token the last one. */
+  const last = new Map<string, Asking>();
   let isWatching = false;
 
   function drop(key: string): void {
@@ -105,7 +110,7 @@ export function createSessions(
 
   /** Whose the answers will be is not known yet, so an event of any user outdates them. */
   function outdateAnswers(): void {
-    for (const each of asking.values()) each.isOutdated = true;
+    for (const each of asking) each.isOutdated = true;
   }
 
   function forget(userId: string): void {
@@ -145,18 +150,20 @@ export function createSessions(
       const key = createHash("sha256").update(token).digest("base64url");
       const known = isCached ? cached(key) : undefined;
       if (known) return known;
-      const running = asking.get(key);
+      const running = isCached ? last.get(key) : undefined;
       // What an event has outdated may be older than this call.
       if (running && !running.isOutdated) return running.answer;
       if (asking.size >= MAX_ASKING) throw new Error("too many tokens wait for the server's answer");
       const mine: Asking = { answer: ask(token), isOutdated: !isWatching };
-      asking.set(key, mine);
+      asking.add(mine);
+      last.set(key, mine);
       try {
         const session = await mine.answer;
         if (session && !mine.isOutdated && isWatching) keep(key, session);
         return session;
       } finally {
-        if (asking.get(key) === mine) asking.delete(key);
+        asking.delete(mine);
+        if (last.get(key) === mine) last.delete(key);
       }
     },
     forget,
