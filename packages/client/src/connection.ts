@@ -6,8 +6,10 @@ import {
   type Interceptor,
   type Transport,
 } from "@connectrpc/connect";
+import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { EventService } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
+import { checkOption } from "./check-options.ts";
 import { createHttpClient, type TlsOptions } from "./http.ts";
 import { openServerStream } from "./server-stream.ts";
 
@@ -39,46 +41,82 @@ const MAX_WRITE_BYTES = 16 * 1024 * 1024;
 
 /** Opens no socket until the first call. Throws TypeError for an invalid address or token. */
 export function connect({ url, token, tls }: ConnectionOptions): Connection {
-  if (!URL.canParse(url)) throw new TypeError("url: is not an address; write it as https://userlock.example.com");
+  checkOption("url", URL.canParse(url), "an address, such as https://userlock.example.com");
   const { protocol, origin, pathname, username, password } = new URL(url);
-  if (protocol !== "http:" && protocol !== "https:") throw new TypeError("url: must begin with http:// or https://");
-  if (username || password) throw new TypeError("url: must not have a user name or a password; use token");
-  if (typeof token === "string") authorizationOf(token);
-  const authorization = async () => authorizationOf(typeof token === "string" ? token : await token());
+  checkOption("url", protocol === "http:" || protocol === "https:", "an address that begins with http:// or https://");
+  checkOption("url", !username && !password, "an address without a user name or a password; use token");
+  checkOption("token", typeof token === "function" || isToken(token), TOKEN_RULE);
+  const authorization = async (signal?: AbortSignal) =>
+    authorizationOf(typeof token === "string" ? token : await orAborted(token(), signal));
   const authorize: Interceptor = (next) => async (request) => {
-    if (!request.header.has("authorization")) request.header.set("authorization", await authorization());
+    if (!request.header.has("authorization")) {
+      request.header.set("authorization", await authorization(request.signal));
+    }
     return next(request);
   };
-  const { send, close } = createHttpClient(protocol, tls);
+  // Streams have connections of their own, so that neither they nor many slow calls use up those of the others.
+  const calls = createHttpClient(protocol, tls);
+  const streaming = createHttpClient(protocol, tls, { maxConnections: Number.POSITIVE_INFINITY });
   const baseUrl = origin + pathname.replace(/\/+$/, "");
   const streamOptions = ({ signal, onHeader }: CallOptions = {}) => ({
-    send,
+    send: streaming.send,
     baseUrl,
-    authorization,
+    authorization: () => authorization(signal),
     ...(signal && { signal }),
     ...(onHeader && { onHeader }),
   });
-  const transport = createTransport({
-    httpClient: send,
-    baseUrl,
-    useBinaryFormat: true,
-    interceptors: [authorize],
-    acceptCompression: [],
-    sendCompression: null,
-    compressMinBytes: 0,
-    readMaxBytes: MAX_READ_BYTES,
-    writeMaxBytes: MAX_WRITE_BYTES,
-  });
+  const transportOver = (httpClient: UniversalClientFn) =>
+    createTransport({
+      httpClient,
+      baseUrl,
+      useBinaryFormat: true,
+      interceptors: [authorize],
+      acceptCompression: [],
+      sendCompression: null,
+      compressMinBytes: 0,
+      readMaxBytes: MAX_READ_BYTES,
+      writeMaxBytes: MAX_WRITE_BYTES,
+    });
+  const transport: Transport = { unary: transportOver(calls.send).unary, stream: transportOver(streaming.send).stream };
   const { watchEvents, watchLocks } = EventService.method;
   const streams: EventStreams = {
     watchEvents: (request, options) => openServerStream(watchEvents, request, streamOptions(options)),
     watchLocks: (request, options) => openServerStream(watchLocks, request, streamOptions(options)),
   };
-  return { transport, streams, close };
+  return {
+    transport,
+    streams,
+    close() {
+      calls.close();
+      streaming.close();
+    },
+  };
 }
 
-/** The value of the Authorization header. Throws UNAUTHENTICATED for a text that no token can be. */
-export function authorizationOf(token: string): string {
-  if (/^[\x21-\x7e]+$/.test(token)) return `Bearer ${token}`;
-  throw new ConnectError("the token is empty, or has a character that no token has", Code.Unauthenticated);
+const TOKEN_RULE = "a non-empty string without spaces or line breaks, or a function that returns one";
+
+function isToken(token: unknown): token is string {
+  return typeof token === "string" && /^[\x21-\x7e]+$/.test(token);
+}
+
+/** The value of the Authorization header. Throws UNAUTHENTICATED for what a function returns that cannot be a token. */
+function authorizationOf(token: unknown): string {
+  if (isToken(token)) return `Bearer ${token}`;
+  throw new ConnectError(`token: must be ${TOKEN_RULE}`, Code.Unauthenticated);
+}
+
+/** The value, or a rejection once the signal is aborted: the function of an app may never settle. */
+async function orAborted<Value>(value: Promise<Value> | Value, signal: AbortSignal | undefined): Promise<Value> {
+  if (!signal) return value;
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+  });
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([value, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }

@@ -16,17 +16,21 @@ export interface HttpClient {
   close(): void;
 }
 
-/** Connections to one server. Each open stream keeps one for itself. */
+/** Connections to one server. An open stream keeps one for itself. */
 const MAX_CONNECTIONS = 128;
 /** A server may close a connection that is idle for longer, milliseconds. */
 const IDLE_MS = 4_000;
 
 /**
- * Creates an HTTP client with its own connections. What goes wrong on the network is an error with the code UNAVAILABLE
+ * Creates an HTTP client with its own connections, 128 by default; further requests wait for one. What goes wrong on the network is an error with the code UNAVAILABLE
  * and a cause.
  */
-export function createHttpClient(protocol: string, tls: TlsOptions = {}): HttpClient {
-  const options = { keepAlive: true, maxSockets: MAX_CONNECTIONS, timeout: IDLE_MS, noDelay: true };
+export function createHttpClient(
+  protocol: string,
+  tls: TlsOptions = {},
+  { maxConnections = MAX_CONNECTIONS }: { maxConnections?: number } = {},
+): HttpClient {
+  const options = { keepAlive: true, maxSockets: maxConnections, timeout: IDLE_MS, noDelay: true };
   const isSecure = protocol === "https:";
   const agent = isSecure ? new https.Agent({ ...options, ...tls }) : new http.Agent(options);
   const request = isSecure ? https.request : http.request;
