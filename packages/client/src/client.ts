@@ -9,13 +9,17 @@ import { policy } from "../../../gen/userlock/v3alpha/options_pb.ts";
 import { SessionService } from "../../../gen/userlock/v3alpha/session_service_pb.ts";
 import { SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { UserService } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
+import { checkNumber } from "./check-options.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { isUnavailable, UserlockError } from "./errors.ts";
 import { type RetryOptions, retry } from "./retry.ts";
 
 /** Options of `createUserlock`. */
 export interface UserlockOptions extends ConnectionOptions {
-  /** The time for a call with all its retries, milliseconds, 15,000 by default. `timeoutMs` of a call replaces it. */
+  /**
+   * The time for a call with all its retries, milliseconds, 15,000 by default. 0 sets no limit. `timeoutMs` of a call
+   * replaces it.
+   */
   timeoutMs?: number;
   retry?: RetryOptions;
 }
@@ -38,9 +42,13 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 /**
  * Creates clients of all services. A call that finds no server, or whose answer is lost, is made again until its time is
  * used up. A method that changes something gets an Idempotency-Key for all attempts, so that it happens once. Streams
- * are not retried: they resume by their last cursor. Throws TypeError for an invalid address.
+ * are not retried: they resume by their last cursor. Throws TypeError for invalid options.
  */
 export function createUserlock(options: UserlockOptions): Userlock {
+  checkNumber("timeoutMs", options.timeoutMs);
+  checkNumber("retry.attempts", options.retry?.attempts, 1);
+  checkNumber("retry.firstMs", options.retry?.firstMs);
+  checkNumber("retry.longestMs", options.retry?.longestMs);
   const { transport, close } = connect(options);
   const clientOf = <Service extends DescService>(service: Service) =>
     retrying(service, createClient(service, transport), options);

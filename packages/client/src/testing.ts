@@ -26,12 +26,12 @@ export function createFakeGuard(): FakeGuard {
   return {
     ready: Promise.resolve(),
     get isFresh() {
-      return !isStale;
+      return !isStale && !isClosed;
     },
     get size() {
       return denied.size;
     },
-    check: async (token) => (token ? checkSubject(token) : refuse("TOKEN_MISSING")),
+    check: async (token) => (token || isClosed ? checkSubject(token ?? "") : refuse("TOKEN_MISSING")),
     checkSubject,
     isDenied: (userId) => denied.has(userId),
     on,

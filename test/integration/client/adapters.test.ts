@@ -88,3 +88,10 @@ describe.each(APPS)("an app of %s", (name, start) => {
     await app.close();
   });
 });
+
+test("an app of grpc-js ends a call with UNAVAILABLE if the check rejects, so that it does not wait for ever", async () => {
+  const [, start] = APPS.find(([name]) => name === "grpc-js") as (typeof APPS)[number];
+  const app = await start({ ...createFakeGuard(), check: () => Promise.reject(new Error("broken")) });
+  expect(await app.call(bearer("ann"))).toEqual({ status: 503, challenge: null, retryAfter: "1" });
+  await app.close();
+});

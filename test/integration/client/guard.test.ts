@@ -138,18 +138,39 @@ test("a closed guard refuses everything", async () => {
   expect(guard.checkSubject("ann")).toMatchObject({ reason: "UNAVAILABLE" });
 });
 
+/** Runs the program in a process of its own. */
+function run(program: string) {
+  const args = ["--input-type=module-typescript", "--disable-warning=ExperimentalWarning", "--eval", program];
+  return runCommand(process.execPath, args, [], { timeoutMs: 15_000 });
+}
+
 test("a program that closes its guard ends by itself, because no socket and no timer is left", async () => {
   const jwt = await issuer.sign("ann");
   const program = `
     import { createGuard } from "./packages/client/src/guard/guard.ts";
     const guard = createGuard(${JSON.stringify({ url: server.url, token, jwt: issuer.jwt, introspect: true })});
     await guard.ready;
-    console.log((await guard.check(${JSON.stringify(jwt)})).ok, (await guard.check("no-session")).reason);
+    console.log((await guard.check(${JSON.stringify(jwt)})).ok, (await guard.check("userlock_session_none")).reason);
     guard.close();
     console.log("closed");`;
-  const args = ["--input-type=module-typescript", "--disable-warning=ExperimentalWarning", "--eval", program];
-  const { code, stdout, stderr } = await runCommand(process.execPath, args, [], { timeoutMs: 15_000 });
-  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "true TOKEN_INVALID\nclosed\n", stderr: "" });
+  expect(await run(program)).toEqual({ code: 0, stdout: "true TOKEN_INVALID\nclosed\n", stderr: "" });
+});
+
+test("a program waits for its guard while the server is away, and ends once the guard is closed", async () => {
+  const program = `
+    import { createGuard } from "./packages/client/src/guard/guard.ts";
+    const guard = createGuard({ url: "http://127.0.0.1:1", token: "a", introspect: true });
+    setTimeout(() => guard.close(), 1_000).unref();
+    await guard.ready.catch(({ message }) => console.log(message));`;
+  expect(await run(program)).toEqual({ code: 0, stdout: "the guard is closed\n", stderr: "" });
+});
+
+test("a program ends once its guard is refused, because nothing waits for it any more", async () => {
+  const program = `
+    import { createGuard } from "./packages/client/src/guard/guard.ts";
+    const guard = createGuard(${JSON.stringify({ url: server.url, token: "wrong", introspect: true })});
+    await guard.ready.catch(({ reason }) => console.log(reason));`;
+  expect(await run(program)).toEqual({ code: 0, stdout: "TOKEN_INVALID\n", stderr: "" });
 });
 
 describe("when the server is silent for maxStaleMs", () => {

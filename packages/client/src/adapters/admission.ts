@@ -1,3 +1,4 @@
+import { checkOption, checkText } from "../check-options.ts";
 import type { Guard, Identity, RefusalReason } from "../guard/guard.ts";
 
 /** Options of all adapters. */
@@ -16,21 +17,30 @@ export interface RefusedAnswer {
 /** The seconds after which a call is made again that nobody can decide now. */
 const RETRY_AFTER_S = 1;
 
+/** The answer to a call that nobody can decide now. */
+export const UNAVAILABLE: RefusedAnswer = {
+  status: 503,
+  headers: { "retry-after": String(RETRY_AFTER_S) },
+  body: { reason: "UNAVAILABLE", message: "The token cannot be checked now." },
+};
+
 /** A denied user looks like a bad token, so that callers cannot find out who is locked. */
 const ANSWERS: Record<RefusalReason, RefusedAnswer> = {
   TOKEN_MISSING: unauthenticated("TOKEN_MISSING", "The request has no bearer token.", "Bearer"),
   TOKEN_INVALID: unauthenticated("TOKEN_INVALID", "The token is not valid."),
   USER_DENIED: unauthenticated("TOKEN_INVALID", "The token is not valid."),
   TOKEN_EXPIRED: unauthenticated("TOKEN_EXPIRED", "The token has expired."),
-  UNAVAILABLE: {
-    status: 503,
-    headers: { "retry-after": String(RETRY_AFTER_S) },
-    body: { reason: "UNAVAILABLE", message: "The token cannot be checked now." },
-  },
+  UNAVAILABLE,
 };
 
 function unauthenticated(reason: string, message: string, challenge = 'Bearer error="invalid_token"'): RefusedAnswer {
   return { status: 401, headers: { "www-authenticate": challenge }, body: { reason, message } };
+}
+
+/** Throws TypeError without a guard. An adapter calls it when it is made, because a request comes too late. */
+export function checkArguments(guard: Guard, { cookie }: AdapterOptions): void {
+  checkOption("guard", typeof guard?.check === "function", "a guard, such as createGuard returns");
+  if (cookie !== undefined) checkText("cookie", cookie);
 }
 
 /** Checks the token of a call. Resolves with who it belongs to, or with the answer. */

@@ -1,6 +1,6 @@
 import { Code, ConnectError, type ContextKey, createContextKey, type Interceptor } from "@connectrpc/connect";
 import type { Guard, Identity } from "../guard/guard.ts";
-import { type AdapterOptions, admit, isRefused } from "./admission.ts";
+import { type AdapterOptions, admit, checkArguments, isRefused } from "./admission.ts";
 
 /** Whose token a call has: `context.values.get(identity)` in a handler. */
 export const identity: ContextKey<Identity | undefined> = createContextKey<Identity | undefined>(undefined, {
@@ -9,6 +9,7 @@ export const identity: ContextKey<Identity | undefined> = createContextKey<Ident
 
 /** An interceptor for servers of Connect. It refuses calls and streams without a good token. */
 export function userlock(guard: Guard, options: AdapterOptions = {}): Interceptor {
+  checkArguments(guard, options);
   return (next) => async (request) => {
     const admitted = await admit(guard, (name) => request.header.get(name) ?? undefined, options);
     if (isRefused(admitted)) {

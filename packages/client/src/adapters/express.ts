@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Guard, Identity } from "../guard/guard.ts";
-import { type AdapterOptions, admit, isRefused } from "./admission.ts";
+import { type AdapterOptions, admit, checkArguments, isRefused } from "./admission.ts";
 
 declare global {
   namespace Express {
@@ -20,6 +20,7 @@ export type Middleware = (
 
 /** Refuses requests without a good token, and sets `request.userlock` on the others. */
 export function userlock(guard: Guard, options: AdapterOptions = {}): Middleware {
+  checkArguments(guard, options);
   return (request, response, next) => {
     admit(guard, (name) => request.headers[name], options).then((admitted) => {
       if (isRefused(admitted)) {

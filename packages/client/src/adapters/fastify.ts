@@ -1,6 +1,6 @@
-import type { FastifyPluginCallback } from "fastify";
+import type { FastifyPluginAsync } from "fastify";
 import type { Guard, Identity } from "../guard/guard.ts";
-import { type AdapterOptions, admit, isRefused } from "./admission.ts";
+import { type AdapterOptions, admit, checkArguments, isRefused } from "./admission.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -9,7 +9,8 @@ declare module "fastify" {
   }
 }
 
-const plugin: FastifyPluginCallback<{ guard: Guard } & AdapterOptions> = (app, { guard, ...options }, done) => {
+const plugin: FastifyPluginAsync<{ guard: Guard } & AdapterOptions> = async (app, { guard, ...options }) => {
+  checkArguments(guard, options);
   app.decorateRequest("userlock", null);
   app.addHook("onRequest", async (request, reply) => {
     const admitted = await admit(guard, (name) => request.headers[name], options);
@@ -19,7 +20,6 @@ const plugin: FastifyPluginCallback<{ guard: Guard } & AdapterOptions> = (app, {
     }
     return reply.code(admitted.status).headers(admitted.headers).send(admitted.body);
   });
-  done();
 };
 
 /**

@@ -8,52 +8,29 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { AuthzService } from "../../../../gen/userlock/v3alpha/authz_service_pb.ts";
 import { SessionService } from "../../../../gen/userlock/v3alpha/session_service_pb.ts";
-import { type ConnectionOptions, connect } from "../connection.ts";
+import { connect } from "../connection.ts";
 import { UserlockError } from "../errors.ts";
-import { createEmitter, type On } from "./events.ts";
-import { createJwtVerifier, isJwt, type JwtOptions, type JwtVerifier, type VerifiedJwt } from "./jwt.ts";
+import { callSafely, createEmitter, type On } from "./events.ts";
+import { checkGuardOptions, type GuardOptions } from "./guard-options.ts";
+import { createJwtVerifier, identityOfJwt, isJwt, type JwtVerifier, type VerifiedJwt } from "./jwt.ts";
 import { followLocks } from "./locks.ts";
 import { createRecent } from "./recent.ts";
 import { createServerClock } from "./server-clock.ts";
-import { createSessions, type Sessions } from "./sessions.ts";
-import { type Identity, type Refusal, refuse, type Verdict } from "./verdict.ts";
+import { createSessions, SESSION_PREFIX, type Sessions } from "./sessions.ts";
+import { type Refusal, refuse, type Verdict } from "./verdict.ts";
 
 export type { GuardEvents, On } from "./events.ts";
+export type { GuardOptions } from "./guard-options.ts";
 export type { JwtOptions } from "./jwt.ts";
 export type { Denial } from "./locks.ts";
 export type { Identity, Refusal, RefusalReason, Verdict } from "./verdict.ts";
 
-/** Options of `createGuard`. At least one of `jwt` and `introspect` is needed. */
-export interface GuardOptions extends ConnectionOptions {
-  /** Accepts JWTs of this issuer. They are verified here. */
-  jwt?: JwtOptions;
-  /** Accepts tokens of userlock's sessions. The server is asked, and its answer is kept for `cacheMs`. */
-  introspect?: boolean;
-  /** Follows only users of this organization, for a token with the role GATEWAY in it. */
-  organizationId?: string;
-  /** What to do while the set of denied users is not current. The default is "introspect". */
-  whenStale?: "introspect" | "deny" | "allow";
-  /** How long without a sign of life of the server until the set is stale, milliseconds, 30,000 by default. */
-  maxStaleMs?: number;
-  /** How long the answer about a session's token is kept, milliseconds, 10,000 by default. */
-  cacheMs?: number;
-  /** The number of tokens of each kind in memory, 10,000 by default. */
-  maxCached?: number;
-  /** The longest wait for the server's answer about a token, milliseconds, 3,000 by default. */
-  timeoutMs?: number;
-  /** Called when a good token of a denied user is refused. */
-  onDenied?: (refusal: Refusal) => void;
-  /** Called when the set becomes stale. */
-  onStale?: () => void;
-  /** Called when a stream fails. It is opened again in any case. */
-  onError?: (error: UserlockError) => void;
-  /** Closes the guard. */
-  signal?: AbortSignal;
-}
-
 /** Refuses the tokens of users who may not act. */
 export interface Guard {
-  /** Resolves with the first whole set of denied users. Rejects if the server refuses to send it. */
+  /**
+   * Resolves with the first whole set of denied users. Rejects if the server refuses to send it, or if the guard is closed
+   * before. Until then the program does not end by itself.
+   */
   readonly ready: Promise<void>;
   /** Whether the set of denied users is whole and current. */
   readonly isFresh: boolean;
@@ -87,11 +64,14 @@ const MAX_ASKING = 1_000;
 /** Errors that waiting does not mend. */
 const LASTING = [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgument, Code.NotFound, Code.Unimplemented];
 
+/** The longest delay of a timer, milliseconds. */
+const FOREVER_MS = 2 ** 31 - 1;
+
 /** Creates a guard, which connects at once. Throws TypeError for invalid options. */
 export function createGuard(options: GuardOptions, internals: Internals = {}): Guard {
+  checkGuardOptions(options);
   const { whenStale = "introspect", maxStaleMs = 30_000, cacheMs = 10_000 } = options;
   const { maxCached = 10_000, timeoutMs = 3_000, onDenied, onStale, onError } = options;
-  if (!options.jwt && !options.introspect) throw new TypeError("jwt or introspect: one of them is needed");
 
   const closing = new AbortController();
   const { signal } = closing;
@@ -99,9 +79,11 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   const authz = createClient(AuthzService, transport);
   const clock = createServerClock();
   const { on, emit } = createEmitter();
-  const [ready, settle] = createReady();
 
   const common = { clock, signal, silenceMs: internals.silenceMs };
+  const verifier = options.jwt && createJwtVerifier(options.jwt, common);
+  // From here on nothing throws.
+  const [ready, settle] = createReady();
   const sessions =
     options.introspect === true
       ? createSessions(
@@ -109,10 +91,9 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
           { ...common, cacheMs, maxCached, timeoutMs },
         )
       : undefined;
-  const verifier = options.jwt && createJwtVerifier(options.jwt, common);
   const verified = createRecent<Known>(maxCached);
-  /** The questions about tokens that wait for an answer, so that calls with one token ask once. */
-  const asking = new Map<string, Promise<Verdict>>();
+  /** The number of questions about JWTs that wait for an answer. */
+  let asking = 0;
 
   const locks = followLocks(streams, {
     ...common,
@@ -128,12 +109,12 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
         emit("fresh", undefined);
       },
       onStale() {
-        onStale?.();
+        callSafely(onStale);
         emit("stale", undefined);
       },
       onEnd(error) {
         if (LASTING.includes(error.code)) settle(error);
-        onError?.(error);
+        callSafely(onError, error);
       },
     },
   });
@@ -143,35 +124,45 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
 
   function denied(subject: string): Refusal {
     const refusal = refuse("USER_DENIED", subject);
-    onDenied?.(refusal);
+    callSafely(onDenied, refusal);
     return refusal;
   }
 
+  /** Whether the set decides, or the server can be asked instead. */
+  const isDecidable = () => !signal.aborted && (isDecisive() || whenStale === "introspect");
+
   function judge(token: string, known: Known): Verdict | Promise<Verdict> {
-    if (isDecisive()) return locks.isHashDenied(known.high, known.low) ? denied(known.subject) : known.verdict;
-    if (whenStale !== "introspect") return refuse("UNAVAILABLE");
-    return askOnce(token, () => askAbout(token, known));
+    if (signal.aborted) return refuse("UNAVAILABLE");
+    if (isDecisive()) return judgeBySet(known);
+    return whenStale === "introspect" ? judgeByServer(token, known) : refuse("UNAVAILABLE");
+  }
+
+  function judgeBySet({ subject, high, low, verdict }: Known): Verdict {
+    return locks.isHashDenied(high, low) ? denied(subject) : verdict;
+  }
+
+  /** Calls do not share answers: one to an earlier question may be older than a lock. */
+  async function judgeByServer(token: string, known: Known): Promise<Verdict> {
+    const refusal = await askAbout(token);
+    if (signal.aborted) return refuse("UNAVAILABLE");
+    // The set may have become current meanwhile, and then knows more than the answer.
+    if (refusal !== "TOKEN_INVALID" && isDecisive()) return judgeBySet(known);
+    return refusal ? refuse(refusal) : known.verdict;
   }
 
   /** Asks the server whether the user of a JWT may act. It must trust the same issuer. */
-  async function askAbout(token: string, { verdict }: Known): Promise<Verdict> {
-    const headers = { authorization: `Bearer ${token}` };
+  async function askAbout(token: string): Promise<"TOKEN_INVALID" | "UNAVAILABLE" | undefined> {
+    if (asking >= MAX_ASKING) return "UNAVAILABLE";
+    asking++;
     try {
+      const headers = { authorization: `Bearer ${token}` };
       await authz.authorize({}, { headers, timeoutMs, signal, onHeader: clock.observe });
-      return verdict;
+      return undefined;
     } catch (error) {
-      return refuse(UserlockError.from(error).code === Code.Unauthenticated ? "TOKEN_INVALID" : "UNAVAILABLE");
+      return UserlockError.from(error).code === Code.Unauthenticated ? "TOKEN_INVALID" : "UNAVAILABLE";
+    } finally {
+      asking--;
     }
-  }
-
-  /** Calls with one token share an answer. */
-  async function askOnce(token: string, ask: () => Promise<Verdict>): Promise<Verdict> {
-    const running = asking.get(token);
-    if (running) return running;
-    if (asking.size >= MAX_ASKING) return refuse("UNAVAILABLE");
-    const answer = ask().finally(() => asking.delete(token));
-    asking.set(token, answer);
-    return answer;
   }
 
   async function checkJwt(token: string, { verify }: JwtVerifier): Promise<Verdict> {
@@ -181,6 +172,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
     } catch {
       return refuse("UNAVAILABLE");
     }
+    if (signal.aborted) return refuse("UNAVAILABLE");
     if (typeof jwt === "string") return refuse(jwt);
     locks.hasher.hash(jwt.subject);
     const { high, low } = locks.hasher;
@@ -190,9 +182,11 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   }
 
   async function checkSession(token: string, { find }: Sessions): Promise<Verdict> {
-    if (!isDecisive() && whenStale !== "introspect") return refuse("UNAVAILABLE");
+    if (!token.startsWith(SESSION_PREFIX)) return refuse("TOKEN_INVALID");
+    if (!isDecidable()) return refuse("UNAVAILABLE");
     try {
       const session = await find(token, isDecisive());
+      if (!isDecidable()) return refuse("UNAVAILABLE");
       if (!session) return refuse("TOKEN_INVALID");
       if (isDecisive() && locks.isDenied(session.userId)) return denied(session.userId);
       const { userId: subject, username, expires } = session;
@@ -203,8 +197,8 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   }
 
   async function checkAnew(token: string | undefined): Promise<Verdict> {
-    if (!token) return refuse("TOKEN_MISSING");
     if (signal.aborted) return refuse("UNAVAILABLE");
+    if (!token) return refuse("TOKEN_MISSING");
     if (token.length > MAX_TOKEN_LENGTH || !/^[\x21-\x7e]+$/.test(token)) return refuse("TOKEN_INVALID");
     if (verifier && isJwt(token)) return checkJwt(token, verifier);
     return sessions ? checkSession(token, sessions) : refuse("TOKEN_INVALID");
@@ -222,7 +216,7 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   return {
     ready,
     get isFresh() {
-      return locks.isFresh();
+      return !signal.aborted && locks.isFresh();
     },
     get size() {
       return locks.size;
@@ -244,18 +238,20 @@ export function createGuard(options: GuardOptions, internals: Internals = {}): G
   };
 }
 
-/** A promise, and the function that settles it once. Nobody needs to wait for it. */
+/**
+ * A promise, and the function that settles it once. Nobody needs to wait for it. It keeps the program running until then,
+ * because a program whose top-level `await` cannot end any more exits with code 13.
+ */
 function createReady(): [Promise<void>, (error?: unknown) => void] {
+  const running = setInterval(() => {}, FOREVER_MS);
   let settle: (error?: unknown) => void = () => {};
   const promise = new Promise<void>((resolve, reject) => {
-    settle = (error) => (error === undefined ? resolve() : reject(error));
+    settle = (error) => {
+      clearInterval(running);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
   });
   promise.catch(() => {});
   return [promise, settle];
-}
-
-function identityOfJwt({ subject, claims, expires }: VerifiedJwt): Identity {
-  const { sid } = claims;
-  const sessionId = typeof sid === "string" ? { sessionId: sid } : {};
-  return Object.freeze({ subject, ...sessionId, expires: new Date(expires), claims: Object.freeze(claims) });
 }

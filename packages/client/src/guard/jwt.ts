@@ -1,6 +1,8 @@
 import { decodeProtectedHeader, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from "jose";
+import { checkOption, checkText } from "../check-options.ts";
 import { fetchedKeySet, fixedKeySet } from "./key-set.ts";
 import type { ServerClock } from "./server-clock.ts";
+import type { Identity } from "./verdict.ts";
 
 /** Whose JWTs are accepted (RFC 7519, RFC 8725). */
 export interface JwtOptions {
@@ -44,13 +46,18 @@ export function isJwt(token: string): boolean {
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
 }
 
-/** Creates a verifier with the rules of userlock's own. It opens no connection until the first token. */
+/**
+ * Creates a verifier with the rules of userlock's own. It opens no connection until the first token. Throws TypeError
+ * for invalid options: without an issuer or an audience, any JWT of the keys would be accepted.
+ */
 export function createJwtVerifier(
   { issuer, audience, jwks }: JwtOptions,
   { clock, signal }: { clock: ServerClock; signal: AbortSignal },
 ): JwtVerifier {
-  const isAddress = typeof jwks === "string" || jwks instanceof URL;
-  const keySet = isAddress ? fetchedKeySet(String(jwks), signal) : fixedKeySet(jwks);
+  checkText("jwt.issuer", issuer);
+  checkText("jwt.audience", audience);
+  checkOption("jwt.jwks", isAddress(jwks) || isKeySet(jwks), "an http:// or https:// address, or an object with keys");
+  const keySet = isAddress(jwks) ? fetchedKeySet(String(jwks), signal) : fixedKeySet(jwks);
   return {
     edition: keySet.edition,
     async verify(token) {
@@ -89,6 +96,43 @@ export function createJwtVerifier(
       return "TOKEN_INVALID";
     },
   };
+}
+
+function isAddress(jwks: unknown): jwks is string | URL {
+  return (
+    (typeof jwks === "string" || jwks instanceof URL) &&
+    URL.canParse(String(jwks)) &&
+    /^https?:$/.test(new URL(jwks).protocol)
+  );
+}
+
+function isKeySet(jwks: unknown): jwks is JSONWebKeySet {
+  const { keys } = (jwks ?? {}) as { keys?: unknown };
+  return Array.isArray(keys) && keys.every((key) => typeof key === "object" && key !== null);
+}
+
+/** The identity of a JWT. It is kept and given to many callers, so none of them can change it. */
+export function identityOfJwt({ subject, claims, expires }: VerifiedJwt): Identity {
+  const { sid } = claims;
+  return Object.freeze({
+    subject,
+    ...(typeof sid === "string" && { sessionId: sid }),
+    // A Date cannot be frozen.
+    get expires() {
+      return new Date(expires);
+    },
+    claims: frozen(claims),
+  });
+}
+
+/** Freezes the value and all in it, without recursion: a token may be nested deeply. */
+function frozen<Value extends object>(value: Value): Value {
+  const all: object[] = [value];
+  for (const each of all) {
+    Object.freeze(each);
+    for (const inner of Object.values(each)) if (typeof inner === "object" && inner !== null) all.push(inner);
+  }
+  return value;
 }
 
 /** The header, if its algorithm and type are allowed. */
