@@ -100,7 +100,7 @@ describe("while the set of denied users is not current", () => {
   test.each(["JWT", "session"])(
     "at most 1,000 checks of a %s wait for the server, and further ones are UNAVAILABLE",
     async (kind) => {
-      const guard = open();
+      const guard = open({ timeoutMs: 60_000 });
       const token = kind === "JWT" ? await issuer.sign("ann") : SESSION;
       const release = hold();
       const all = Array.from({ length: 1_001 }, () => outcome(guard, token));
