@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 
 /** Tests that compare times, or take all cores. Each file runs alone, once all others are done. */
 const ALONE = [
+  "console/quick",
   "integration/login/lockout-concurrency",
   "integration/login/login-failed",
   "integration/users/costly-searches",
