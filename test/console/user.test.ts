@@ -15,7 +15,7 @@ import {
 } from "../support/logins.ts";
 import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
-const { getUser, lockUser, deactivateUser } = UserService.method;
+const { getUser, lockUser, unlockUser, deactivateUser } = UserService.method;
 
 let server: ServerProcess;
 let door: Door;
@@ -70,6 +70,10 @@ test.each(SCHEMES)("an admin sees why a user is locked and unlocks them: %s", as
 
 test("what others do shows in the open page, and what one call did stands together", async () => {
   const id = await addUser(door, { id: "watched" });
+  for (let round = 0; round < 10; round++) {
+    ok(await door.call(lockUser, { id }, asOwner));
+    ok(await door.call(unlockUser, { id }, asOwner));
+  }
   const page = await browser.visit(pageOf(id));
   await logIn(page);
   await page.getByText("Live", { exact: true }).waitFor();
@@ -93,11 +97,17 @@ test("what others do shows in the open page, and what one call did stands togeth
   await card.getByText("wrong passwords", { exact: true }).waitFor();
   await card.getByText(/^0:00:\d\d left$/).waitFor();
   const timeline = page.getByRole("region", { name: "What happened" });
-  const newest = timeline.getByRole("listitem").first();
-  expect((await newest.innerText()).split("\n").filter((line) => /Wrong password|Locked/.test(line))).toEqual([
-    "Wrong password",
-    expect.stringMatching(/^Locked wrong passwords/),
+  await timeline.getByText("Locked wrong passwords").waitFor();
+  const calls = timeline.locator("ol > li").filter({ hasText: "Wrong password" });
+  expect((await calls.allInnerTexts()).map((text) => text.match(/Wrong password|Locked|× \d/g))).toEqual([
+    ["Wrong password", "Locked"],
+    ["Wrong password", "× 4"],
   ]);
+  const created = timeline.locator("strong", { hasText: "Created" });
+  expect(await created.count()).toBe(0);
+  await timeline.getByRole("button", { name: "Older events" }).click();
+  await created.waitFor();
+  expect(await timeline.getByRole("button", { name: "Older events" }).count()).toBe(0);
 });
 
 test("an admin changes the password, the names and the data, and deletes the user", async () => {

@@ -68,6 +68,7 @@ test("many users are locked at once: the preview and the outcome name those that
   await page.getByRole("dialog", { name: "Lock wave-2" }).getByText("1 user would change.").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Lock", exact: true }).click();
   await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await page.getByRole("row", { name: "wave-2" }).getByText("Locked", { exact: true }).waitFor();
   expect(await page.getByText("Locked", { exact: true }).count()).toBe(3);
 });
 

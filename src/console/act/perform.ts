@@ -116,7 +116,7 @@ function toOutcome(results: readonly BatchResult[]): Outcome {
 
 async function* singles(action: Exclude<Action, "lock" | "unlock">, target: Target, run: Run): AsyncGenerator<Outcome> {
   const call = (id: string) => {
-    const options = { headers: { "idempotency-key": `${run.key}-${id}`.slice(0, 100) } };
+    const options = { headers: { "idempotency-key": `${run.key}-${id}` } };
     if (action === "deactivate") return users.deactivateUser({ id }, options);
     if (action === "activate") return users.activateUser({ id }, options);
     return sessions.deleteSessions({ id }, options);

@@ -89,14 +89,3 @@ function merge(some: readonly Event[], more: readonly Event[]): Event[] {
   const byCursor = new Map([...some, ...more].map((event) => [event.cursor, event]));
   return [...byCursor.values()].sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
 }
-
-/** Neighbours with the same request id, which one call caused. In a group, the first event is the cause. */
-export function groupsOf(events: readonly Event[]): Event[][] {
-  const groups: Event[][] = [];
-  for (const event of events) {
-    const group = groups.at(-1);
-    if (group && event.requestId !== "" && group[0]?.requestId === event.requestId) group.unshift(event);
-    else groups.push([event]);
-  }
-  return groups;
-}

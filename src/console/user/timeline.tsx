@@ -6,8 +6,8 @@ import { Failure } from "../parts/failure.tsx";
 import { LockLine } from "../parts/state.tsx";
 import { SubjectLink } from "../parts/subject-link.tsx";
 import { Moment, When } from "../parts/time.tsx";
-import { EVENT_GROUPS, typesOf } from "./event-types.ts";
-import { groupsOf, showHistory } from "./history.ts";
+import { EVENT_GROUPS, rowsOf, type TimelineRow, typesOf } from "./events.ts";
+import { showHistory } from "./history.ts";
 
 /** What happened to a user, newest first. It grows live. `type` is a group, a type, or "" for all. */
 export function Timeline({ userId, type }: { userId: string; type: string }) {
@@ -34,8 +34,8 @@ export function Timeline({ userId, type }: { userId: string; type: string }) {
       )}
       {events ? (
         <ol>
-          {groupsOf(events).map((group) => (
-            <Group key={group[0]?.cursor} group={group} userId={userId} />
+          {rowsOf(events).map((row) => (
+            <Row key={row.oldest.cursor} row={row} userId={userId} />
           ))}
         </ol>
       ) : (
@@ -73,10 +73,10 @@ function TypeFilter({ type }: { type: string }) {
   );
 }
 
-/** What one call did. */
-function Group({ group, userId }: { group: readonly Event[]; userId: string }) {
+/** What one call did, or several calls alike. */
+function Row({ row: { events, times, oldest }, userId }: { row: TimelineRow; userId: string }) {
   const { user: t } = texts.value;
-  const [first] = group;
+  const [first] = events;
   if (!first) return null;
   const { actor, address, userAgent, requestId, time } = first;
   return (
@@ -88,9 +88,17 @@ function Group({ group, userId }: { group: readonly Event[]; userId: string }) {
         </small>
       </p>
       <ul>
-        {group.map((event) => (
+        {events.map((event) => (
           <li key={event.cursor} class={toneOf(event)}>
             <strong>{titleOf(event)}</strong> <Change event={event} />
+            {times > 1 && (
+              <>
+                {t.times(times)}{" "}
+                <small>
+                  {t.sinceWhen} <Moment at={oldest.time} />
+                </small>
+              </>
+            )}
           </li>
         ))}
       </ul>

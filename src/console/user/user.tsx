@@ -59,10 +59,10 @@ export function UserPage({ id }: { id: string }) {
           </div>
         </>
       )}
-      {!user && !shown.isMissing.value && failure === undefined && (
+      {!user && !shown.isMissing.value && (
         <>
           <h1>{id}</h1>
-          <p role="status">{common.loading}</p>
+          {failure === undefined && <p role="status">{common.loading}</p>}
         </>
       )}
       {acting.value && (
