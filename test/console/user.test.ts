@@ -177,6 +177,14 @@ test("without event.read the page shows the new state after an action, and witho
   const sessions = page.getByRole("region", { name: "Open sessions" });
   const buttons = page.getByRole("main").getByRole("button");
   expect(await buttons.allInnerTexts()).toEqual(["End", "End all…"]);
+  const end = { case: "duration" as const, value: { seconds: 5n, nanos: 0 } };
+  ok(await door.call(lockUser, { id, end }, asOwner));
+  await page.reload();
+  const card = page.getByRole("region", { name: "Lock", exact: true });
+  await card.getByText("Logins are refused.").waitFor();
+  await card.getByText("The user can log in.").waitFor();
+  await openSession(door, id);
+  await page.reload();
   await sessions.getByRole("button", { name: "End session" }).click();
   await sessions.getByText("No session is open.").waitFor();
   expect(await page.getByRole("region", { name: "What happened" }).count()).toBe(0);
