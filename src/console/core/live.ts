@@ -81,11 +81,13 @@ export function endLive(): void {
 }
 
 function hear(note: Note): void {
+  const isFirst = liveState.value === "connecting" && note.state === "live";
   cursor = note.cursor;
   liveState.value = note.state;
   // The session has ended, or its permissions are others now.
   if (note.state === "off") void loadMe();
-  if (note.state === "connecting") for (const listener of gapListeners) listener();
+  // What a page loaded before the stream began may be outdated.
+  if (isFirst) for (const listener of gapListeners) listener();
   if (note.event === undefined) return;
   const event = fromJson(EventSchema, note.event as Parameters<typeof fromJson>[1]);
   for (const listener of listeners) listener(event);
