@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { LogPage } from "./log/log.tsx";
 import { TokensPage } from "./tokens/tokens.tsx";
 import { UserPage } from "./user/user.tsx";
 import { UsersPage } from "./users/users.tsx";
@@ -18,5 +19,6 @@ export const PAGES: readonly {
     permission: "user.read",
     show: ([id]) => (id === undefined ? <UsersPage /> : <UserPage key={id} id={id} />),
   },
+  { key: "log", path: "log", permission: "event.read", show: () => <LogPage /> },
   { key: "tokens", path: "tokens", permission: "access.write", show: () => <TokensPage /> },
 ];

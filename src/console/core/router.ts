@@ -27,14 +27,19 @@ export function go(to: string, { isReplacing = false } = {}): void {
   address.value = url;
 }
 
-/** Changes parameters of the present page's query. An empty one is removed. */
-export function setQuery(changes: Record<string, string>, options?: { isReplacing?: boolean }): void {
-  const url = new URL(address.value);
+/** The same address with other parameters. An empty one is removed. */
+export function withQuery(from: URL, changes: Record<string, string>): URL {
+  const url = new URL(from);
   for (const [name, value] of Object.entries(changes)) {
     if (value === "") url.searchParams.delete(name);
     else url.searchParams.set(name, value);
   }
-  go(url.href, options);
+  return url;
+}
+
+/** Changes parameters of the present page's query. An empty one is removed. */
+export function setQuery(changes: Record<string, string>, options?: { isReplacing?: boolean }): void {
+  go(withQuery(address.value, changes).href, options);
 }
 
 /** Follows links of the console without loading the page again. */

@@ -1,4 +1,5 @@
 import { eventsDe } from "./events.ts";
+import { logDe } from "./log.ts";
 import type { Messages } from "./messages.ts";
 import { tokensDe } from "./tokens.ts";
 import { userDe } from "./user.ts";
@@ -41,11 +42,16 @@ export const de: Messages = {
     none: "–",
     never: "ohne Ende",
     ends: "endet",
+    ended: "endete",
     notFound: "Diese Seite gibt es nicht.",
     notAllowed: (permission) => `Ihrem Token fehlt die Berechtigung ${permission}.`,
     next: "Nächste Seite",
     first: "Erste Seite",
     all: "Alle",
+    expired: "von selbst abgelaufen",
+    copy: "Kopieren",
+    copied: "Kopiert.",
+    copyByHand: "Der Browser lässt diese Seite nicht kopieren. Markieren Sie den Text und kopieren Sie ihn von Hand.",
   },
   state: { active: "Aktiv", inactive: "Inaktiv", locked: "Gesperrt", deleted: "Gelöscht", unknown: "Unbekannt" },
   cause: { manual: "von Hand", passwords: "falsche Passwörter", unknown: "unbekannt" },
@@ -84,6 +90,7 @@ export const de: Messages = {
     endSessions: "Sitzungen beenden…",
     reload: "Konten haben sich geändert. Änderungen zeigen",
   },
+  log: logDe,
   tokens: tokensDe,
   user: userDe,
   events: eventsDe,

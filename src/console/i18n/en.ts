@@ -1,4 +1,5 @@
 import { eventsEn } from "./events.ts";
+import { logEn } from "./log.ts";
 import { tokensEn } from "./tokens.ts";
 import { userEn } from "./user.ts";
 
@@ -40,11 +41,16 @@ export const en = {
     none: "–",
     never: "no end",
     ends: "ends",
+    ended: "ended",
     notFound: "This page does not exist.",
     notAllowed: (permission: string) => `Your token lacks the permission ${permission}.`,
     next: "Next page",
     first: "First page",
     all: "All",
+    expired: "expired by itself",
+    copy: "Copy",
+    copied: "Copied.",
+    copyByHand: "The browser does not let this page copy. Select the text and copy it by hand.",
   },
   state: { active: "Active", inactive: "Inactive", locked: "Locked", deleted: "Deleted", unknown: "Unknown" },
   cause: { manual: "by hand", passwords: "wrong passwords", unknown: "unknown" },
@@ -83,6 +89,7 @@ export const en = {
     endSessions: "End sessions…",
     reload: "Users changed. Show the changes",
   },
+  log: logEn,
   tokens: tokensEn,
   user: userEn,
   events: eventsEn,

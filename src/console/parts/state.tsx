@@ -1,6 +1,7 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type GetUser, type Lock, LockCause, State } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { texts } from "../i18n/messages.ts";
-import { When } from "./time.tsx";
+import { now, When } from "./time.tsx";
 
 const KEYS: Partial<Record<State, "active" | "inactive" | "locked" | "deleted">> = {
   [State.USER_STATE_ACTIVE]: "active",
@@ -41,7 +42,8 @@ export function LockLine({ lock }: { lock: Lock | undefined }) {
       <small>
         {lock.until ? (
           <>
-            {texts.value.common.ends} <When at={lock.until} />
+            {timestampMs(lock.until) > now.value ? texts.value.common.ends : texts.value.common.ended}{" "}
+            <When at={lock.until} />
           </>
         ) : (
           texts.value.common.never
