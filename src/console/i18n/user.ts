@@ -111,7 +111,6 @@ export const userEn = {
   sinceWhen: "since",
   actor: "by",
   themselves: "the user",
-  expiredByItself: "ended by itself",
   request: "Request",
 };
 
@@ -227,6 +226,5 @@ export const userDe: typeof userEn = {
   sinceWhen: "seit",
   actor: "von",
   themselves: "dem Konto selbst",
-  expiredByItself: "von selbst abgelaufen",
   request: "Anfrage",
 };

@@ -1,6 +1,7 @@
 import type { Event } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { setQuery } from "../core/router.ts";
 import { texts } from "../i18n/messages.ts";
+import { TextChip } from "../parts/text-chip.tsx";
 import { dateOf, FILTER_PARAMETERS, listOf, PERIODS, type Question } from "./question.ts";
 import { TypePicker } from "./type-picker.tsx";
 
@@ -22,6 +23,7 @@ export function FilterBar({ question, shown }: { question: Question; shown: read
           name={t.users}
           value={users.join(", ")}
           size={16}
+          maxLength={10_000}
           onChange={(value) => put({ user: listOf(value).join(",") })}
         />
         <TextChip name={t.actor} value={actor} onChange={(value) => put({ actor: value })} />
@@ -94,20 +96,4 @@ function DateChip(props: { name: string; value: Date | undefined; onChange(iso: 
 /** The form of a field for dates: the local time, without a zone. */
 function localText(date: Date): string {
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-}
-
-function TextChip(props: { name: string; value: string; size?: number; onChange(value: string): void }) {
-  return (
-    <label class={props.value === "" ? "chip" : "chip on"}>
-      {props.name}
-      <input
-        value={props.value}
-        onChange={({ currentTarget }) => props.onChange(currentTarget.value.trim())}
-        size={props.size ?? 10}
-        maxLength={1000}
-        autocomplete="off"
-        spellcheck={false}
-      />
-    </label>
-  );
 }

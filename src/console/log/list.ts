@@ -1,6 +1,7 @@
 import { batch, signal } from "@preact/signals";
 import type { Event } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { events as eventService, isLoggedOut } from "../core/api.ts";
+import { mergeEvents } from "../core/merge-events.ts";
 import { type Question, requestOf } from "./question.ts";
 
 /** The number of events of a page. */
@@ -46,7 +47,7 @@ async function loadPage(question: Question, cursor: string): Promise<void> {
     const { events, nextCursor } = await eventService.listEvents(request, { signal: gone });
     if (gone.aborted) return;
     batch(() => {
-      shown.value = cursor === "" ? events : merge(shown.value ?? [], events);
+      shown.value = cursor === "" ? events : mergeEvents(shown.value ?? [], events);
       next = nextCursor;
       hasOlder.value = nextCursor !== "";
       failure.value = undefined;
@@ -69,7 +70,7 @@ function settle(isReading: () => boolean): void {
   // The page that is on its way may have them.
   timer = isLoading.value ? setTimeout(settle, COLLECT_MS, isReading) : undefined;
   if (timer !== undefined) return;
-  waiting.value = merge(arrived, waiting.value).slice(0, MOST_WAITING);
+  waiting.value = mergeEvents(arrived, waiting.value).slice(0, MOST_WAITING);
   arrived = [];
   if (!isReading() && waiting.value.length < MOST_WAITING) showWaiting();
 }
@@ -77,7 +78,7 @@ function settle(isReading: () => boolean): void {
 /** Shows the events that wait. Not for `MOST_WAITING` of them, because some are missing then. */
 export function showWaiting(): void {
   batch(() => {
-    const all = merge(waiting.value, shown.value ?? []);
+    const all = mergeEvents(waiting.value, shown.value ?? []);
     waiting.value = [];
     shown.value = all.slice(0, MOST_LIVE);
     if (all.length > MOST_LIVE) {
@@ -93,10 +94,4 @@ export function discard(): void {
   timer = undefined;
   arrived = [];
   waiting.value = [];
-}
-
-/** Both lists as one, newest first. An event may come by the stream and by a page. */
-function merge(some: readonly Event[], more: readonly Event[]): Event[] {
-  const byCursor = new Map([...some, ...more].map((event) => [event.cursor, event]));
-  return [...byCursor.values()].sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
 }

@@ -17,9 +17,12 @@ export function titleOfType(type: string): string {
   return (texts.value.events as Record<string, string>)[type] ?? type;
 }
 
+/** Whether a type of events is bad news, a warning or good news, as a class. */
+export const toneOfType = (type: string): string => TONES[type] ?? "";
+
 /** What happened, with a mark for good and bad news. */
 export function EventTitle({ event: { type } }: { event: Event }) {
-  return <span class={`event ${TONES[type] ?? ""}`}>{titleOfType(type)}</span>;
+  return <span class={`event ${toneOfType(type)}`}>{titleOfType(type)}</span>;
 }
 
 /** What an event has beside its title: the lock, the end of one, or the object that is no user. */

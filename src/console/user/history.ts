@@ -2,6 +2,7 @@ import { batch, type ReadonlySignal, signal } from "@preact/signals";
 import type { Event } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { events as eventService, isLoggedOut } from "../core/api.ts";
 import { onEvent, onGap } from "../core/live.ts";
+import { mergeEvents } from "../core/merge-events.ts";
 
 const FIRST_PAGE = 20;
 const OLDER_PAGE = 50;
@@ -32,22 +33,31 @@ export function showHistory(userId: string, types: readonly string[]): History {
   const news = signal<Event | undefined>(undefined);
   let isClosed = false;
 
+  let running = new AbortController();
+
   async function page(cursor: string): Promise<void> {
-    if (isLoading.value) return;
+    running.abort();
+    running = new AbortController();
+    const { signal: gone } = running;
     isLoading.value = true;
+    const before = events.value ?? [];
     try {
       const limit = cursor === "" ? FIRST_PAGE : OLDER_PAGE;
-      const answer = await eventService.listEvents({ userIds: [userId], types: [...types], limit, cursor });
-      if (isClosed) return;
+      const request = { userIds: [userId], types: [...types], limit, cursor };
+      const answer = await eventService.listEvents(request, { signal: gone });
+      if (isClosed || gone.aborted) return;
       batch(() => {
-        events.value = merge(events.value ?? [], answer.events);
+        // The newest page replaces what was there, but not what came meanwhile.
+        const kept = (events.value ?? []).filter((event) => cursor !== "" || !before.includes(event));
+        events.value = mergeEvents(kept, answer.events);
         next.value = answer.nextCursor;
         hasOlder.value = answer.nextCursor !== "";
         failure.value = undefined;
+        isLoading.value = false;
       });
     } catch (error) {
-      if (!isClosed && !isLoggedOut(error)) failure.value = error;
-    } finally {
+      if (isClosed || gone.aborted || isLoggedOut(error)) return;
+      failure.value = error;
       isLoading.value = false;
     }
   }
@@ -61,20 +71,19 @@ export function showHistory(userId: string, types: readonly string[]): History {
     failure,
     news,
     load,
-    loadOlder: () => page(next.value),
+    async loadOlder() {
+      if (!isLoading.value) await page(next.value);
+    },
     follow() {
       isClosed = false;
       const forgetEvents = onEvent((event) => {
         if (event.userId !== userId || (types.length > 0 && !types.includes(event.type))) return;
         batch(() => {
-          events.value = merge(events.value ?? [], [event]);
+          events.value = mergeEvents(events.value ?? [], [event]);
           news.value = event;
         });
       });
-      const forgetGaps = onGap(() => {
-        events.value = [];
-        void load();
-      });
+      const forgetGaps = onGap(() => void load());
       return () => {
         isClosed = true;
         forgetEvents();
@@ -82,10 +91,4 @@ export function showHistory(userId: string, types: readonly string[]): History {
       };
     },
   };
-}
-
-/** Both lists as one, newest first. An event may come by the stream and by a page. */
-function merge(some: readonly Event[], more: readonly Event[]): Event[] {
-  const byCursor = new Map([...some, ...more].map((event) => [event.cursor, event]));
-  return [...byCursor.values()].sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
 }

@@ -1,9 +1,8 @@
 import { useEffect, useMemo } from "preact/hooks";
-import { type Event, UnlockCause } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { pathTo, setQuery } from "../core/router.ts";
 import { texts } from "../i18n/messages.ts";
+import { EventChange, titleOfType, toneOfType } from "../parts/event.tsx";
 import { Failure } from "../parts/failure.tsx";
-import { LockLine } from "../parts/state.tsx";
 import { SubjectLink } from "../parts/subject-link.tsx";
 import { Moment, When } from "../parts/time.tsx";
 import { EVENT_GROUPS, rowsOf, type TimelineRow, typesOf } from "./events.ts";
@@ -27,7 +26,7 @@ export function Timeline({ userId, type }: { userId: string; type: string }) {
         <a href={`${pathTo("log")}?${new URLSearchParams({ user: userId })}`}>{t.inLog}</a>
       </div>
       <p class="hidden" role="status">
-        {history.news.value && titleOf(history.news.value)}
+        {history.news.value && titleOfType(history.news.value.type)}
       </p>
       {history.failure.value !== undefined && (
         <Failure error={history.failure.value} onRetry={() => void history.load()} />
@@ -89,8 +88,8 @@ function Row({ row: { events, times, oldest }, userId }: { row: TimelineRow; use
       </p>
       <ul>
         {events.map((event) => (
-          <li key={event.cursor} class={toneOf(event)}>
-            <strong>{titleOf(event)}</strong> <Change event={event} />
+          <li key={event.cursor} class={toneOfType(event.type)}>
+            <strong>{titleOfType(event.type)}</strong> <EventChange event={event} />
             {times > 1 && (
               <>
                 {t.times(times)}{" "}
@@ -111,26 +110,4 @@ function Row({ row: { events, times, oldest }, userId }: { row: TimelineRow; use
       </p>
     </li>
   );
-}
-
-function Change({ event: { change, objectType, objectId } }: { event: Event }) {
-  if (change.case === "lock") {
-    return (
-      <>
-        <LockLine lock={change.value} /> {change.value.note}
-      </>
-    );
-  }
-  if (change.case === "unlock" && change.value.cause === UnlockCause.EXPIRED) {
-    return <>{texts.value.user.expiredByItself}</>;
-  }
-  return objectType === "session" ? <code>{objectId}</code> : null;
-}
-
-const titleOf = ({ type }: Event): string => (texts.value.events as Record<string, string>)[type] ?? type;
-
-function toneOf({ type }: Event): string {
-  if (type === "user.locked" || type === "user.deleted") return "danger";
-  if (type === "user.login_failed" || type === "user.lock_probed" || type === "user.deactivated") return "warn";
-  return type === "user.unlocked" || type === "user.activated" ? "good" : "";
 }

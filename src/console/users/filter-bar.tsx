@@ -1,7 +1,8 @@
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { isTyping } from "../core/keys.ts";
 import { setQuery } from "../core/router.ts";
 import { formatNumber, texts } from "../i18n/messages.ts";
+import { TextChip } from "../parts/text-chip.tsx";
 import { counts } from "./counts.ts";
 import { CAUSES, FILTER_PARAMETERS, type Question, STATES } from "./question.ts";
 
@@ -99,33 +100,5 @@ function Chip(props: {
     <button type="button" class="chip" aria-pressed={props.isOn} onClick={() => props.onToggle(!props.isOn)}>
       {props.children} {props.count !== undefined && <span class="count">{formatNumber(props.count)}</span>}
     </button>
-  );
-}
-
-function TextChip(props: {
-  name: string;
-  value: string;
-  suggested?: readonly string[] | undefined;
-  onChange(value: string): void;
-}) {
-  const id = useId();
-  return (
-    <label class={props.value === "" ? "chip" : "chip on"}>
-      {props.name}
-      <input
-        list={id}
-        value={props.value}
-        onChange={({ currentTarget }) => props.onChange(currentTarget.value.trim())}
-        size={10}
-        maxLength={200}
-        autocomplete="off"
-        spellcheck={false}
-      />
-      <datalist id={id}>
-        {props.suggested?.map((one) => (
-          <option key={one} value={one} />
-        ))}
-      </datalist>
-    </label>
   );
 }
