@@ -42,8 +42,8 @@ export type UserCommand =
       password?: Pick<Password, "hash" | "changeRequired">;
     }
   | { type: "patch"; profile: Profile }
-  /** At most one of `until` (a time) and `duration`, in microseconds. */
-  | { type: "lock"; reason: string; note: string; until?: number; duration?: number }
+  /** At most one of `until` (a time) and `duration`, in microseconds. `isReplacing`: of a lock by hand, too. */
+  | { type: "lock"; reason: string; note: string; until?: number; duration?: number; isReplacing?: boolean }
   | { type: "unlock" }
   /** Records the expiry of the lock in the log. */
   | { type: "expire_lock" }
@@ -128,11 +128,14 @@ function decideOn(state: User, command: Exclude<UserCommand, { type: "create" }>
       if (occasion.actor.subject === state.id) {
         refuse("SELF_LOCK", state.id, "You cannot lock yourself. Another user must do it.");
       }
-      if (state.lock?.cause === "manual") {
-        refuse("USER_ALREADY_LOCKED", state.id, "The user is already locked. Unlock the user first.");
+      const isByHand = state.lock?.cause === "manual";
+      if (isByHand && !command.isReplacing) {
+        refuse("USER_ALREADY_LOCKED", state.id, "The user is already locked. Unlock the user first, or set replace.");
       }
       const { reason, note } = command;
-      const until = laterEnd({ until: endOf(command, occasion.time) }, state.lock);
+      const end = endOf(command, occasion.time);
+      // Only people shorten a lock, and only one by people.
+      const until = isByHand ? end : laterEnd({ until: end }, state.lock);
       return [
         {
           type: "user.locked",

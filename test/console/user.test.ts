@@ -50,6 +50,15 @@ test.each(SCHEMES)("an admin sees why a user is locked and unlocks them: %s", as
   await card.getByText("They stay so after an unlock").waitFor();
   await expectAccessible(page);
 
+  await card.getByRole("button", { name: "Change the lock…" }).click();
+  const dialog = page.getByRole("dialog", { name: `Change the lock of ${id}` });
+  expect(await dialog.getByLabel("Note").inputValue()).toBe("Stolen phone");
+  await dialog.getByText("1 user would change.").waitFor();
+  await dialog.getByLabel("For how long").selectOption("15 minutes");
+  await dialog.getByRole("button", { name: "Change the lock", exact: true }).click();
+  await card.getByText(/^0:1\d:\d\d left$/).waitFor();
+  expect(await page.getByRole("dialog").count()).toBe(0);
+
   await page.keyboard.press("u");
   await page.getByRole("dialog").getByRole("button", { name: "Unlock", exact: true }).click();
   await card.getByText("because the user is inactive").waitFor();
@@ -63,7 +72,7 @@ test.each(SCHEMES)("an admin sees why a user is locked and unlocks them: %s", as
   await page.getByLabel("Type").selectOption("user.locked");
   await timeline.locator("strong", { hasText: "Unlocked" }).waitFor({ state: "detached" });
   expect(new URL(page.url()).searchParams.get("type")).toBe("user.locked");
-  await timeline.getByText("Stolen phone").waitFor();
+  await timeline.getByText("Stolen phone").first().waitFor();
   const link = await timeline.getByRole("link", { name: "In the log" }).getAttribute("href");
   expect(link).toBe(`/console/log?user=${id}`);
 });

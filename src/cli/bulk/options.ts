@@ -19,7 +19,9 @@ export interface Job {
   /** The ids themselves, a file with them ("-" for stdin), or what users must pass. */
   source: { ids: string[] } | { file: string; column?: string | undefined } | { filters: SearchFilter[] };
   /** The fields that all requests share. */
-  request: Pick<BatchLockUsersRequest, "reason" | "note" | "end" | "dryRun"> & { organization?: Organization };
+  request: Pick<BatchLockUsersRequest, "reason" | "note" | "end" | "replace" | "dryRun"> & {
+    organization?: Organization;
+  };
   expect: number | undefined;
   resume: string | undefined;
   /** Whether --yes is given. */
@@ -77,6 +79,7 @@ export const LOCK_OPTIONS = {
   note: anyText("TEXT", "why, as a sentence of up to 500 characters"),
   duration: duration("TIME", "when the locks end, such as 30m or 12h; default: never"),
   until: time("TIME", "when the locks end, such as 2030-01-31T12:00:00Z"),
+  replace: flag("replace locks by hand, also by an earlier end"),
   ...UNLOCK_OPTIONS,
 };
 
@@ -113,6 +116,7 @@ export function readJob(
     reason,
     note,
     end: endOf(lasting, until),
+    replace: values.replace === true,
     dryRun: values["dry-run"] === true,
   };
   const { resume: _resume, expect: _expect, ids: _ids, filter: _filter, yes, output, ...same } = values;

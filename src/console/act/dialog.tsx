@@ -1,10 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { Lock } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { users } from "../core/api.ts";
 import { texts } from "../i18n/messages.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { Failure } from "../parts/failure.tsx";
-import { LockFields, type LockInput, toDetails } from "./lock-fields.tsx";
+import { LockFields, type LockInput, toDetails, toInput } from "./lock-fields.tsx";
 import { type Action, type Details, type Filter, type Outcome, perform, sizeOf, type Target } from "./perform.ts";
 
 const LOCKED: Filter = { filter: { case: "lockFilter", value: { locked: true } } };
@@ -12,12 +13,20 @@ const LOCKED: Filter = { filter: { case: "lockFilter", value: { locked: true } }
 const SHOWN = 8;
 
 /** Asks for what an action needs, shows whom it will change, does it, and shows what failed. */
-export function ActDialog(props: { action: Action; target: Target; name?: string | undefined; onClose(): void }) {
+export function ActDialog(props: {
+  action: Action;
+  target: Target;
+  name?: string | undefined;
+  /** The lock that is replaced. */
+  lock?: Lock | undefined;
+  onClose(): void;
+}) {
   const { action, onClose } = props;
+  const isLock = action === "lock" || action === "relock";
   const { act, common } = texts.value;
   const target = useSignal(props.target);
   const key = useSignal(crypto.randomUUID());
-  const input = useSignal<LockInput>({ reason: "", note: "", end: "", date: "" });
+  const input = useSignal<LockInput>(toInput(action === "relock" ? props.lock : undefined));
   const preview = useSignal<Outcome | undefined>(undefined);
   const outcome = useSignal<Outcome | undefined>(undefined);
   const failure = useSignal<unknown>(undefined);
@@ -26,7 +35,7 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
   useEffect(() => () => stop.current.abort(), []);
   const reasons = useSignal<readonly string[]>([]);
   useEffect(() => {
-    if (action !== "lock") return;
+    if (!isLock) return;
     // Only suggestions, so the dialog does without them.
     users.countUsers({ filters: [LOCKED] }).then(
       ({ lockReasons }) => {
@@ -89,7 +98,7 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
     <Dialog title={act.titles[action](who)} onClose={onClose}>
       <form onSubmit={(event) => void submit(event)}>
         <p>{act.effects[action]}</p>
-        {action === "lock" && state.value !== "done" && (
+        {isLock && state.value !== "done" && (
           <LockFields
             value={input.value}
             reasons={reasons.value}
@@ -136,8 +145,8 @@ export function ActDialog(props: { action: Action; target: Target; name?: string
               )}
               <button
                 type="submit"
-                data-first={action !== "lock" || undefined}
-                class={action === "lock" ? "danger" : "primary"}
+                data-first={!isLock || undefined}
+                class={isLock ? "danger" : "primary"}
                 disabled={state.value === "running"}
               >
                 {act.submit[action]}

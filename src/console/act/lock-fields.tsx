@@ -1,4 +1,6 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { useId } from "preact/hooks";
+import type { Lock } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { texts } from "../i18n/messages.ts";
 import type { Details } from "./perform.ts";
 
@@ -15,6 +17,16 @@ export interface LockInput {
 const ENDS = ["900", "3600", "43200", "604800", "date", ""] as const;
 /** Suggested while no lock of the store has a reason. */
 const USUAL_REASONS = ["fraud", "compromised", "abuse", "support", "offboarding"];
+
+/** The fields of a present lock, or of a new one. */
+export function toInput(lock: Lock | undefined): LockInput {
+  const { reason = "", note = "", until } = lock ?? {};
+  if (!until) return { reason, note, end: "", date: "" };
+  const at = timestampDate(until);
+  // As the field has it: the local time, in minutes.
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return { reason, note, end: "date", date: local };
+}
 
 export function toDetails({ reason, note, end, date }: LockInput): Details {
   if (end === "") return { reason, note };

@@ -4,15 +4,15 @@ import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { BatchResult, SearchFilterSchema } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { reasonOf, sentenceOf, sessions, users } from "../core/api.ts";
 
-/** What can be done to users. */
-export type Action = "lock" | "unlock" | "deactivate" | "activate" | "endSessions";
+/** What can be done to users. `relock` replaces a lock by hand, with another reason, note or end. */
+export type Action = "lock" | "relock" | "unlock" | "deactivate" | "activate" | "endSessions";
 
 export type Filter = MessageInitShape<typeof SearchFilterSchema>;
 
 /** The users of an action: some, or all that match the filters. */
 export type Target = { ids: readonly string[] } | { filters: readonly Filter[]; total: number };
 
-/** The fields of the dialog. Only a lock has them. */
+/** The fields of the dialog. Only locks have them. */
 export interface Details {
   reason: string;
   note: string;
@@ -54,7 +54,7 @@ export const sizeOf = (target: Target): number => ("ids" in target ? target.ids.
  */
 export async function perform(action: Action, target: Target, details: Details, run: Run): Promise<Outcome> {
   const outcome: Outcome = { changed: [], refused: [] };
-  const isBatch = action === "lock" || action === "unlock";
+  const isBatch = action === "lock" || action === "relock" || action === "unlock";
   const pages = isBatch ? batches(action, target, details, run) : singles(action, target, run);
   for await (const { changed, refused } of pages) {
     outcome.changed.push(...changed);
@@ -66,7 +66,7 @@ export async function perform(action: Action, target: Target, details: Details, 
 }
 
 async function* batches(
-  action: "lock" | "unlock",
+  action: "lock" | "relock" | "unlock",
   target: Target,
   details: Details,
   run: Run,
@@ -79,7 +79,10 @@ async function* batches(
     const headers: Record<string, string> = isDryRun ? {} : { "idempotency-key": `${key}-${page}` };
     if (action === "unlock") return users.batchUnlockUsers({ ...which, dryRun: isDryRun }, { headers });
     const { reason, note } = details;
-    return users.batchLockUsers({ ...which, reason, note, ...endOf(details), dryRun: isDryRun }, { headers });
+    return users.batchLockUsers(
+      { ...which, reason, note, ...endOf(details), replace: action === "relock", dryRun: isDryRun },
+      { headers },
+    );
   };
   if ("ids" in target) {
     for (let start = 0; start < target.ids.length; start += PAGE) {
@@ -114,7 +117,11 @@ function toOutcome(results: readonly BatchResult[]): Outcome {
   return outcome;
 }
 
-async function* singles(action: Exclude<Action, "lock" | "unlock">, target: Target, run: Run): AsyncGenerator<Outcome> {
+async function* singles(
+  action: Exclude<Action, "lock" | "relock" | "unlock">,
+  target: Target,
+  run: Run,
+): AsyncGenerator<Outcome> {
   const call = (id: string) => {
     const options = { headers: { "idempotency-key": `${run.key}-${id}` } };
     if (action === "deactivate") return users.deactivateUser({ id }, options);

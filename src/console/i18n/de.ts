@@ -84,6 +84,7 @@ export const de: Messages = {
     selectAll: (count) => `Alle ${count} passenden auswählen`,
     unselect: "Auswahl aufheben",
     lock: "Sperren…",
+    relock: "Sperre ändern…",
     unlock: "Entsperren…",
     deactivate: "Deaktivieren…",
     activate: "Aktivieren…",
@@ -96,6 +97,7 @@ export const de: Messages = {
   events: eventsDe,
   act: {
     titles: {
+      relock: (who) => `Sperre von ${who} ändern`,
       lock: (who) => `${who} sperren`,
       unlock: (who) => `${who} entsperren`,
       deactivate: (who) => `${who} deaktivieren`,
@@ -104,6 +106,7 @@ export const de: Messages = {
     },
     users: (count) => many(count, "Konto", "Konten"),
     effects: {
+      relock: "Grund, Notiz und Ende ersetzen die bisherigen.",
       lock: "Anmeldungen werden abgelehnt; alle Sitzungen und Token enden sofort.",
       unlock: "Anmeldungen sind wieder möglich, außer das Konto ist inaktiv.",
       deactivate: "Anmeldungen werden abgelehnt; alle Sitzungen enden sofort.",
@@ -134,6 +137,7 @@ export const de: Messages = {
     failed: (count) => `${many(count, "Konto", "Konten")} nicht geändert:`,
     again: "Diese erneut versuchen",
     submit: {
+      relock: "Sperre ändern",
       lock: "Sperren",
       unlock: "Entsperren",
       deactivate: "Deaktivieren",

@@ -83,6 +83,7 @@ export const en = {
     selectAll: (count: number | bigint) => `Select all ${count} that match`,
     unselect: "Clear the selection",
     lock: "Lock…",
+    relock: "Change the lock…",
     unlock: "Unlock…",
     deactivate: "Deactivate…",
     activate: "Activate…",
@@ -95,6 +96,7 @@ export const en = {
   events: eventsEn,
   act: {
     titles: {
+      relock: (who: string) => `Change the lock of ${who}`,
       lock: (who: string) => `Lock ${who}`,
       unlock: (who: string) => `Unlock ${who}`,
       deactivate: (who: string) => `Deactivate ${who}`,
@@ -103,6 +105,7 @@ export const en = {
     },
     users: (count: number | bigint) => many(count, "user", "users"),
     effects: {
+      relock: "The new reason, note and end replace the present ones.",
       lock: "Logins are refused, and all sessions and tokens end at once.",
       unlock: "The user can log in again, unless they are inactive.",
       deactivate: "Logins are refused, and all sessions end at once.",
@@ -133,6 +136,7 @@ export const en = {
     failed: (count: number) => `${many(count, "user", "users")} did not change:`,
     again: "Try these again",
     submit: {
+      relock: "Change the lock",
       lock: "Lock",
       unlock: "Unlock",
       deactivate: "Deactivate",

@@ -74,6 +74,11 @@ export function LockCard({ user, onAct, onEnd }: { user: GetUser; onAct(action: 
               {names.lock}
             </button>
           )}
+          {lock && !isByPasswords && (
+            <button type="button" onClick={() => onAct("relock")}>
+              {names.relock}
+            </button>
+          )}
           {isByPasswords && (
             <button type="button" onClick={() => onAct("lock")}>
               {t.lockByHand}

@@ -69,6 +69,7 @@ export function UserPage({ id }: { id: string }) {
         <ActDialog
           action={acting.value}
           target={{ ids: [id] }}
+          lock={user?.lock}
           onClose={() => {
             acting.value = undefined;
             shown.refresh();

@@ -23,11 +23,12 @@ const DEFAULT_LIMIT = 1_000;
 const MAX_DETAILED_ERRORS = 1_000;
 
 /** The lock command of a request. */
-export function fromLock({ reason, note, end }: Pick<LockUserRequest, "reason" | "note" | "end">) {
+export function fromLock({ reason, note, end, replace }: Pick<LockUserRequest, "reason" | "note" | "end" | "replace">) {
   return {
     type: "lock" as const,
     reason: reason || DEFAULT_REASON,
     note,
+    ...(replace && { isReplacing: true }),
     ...(end.case === "until" && { until: fromTimestamp(end.value) }),
     ...(end.case === "duration" && { duration: fromDuration(end.value) }),
   };

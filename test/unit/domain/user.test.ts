@@ -113,6 +113,12 @@ const DECISIONS: {
     when: LOCK,
     expected: "USER_ALREADY_LOCKED",
   },
+  {
+    name: "a lock by hand is replaced on demand, also by an earlier end",
+    given: [created(), LOCKED],
+    when: { ...LOCK, reason: "support", isReplacing: true, duration: 60_000_000 },
+    expected: [{ type: "user.locked", data: { ...FRAUD, reason: "support", until: FRAUD.since + 60_000_000 } }],
+  },
   { name: "an unlocked user is locked again", given: [created(), LOCKED, UNLOCKED], when: LOCK, expected: [LOCKED] },
   { name: "users cannot lock themselves", given: [created()], as: "u1", when: LOCK, expected: "SELF_LOCK" },
   {
