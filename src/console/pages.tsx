@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { AttackPage } from "./attack/attack.tsx";
 import { LogPage } from "./log/log.tsx";
 import { TokensPage } from "./tokens/tokens.tsx";
 import { UserPage } from "./user/user.tsx";
@@ -20,5 +21,6 @@ export const PAGES: readonly {
     show: ([id]) => (id === undefined ? <UsersPage /> : <UserPage key={id} id={id} />),
   },
   { key: "log", path: "log", permission: "event.read", show: () => <LogPage /> },
+  { key: "attack", path: "attack", permission: "event.read", show: () => <AttackPage /> },
   { key: "tokens", path: "tokens", permission: "access.write", show: () => <TokensPage /> },
 ];

@@ -1,3 +1,4 @@
+import { attackDe } from "./attack.ts";
 import { eventsDe } from "./events.ts";
 import { logDe } from "./log.ts";
 import type { Messages } from "./messages.ts";
@@ -92,6 +93,7 @@ export const de: Messages = {
     reload: "Konten haben sich geändert. Änderungen zeigen",
   },
   log: logDe,
+  attack: attackDe,
   tokens: tokensDe,
   user: userDe,
   events: eventsDe,

@@ -1,3 +1,4 @@
+import { attackEn } from "./attack.ts";
 import { eventsEn } from "./events.ts";
 import { logEn } from "./log.ts";
 import { tokensEn } from "./tokens.ts";
@@ -91,6 +92,7 @@ export const en = {
     reload: "Users changed. Show the changes",
   },
   log: logEn,
+  attack: attackEn,
   tokens: tokensEn,
   user: userEn,
   events: eventsEn,

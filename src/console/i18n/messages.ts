@@ -11,10 +11,13 @@ export const texts = computed<Messages>(() => (language.value === "de" ? de : en
 
 const numbers = computed(() => new Intl.NumberFormat(language.value));
 const moments = computed(() => new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }));
+const times = computed(() => new Intl.DateTimeFormat(language.value, { timeStyle: "short" }));
 const relatives = computed(() => new Intl.RelativeTimeFormat(language.value, { numeric: "auto", style: "short" }));
 
 export const formatNumber = (value: number | bigint): string => numbers.value.format(value);
 export const formatMoment = (date: Date): string => moments.value.format(date);
+/** The time of a day, such as "3:04 AM". */
+export const formatTime = (date: Date): string => times.value.format(date);
 
 const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["day", 86_400],

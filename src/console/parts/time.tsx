@@ -1,4 +1,4 @@
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { signal } from "@preact/signals";
 import { formatMoment, formatRelative } from "../i18n/messages.ts";
 
@@ -11,8 +11,12 @@ setInterval(() => {
 
 /** A moment, as the time from now. The pointer and screen readers get the date. */
 export function When({ at }: { at: Timestamp | undefined }) {
-  if (!at) return <>–</>;
-  const date = timestampDate(at);
+  return at ? <Ago ms={timestampMs(at)} /> : <>–</>;
+}
+
+/** The same of milliseconds since the Unix epoch. */
+export function Ago({ ms }: { ms: number }) {
+  const date = new Date(ms);
   return (
     <time dateTime={date.toISOString()} title={formatMoment(date)}>
       {formatRelative(date, now.value)}

@@ -23,7 +23,7 @@ export function RevokeDialog(props: { token: Token; isOwn: boolean; onDone(): vo
     >
       {isOwn && <p class="warning">{t.revokeOwn}</p>}
       <p>{t.revokeEffect}</p>
-      <dl class="facts">
+      <dl class="described">
         <dt>{t.columns.id}</dt>
         <dd>
           <code>{tokenId}</code>
