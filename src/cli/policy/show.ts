@@ -1,6 +1,11 @@
-import { toJsonString } from "@bufbuild/protobuf";
+import { isFieldSet, toJsonString } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { GetLockoutPolicyResponseSchema, SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
+import {
+  GetLockoutPolicyResponseSchema,
+  type LockoutPolicy,
+  LockoutPolicySchema,
+  SettingsService,
+} from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { clientOf } from "../client.ts";
 import { command } from "../frame/command.ts";
 import { EX_OK } from "../frame/errors.ts";
@@ -14,7 +19,7 @@ export const policyShow = command({
   example: "policy show --organization acme",
   async run({ organization, output }, _args, around) {
     const answer = await clientOf(SettingsService, around.env).getLockoutPolicy(inOrganization(organization));
-    const { policy, isInherited } = answer;
+    const { policy, own } = answer;
     if (output === "json") {
       printJson(toJsonString(GetLockoutPolicyResponseSchema, answer), around);
       return EX_OK;
@@ -28,13 +33,21 @@ export const policyShow = command({
         ["max lock duration", lengthOf(policy?.maxLockDuration) || "none: locks last until an unlock"],
         ["known devices pass", yesOrNo(policy?.knownDevicesPass)],
         ["reveal lock", yesOrNo(policy?.revealLock)],
-        ["set here", isInherited ? "nothing, all is inherited" : "yes"],
+        ["set here", own ? namesOf(own) : "nothing, all is inherited"],
       ],
       around,
     );
     return EX_OK;
   },
 });
+
+/** The names of the fields that are set, as the list has them. */
+function namesOf(policy: LockoutPolicy): string {
+  const names = LockoutPolicySchema.fields
+    .filter((field) => isFieldSet(policy, field))
+    .map(({ name }) => name.replaceAll("_", " "));
+  return names.join(", ") || "an empty policy, all is inherited";
+}
 
 const UNITS = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 };
 

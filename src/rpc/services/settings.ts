@@ -25,8 +25,13 @@ export function settingsMethods(parts: {
     async getLockoutPolicy({ organization }, { principal, permission }) {
       const owner = ownerFor(organization, instanceId);
       if (!may(principal, permission, owner)) throw missing(permission);
-      const { policy, isInherited } = await policies(owner);
-      return { policy: toPolicy(policy), isInherited };
+      const { policy, own, inherited } = await policies(owner);
+      return {
+        policy: toPolicy(policy),
+        isInherited: own === undefined,
+        ...(own && { own: toPolicy(own) }),
+        inherited: toPolicy(inherited),
+      };
     },
     async setLockoutPolicy({ organization, policy }, caller) {
       const owner = ownerFor(organization, instanceId);
@@ -54,12 +59,12 @@ function fromPolicy(message: LockoutPolicyMessage): Partial<LockoutPolicy> {
   };
 }
 
-function toPolicy(policy: LockoutPolicy): MessageInitShape<typeof LockoutPolicySchema> {
+function toPolicy(policy: Partial<LockoutPolicy>): MessageInitShape<typeof LockoutPolicySchema> {
   const { window, lockDuration, maxLockDuration, ...rest } = policy;
   return {
     ...rest,
-    window: toDuration(window),
-    lockDuration: toDuration(lockDuration),
-    maxLockDuration: toDuration(maxLockDuration),
+    ...(window !== undefined && { window: toDuration(window) }),
+    ...(lockDuration !== undefined && { lockDuration: toDuration(lockDuration) }),
+    ...(maxLockDuration !== undefined && { maxLockDuration: toDuration(maxLockDuration) }),
   };
 }

@@ -78,13 +78,13 @@ test("policy set replaces the policy, show shows the policy in force, and reset 
     "max lock duration": "none: locks last until an unlock",
     "known devices pass": "no",
     "reveal lock": "yes",
-    "set here": "yes",
+    "set here": "max attempts, window, lock duration, max lock duration, known devices pass, reveal lock",
   });
   await good("policy", "set", "--max-attempts", "0", "--organization", "acme");
   expect(await shown("--organization", "acme")).toEqual({
     ...defaults,
     "max attempts": "0: wrong passwords do not lock",
-    "set here": "yes",
+    "set here": "max attempts",
   });
   const json = await good("policy", "show", "--organization", "acme", "--output", "json");
   expect(JSON.parse(json.stdout)).toMatchObject({ policy: { maxAttempts: 0, window: "900s" } });

@@ -1,6 +1,10 @@
 // Proves that lockout policies are set, read and inherited.
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
-import { LockoutPolicySchema, SettingsService } from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
+import {
+  type LockoutPolicy,
+  LockoutPolicySchema,
+  SettingsService,
+} from "../../../gen/userlock/v3alpha/settings_service_pb.ts";
 import { OwnerType } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../../support/access.ts";
 import { type Door, openDoors } from "../../support/clients/doors.ts";
@@ -140,6 +144,26 @@ describe.each(NAMES)("over %s", (name) => {
     expect((await policyOf("a")).policy).toEqual({ ...DEFAULTS, window: "60s" });
     ok(await reset("a"));
     expect(await policyOf("a")).toEqual({ policy: DEFAULTS, isInherited: true });
+  });
+
+  test("GetLockoutPolicy tells the fields that are set here from what the others inherit", async () => {
+    const partsOf = async (organization?: string) => {
+      const { own, inherited } = (await door.call(getLockoutPolicy, place(organization), asOwner)).response!;
+      const json = (policy: LockoutPolicy | undefined) => policy && toJson(LockoutPolicySchema, policy);
+      return { own: json(own), inherited: json(inherited) };
+    };
+    expect(await partsOf()).toEqual({ own: undefined, inherited: DEFAULTS });
+    ok(await set({ maxAttempts: 3, revealLock: true }));
+    ok(await set({ maxLockDuration: seconds(0), revealLock: false }, "a"));
+    const ofInstance = { maxAttempts: 3, revealLock: true };
+    expect(await partsOf()).toEqual({ own: ofInstance, inherited: DEFAULTS });
+    expect(await partsOf("a")).toEqual({
+      own: { maxLockDuration: "0s", revealLock: false },
+      inherited: { ...DEFAULTS, ...ofInstance },
+    });
+    expect(await partsOf("b")).toEqual({ own: undefined, inherited: { ...DEFAULTS, ...ofInstance } });
+    ok(await set({}, "b"));
+    expect((await partsOf("b")).own).toEqual({});
   });
 
   test("SetLockoutPolicy stores every field, including false and 0, and replaces the whole policy", async () => {
