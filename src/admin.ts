@@ -5,6 +5,7 @@ import { resetKey } from "./app/startup/instance-key.ts";
 import { hashSecret, newSecret } from "./auth/authenticate.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import type { Owner } from "./domain/access.ts";
 import { operatorOn } from "./domain/identifier.ts";
 import { accessToken } from "./domain/token.ts";
 import { type UserCommand, user } from "./domain/user.ts";
@@ -15,6 +16,9 @@ import { openStore } from "./store/open.ts";
 export type Admin = Awaited<ReturnType<typeof openAdmin>>;
 
 const PAGE = 1_000;
+
+/** How long a code for the console is good, microseconds. */
+const CODE_LIFETIME = 60 * 1_000_000;
 
 /**
  * Opens the store for `userlock admin`, which needs no token and no server, and may run beside servers. Its events have
@@ -28,26 +32,33 @@ export async function openAdmin({ store: settings, instance }: Config) {
   const search = createSearch({ store, clock });
   const caller = systemCaller(operatorOn(hostname()));
 
+  const ofInstance: Owner = { type: "instance", id: instance.id };
+
+  async function createOwnerToken(subject: string, lifetime: number | undefined, owner: Owner): Promise<string> {
+    const secret = newSecret();
+    const token = {
+      id: newId(),
+      owner,
+      subject,
+      grants: [{ role: "INSTANCE_OWNER" } as const],
+      hash: hashSecret(secret),
+      ...(lifetime !== undefined && { expires: clock() + lifetime }),
+    };
+    const command = { type: "create", token } as const;
+    await execute(accessToken, { id: token.id, command, permission: "access.write", newOwner: owner }, caller);
+    return secret;
+  }
+
   return {
     async unlock(id: string): Promise<void> {
       await execute(user, { id, command: { type: "unlock" }, permission: "user.write" }, caller);
     },
     async createToken(subject: string, lifetime: number | undefined): Promise<string> {
-      const secret = newSecret();
       const holder = await store.load(user.kind, subject);
-      const owner = holder?.owner.type === "system" ? holder.owner : ({ type: "instance", id: instance.id } as const);
-      const token = {
-        id: newId(),
-        owner,
-        subject,
-        grants: [{ role: "INSTANCE_OWNER" } as const],
-        hash: hashSecret(secret),
-        ...(lifetime !== undefined && { expires: clock() + lifetime }),
-      };
-      const command = { type: "create", token } as const;
-      await execute(accessToken, { id: token.id, command, permission: "access.write", newOwner: owner }, caller);
-      return secret;
+      return createOwnerToken(subject, lifetime, holder?.owner.type === "system" ? holder.owner : ofInstance);
     },
+    // Owned by the instance, so that the console can revoke it, whoever the subject is.
+    createConsoleCode: (subject: string): Promise<string> => createOwnerToken(subject, CODE_LIFETIME, ofInstance),
     async revokeTokens(subject: string): Promise<number> {
       for (let revoked = 0; ; ) {
         const { records } = await search.tokens(caller, { subject, limit: PAGE, offset: 0, descending: false });

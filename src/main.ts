@@ -4,7 +4,7 @@ import type { Admin } from "./admin.ts";
 import { runUserlock } from "./cli/commands.ts";
 import type { Host, Screen, Surroundings } from "./cli/frame/command.ts";
 import { CommandFailed, EX_CONFIG, EX_OK, EX_UNAVAILABLE } from "./cli/frame/errors.ts";
-import { ConfigError, describeConfig, readConfig } from "./config/config.ts";
+import { ConfigError, consoleAddress, describeConfig, readConfig } from "./config/config.ts";
 import { createLogger } from "./log.ts";
 import type { Server } from "./server.ts";
 
@@ -37,6 +37,7 @@ const host: Host = {
     return { address: `${config.host}:${config.port}`, state: await checkSelf(config) };
   },
   describeSettings: (env) => settingsOf(describeConfig, env),
+  consoleAddress: (env) => consoleAddress(settingsOf(readConfig, env)),
   withDemoServer,
   async withStore(env, work) {
     let admin: Admin;
@@ -87,7 +88,8 @@ async function serve({ env, stdout }: Surroundings): Promise<number> {
 
   const tokenPlace = server.tokenFile === undefined ? "" : `The first token is in ${resolve(server.tokenFile)}\n`;
   const hint = stdout.isTTY ? `${firstSteps(server, env as NodeJS.ProcessEnv)}\n` : tokenPlace;
-  stdout.write(`userlock listening on ${server.url}\n${hint}`);
+  const consolePlace = server.consoleUrl === undefined ? "" : `The console is at ${server.consoleUrl}\n`;
+  stdout.write(`userlock listening on ${server.url}\n${consolePlace}${hint}`);
   // A second signal kills the process: process.exit would wait for a thread that waits for the disk.
   await untilSignal((stop) => new Promise((done) => stop.addEventListener("abort", done, { once: true })));
   await server.close();
@@ -130,14 +132,15 @@ async function withDemoServer(work: (url: string, token: string) => Promise<void
 }
 
 /** Lines to paste, with the address and the token; if the token is not known here, how to make one. */
-function firstSteps({ url, tokenFile }: Server, env: NodeJS.ProcessEnv): string {
+function firstSteps({ url, tokenFile, consoleUrl }: Server, env: NodeJS.ProcessEnv): string {
   const given = env.USERLOCK_ADMIN_TOKEN ? "$USERLOCK_ADMIN_TOKEN" : undefined;
   const token = tokenFile === undefined ? (given ?? "$USERLOCK_TOKEN") : `$(cat ${tokenFile})`;
   const isMissing = tokenFile === undefined && given === undefined;
   const making = "export USERLOCK_TOKEN=$(npm run -s userlock -- admin token)";
+  const console = consoleUrl && "\nOpen the console, logged in, by the link of:\n  npm run -s userlock -- console\n";
   const curl = `curl -H "Authorization: Bearer ${token}"`;
   const users = `${url}/resources/v3alpha/users`;
-  return `${isMissing ? `\nThe first token is not in a file here. Use one that you have, or make one:\n  ${making}\n` : ""}
+  return `${isMissing ? `\nThe first token is not in a file here. Use one that you have, or make one:\n  ${making}\n` : ""}${console ?? ""}
 Create a user, lock the user, try it again:
   ${curl} --json '{"userId":"mallory"}' ${users}
   ${curl} --json '{"reason":"suspicious-login"}' ${users}/mallory/_lock

@@ -51,6 +51,8 @@ export interface Server {
   url: string;
   /** The URL of the admin listener. Undefined without one. */
   adminUrl: string | undefined;
+  /** The address of the console. Undefined without one. */
+  consoleUrl: string | undefined;
   /** The file with the first token. Undefined if the token was given, or if another machine has the file. */
   tokenFile: string | undefined;
   /**
@@ -63,6 +65,10 @@ export interface Server {
 const EXPOSED =
   "other machines can reach this port without TLS, and the network can read tokens and passwords: " +
   "set USERLOCK_TLS_CERT and USERLOCK_TLS_KEY, or make sure that only a proxy with TLS can reach the port";
+
+const CONSOLE_EXPOSED =
+  "other machines can reach the console on the admin listener without TLS, and the network can read tokens: " +
+  "let it listen on 127.0.0.1, or set USERLOCK_CONSOLE to public or off";
 
 /** The time for a last scrape when all else is closed, milliseconds. */
 const ADMIN_DRAIN_MS = 1_000;
@@ -221,10 +227,27 @@ export async function start(
     const reflect = createReflection(REFLECTED, [file_google_rpc_error_details]);
     const open = openServices(health, reflect, shares.openStreams, stop.signal);
     const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
+    const dispatchAt = (place: "main" | "admin") =>
+      createDispatch({
+        pipeline,
+        open,
+        unaryDoor,
+        shares,
+        isReady,
+        corsOrigins: config.corsOrigins,
+        authz: config.authz,
+        console: config.console === place ? secrets : undefined,
+        limits,
+        newId,
+        observers: observe.calls,
+        onFailure,
+      });
     if (metrics && config.adminListen) {
       observe.onServing({ store, isReady });
       const { host, port } = config.adminListen;
-      admin = await listenAdmin({ host, port, limits, metrics: metrics.show, isReady, onFailure }).catch((cause) => {
+      const onConsole = config.console === "admin" ? dispatchAt("admin") : undefined;
+      const parts = { host, port, limits, metrics: metrics.show, isReady, onConsole, onFailure };
+      admin = await listenAdmin(parts).catch((cause) => {
         throw new Error(notListening("USERLOCK_ADMIN_LISTEN", `${host}:${port}`, cause), { cause });
       });
     }
@@ -237,20 +260,7 @@ export async function start(
       connections: shares.connections,
       onFull: (address) => log.warn({ address }, "all streams of a connection are open, so its other calls wait"),
       onFailure,
-      onExchange: createDispatch({
-        pipeline,
-        open,
-        unaryDoor,
-        shares,
-        isReady,
-        corsOrigins: config.corsOrigins,
-        authz: config.authz,
-        console: config.console ? secrets : undefined,
-        limits,
-        newId,
-        observers: observe.calls,
-        onFailure,
-      }),
+      onExchange: dispatchAt("main"),
     }).catch((cause) => {
       throw new Error(notListening("USERLOCK_LISTEN", `${host}:${port}`, cause), { cause });
     });
@@ -258,10 +268,12 @@ export async function start(
     const sweeping = expireLocks({ store, execute, clock, signal: stop.signal, onError: onSweepFault });
     log.info({ url: listener.url, admin: admin?.url, store: placeOf(config.store), instance: instanceId }, "serving");
     if (config.isExposed) log.warn({ url: listener.url }, EXPOSED);
+    if (config.isConsoleExposed) log.warn({ url: admin?.url }, CONSOLE_EXPOSED);
 
     return {
       url: listener.url,
       adminUrl: admin?.url,
+      consoleUrl: config.console && `${config.console === "admin" ? admin?.url : listener.url}/console/`,
       tokenFile,
       async close() {
         log.info("stopping");

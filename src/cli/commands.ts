@@ -16,6 +16,7 @@ import { policySet } from "./policy/set.ts";
 import { policyShow } from "./policy/show.ts";
 import { check } from "./server/check.ts";
 import { config } from "./server/config.ts";
+import { consoleCommand } from "./server/console.ts";
 import { demo } from "./server/demo.ts";
 import { serve } from "./server/serve.ts";
 import { status } from "./server/status.ts";
@@ -72,6 +73,7 @@ export const COMMANDS: Group = {
         "reset-key": adminResetKey,
       },
     },
+    console: consoleCommand,
     status,
     serve,
     check,
@@ -82,7 +84,7 @@ export const COMMANDS: Group = {
 };
 
 const EPILOGUE = `The server is at USERLOCK_URL (default http://127.0.0.1:8080), and the caller's token is in USERLOCK_TOKEN.
-admin works on the store in USERLOCK_STORE, with the server down or up.`;
+admin and console work on the store in USERLOCK_STORE, with the server down or up.`;
 
 /** Runs `userlock …`. Resolves with the exit code. */
 export function runUserlock(args: string[], around: Surroundings): Promise<number> {

@@ -118,12 +118,14 @@ export function readConfig(environment: Record<string, string | undefined>) {
   const get = <One extends Name>(name: One) => values.get(name) as Value<One>;
   const [cert, key] = [get("USERLOCK_TLS_CERT"), get("USERLOCK_TLS_KEY")];
   const [issuer, audience] = [get("USERLOCK_JWT_ISSUER"), get("USERLOCK_JWT_AUDIENCE")];
+  const adminListen = get("USERLOCK_ADMIN_LISTEN");
+  const isConsoleApart = adminListen !== undefined && get("USERLOCK_CONSOLE") === "on";
   const collector = get("OTEL_EXPORTER_OTLP_ENDPOINT");
   const [jwks, rolesClaim] = [get("USERLOCK_JWKS"), get("USERLOCK_JWT_ROLES_CLAIM")];
   return {
     ...get("USERLOCK_LISTEN"),
     /** The address of the admin listener. */
-    adminListen: get("USERLOCK_ADMIN_LISTEN"),
+    adminListen,
     store: get("USERLOCK_STORE"),
     adminToken: get("USERLOCK_ADMIN_TOKEN"),
     /** Whether other machines can reach the port without TLS. */
@@ -131,7 +133,10 @@ export function readConfig(environment: Record<string, string | undefined>) {
     /** PEM. */
     tls: cert !== undefined && key !== undefined ? { cert, key } : undefined,
     corsOrigins: get("USERLOCK_CORS_ORIGINS") ?? [],
-    console: get("USERLOCK_CONSOLE") === "on",
+    /** The listener that serves the console. Undefined: none. */
+    console: get("USERLOCK_CONSOLE") === "off" ? undefined : isConsoleApart ? ("admin" as const) : ("main" as const),
+    /** Whether other machines can reach the console on the admin listener, which has no TLS. */
+    isConsoleExposed: isConsoleApart && !isLoopbackHost(adminListen.host),
     authz: { gatewayToken: get("USERLOCK_AUTHZ_TOKEN"), loginOrigins: get("USERLOCK_LOGIN_ORIGINS") ?? [] },
     instance: { id: get("USERLOCK_INSTANCE_ID"), domains: get("USERLOCK_INSTANCE_DOMAINS") ?? [] },
     jwt: issuer && audience && jwks ? { issuer, audience, jwks, rolesClaim } : undefined,
@@ -156,4 +161,17 @@ export function readConfig(environment: Record<string, string | undefined>) {
     /** Whether files with secrets may be open to other users of the machine. */
     allowsInsecureFiles: get("USERLOCK_INSECURE_FILES") === "allow",
   };
+}
+
+/** The addresses that mean all addresses of the machine. */
+const ANY: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** The server with the console, for a browser on its machine: `http://127.0.0.1:8080`. Undefined without a console. */
+export function consoleAddress(config: Config): string | undefined {
+  if (config.console === undefined) return undefined;
+  const apart = config.console === "admin" ? config.adminListen : undefined;
+  const { host, port } = apart ?? config;
+  const name = ANY[host] ?? host;
+  const scheme = config.tls && !apart ? "https" : "http";
+  return `${scheme}://${name.includes(":") ? `[${name}]` : name}:${port}`;
 }

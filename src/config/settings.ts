@@ -77,8 +77,9 @@ export const SETTINGS = {
   },
   USERLOCK_CONSOLE: {
     default: "on",
-    description: "`off` takes the console away, which admins use at `/console/`",
-    parse: oneOf(["on", "off"]),
+    description:
+      "admins use the console at `/console/`: `on` serves it on the admin listener if there is one, `public` on the main port in any case; `off` takes it away",
+    parse: oneOf(["on", "public", "off"], "on, public or off"),
   },
   USERLOCK_AUTHZ_TOKEN: {
     description:

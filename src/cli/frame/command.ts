@@ -20,6 +20,8 @@ export interface AdminOperations {
   unlock(userId: string): Promise<void>;
   /** Makes a token of an INSTANCE_OWNER. Resolves with its secret. */
   createToken(subject: string, lifetime: number | undefined): Promise<string>;
+  /** Makes a code that a browser can exchange once, within 60 s, for a session of an INSTANCE_OWNER. */
+  createConsoleCode(subject: string): Promise<string>;
   /** Revokes all tokens of the subject. Resolves with their number. */
   revokeTokens(subject: string): Promise<number>;
   /** Creates a break-glass account beyond the reach of every role. */
@@ -40,6 +42,8 @@ export interface Host {
   checkServer(env: Environment): Promise<{ address: string; state: "ready" | (string & {}) }>;
   /** The effective settings of a server, without secrets. */
   describeSettings(env: Environment): { name: string; value: string; from: string }[];
+  /** The address of the server with the console, for a browser on its machine. Undefined if the settings take the console away. */
+  consoleAddress(env: Environment): string | undefined;
   /** Runs the work while an in-memory server runs. */
   withDemoServer(work: (url: string, token: string) => Promise<void>): Promise<void>;
   /** Runs the work on the store of the environment. */

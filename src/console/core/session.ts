@@ -1,6 +1,7 @@
 import { signal } from "@preact/signals";
 import type { WhoAmIResponse } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { access, isLoggedOut, whenLoggedOut } from "./api.ts";
+import { go } from "./router.ts";
 
 const SESSION = "/console/_session";
 
@@ -14,40 +15,67 @@ whenLoggedOut(() => {
   me.value = null;
 });
 
-/** Asks the server who is logged in. */
+/** Why the last log-in failed, the server's sentence. Empty without one. */
+export const loginFailure = signal("");
+
+/**
+ * The one-time code of `userlock console` in the address, which it removes, so that the history has none. Empty without
+ * one.
+ */
+function takeCode(): string {
+  const code = /^#code=([\w.~-]+)$/.exec(window.location.hash)?.[1] ?? "";
+  if (code !== "") go(window.location.pathname + window.location.search, { isReplacing: true });
+  return code;
+}
+
+/** Asks the server who is logged in. If nobody is, logs in by the code of the address. */
 export async function loadMe(): Promise<void> {
+  const code = takeCode();
   try {
-    // A refused call would be an error in the browser's console.
-    const { isLoggedIn } = (await (await fetch(SESSION)).json()) as { isLoggedIn: boolean };
-    if (!isLoggedIn) {
-      me.value = null;
-      return;
-    }
-    me.value = await access.whoAmI({});
     meFailure.value = undefined;
+    if (await isKnown()) return;
+    loginFailure.value = code === "" ? "" : await openSession({ code });
+    me.value = code === "" || loginFailure.value !== "" ? null : await access.whoAmI({});
   } catch (error) {
-    if (isLoggedOut(error)) me.value = null;
-    else meFailure.value = error;
+    meFailure.value = error;
   }
 }
 
-/** Opens a session with a token. Resolves with the server's sentence if it refuses. */
-export async function logIn(token: string): Promise<string | undefined> {
+async function isKnown(): Promise<boolean> {
+  // Without a session the call would be refused, which is an error in the browser's console.
+  const { isLoggedIn } = (await (await fetch(SESSION)).json()) as { isLoggedIn: boolean };
+  if (!isLoggedIn) return false;
+  try {
+    me.value = await access.whoAmI({});
+    return true;
+  } catch (error) {
+    if (isLoggedOut(error)) return false;
+    throw error;
+  }
+}
+
+/** Opens a session. Resolves with the server's sentence if it refuses, otherwise with an empty text. */
+async function openSession(proof: { token: string } | { code: string }): Promise<string> {
   const response = await fetch(SESSION, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ token }),
+    body: JSON.stringify(proof),
   });
-  if (!response.ok) {
-    const { message } = (await response.json().catch(() => ({}))) as { message?: string };
-    return message ?? String(response.status);
-  }
-  await loadMe();
-  return undefined;
+  if (response.ok) return "";
+  const { message } = (await response.json().catch(() => ({}))) as { message?: string };
+  return message ?? String(response.status);
+}
+
+/** Opens a session with a token. Resolves with the server's sentence if it refuses. */
+export async function logIn(token: string): Promise<string> {
+  const refused = await openSession({ token });
+  if (refused === "") await loadMe();
+  return refused;
 }
 
 export async function logOut(): Promise<void> {
   await fetch(SESSION, { method: "DELETE" });
+  loginFailure.value = "";
   me.value = null;
 }
 

@@ -1,11 +1,10 @@
 import { useSignal } from "@preact/signals";
-import { logIn } from "../core/session.ts";
+import { logIn, loginFailure } from "../core/session.ts";
 import { texts } from "../i18n/messages.ts";
 
 /** Asks for a token. */
 export function LoginPage() {
   const { login: t } = texts.value;
-  const failure = useSignal("");
   const isBusy = useSignal(false);
 
   async function submit(event: SubmitEvent): Promise<void> {
@@ -13,9 +12,9 @@ export function LoginPage() {
     const token = String(new FormData(event.currentTarget as HTMLFormElement).get("token")).trim();
     isBusy.value = true;
     try {
-      failure.value = (await logIn(token)) ?? "";
+      loginFailure.value = await logIn(token);
     } catch {
-      failure.value = t.unreachable;
+      loginFailure.value = t.unreachable;
     }
     isBusy.value = false;
   }
@@ -24,9 +23,9 @@ export function LoginPage() {
     <main class="login" id="main">
       <form onSubmit={(event) => void submit(event)}>
         <h1>{t.title}</h1>
-        {failure.value !== "" && (
+        {loginFailure.value !== "" && (
           <p class="failure" role="alert">
-            {failure.value}
+            {loginFailure.value}
           </p>
         )}
         <label>

@@ -14,6 +14,8 @@ export interface ConsoleSession {
   token: string;
   /** When it ends, milliseconds since the Unix epoch. */
   ends: number;
+  /** The id of its token, if that was made for this session alone. */
+  ownToken?: string;
 }
 
 /** The longest session of a browser, milliseconds. */
@@ -27,6 +29,8 @@ const PLAIN_NAME = "userlock";
 const MAX_COOKIE_BYTES = 4_096;
 /** The content types of Connect's calls. A form cannot send them. */
 const RPC_TYPES = /^application\/(connect\+)?(json|proto)$/;
+
+export type SessionCookie = ReturnType<typeof createSessionCookie>;
 
 /** The cookie that holds a browser's session, so that no script can read the token. */
 export function createSessionCookie({ seal, unseal }: Sealer) {
@@ -72,7 +76,7 @@ export function createSessionCookie({ seal, unseal }: Sealer) {
       if (SECURE_NAME.length + value.length > MAX_COOKIE_BYTES) {
         throw refusal("TOO_LARGE", "The token is too long for the cookie of a browser. Use one with fewer claims.");
       }
-      return cookie(exchange, value, Math.max(0, Math.floor((session.ends - now) / 1_000)));
+      return cookie(exchange, value, Math.max(0, Math.ceil((session.ends - now) / 1_000)));
     },
     /** The Set-Cookie that ends the session. */
     clear: (exchange: Exchange): string => cookie(exchange, "", 0),

@@ -1,16 +1,12 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { AccessService, WhoAmIRequestSchema } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
 import { refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import type { Call, Pipeline } from "../../rpc/pipeline.ts";
-import { holderOf, type Shares } from "../../rpc/shares.ts";
-import { readWhole, roomsOf } from "../http/body.ts";
+import type { Shares } from "../../rpc/shares.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
 import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import type { Limits } from "../limits.ts";
-import { decodeText } from "../text.ts";
-import { createSessionCookie, isOfOwnOrigin, MAX_SESSION_MS, type Sealer } from "./cookie.ts";
+import { createSessionCookie, type Sealer } from "./cookie.ts";
 import { readConsoleFiles, securityHeaders } from "./files.ts";
+import { createSessionDoor } from "./session.ts";
 
 /** The admin console: its page and files, and the sessions of its browsers. */
 export interface ConsoleDoor {
@@ -22,66 +18,23 @@ export interface ConsoleDoor {
 
 const HOME = "/console/";
 const SESSION = "/console/_session";
-const VERBS = ["GET", "POST", "DELETE"];
-/** The largest token, and what encloses it. */
-const MAX_LOGIN_BYTES = 20 * 1024;
 
 export function createConsoleDoor(
   pipeline: Pipeline,
-  { bodyMs }: Pick<Limits, "bodyMs">,
+  limits: Pick<Limits, "bodyMs">,
   shares: Shares,
   sealer: Sealer,
 ): ConsoleDoor {
   const files = readConsoleFiles();
   const cookie = createSessionCookie(sealer);
-  const rooms = roomsOf(shares);
-
-  async function tokenIn(exchange: Exchange, call: Call): Promise<string> {
-    const room = rooms.open(holderOf(call.address));
-    const bytes = await readWhole(exchange, { limit: MAX_LOGIN_BYTES, timeoutMs: bodyMs, room });
-    let token: unknown;
-    try {
-      ({ token } = JSON.parse(decodeText(bytes)));
-    } catch {
-      // Refused below.
-    }
-    if (typeof token === "string" && token !== "") return token;
-    throw refusal("INVALID_REQUEST", 'The body must be JSON with a token: {"token": "…"}.');
-  }
-
-  /** Opens a session with a token that the server accepts. */
-  async function logIn(exchange: Exchange, call: Call): Promise<Answer> {
-    const token = await tokenIn(exchange, call);
-    const admitted = await pipeline.admit(AccessService.method.whoAmI, { ...call, authorization: `Bearer ${token}` });
-    const { expires } = await admitted(create(WhoAmIRequestSchema));
-    const now = Date.now();
-    const ends = Math.min(now + MAX_SESSION_MS, expires ? timestampMs(expires) : Number.POSITIVE_INFINITY);
-    return { status: 204, headers: { "set-cookie": cookie.set(exchange, { token, ends }, now) } };
-  }
-
-  /** Opens, ends or looks for the session of a browser. Only a page of this origin may: no other site logs a browser in or out. */
-  async function session(exchange: Exchange, call: Call): Promise<Answer> {
-    try {
-      if (!isOfOwnOrigin(exchange)) {
-        throw refusal("PERMISSION_MISSING", "Only the console's own page may log in or out.");
-      }
-      if (exchange.verb === "POST") return await logIn(exchange, call);
-      if (exchange.verb === "GET") {
-        const isLoggedIn = cookie.sessionOf(exchange, Date.now()) !== undefined;
-        return plainAnswer(200, { "content-type": "application/json" }, JSON.stringify({ isLoggedIn }));
-      }
-      return { status: 204, headers: { "set-cookie": cookie.clear(exchange) } };
-    } catch (error) {
-      return statusAnswer(pipeline.explain(error, call));
-    }
-  }
+  const session = createSessionDoor(pipeline, limits, shares, cookie);
 
   function answer(exchange: Exchange, path: string, call: Call): Promise<Answer> | Answer | undefined {
     const { verb, headers } = exchange;
     if (path === "/" && verb === "GET" && headerOf(headers, "accept")?.includes("text/html")) {
       return plainAnswer(302, { location: HOME, vary: "accept" }, "");
     }
-    if (path === SESSION) return VERBS.includes(verb) ? session(exchange, call) : wrongVerb(VERBS);
+    if (path === SESSION) return session(exchange, call);
     if (path === HOME.slice(0, -1)) return plainAnswer(308, { location: HOME }, "");
     if (!path.startsWith(HOME)) return undefined;
     if (verb !== "GET") return wrongVerb(["GET"]);

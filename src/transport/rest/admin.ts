@@ -3,6 +3,7 @@ import { createShares } from "../../rpc/shares.ts";
 import { listen } from "../connections/listener.ts";
 import { acceptsGzip, COMPRESS_FROM_BYTES, gzip } from "../http/encoding.ts";
 import { type Answer, type Exchange, headerOf } from "../http/exchange.ts";
+import { createPathOf, isRpcPath } from "../http/request-path.ts";
 import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import { createUnread } from "../http/unread-answers.ts";
 import type { Limits } from "../limits.ts";
@@ -10,7 +11,7 @@ import { createProbesDoor } from "./probes.ts";
 
 const METRICS = "/metrics";
 
-/** The limits of the admin listener, where only monitoring and orchestrators call. */
+/** The limits of the admin listener where only monitoring and orchestrators call. */
 const ADMIN_LIMITS = {
   connections: 64,
   connectionsPerAddress: 32,
@@ -25,8 +26,11 @@ const ADMIN_LIMITS = {
   requestMs: 5_000,
 };
 
+/** The limits with a console, whose browsers have streams and keep connections. The others are those of the main port. */
+const CONSOLE_LIMITS = { connections: 256, connectionsPerAddress: 128 };
+
 /**
- * Serves `/metrics` and the probes for operators, without TLS and without a token. Rejects if the port is not
+ * Serves `/metrics` and the probes for operators, without TLS and without a token, and the console. Rejects if the port is not
  * available.
  */
 export function listenAdmin(options: {
@@ -36,12 +40,15 @@ export function listenAdmin(options: {
   /** Shows the metrics in the format that the Accept header prefers. */
   metrics(accept: string | undefined): Promise<{ type: string; text: string }>;
   isReady: () => Promise<boolean>;
+  /** Serves the console and the calls of its page. Undefined: the console is not here. */
+  onConsole?: ((exchange: Exchange) => void) | undefined;
   /** Called with errors that are not the client's. */
   onFailure(error: unknown): void;
 }) {
-  const { host, port, metrics, onFailure } = options;
+  const { host, port, metrics, onConsole, onFailure } = options;
   const probes = createProbesDoor(options.isReady);
-  const limits = { ...options.limits, ...ADMIN_LIMITS };
+  const limits = { ...options.limits, ...(onConsole ? CONSOLE_LIMITS : ADMIN_LIMITS) };
+  const pathOf = createPathOf();
   const unread = createUnread(limits.streamEndMs);
   /** The running renderings by the Accept header. Scrapes that come meanwhile share them. */
   const rendering = new Map<string | undefined, ReturnType<typeof metrics>>();
@@ -65,6 +72,10 @@ export function listenAdmin(options: {
 
   function onExchange(exchange: Exchange): void {
     if (exchange.isGone) return;
+    if (onConsole && isOfConsole(pathOf(exchange)?.path)) {
+      onConsole(exchange);
+      return;
+    }
     exchange.onClose(() => unread.delete(exchange));
     respond(exchange)
       .then(({ body, ...answer }) => {
@@ -79,6 +90,11 @@ export function listenAdmin(options: {
 
   const { connections } = createShares(limits);
   return listen({ host, port, limits, connections, onExchange, onFull() {}, onFailure });
+}
+
+/** Whether the console or its page needs the path. Nothing else of the main port is here. */
+function isOfConsole(path: string | undefined): boolean {
+  return path !== undefined && (path === "/" || /^\/console(\/|$)/.test(path) || isRpcPath(path));
 }
 
 function notFound(): Answer {

@@ -13,7 +13,8 @@ const SLOT_MS = 1_500;
 
 let server: AdminServer;
 beforeAll(async () => {
-  server = await startAdminServer({}, { loginSlotMs: SLOT_MS });
+  // With the console there, its limits are others: test/integration/console/admin-listener.test.ts.
+  server = await startAdminServer({ USERLOCK_CONSOLE: "public" }, { loginSlotMs: SLOT_MS });
 });
 afterAll(() => server?.stop("SIGKILL"));
 

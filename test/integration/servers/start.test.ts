@@ -41,14 +41,16 @@ test("the path of the first token is printed without a terminal, and the token i
   const server = await startUserlock({ USERLOCK_STORE: `sqlite:${store}`, USERLOCK_ADMIN_TOKEN: "" });
   await server.stop();
   const file = folder.file("first/admin.token");
-  expect(server.stdout()).toBe(`userlock listening on ${server.url}\nThe first token is in ${file}\n`);
+  expect(server.stdout()).toBe(
+    `userlock listening on ${server.url}\nThe console is at ${server.url}/console/\nThe first token is in ${file}\n`,
+  );
   expect(server.stdout() + server.stderr()).not.toContain(readFileSync(file, "utf8").trim());
 });
 
 test("no path is printed for a token that the operator has set", async () => {
   const server = await startUserlock();
   await server.stop();
-  expect(server.stdout()).toBe(`userlock listening on ${server.url}\n`);
+  expect(server.stdout()).toBe(`userlock listening on ${server.url}\nThe console is at ${server.url}/console/\n`);
 });
 
 test.each([

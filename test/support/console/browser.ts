@@ -52,6 +52,7 @@ export async function openBrowser(): Promise<ConsoleBrowser> {
 export async function logIn(page: Page, token = ADMIN_TOKEN): Promise<void> {
   await page.getByLabel("Token", { exact: true }).fill(token);
   await page.getByRole("button", { name: "Log in" }).click();
+  await page.locator("header.top").waitFor();
   await page.locator("#main h1").waitFor();
 }
 

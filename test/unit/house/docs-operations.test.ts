@@ -56,7 +56,7 @@ test("the statements that distribute a store by hand are those of a first start 
 
 test("the table of log lines has each line that a server writes by itself", () => {
   const source = ["server", "main"].map((name) => readFileSync(`src/${name}.ts`, "utf8")).join("");
-  const calls = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*\}, )?)(?:"([^"]+)"|([A-Z]+))/g)];
+  const calls = [...source.matchAll(/(?:fault\(|log\.(?:info|error|warn)\((?:\{.*\}, )?)(?:"([^"]+)"|([A-Z_]+))/g)];
   // Of a text in a constant the table has the first part.
   const partOf = (name: string) => new RegExp(`const ${name} =\\s+"([^"]+)"`).exec(source)?.[1]?.trim();
   const lines = [
