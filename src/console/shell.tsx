@@ -38,13 +38,14 @@ export function App() {
 
 function Page() {
   const place = placeOf(address.value);
-  const found = PAGES.find(({ path }) => path === (place[0] ?? "")) ?? (place.length === 0 ? PAGES[0] : undefined);
+  const found = PAGES.find(({ path }) => path === (place[0] ?? ""));
   const title = found ? texts.value.nav[found.key] : texts.value.common.notFound;
   useEffect(() => {
     document.title = `${place[1] ?? title} · userlock`;
   }, [title, place[1]]);
   if (!found) return <p>{texts.value.common.notFound}</p>;
-  if (!can(found.permission)) return <p>{texts.value.common.notAllowed(found.permission)}</p>;
+  if (found.permission !== undefined && !can(found.permission))
+    return <p>{texts.value.common.notAllowed(found.permission)}</p>;
   return found.show(place.slice(1));
 }
 
@@ -55,7 +56,7 @@ function Header() {
     <header class="top">
       <strong class="brand">userlock</strong>
       <nav aria-label={nav.label}>
-        {PAGES.filter(({ permission }) => can(permission)).map(({ key, path }) => (
+        {PAGES.filter(({ permission }) => permission === undefined || can(permission)).map(({ key, path }) => (
           <a key={key} href={pathTo(...(path === "" ? [] : [path]))} aria-current={path === here ? "page" : undefined}>
             {nav[key]}
           </a>

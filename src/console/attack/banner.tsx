@@ -1,6 +1,6 @@
-import { pathTo } from "../core/router.ts";
 import { formatNumber, texts } from "../i18n/messages.ts";
 import { Ago } from "../parts/time.tsx";
+import { UserLink } from "../parts/user-link.tsx";
 import { RECENT, type Summary } from "./summary.ts";
 import { verdictOf } from "./verdict.ts";
 
@@ -34,7 +34,7 @@ export function Banner({ summary }: { summary: Summary }) {
           <div>
             <dt>{t.against(users.length)}</dt>
             <dd>
-              <a href={pathTo("users", user.id)}>{user.id}</a> {t.share(user.failures, failures)}
+              <UserLink id={user.id} /> {t.share(user.failures, failures)}
             </dd>
           </div>
           <div>

@@ -91,7 +91,8 @@ export function summarize(tally: Tally, now: number, network?: string): Summary 
 
 const isFailure = ({ kind }: Entry) => kind === "failure";
 
-function minutesOf({ failures, countedSince }: Tally, lastMinute: number, locks: readonly Entry[]): Minute[] {
+/** The last hour by minute, of which `lastMinute` since the Unix epoch is the last one. */
+export function minutesOf({ failures, countedSince }: Tally, lastMinute: number, locks: readonly Entry[]): Minute[] {
   const byMinute = Map.groupBy(locks, ({ at }) => Math.floor(at / MINUTE_MS));
   return Array.from({ length: MINUTES }, (_, index) => {
     const minute = lastMinute - MINUTES + 1 + index;

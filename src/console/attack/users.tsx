@@ -2,6 +2,7 @@ import { pathTo } from "../core/router.ts";
 import { can } from "../core/session.ts";
 import { formatNumber, texts } from "../i18n/messages.ts";
 import { Ago } from "../parts/time.tsx";
+import { UserLink } from "../parts/user-link.tsx";
 import type { UserRow } from "./summary.ts";
 
 /** How many rows there are before somebody asks for more, and at most. */
@@ -54,7 +55,7 @@ export function AttackedUsers(props: {
               {rows.map(({ id, failures, networks, last, lock }) => (
                 <tr key={id}>
                   <th scope="row">
-                    <a href={pathTo("users", id)}>{id}</a>
+                    <UserLink id={id} />
                   </th>
                   <td data-label={t.columns.failures}>{formatNumber(failures)}</td>
                   <td data-label={t.columns.networks}>{formatNumber(networks)}</td>

@@ -2,6 +2,7 @@ import { attackDe } from "./attack.ts";
 import { eventsDe } from "./events.ts";
 import { logDe } from "./log.ts";
 import type { Messages } from "./messages.ts";
+import { overviewDe } from "./overview.ts";
 import { tokensDe } from "./tokens.ts";
 import { userDe } from "./user.ts";
 
@@ -93,6 +94,7 @@ export const de: Messages = {
     reload: "Konten haben sich geändert. Änderungen zeigen",
   },
   log: logDe,
+  overview: overviewDe,
   attack: attackDe,
   tokens: tokensDe,
   user: userDe,

@@ -1,6 +1,7 @@
 import { attackEn } from "./attack.ts";
 import { eventsEn } from "./events.ts";
 import { logEn } from "./log.ts";
+import { overviewEn } from "./overview.ts";
 import { tokensEn } from "./tokens.ts";
 import { userEn } from "./user.ts";
 
@@ -92,6 +93,7 @@ export const en = {
     reload: "Users changed. Show the changes",
   },
   log: logEn,
+  overview: overviewEn,
   attack: attackEn,
   tokens: tokensEn,
   user: userEn,

@@ -1,12 +1,11 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Event } from "../../../gen/userlock/v3alpha/event_service_pb.ts";
 import { isTyping } from "../core/keys.ts";
-import { pathTo } from "../core/router.ts";
-import { can } from "../core/session.ts";
 import { texts } from "../i18n/messages.ts";
 import { EventChange, EventTitle, titleOfType } from "../parts/event.tsx";
 import { SubjectLink } from "../parts/subject-link.tsx";
 import { Moment, When } from "../parts/time.tsx";
+import { UserLink } from "../parts/user-link.tsx";
 import { EventDetails } from "./details.tsx";
 
 /** Events, newest first. Each opens to all its fields. Keys: j and k move, Enter opens. */
@@ -108,10 +107,4 @@ function Row({ event, isOpen, onToggle }: { event: Event; isOpen: boolean; onTog
       )}
     </>
   );
-}
-
-function UserLink({ id }: { id: string }) {
-  if (id === "") return <>–</>;
-  if (!can("user.read")) return <>{id}</>;
-  return <a href={pathTo("users", id)}>{id}</a>;
 }

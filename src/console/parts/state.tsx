@@ -32,23 +32,25 @@ export function causeOf({ cause }: Lock): string {
   return cause === LockCause.PASSWORD_FAILURES ? names.passwords : names.unknown;
 }
 
-/** The cause, reason and end of a lock, in one line. */
-export function LockLine({ lock }: { lock: Lock | undefined }) {
+/** The cause, reason and end of a lock, in one line. `isEnded`: it ended before, so that its end means nothing. */
+export function LockLine({ lock, isEnded = false }: { lock: Lock | undefined; isEnded?: boolean }) {
   if (!lock) return <>–</>;
   return (
     <>
       {causeOf(lock)}
       {lock.reason !== "" && lock.cause === LockCause.MANUAL && <code class="reason">{lock.reason}</code>}{" "}
-      <small>
-        {lock.until ? (
-          <>
-            {timestampMs(lock.until) > now.value ? texts.value.common.ends : texts.value.common.ended}{" "}
-            <When at={lock.until} />
-          </>
-        ) : (
-          texts.value.common.never
-        )}
-      </small>
+      {!isEnded && (
+        <small>
+          {lock.until ? (
+            <>
+              {timestampMs(lock.until) > now.value ? texts.value.common.ends : texts.value.common.ended}{" "}
+              <When at={lock.until} />
+            </>
+          ) : (
+            texts.value.common.never
+          )}
+        </small>
+      )}
     </>
   );
 }
