@@ -3,7 +3,14 @@ import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import {
+  type ConsoleBrowser,
+  expectAccessible,
+  expectNarrow,
+  logIn,
+  openBrowser,
+  SCHEMES,
+} from "../support/console/browser.ts";
 import { addUser, asOwner, failLogins, ok } from "../support/logins.ts";
 import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
@@ -58,6 +65,7 @@ test.each(SCHEMES)("an admin finds who locked a user, and all about it: %s", asy
   expect(await fields.innerText()).toMatch(/Called from a stolen phone\./);
   expect(await fields.innerText()).toMatch(/LOCK_CAUSE_MANUAL/);
   await expectAccessible(page);
+  await expectNarrow(page);
   await fields.getByRole("link", { name: "What else happened within 5 minutes" }).click();
   await rows(page).filter({ hasText: "Wrong password" }).filter({ hasText: id }).first().waitFor();
   expect([...new URL(page.url()).searchParams.keys()]).toEqual(["since", "before"]);

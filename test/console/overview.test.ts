@@ -4,18 +4,27 @@ import type { Page } from "playwright-core";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import {
+  type ConsoleBrowser,
+  expectAccessible,
+  expectNarrow,
+  logIn,
+  openBrowser,
+  SCHEMES,
+} from "../support/console/browser.ts";
 import { addUser, asOwner, failLogins, ok, setPolicy } from "../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { type AdminServer, startAdminServer } from "../support/servers/admin-server.ts";
+import { ADMIN_TOKEN } from "../support/servers/server-process.ts";
 
 const { deleteUser, lockUser, unlockUser } = UserService.method;
 
-let server: ServerProcess;
+let server: AdminServer;
 let door: Door;
 let browser: ConsoleBrowser;
 
 beforeAll(async () => {
-  server = await startServer();
+  // Where the console is served alone: its commands must work there, too.
+  server = await startAdminServer();
   door = openDoors(server.url)[0]!;
   browser = await openBrowser();
 });
@@ -40,7 +49,7 @@ function run(command: string): void {
 test.each(SCHEMES)(
   "an empty store shows commands that create the first user, and then the user: %s",
   async (scheme) => {
-    const page = await browser.visit(`${server.url}/console/`, { scheme });
+    const page = await browser.visit(`${server.adminUrl}/console/`, { scheme });
     await logIn(page);
     const first = part(page, "Create the first user");
     await first.waitFor();
@@ -68,7 +77,7 @@ test.each(SCHEMES)("it shows live who is locked, why and until when, and what fa
     await addUser(door, { id: `guessed-${scheme}` }),
   ];
   await setPolicy(door, { maxAttempts: 3, lockDuration: { seconds: 600n, nanos: 0 } } as never);
-  const page = await browser.visit(`${server.url}/console/`, { scheme });
+  const page = await browser.visit(`${server.adminUrl}/console/`, { scheme });
   await logIn(page);
   await page.getByText("Live", { exact: true }).waitFor();
   await part(page, "Locks that end soon").waitFor();
@@ -91,6 +100,7 @@ test.each(SCHEMES)("it shows live who is locked, why and until when, and what fa
   await failures.getByRole("img", { name: `${before + 3} failed logins in the last 60 minutes` }).waitFor();
   await part(page, "Server").getByText("ready", { exact: true }).waitFor();
   await expectAccessible(page);
+  await expectNarrow(page);
 
   ok(await door.call(unlockUser, { id: fraud }, asOwner));
   ok(await door.call(unlockUser, { id: guessed }, asOwner));
@@ -110,7 +120,7 @@ test("a caller without permissions sees the server, and nothing that is refused"
   const { createToken } = AccessService.method;
   const grants = [{ role: Role.LOGIN_CLIENT }];
   const { response } = await door.call(createToken, { subject: "login-page", grants }, asOwner);
-  const page = await browser.visit(`${server.url}/console/`);
+  const page = await browser.visit(`${server.adminUrl}/console/`);
   await logIn(page, response!.token);
   await part(page, "Server").getByText("login-page").waitFor();
   expect(await page.getByRole("region").count()).toBe(1);

@@ -56,6 +56,19 @@ export async function logIn(page: Page, token = ADMIN_TOKEN): Promise<void> {
   await page.locator("#main h1").waitFor();
 }
 
+/** Fails if the page is wider than a narrow window (WCAG 2.2, 1.4.10), or hides a part of a table there. */
+export async function expectNarrow(page: Page): Promise<void> {
+  const before = page.viewportSize() ?? { width: 1280, height: 900 };
+  await page.setViewportSize({ width: 400, height: 900 });
+  const tooWide = await page.evaluate(() =>
+    [document.documentElement, ...document.querySelectorAll("main section, .table")]
+      .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+      .map(({ tagName, className, scrollWidth }) => `${tagName}.${className}: ${scrollWidth}`),
+  );
+  await page.setViewportSize(before);
+  expect(tooWide).toEqual([]);
+}
+
 const AXE = readFileSync("node_modules/axe-core/axe.min.js", "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"];
 

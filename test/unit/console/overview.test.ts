@@ -34,6 +34,6 @@ describe("the last locks", () => {
 
 test("the commands for a first user go to the address of the page", () => {
   const { curl, userlock } = firstUserCommands("https://id.example.com");
-  expect(curl).toContain("https://id.example.com/resources/v3alpha/users");
+  expect(curl).toContain("https://id.example.com/userlock.v3alpha.UserService/CreateUser");
   expect(userlock).toContain("USERLOCK_URL=https://id.example.com\n");
 });
