@@ -1,7 +1,7 @@
 // Proves how an admin comes into the console and out of it: by a token, and by the link of `userlock console`.
 import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
 import { runUserlock } from "../support/servers/run-userlock.ts";
-import { type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
+import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from "../support/servers/server-process.ts";
 
 const folder = temporaryFolder();
 const STORE = { USERLOCK_STORE: `sqlite:${folder.file("userlock.db")}` };
@@ -19,8 +19,8 @@ afterAll(async () => {
 });
 
 /** A link to the server, made beside it. */
-async function makeLink(): Promise<string> {
-  const { stdout } = await runUserlock(["console", "--url", server.url], STORE);
+async function makeLink(subject = "admin"): Promise<string> {
+  const { stdout } = await runUserlock(["console", "--url", server.url, "--subject", subject], STORE);
   return stdout.trim();
 }
 
@@ -39,7 +39,7 @@ test.each(SCHEMES)("an admin logs in by a token, reloads, and logs out: %s", asy
   await expectAccessible(page);
   expectRefusals(1);
 
-  await logIn(page);
+  await logIn(page, `Bearer ${ADMIN_TOKEN}`);
   expect(await page.getByRole("alert").count()).toBe(0);
   await page.reload();
   await page.locator("header.top").waitFor();
@@ -67,4 +67,13 @@ test("the link logs in once, and its code stays neither in the address nor in th
   await second.evaluate((to) => window.location.assign(to), await makeLink());
   await second.locator(".who").getByText("admin").waitFor();
   expect(second.url()).toBe(`${server.url}/console/`);
+
+  // A link that is opened in place of another session is used up, too.
+  const other = await makeLink("other-admin");
+  await second.evaluate((to) => window.location.assign(to), other);
+  await second.locator(".who").getByText("other-admin").waitFor();
+  expect(second.url()).toBe(`${server.url}/console/`);
+  await second.goto(`${other.split("#")[0]}users#${other.split("#")[1]}`);
+  await second.locator(".who").getByText("other-admin").waitFor();
+  expectRefusals(1);
 });

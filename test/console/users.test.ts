@@ -1,7 +1,14 @@
 // Proves the page of users: find, see why, act, and see that it worked, by pointer and by keyboard.
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import {
+  type ConsoleBrowser,
+  expectAccessible,
+  expectNarrow,
+  logIn,
+  openBrowser,
+  SCHEMES,
+} from "../support/console/browser.ts";
 import { addUser, asOwner, ok } from "../support/logins.ts";
 import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
 
@@ -32,6 +39,7 @@ test.each(SCHEMES)("an admin finds a user, locks them, sees it and unlocks them:
   await row.waitFor();
   await page.getByText("1 user", { exact: true }).waitFor();
   await expectAccessible(page);
+  await expectNarrow(page);
 
   await row.getByRole("button", { name: "Lock…" }).click();
   const dialog = page.getByRole("dialog", { name: `Lock ${id}` });

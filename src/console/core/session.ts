@@ -28,14 +28,16 @@ function takeCode(): string {
   return code;
 }
 
-/** Asks the server who is logged in. If nobody is, logs in by the code of the address. */
+/**
+ * Asks the server who is logged in. A code in the address logs in first, also in place of another session: a link that
+ * is opened is used up.
+ */
 export async function loadMe(): Promise<void> {
   const code = takeCode();
   try {
     meFailure.value = undefined;
-    if (await isKnown()) return;
     loginFailure.value = code === "" ? "" : await openSession({ code });
-    me.value = code === "" || loginFailure.value !== "" ? null : await access.whoAmI({});
+    if (!(await isKnown())) me.value = null;
   } catch (error) {
     meFailure.value = error;
   }

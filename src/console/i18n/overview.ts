@@ -35,7 +35,8 @@ export const overviewEn = {
   tokenEnds: "token ends",
   firstTitle: "Create the first user",
   firstText: "There are no users yet. One of these commands creates one. This page shows it at once.",
-  firstToken: "Both take a token from USERLOCK_TOKEN. The one that you logged in with will do.",
+  firstToken:
+    "Both take a token from USERLOCK_TOKEN. In the server's folder: export USERLOCK_TOKEN=$(cat data/admin.token)",
 };
 
 export const overviewDe: typeof overviewEn = {
@@ -79,5 +80,6 @@ export const overviewDe: typeof overviewEn = {
   tokenEnds: "Token endet",
   firstTitle: "Das erste Konto anlegen",
   firstText: "Es gibt noch keine Konten. Jeder dieser Befehle legt eines an. Diese Seite zeigt es sofort.",
-  firstToken: "Beide nehmen ein Token aus USERLOCK_TOKEN. Das, mit dem Sie angemeldet sind, genügt.",
+  firstToken:
+    "Beide nehmen ein Token aus USERLOCK_TOKEN. Im Ordner des Servers: export USERLOCK_TOKEN=$(cat data/admin.token)",
 };

@@ -9,7 +9,9 @@ export function LoginPage() {
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
-    const token = String(new FormData(event.currentTarget as HTMLFormElement).get("token")).trim();
+    const typed = String(new FormData(event.currentTarget as HTMLFormElement).get("token"));
+    // As it stands in a header.
+    const token = typed.trim().replace(/^Bearer +/i, "");
     isBusy.value = true;
     try {
       loginFailure.value = await logIn(token);
