@@ -45,7 +45,8 @@ const host: Host = {
       const { openAdmin } = await import("./admin.ts");
       admin = await openAdmin(readConfig(env as NodeJS.ProcessEnv));
     } catch (error) {
-      throw notStarted(error);
+      if (error instanceof ConfigError) throw notStarted(error);
+      throw new CommandFailed((error as Error).message, EX_UNAVAILABLE, { cause: error });
     }
     try {
       await work(admin);

@@ -1,6 +1,7 @@
 import { StoreRefused } from "./port.ts";
 
-export const noStoreAt = (place: string) => new StoreRefused(`There is no store at ${place}. Check USERLOCK_STORE.`);
+export const noStoreAt = (place: string) =>
+  new StoreRefused(`There is no store at ${place}. Run this in the server's folder, with its USERLOCK_STORE.`);
 
 /** SQL that upgrades a store from version `index` to `index + 1`. Never edit a released step. */
 export type SchemaStep = string;
