@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { AttackPage } from "./attack/attack.tsx";
 import { LogPage } from "./log/log.tsx";
 import { OverviewPage } from "./overview/overview.tsx";
+import { PolicyPage } from "./policy/policy.tsx";
 import { TokensPage } from "./tokens/tokens.tsx";
 import { UserPage } from "./user/user.tsx";
 import { UsersPage } from "./users/users.tsx";
@@ -24,5 +25,6 @@ export const PAGES: readonly {
   },
   { key: "log", path: "log", permission: "event.read", show: () => <LogPage /> },
   { key: "attack", path: "attack", permission: "event.read", show: () => <AttackPage /> },
+  { key: "policy", path: "policy", permission: "user.read", show: () => <PolicyPage /> },
   { key: "tokens", path: "tokens", permission: "access.write", show: () => <TokensPage /> },
 ];

@@ -3,6 +3,7 @@ import { eventsDe } from "./events.ts";
 import { logDe } from "./log.ts";
 import type { Messages } from "./messages.ts";
 import { overviewDe } from "./overview.ts";
+import { policyDe } from "./policy.ts";
 import { tokensDe } from "./tokens.ts";
 import { userDe } from "./user.ts";
 
@@ -96,6 +97,7 @@ export const de: Messages = {
   log: logDe,
   overview: overviewDe,
   attack: attackDe,
+  policy: policyDe,
   tokens: tokensDe,
   user: userDe,
   events: eventsDe,

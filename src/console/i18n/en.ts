@@ -2,6 +2,7 @@ import { attackEn } from "./attack.ts";
 import { eventsEn } from "./events.ts";
 import { logEn } from "./log.ts";
 import { overviewEn } from "./overview.ts";
+import { policyEn } from "./policy.ts";
 import { tokensEn } from "./tokens.ts";
 import { userEn } from "./user.ts";
 
@@ -95,6 +96,7 @@ export const en = {
   log: logEn,
   overview: overviewEn,
   attack: attackEn,
+  policy: policyEn,
   tokens: tokensEn,
   user: userEn,
   events: eventsEn,

@@ -6,6 +6,7 @@ import { address, setQuery } from "../core/router.ts";
 import { me } from "../core/session.ts";
 import { texts } from "../i18n/messages.ts";
 import { Failure } from "../parts/failure.tsx";
+import { TextChip } from "../parts/text-chip.tsx";
 import { CreateDialog, type Created } from "./create-dialog.tsx";
 import { failure, load, PAGE, page, questionOf } from "./list.ts";
 import { RevokeDialog } from "./revoke-dialog.tsx";
@@ -47,17 +48,12 @@ export function TokensPage() {
         </button>
       </div>
       <search class="chips filters">
-        <label class={subject === "" ? "chip" : "chip on"}>
-          {t.subjectFilter}
-          <input
-            value={subject}
-            onChange={({ currentTarget }) => setQuery({ subject: currentTarget.value.trim(), from: "" })}
-            size={16}
-            maxLength={200}
-            autocomplete="off"
-            spellcheck={false}
-          />
-        </label>
+        <TextChip
+          name={t.subjectFilter}
+          value={subject}
+          size={16}
+          onChange={(value) => setQuery({ subject: value, from: "" })}
+        />
       </search>
       {failure.value !== undefined && <Failure error={failure.value} onRetry={reload} />}
       {shown ? (
