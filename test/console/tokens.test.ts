@@ -90,6 +90,7 @@ test("the caller's own token is marked, and revoking it warns and logs out", asy
   await expectAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
   await page.getByRole("heading", { name: "Log in to userlock" }).waitFor();
+  await page.close();
   // The stream of events ends with the token.
   expect(browser.messages.splice(0).filter((message) => !/status of 401/.test(message))).toEqual([]);
 });
@@ -100,6 +101,7 @@ test("the last token of an owner is not revoked: the dialog shows the server's r
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Revoke", exact: true }).click();
   await dialog.getByText("LAST_OWNER").waitFor();
+  await page.close();
   expect(browser.messages.splice(0).filter((message) => !/status of 400/.test(message))).toEqual([]);
 });
 
