@@ -12,7 +12,7 @@ import { ADMIN_TOKEN, temporaryFolder } from "../../support/servers/server-proce
 import { lockOverRest } from "../../support/users.ts";
 
 /** Bytes. Node has 127 MB. */
-const MAX_SIZE = 160e6;
+const MAX_SIZE = 165e6;
 const OWNER = 65_532;
 
 const folder = temporaryFolder();
