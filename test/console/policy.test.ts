@@ -94,6 +94,8 @@ test("a change of one field keeps the others inherited, and one that sets nothin
   await page.getByRole("button", { name: "Edit…" }).click();
   await page.getByRole("dialog").getByLabel("Known devices get in").selectOption("no");
   await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  // The dialog has the same sentences.
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.getByText("A lock stops every device").waitFor();
   expect((await policyOf("partly")).own).toEqual({ window: "120s", knownDevicesPass: false });
 
@@ -102,6 +104,8 @@ test("a change of one field keeps the others inherited, and one that sets nothin
     await page.getByRole("dialog").getByLabel(field, { exact: true }).selectOption("inherit");
   }
   await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  // The dialog has the same sentences.
+  await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.getByText(DEFAULT).waitFor();
   expect((await policyOf("partly")).isInherited).toBe(true);
 });

@@ -43,7 +43,7 @@ export const tokensEn = {
   ends: { "30": "in 30 days", "90": "in 90 days", "365": "in a year", date: "at a date", "": "never" },
   date: "Date and time",
   secretTitle: (subject: string) => `The secret of ${subject}`,
-  secretWarning: "Copy it now. It is shown only once, and nobody can read it again, the server included.",
+  secretWarning: "Copy it now. It is shown only once, and cannot be looked up later.",
   secret: "Secret",
   secretDone: "I have stored it",
   revokeTitle: (subject: string) => `Revoke a token of ${subject}`,
@@ -97,8 +97,7 @@ export const tokensDe: typeof tokensEn = {
   ends: { "30": "in 30 Tagen", "90": "in 90 Tagen", "365": "in einem Jahr", date: "zu einem Zeitpunkt", "": "nie" },
   date: "Datum und Uhrzeit",
   secretTitle: (subject) => `Das Geheimnis von ${subject}`,
-  secretWarning:
-    "Kopieren Sie es jetzt. Es wird nur einmal gezeigt; danach kann es niemand mehr lesen, auch der Server nicht.",
+  secretWarning: "Kopieren Sie es jetzt. Es wird nur einmal gezeigt und lässt sich später nicht nachschlagen.",
   secret: "Geheimnis",
   secretDone: "Ich habe es gesichert",
   revokeTitle: (subject) => `Ein Token von ${subject} widerrufen`,
