@@ -227,6 +227,8 @@ export async function start(
     const reflect = createReflection(REFLECTED, [file_google_rpc_error_details]);
     const open = openServices(health, reflect, shares.openStreams, stop.signal);
     const onFailure = (error: unknown) => log.error({ err: error }, "a request failed outside of a call");
+    const onIssuerError = fault("the issuer could not log an admin in to the console");
+    const consoleSettings = { sealer: secrets, oidc: config.oidc, onIssuerError };
     const dispatchAt = (place: "main" | "admin") =>
       createDispatch({
         pipeline,
@@ -236,7 +238,7 @@ export async function start(
         isReady,
         corsOrigins: config.corsOrigins,
         authz: config.authz,
-        console: config.console === place ? secrets : undefined,
+        console: config.console === place ? consoleSettings : undefined,
         limits,
         newId,
         observers: observe.calls,

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { SETTINGS, type Setting } from "./settings.ts";
-import { HIDDEN, isLoopback, isLoopbackHost, shownPlace, textIn } from "./values.ts";
+import { HIDDEN, isHttpsUrl, isLoopback, isLoopbackHost, shownPlace, textIn } from "./values.ts";
 
 export type Config = ReturnType<typeof readConfig>;
 
@@ -98,6 +98,18 @@ export function readConfig(environment: Record<string, string | undefined>) {
   };
   together(["USERLOCK_TLS_CERT", "USERLOCK_TLS_KEY"]);
   together(["USERLOCK_JWT_ISSUER", "USERLOCK_JWT_AUDIENCE", "USERLOCK_JWKS"]);
+  const clientId = textOf("USERLOCK_OIDC_CLIENT_ID");
+  const issuerText = textOf("USERLOCK_JWT_ISSUER");
+  if (clientId === undefined && textOf("USERLOCK_OIDC_CLIENT_SECRET") !== undefined) {
+    problems.push("USERLOCK_OIDC_CLIENT_ID: missing; USERLOCK_OIDC_CLIENT_SECRET goes with it");
+  }
+  if (clientId !== undefined && issuerText === undefined) {
+    problems.push("USERLOCK_JWT_ISSUER: missing; USERLOCK_OIDC_CLIENT_ID is a client of this issuer");
+  } else if (clientId !== undefined && issuerText !== undefined && !isHttpsUrl(issuerText) && !isLoopback(issuerText)) {
+    problems.push(
+      `USERLOCK_JWT_ISSUER: must be an https URL, because the console logs admins in there (it is ${JSON.stringify(issuerText)})`,
+    );
+  }
   const plainJwks = /^http:/.test(textOf("USERLOCK_JWKS") ?? "") && textOf("USERLOCK_JWKS");
   if (plainJwks && !isLoopback(plainJwks) && textOf("USERLOCK_JWKS_PLAIN_HTTP") !== "on") {
     problems.push(
@@ -140,6 +152,11 @@ export function readConfig(environment: Record<string, string | undefined>) {
     authz: { gatewayToken: get("USERLOCK_AUTHZ_TOKEN"), loginOrigins: get("USERLOCK_LOGIN_ORIGINS") ?? [] },
     instance: { id: get("USERLOCK_INSTANCE_ID"), domains: get("USERLOCK_INSTANCE_DOMAINS") ?? [] },
     jwt: issuer && audience && jwks ? { issuer, audience, jwks, rolesClaim } : undefined,
+    /** The client of the console at that issuer. */
+    oidc:
+      issuer && clientId
+        ? { issuer, clientId, clientSecret: get("USERLOCK_OIDC_CLIENT_SECRET"), scopes: get("USERLOCK_OIDC_SCOPES") }
+        : undefined,
     /** The instance's key. Undefined: read from a file beside the store. */
     secretKey: get("USERLOCK_SECRET_KEY"),
     argon2: get("USERLOCK_ARGON2"),

@@ -9,6 +9,7 @@ import {
   listOf,
   must,
   parseListen,
+  scopesOf,
   shownPlace,
   shownStore,
   storeOf,
@@ -124,6 +125,20 @@ export const SETTINGS = {
     default: "roles",
     description: "claim with the caller's roles, an array of `ROLE` or `ROLE@organization`",
     parse: asIs,
+  },
+  USERLOCK_OIDC_CLIENT_ID: {
+    description: "client that the console is at the issuer of JWTs; with it admins log in by OpenID Connect",
+    parse: asIs,
+  },
+  USERLOCK_OIDC_CLIENT_SECRET: {
+    description: "secret of that client; by default it has none, and PKCE protects the log-in",
+    secret: true,
+    parse: asIs,
+  },
+  USERLOCK_OIDC_SCOPES: {
+    default: "openid",
+    description: "scopes that the console asks the issuer for, separated by spaces; `openid` is one of them",
+    parse: (text) => must("words with openid among them", scopesOf(text)),
   },
   USERLOCK_SECRET_KEY: {
     description:

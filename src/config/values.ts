@@ -88,9 +88,20 @@ export function isLoopback(text: string): boolean {
   return URL.canParse(text) && isLoopbackHost(new URL(text).hostname);
 }
 
+export function isHttpsUrl(text: string): boolean {
+  return URL.canParse(text) && new URL(text).protocol === "https:";
+}
+
 /** Whether the host's name or address is this machine's own, unreachable for others. */
 export function isLoopbackHost(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(host);
+}
+
+/** Scopes (RFC 6749, section 3.3), separated by single spaces. Undefined without `openid`. */
+export function scopesOf(text: string): string | undefined {
+  const scopes = text.split(/\s+/).filter(Boolean);
+  const areGood = scopes.includes("openid") && scopes.every((scope) => /^[!#-[\]-~]+$/.test(scope));
+  return areGood ? scopes.join(" ") : undefined;
 }
 
 export function isOrigin(text: string): boolean {

@@ -2,8 +2,7 @@ import { refusal, rpcErrorOf, toRpcError } from "../rpc/errors.ts";
 import type { CallObserver, CallSystem, ObservedCall } from "../rpc/observer.ts";
 import type { Call, Pipeline } from "../rpc/pipeline.ts";
 import type { Shares } from "../rpc/shares.ts";
-import type { Sealer } from "./console/cookie.ts";
-import { createConsoleDoor } from "./console/door.ts";
+import { type ConsoleSettings, createConsoleDoor } from "./console/door.ts";
 import { createConnectDoor } from "./grpc/connect-door.ts";
 import { createUnaryDoor } from "./grpc/unary-door.ts";
 import { corsHeaders, isPreflight } from "./http/cors.ts";
@@ -31,8 +30,8 @@ export interface DispatchParts {
   isReady: () => Promise<boolean>;
   corsOrigins: readonly string[];
   authz: AuthzSettings;
-  /** Encrypts the sessions of the console's browsers. Undefined: there is no console. */
-  console?: Sealer | undefined;
+  /** Undefined: there is no console. */
+  console?: ConsoleSettings | undefined;
   limits: Limits;
   newId: () => string;
   /** See each call; none by default. */
@@ -147,7 +146,7 @@ export function createDispatch(parts: DispatchParts): (exchange: Exchange) => vo
           connect(exchange, requestPath, call) ??
           probes(exchange.verb, path) ??
           openApi(exchange, path) ??
-          consoleDoor?.(exchange, path, call) ??
+          consoleDoor?.(exchange, requestPath, call) ??
           introspection(exchange, path, call) ??
           rest(exchange, requestPath, call));
     const cors = corsHeaders(exchange, parts.corsOrigins);

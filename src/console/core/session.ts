@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import type { WhoAmIResponse } from "../../../gen/userlock/v3alpha/access_service_pb.ts";
+import { texts } from "../i18n/messages.ts";
 import { access, isLoggedOut, whenLoggedOut } from "./api.ts";
 import { go } from "./router.ts";
 
@@ -15,17 +16,24 @@ whenLoggedOut(() => {
   me.value = null;
 });
 
-/** Why the last log-in failed, the server's sentence. Empty without one. */
+/** Why the last log-in failed, a sentence. Empty without one. */
 export const loginFailure = signal("");
 
+/** The host of the issuer of OpenID Connect, if admins can log in there. */
+export const issuer = signal<string | undefined>(undefined);
+
 /**
- * The one-time code of `userlock console` in the address, which it removes, so that the history has none. Empty without
- * one.
+ * What the address says about a log-in: the one-time code of `userlock console`, and why the one at the issuer failed.
+ * Removes both, so that neither stays in the history. Empty without one.
  */
-function takeCode(): string {
-  const code = /^#code=([\w.~-]+)$/.exec(window.location.hash)?.[1] ?? "";
-  if (code !== "") go(window.location.pathname + window.location.search, { isReplacing: true });
-  return code;
+function takeFromAddress(): { code: string; refusal: string } {
+  const url = new URL(window.location.href);
+  const code = /^#code=([\w.~-]+)$/.exec(url.hash)?.[1] ?? "";
+  const refusal = url.searchParams.get("login") ?? "";
+  if (code !== "") url.hash = "";
+  url.searchParams.delete("login");
+  if (code !== "" || refusal !== "") go(url.href, { isReplacing: true });
+  return { code, refusal };
 }
 
 /**
@@ -33,10 +41,12 @@ function takeCode(): string {
  * is opened is used up.
  */
 export async function loadMe(): Promise<void> {
-  const code = takeCode();
+  const { code, refusal } = takeFromAddress();
   try {
     meFailure.value = undefined;
-    loginFailure.value = code === "" ? "" : await openSession({ code });
+    const { refusals } = texts.value.login;
+    const known = Object.hasOwn(refusals, refusal) ? refusals[refusal as keyof typeof refusals] : "";
+    loginFailure.value = code === "" ? known : await openSession({ code });
     if (!(await isKnown())) me.value = null;
   } catch (error) {
     meFailure.value = error;
@@ -45,8 +55,9 @@ export async function loadMe(): Promise<void> {
 
 async function isKnown(): Promise<boolean> {
   // Without a session the call would be refused, which is an error in the browser's console.
-  const { isLoggedIn } = (await (await fetch(SESSION)).json()) as { isLoggedIn: boolean };
-  if (!isLoggedIn) return false;
+  const known = (await (await fetch(SESSION)).json()) as { isLoggedIn: boolean; issuer?: string };
+  issuer.value = known.issuer;
+  if (!known.isLoggedIn) return false;
   try {
     me.value = await access.whoAmI({});
     return true;
@@ -75,10 +86,20 @@ export async function logIn(token: string): Promise<string> {
   return refused;
 }
 
+/** Goes to the issuer of OpenID Connect, which comes back to the console. */
+export async function logInAtIssuer(): Promise<void> {
+  const { location } = (await (await fetch("/console/_oidc", { method: "POST" })).json()) as { location: string };
+  window.location.assign(location);
+}
+
+/** Logs out, also at the issuer if the session came from there. */
 export async function logOut(): Promise<void> {
-  await fetch(SESSION, { method: "DELETE" });
+  const response = await fetch(SESSION, { method: "DELETE" });
   loginFailure.value = "";
   me.value = null;
+  if (response.status !== 200) return;
+  const { location } = (await response.json()) as { location: string };
+  window.location.assign(location);
 }
 
 /** Whether the caller holds the permission anywhere. The server decides in any case. */

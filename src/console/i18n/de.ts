@@ -34,7 +34,13 @@ export const de: Messages = {
     token: "Token",
     hint: "Ein Token von userlock. Das erste steht in der Datei admin.token neben der Datenbank. `userlock console` gibt einen Link aus, der keines braucht.",
     submit: "Anmelden",
-    failed: "Der Server hat das Token abgelehnt.",
+    atIssuer: (host: string) => `Bei ${host} anmelden`,
+    refusals: {
+      denied: "Der Aussteller hat die Anmeldung abgelehnt.",
+      late: "Die Anmeldung hat zu lange gedauert oder begann in einem anderen Fenster. Bitte noch einmal versuchen.",
+      failed: "Der Aussteller hat nicht richtig geantwortet. Warum, steht im Protokoll des Servers.",
+      refused: "Der Server nimmt das Token des Ausstellers nicht an. Warum, steht im Protokoll des Servers.",
+    },
     unreachable: "Der Server antwortet nicht.",
   },
   common: {

@@ -33,7 +33,13 @@ export const en = {
     token: "Token",
     hint: "A token of userlock. The first one is in the file admin.token beside the database. `userlock console` prints a link that needs none.",
     submit: "Log in",
-    failed: "The server refused the token.",
+    atIssuer: (host: string) => `Log in at ${host}`,
+    refusals: {
+      denied: "The issuer did not let you in.",
+      late: "The log-in took too long, or was begun in another window. Try again.",
+      failed: "The issuer did not answer as it should. The server's log says why.",
+      refused: "The server does not accept the token of the issuer. The server's log says why.",
+    },
     unreachable: "The server does not answer.",
   },
   common: {

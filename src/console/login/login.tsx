@@ -1,34 +1,45 @@
 import { useSignal } from "@preact/signals";
-import { logIn, loginFailure } from "../core/session.ts";
+import { issuer, logIn, logInAtIssuer, loginFailure } from "../core/session.ts";
 import { texts } from "../i18n/messages.ts";
 
-/** Asks for a token. */
+/** Asks for a token, or sends to the issuer of OpenID Connect if there is one. */
 export function LoginPage() {
   const { login: t } = texts.value;
   const isBusy = useSignal(false);
 
-  async function submit(event: SubmitEvent): Promise<void> {
-    event.preventDefault();
-    const typed = String(new FormData(event.currentTarget as HTMLFormElement).get("token"));
-    // As it stands in a header.
-    const token = typed.trim().replace(/^Bearer +/i, "");
+  async function attempt(way: () => Promise<void>): Promise<void> {
     isBusy.value = true;
     try {
-      loginFailure.value = await logIn(token);
+      await way();
     } catch {
       loginFailure.value = t.unreachable;
     }
     isBusy.value = false;
   }
 
+  function submit(event: SubmitEvent): void {
+    event.preventDefault();
+    const typed = String(new FormData(event.currentTarget as HTMLFormElement).get("token"));
+    // As it stands in a header.
+    const token = typed.trim().replace(/^Bearer +/i, "");
+    void attempt(async () => {
+      loginFailure.value = await logIn(token);
+    });
+  }
+
   return (
     <main class="login" id="main">
-      <form onSubmit={(event) => void submit(event)}>
+      <form onSubmit={submit}>
         <h1>{t.title}</h1>
         {loginFailure.value !== "" && (
           <p class="failure" role="alert">
             {loginFailure.value}
           </p>
+        )}
+        {issuer.value !== undefined && (
+          <button type="button" class="primary" disabled={isBusy.value} onClick={() => void attempt(logInAtIssuer)}>
+            {t.atIssuer(issuer.value)}
+          </button>
         )}
         <label>
           {t.token}
@@ -37,7 +48,7 @@ export function LoginPage() {
         <p id="token-hint">
           <small>{t.hint}</small>
         </p>
-        <button type="submit" class="primary" disabled={isBusy.value}>
+        <button type="submit" class={issuer.value === undefined ? "primary" : ""} disabled={isBusy.value}>
           {t.submit}
         </button>
       </form>

@@ -10,52 +10,92 @@ export interface Sealer {
 }
 
 /** What the cookie of a console's session keeps. */
-export interface ConsoleSession {
+export interface ConsoleSession extends Ending {
   token: string;
-  /** When it ends, milliseconds since the Unix epoch. */
-  ends: number;
   /** The id of its token, if that was made for this session alone. */
   ownToken?: string;
+  /** Whether its token came from the issuer of OpenID Connect, where the browser has a session, too. */
+  isOfIssuer?: true;
+}
+
+interface Ending {
+  /** When it ends, milliseconds since the Unix epoch. */
+  ends: number;
 }
 
 /** The longest session of a browser, milliseconds. */
 export const MAX_SESSION_MS = 8 * 60 * 60 * 1_000;
 
-const CONTEXT = "console session";
-/** The first one needs TLS (RFC 6265bis, section 4.1.3.2). Browsers drop it on plain http. */
-const SECURE_NAME = "__Host-userlock";
-const PLAIN_NAME = "userlock";
+/** Names with it need TLS (RFC 6265bis, section 4.1.3.2): browsers drop them on plain http. No sister domain can set them. */
+const SECURE_PREFIX = "__Host-";
 /** The longest name and value that browsers keep together, bytes (RFC 6265bis, section 5.6). */
 const MAX_COOKIE_BYTES = 4_096;
 /** The content types of Connect's calls. A form cannot send them. */
 const RPC_TYPES = /^application\/(connect\+)?(json|proto)$/;
 
-export type SessionCookie = ReturnType<typeof createSessionCookie>;
+/** A cookie whose value only this server can read and make. `isSecure`: the browser reaches the server by TLS. */
+export function createSealedCookie<Value extends Ending>(
+  { seal, unseal }: Sealer,
+  { name, context, sameSite }: { name: string; context: string; sameSite: "Strict" | "Lax" },
+) {
+  const nameFor = (isSecure: boolean) => (isSecure ? SECURE_PREFIX + name : name);
+  const field = (isSecure: boolean, value: string, maxAgeS: number) =>
+    `${nameFor(isSecure)}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=${sameSite}${isSecure ? "; Secure" : ""}`;
 
-/** The cookie that holds a browser's session, so that no script can read the token. */
-export function createSessionCookie({ seal, unseal }: Sealer) {
-  function open(value: string, now: number): ConsoleSession[] {
+  function open(value: string, now: number): Value[] {
     try {
-      const session = JSON.parse(Buffer.from(unseal(Buffer.from(value, "base64url"), CONTEXT)).toString());
-      return now < session.ends ? [session] : [];
+      const found: Value = JSON.parse(Buffer.from(unseal(Buffer.from(value, "base64url"), context)).toString());
+      return now < found.ends ? [found] : [];
     } catch {
       // Sealed with another key, or forged.
       return [];
     }
   }
 
-  /**
-   * The session of a request, also of one from another site. A server of a sister domain can set cookies, too: with TLS
-   * none that has the name with the prefix. Without, a request with two sessions has none, because one was planted.
-   */
+  return {
+    /**
+     * The value in the request's cookie. A sister domain can set the cookie without the prefix, too, so of two good
+     * ones none counts: one was planted.
+     */
+    valueIn({ headers }: Pick<Exchange, "headers">, isSecure: boolean, now: number): Value | undefined {
+      const given = new Set(cookiesOf(headerOf(headers, "cookie") ?? "", nameFor(isSecure)));
+      const values = [...given].flatMap((value) => open(value, now));
+      return values.length === 1 ? values[0] : undefined;
+    },
+    /** The Set-Cookie of a value. Throws TOO_LARGE, because browsers silently drop a cookie that is too long. */
+    set(isSecure: boolean, value: Value, now: number): string {
+      const sealed = Buffer.from(seal(Buffer.from(JSON.stringify(value)), context)).toString("base64url");
+      if (nameFor(isSecure).length + sealed.length > MAX_COOKIE_BYTES) {
+        throw refusal("TOO_LARGE", "The token is too long for the cookie of a browser. Use one with fewer claims.");
+      }
+      return field(isSecure, sealed, Math.max(0, Math.ceil((value.ends - now) / 1_000)));
+    },
+    /** The Set-Cookie that removes it. */
+    clear: (isSecure: boolean): string => field(isSecure, "", 0),
+  };
+}
+
+export type SessionCookie = ReturnType<typeof createSessionCookie>;
+
+/** The cookie that holds a browser's session, so that no script can read the token. */
+export function createSessionCookie(sealer: Sealer) {
+  const cookie = createSealedCookie<ConsoleSession>(sealer, {
+    name: "userlock",
+    context: "console session",
+    sameSite: "Strict",
+  });
+
+  /** The session of a request, also of one from another site. */
   function sessionOf(exchange: Exchange, now: number): ConsoleSession | undefined {
-    const cookies = headerOf(exchange.headers, "cookie") ?? "";
-    const values = namesOf(exchange).flatMap((name) => cookiesOf(cookies, name));
-    const sessions = [...new Set(values)].flatMap((value) => open(value, now));
-    return sessions.length === 1 ? sessions[0] : undefined;
+    const isSecure = isPageSecure(exchange);
+    const found = cookie.valueIn(exchange, isSecure, now);
+    // Browsers send no Origin with GET, so behind a proxy with TLS it can be either.
+    if (found || isSecure || exchange.headers.origin !== undefined) return found;
+    return cookie.valueIn(exchange, true, now);
   }
 
   return {
+    ...cookie,
     sessionOf,
     /**
      * The Authorization of a call that carries the cookie: only for a Connect call by a page of this origin, without an
@@ -70,33 +110,11 @@ export function createSessionCookie({ seal, unseal }: Sealer) {
       const session = sessionOf(exchange, now);
       return session && `Bearer ${session.token}`;
     },
-    /** The Set-Cookie of a new session. Throws TOO_LARGE, because browsers silently drop a cookie that is too long. */
-    set(exchange: Exchange, session: ConsoleSession, now: number): string {
-      const value = Buffer.from(seal(Buffer.from(JSON.stringify(session)), CONTEXT)).toString("base64url");
-      if (SECURE_NAME.length + value.length > MAX_COOKIE_BYTES) {
-        throw refusal("TOO_LARGE", "The token is too long for the cookie of a browser. Use one with fewer claims.");
-      }
-      return cookie(exchange, value, Math.max(0, Math.ceil((session.ends - now) / 1_000)));
-    },
-    /** The Set-Cookie that ends the session. */
-    clear: (exchange: Exchange): string => cookie(exchange, "", 0),
   };
 }
 
-function cookie(exchange: Exchange, value: string, maxAgeS: number): string {
-  const isSecure = isPageSecure(exchange);
-  const name = isSecure ? SECURE_NAME : PLAIN_NAME;
-  return `${name}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict${isSecure ? "; Secure" : ""}`;
-}
-
-/** The names that the session's cookie can have. Browsers send no Origin with GET, so behind a proxy it can be both. */
-function namesOf(exchange: Exchange): string[] {
-  if (isPageSecure(exchange)) return [SECURE_NAME];
-  return exchange.headers.origin === undefined ? [SECURE_NAME, PLAIN_NAME] : [PLAIN_NAME];
-}
-
-/** Whether the browser reaches the server by TLS, here or at a proxy. */
-function isPageSecure({ scheme, headers }: Exchange): boolean {
+/** Whether the browser reaches the server by TLS, here or at a proxy. GET has no Origin: it shows only TLS here. */
+export function isPageSecure({ scheme, headers }: Pick<Exchange, "scheme" | "headers">): boolean {
   return scheme === "https" || (headers.origin?.startsWith("https:") ?? false);
 }
 

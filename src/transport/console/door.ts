@@ -2,16 +2,28 @@ import { refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import type { Call, Pipeline } from "../../rpc/pipeline.ts";
 import type { Shares } from "../../rpc/shares.ts";
 import { type Answer, type Exchange, type Fields, headerOf } from "../http/exchange.ts";
+import type { RequestPath } from "../http/request-path.ts";
 import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import type { Limits } from "../limits.ts";
 import { createSessionCookie, type Sealer } from "./cookie.ts";
 import { readConsoleFiles, securityHeaders } from "./files.ts";
+import { createIssuerDoor } from "./issuer-door.ts";
+import { createOidc, type OidcSettings } from "./oidc.ts";
 import { createSessionDoor } from "./session.ts";
+
+export interface ConsoleSettings {
+  /** Encrypts the sessions of browsers. */
+  sealer: Sealer;
+  /** The log-in by OpenID Connect. Undefined: none. */
+  oidc: OidcSettings | undefined;
+  /** Called with failures of its issuer, at most once a minute. */
+  onIssuerError(error: Error): void;
+}
 
 /** The admin console: its page and files, and the sessions of its browsers. */
 export interface ConsoleDoor {
   /** Undefined for a path that is not the console's. */
-  (exchange: Exchange, path: string, call: Call): Promise<Answer> | Answer | undefined;
+  (exchange: Exchange, path: RequestPath, call: Call): Promise<Answer> | Answer | undefined;
   /** The Authorization that a call of the console's page carries in its cookie. */
   authorizationOf(exchange: Exchange): string | undefined;
 }
@@ -23,20 +35,24 @@ export function createConsoleDoor(
   pipeline: Pipeline,
   limits: Pick<Limits, "bodyMs">,
   shares: Shares,
-  sealer: Sealer,
+  { sealer, ...settings }: ConsoleSettings,
 ): ConsoleDoor {
   const files = readConsoleFiles();
   const cookie = createSessionCookie(sealer);
-  const session = createSessionDoor(pipeline, limits, shares, cookie);
+  const oidc = settings.oidc && createOidc(settings.oidc, settings.onIssuerError);
+  const session = createSessionDoor(pipeline, limits, shares, cookie, oidc);
+  const issuer = oidc && createIssuerDoor(pipeline, oidc, sealer, { cookie, withToken: session.withToken });
 
-  function answer(exchange: Exchange, path: string, call: Call): Promise<Answer> | Answer | undefined {
+  function answer(exchange: Exchange, { path, query }: RequestPath, call: Call): Promise<Answer> | Answer | undefined {
     const { verb, headers } = exchange;
     if (path === "/" && verb === "GET" && headerOf(headers, "accept")?.includes("text/html")) {
       return plainAnswer(302, { location: HOME, vary: "accept" }, "");
     }
-    if (path === SESSION) return session(exchange, call);
+    if (path === SESSION) return session.answer(exchange, call);
     if (path === HOME.slice(0, -1)) return plainAnswer(308, { location: HOME }, "");
     if (!path.startsWith(HOME)) return undefined;
+    const atIssuer = issuer?.(exchange, path, query, call);
+    if (atIssuer) return atIssuer;
     if (verb !== "GET") return wrongVerb(["GET"]);
     const name = path.slice(HOME.length);
     const file = files(exchange, name);
@@ -53,7 +69,7 @@ export function createConsoleDoor(
     const fields: Fields = { ...securityHeaders(scheme), ...found.headers };
     return { ...found, headers: fields };
   };
-  const door = (exchange: Exchange, path: string, call: Call) => {
+  const door = (exchange: Exchange, path: RequestPath, call: Call) => {
     const found = answer(exchange, path, call);
     if (found === undefined) return undefined;
     return found instanceof Promise ? found.then((late) => secured(late, exchange)) : secured(found, exchange);

@@ -12,10 +12,11 @@ import type { Call, Pipeline } from "../../rpc/pipeline.ts";
 import { holderOf, type Shares } from "../../rpc/shares.ts";
 import { readWhole, roomsOf } from "../http/body.ts";
 import type { Answer, Exchange } from "../http/exchange.ts";
-import { plainAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
+import { jsonAnswer, statusAnswer, wrongVerb } from "../http/status.ts";
 import type { Limits } from "../limits.ts";
 import { decodeText } from "../text.ts";
-import { type ConsoleSession, isOfOwnOrigin, MAX_SESSION_MS, type SessionCookie } from "./cookie.ts";
+import { type ConsoleSession, isOfOwnOrigin, isPageSecure, MAX_SESSION_MS, type SessionCookie } from "./cookie.ts";
+import type { Oidc } from "./oidc.ts";
 
 const VERBS = ["GET", "POST", "DELETE"];
 /** The largest token, and what encloses it. */
@@ -31,7 +32,8 @@ export function createSessionDoor(
   { bodyMs }: Pick<Limits, "bodyMs">,
   shares: Shares,
   cookie: SessionCookie,
-): (exchange: Exchange, call: Call) => Promise<Answer> {
+  oidc: Oidc | undefined,
+) {
   const rooms = roomsOf(shares);
 
   async function bodyOf(exchange: Exchange, call: Call): Promise<{ token: string } | { code: string }> {
@@ -61,7 +63,7 @@ export function createSessionDoor(
     return ask(create(WhoAmIRequestSchema));
   }
 
-  /** A session that ends with its token. */
+  /** A session that ends with its token. Rejects with an RpcError if the server does not accept the token. */
   async function withToken(token: string, call: Call): Promise<ConsoleSession> {
     const { expires } = await bearerOf(callWith(call, token));
     const latest = Date.now() + MAX_SESSION_MS;
@@ -100,24 +102,32 @@ export function createSessionDoor(
   async function logIn(exchange: Exchange, call: Call): Promise<Answer> {
     const body = await bodyOf(exchange, call);
     const session = await ("token" in body ? withToken(body.token, call) : withCode(body.code, call));
-    return { status: 204, headers: { "set-cookie": cookie.set(exchange, session, Date.now()) } };
+    const setCookie = cookie.set(isPageSecure(exchange), session, Date.now());
+    await endOwnToken(cookie.sessionOf(exchange, Date.now()), call);
+    return { status: 204, headers: { "set-cookie": setCookie } };
   }
 
-  /** Ends the browser's session, and the token that was made for it. */
+  /** Revokes the token that was made for a session, which nobody needs any more. */
+  async function endOwnToken(session: ConsoleSession | undefined, call: Call): Promise<void> {
+    if (session?.ownToken === undefined) return;
+    try {
+      const revoke = await pipeline.admit(revokeToken, callWith(call, session.token));
+      await revoke(create(RevokeTokenRequestSchema, { tokenId: session.ownToken }));
+    } catch {
+      // It was reported. The browser forgets the token in any case, which is revoked already or ends within hours.
+    }
+  }
+
   async function logOut(exchange: Exchange, call: Call): Promise<Answer> {
     const session = cookie.sessionOf(exchange, Date.now());
-    if (session?.ownToken !== undefined) {
-      try {
-        const revoke = await pipeline.admit(revokeToken, callWith(call, session.token));
-        await revoke(create(RevokeTokenRequestSchema, { tokenId: session.ownToken }));
-      } catch {
-        // It was reported. The browser forgets the token in any case, which is revoked already or ends within hours.
-      }
-    }
-    return { status: 204, headers: { "set-cookie": cookie.clear(exchange) } };
+    await endOwnToken(session, call);
+    const headers = { "set-cookie": cookie.clear(isPageSecure(exchange)) };
+    const { origin } = exchange.headers;
+    const location = session?.isOfIssuer && origin !== undefined ? await oidc?.endOf(origin) : undefined;
+    return location === undefined ? { status: 204, headers } : jsonAnswer({ location }, headers);
   }
 
-  return async (exchange, call) => {
+  async function answer(exchange: Exchange, call: Call): Promise<Answer> {
     const { verb } = exchange;
     if (!VERBS.includes(verb)) return wrongVerb(VERBS);
     try {
@@ -127,11 +137,13 @@ export function createSessionDoor(
       if (verb === "POST") return await logIn(exchange, call);
       if (verb === "DELETE") return await logOut(exchange, call);
       const isLoggedIn = cookie.sessionOf(exchange, Date.now()) !== undefined;
-      return plainAnswer(200, { "content-type": "application/json" }, JSON.stringify({ isLoggedIn }));
+      return jsonAnswer({ isLoggedIn, issuer: oidc?.host });
     } catch (error) {
       return statusAnswer(pipeline.explain(error, call));
     }
-  };
+  }
+
+  return { answer, withToken };
 }
 
 /** Whether the token is unknown, revoked or expired. */

@@ -61,3 +61,7 @@ export function oauthText(message: string): string {
 export function plainAnswer(status: number, headers: Fields, body: Uint8Array | string): Answer {
   return { status, headers: { ...headers, "content-length": String(Buffer.byteLength(body)) }, body };
 }
+
+export function jsonAnswer(value: object, headers: Fields = {}): Answer {
+  return plainAnswer(200, { ...headers, "content-type": "application/json" }, JSON.stringify(value));
+}

@@ -73,6 +73,14 @@ test("logging out revokes the session's own token", async () => {
   expect(twice.status).toBe(204);
 });
 
+test("a link that is opened in a browser with a session ends the token of that session", async () => {
+  const cookie = cookieIn(await redeem(await makeCode("--subject", "first")));
+  const body = JSON.stringify({ code: await makeCode("--subject", "second") });
+  const answer = await askSession(server.url, { headers: { cookie }, body });
+  expect(await callWith({ cookie: cookieIn(answer) })).toBe("second");
+  expect(await tokensOf("first")).toEqual([]);
+});
+
 test("logging out leaves a token that was pasted", async () => {
   const { secret } = await tokenMaker(server.url, ADMIN_TOKEN).create("paster", ["INSTANCE_VIEWER"]);
   const cookie = cookieIn(await askSession(server.url, { body: JSON.stringify({ token: secret }) }));

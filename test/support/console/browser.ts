@@ -23,13 +23,17 @@ export interface Visit {
   locale?: string;
 }
 
-export async function openBrowser(): Promise<ConsoleBrowser> {
+/** Opens a browser. Messages of pages below `foreign` are not the console's and do not count. */
+export async function openBrowser({ foreign }: { foreign?: string } = {}): Promise<ConsoleBrowser> {
   const browser: Browser = await launchChromium();
   const messages: string[] = [];
   const watched = async (context: BrowserContext, url: string) => {
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
-    page.on("console", (message) => messages.push(`${message.type()}: ${message.text()}`));
+    page.on("console", (message) => {
+      const isForeign = foreign !== undefined && page.url().startsWith(foreign);
+      if (!isForeign) messages.push(`${message.type()}: ${message.text()}`);
+    });
     page.on("pageerror", ({ message }) => messages.push(`thrown: ${message}`));
     await page.goto(url);
     return page;

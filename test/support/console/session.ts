@@ -1,6 +1,5 @@
 import { createInstanceSecrets } from "../../../src/auth/instance-secrets.ts";
 import { createSessionCookie } from "../../../src/transport/console/cookie.ts";
-import type { Exchange } from "../../../src/transport/http/exchange.ts";
 import { exchange, type HttpAnswer, type HttpRequest } from "../clients/http.ts";
 import { ADMIN_TOKEN } from "../servers/server-process.ts";
 
@@ -43,7 +42,7 @@ export function sealCookie(key: Uint8Array, session: { token?: string; endsIn?: 
   const now = Date.now();
   const made = createSessionCookie(createInstanceSecrets(key));
   // The server that gets it decides whether it has ended.
-  const setCookie = made.set({ scheme: "http", headers: {} } as Exchange, { token, ends: now + endsIn }, now);
+  const setCookie = made.set(false, { token, ends: now + endsIn }, now);
   return setCookie.split(";")[0] as string;
 }
 

@@ -43,6 +43,7 @@ test("an empty environment gives the defaults", () => {
     authz: { gatewayToken: undefined, loginOrigins: [] },
     instance: { id: "default", domains: [] },
     jwt: undefined,
+    oidc: undefined,
     secretKey: undefined,
     argon2: { memoryKib: 19_456, passes: 2, lanes: 1 },
     connectionsPerAddress: 1_000,
@@ -81,6 +82,9 @@ test("every setting is read from the environment", () => {
       USERLOCK_JWT_AUDIENCE: "userlock",
       USERLOCK_JWKS: "https://issuer.example.com/jwks",
       USERLOCK_JWT_ROLES_CLAIM: "groups",
+      USERLOCK_OIDC_CLIENT_ID: "console",
+      USERLOCK_OIDC_CLIENT_SECRET: "s3cret",
+      USERLOCK_OIDC_SCOPES: "openid  roles",
       USERLOCK_SECRET_KEY: KEY.toString("base64"),
       USERLOCK_ARGON2: "m=65536,t=3,p=4",
       USERLOCK_HASH_THREADS: "3",
@@ -115,6 +119,7 @@ test("every setting is read from the environment", () => {
       jwks: "https://issuer.example.com/jwks",
       rolesClaim: "groups",
     },
+    oidc: { issuer: "https://issuer.example.com", clientId: "console", clientSecret: "s3cret", scopes: "openid roles" },
     secretKey: KEY,
     argon2: { memoryKib: 65_536, passes: 3, lanes: 4 },
     hashThreads: 3,
@@ -159,6 +164,13 @@ test.each<[environment: Record<string, string>, faults: string[]]>([
   [{ USERLOCK_JWT_ISSUER: "https://issuer.example.com" }, ["USERLOCK_JWT_AUDIENCE, USERLOCK_JWKS"]],
   [{ USERLOCK_JWKS: "/no/such/file", USERLOCK_JWT_ISSUER: "i", USERLOCK_JWT_AUDIENCE: "a" }, ["USERLOCK_JWKS"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("base64") }, []],
+  [{ USERLOCK_OIDC_CLIENT_ID: "console" }, ["USERLOCK_JWT_ISSUER"]],
+  [{ USERLOCK_OIDC_CLIENT_SECRET: "s3cret" }, ["USERLOCK_OIDC_CLIENT_ID"]],
+  [{ ...jwt(pem), USERLOCK_JWT_ISSUER: "http://a.example", USERLOCK_OIDC_CLIENT_ID: "c" }, ["USERLOCK_JWT_ISSUER"]],
+  [{ ...jwt(pem), USERLOCK_JWT_ISSUER: "an-issuer", USERLOCK_OIDC_CLIENT_ID: "c" }, ["USERLOCK_JWT_ISSUER"]],
+  [{ USERLOCK_OIDC_SCOPES: "profile" }, ["USERLOCK_OIDC_SCOPES"]],
+  [{ USERLOCK_OIDC_SCOPES: 'openid "x"' }, ["USERLOCK_OIDC_SCOPES"]],
+  [{ USERLOCK_CONSOLE: "yes" }, ["USERLOCK_CONSOLE"]],
   [{ USERLOCK_SECRET_KEY: KEY.subarray(1).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: Buffer.alloc(33).toString("base64") }, ["USERLOCK_SECRET_KEY"]],
   [{ USERLOCK_SECRET_KEY: KEY.toString("hex") }, ["USERLOCK_SECRET_KEY"]],
@@ -246,13 +258,16 @@ describe("a secret in a file", () => {
     ],
     ["USERLOCK_ADMIN_TOKEN", "0123456789abcdef", "adminToken", "0123456789abcdef"],
     ["USERLOCK_AUTHZ_TOKEN", "gateway-0123456789", "authz", { gatewayToken: "gateway-0123456789", loginOrigins: [] }],
+    ["USERLOCK_OIDC_CLIENT_SECRET", "s3cret", "oidc", expect.objectContaining({ clientSecret: "s3cret" })],
     ["USERLOCK_SECRET_KEY", KEY.toString("base64"), "secretKey", KEY],
   ];
   const file = folder.file("secret");
+  /** What one of them needs. */
+  const rest = { ...jwt(pem), USERLOCK_OIDC_CLIENT_ID: "console" };
 
   test.each(SECRETS)("gives %s", (name, value, key, read) => {
     writeFileSync(file, `${value}\n`);
-    expect(readConfig({ [`${name}_FILE`]: file })[key]).toEqual(read);
+    expect(readConfig({ ...rest, [`${name}_FILE`]: file })[key]).toEqual(read);
   });
 
   test("can give every setting that may hold a secret", () => {
@@ -262,7 +277,7 @@ describe("a secret in a file", () => {
 
   test.each(SECRETS)("cannot be given beside %s", (name, value) => {
     writeFileSync(file, value);
-    expect(faults({ [`${name}_FILE`]: file, [name]: value })).toEqual([`${name}_FILE`]);
+    expect(faults({ ...rest, [`${name}_FILE`]: file, [name]: value })).toEqual([`${name}_FILE`]);
   });
 
   test("must exist and be valid, and is not shown", () => {

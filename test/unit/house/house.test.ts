@@ -99,6 +99,7 @@ const ROOMS: Record<string, string[]> = {
 /** Packages and modules that only some rooms may import. */
 const OUTSIDE: { what: string; pattern: RegExp; allowed: string[] }[] = [
   { what: "jose", pattern: /^jose$/, allowed: ["auth/"] },
+  { what: "openid-client", pattern: /^openid-client$/, allowed: ["transport/console/"] },
   { what: "the SQLite driver", pattern: /^node:sqlite$/, allowed: ["store/sqlite/"] },
   { what: "the PostgreSQL driver", pattern: /^pg$/, allowed: ["store/postgres/"] },
   {
@@ -180,6 +181,7 @@ test.each([
   [{ file: "rpc/services/users.ts", specifier: "@connectrpc/connect" }],
   [{ file: "console/core/api.ts", specifier: "../../rpc/errors.ts" }],
   [{ file: "transport/console/door.ts", specifier: "preact" }],
+  [{ file: "auth/jwt.ts", specifier: "openid-client" }],
 ])("a forbidden import is found: %j", (one) => {
   expect(breaches([one])).toHaveLength(1);
 });
