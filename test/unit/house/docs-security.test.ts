@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { rows } from "../../support/docs.ts";
 
-test.each(["locks", "logins", "access", "secrets", "availability"])(
+test.each(["locks", "logins", "access", "console", "secrets", "availability"])(
   "each promise about %s names its tests",
   (subject) => {
     const promises = rows(`Promises: ${subject}`).slice(1);
