@@ -282,7 +282,7 @@ export async function start(
         stop.abort(
           new DomainError("SHUTTING_DOWN", "The server is stopping. Call another server, or try again later."),
         );
-        await listener.close(limits.drainMs);
+        await Promise.all([listener.close(limits.drainMs), admin?.drain(limits.drainMs)]);
         await sweeping;
         await store.close();
         await closeObserved();

@@ -87,8 +87,9 @@ export function createOidc(settings: OidcSettings, onError: (error: Error) => vo
     const { AuthorizationResponseError, ResponseBodyError } = await load();
     if (error instanceof AuthorizationResponseError && error.error === "access_denied")
       return new OidcRefused("denied");
-    discovered = undefined;
     const isAnswer = error instanceof AuthorizationResponseError || error instanceof ResponseBodyError;
+    // The issuer may have moved.
+    if (!isAnswer) discovered = undefined;
     const { message, code } = error as Error & { code?: string };
     report(isAnswer ? `${message}: ${error.error}: ${error.error_description}` : `${message} (${code})`);
     return new OidcRefused("failed");

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { refusal, rpcErrorOf } from "../../rpc/errors.ts";
 import { createShares } from "../../rpc/shares.ts";
 import { listen } from "../connections/listener.ts";
@@ -33,7 +34,7 @@ const CONSOLE_LIMITS = { connections: 256, connectionsPerAddress: 128 };
  * Serves `/metrics` and the probes for operators, without TLS and without a token, and the console. Rejects if the port is not
  * available.
  */
-export function listenAdmin(options: {
+export async function listenAdmin(options: {
   host: string;
   port: number;
   limits: Limits;
@@ -52,6 +53,10 @@ export function listenAdmin(options: {
   const unread = createUnread(limits.streamEndMs);
   /** The running renderings by the Accept header. Scrapes that come meanwhile share them. */
   const rendering = new Map<string | undefined, ReturnType<typeof metrics>>();
+
+  /** The running requests of the console. */
+  const serving = new Set<Exchange>();
+  let onIdle = () => {};
 
   function render(accept: string | undefined): ReturnType<typeof metrics> {
     const running = rendering.get(accept) ?? metrics(accept).finally(() => rendering.delete(accept));
@@ -73,6 +78,11 @@ export function listenAdmin(options: {
   function onExchange(exchange: Exchange): void {
     if (exchange.isGone) return;
     if (onConsole && isOfConsole(pathOf(exchange)?.path)) {
+      serving.add(exchange);
+      exchange.onClose(() => {
+        serving.delete(exchange);
+        if (serving.size === 0) onIdle();
+      });
       onConsole(exchange);
       return;
     }
@@ -89,7 +99,21 @@ export function listenAdmin(options: {
   }
 
   const { connections } = createShares(limits);
-  return listen({ host, port, limits, connections, onExchange, onFull() {}, onFailure });
+  const listener = await listen({ host, port, limits, connections, onExchange, onFull() {}, onFailure });
+  return {
+    ...listener,
+    /** Resolves once no request of the console runs, or after `milliseconds`. The listener serves on. */
+    async drain(milliseconds: number): Promise<void> {
+      if (serving.size === 0) return;
+      const late = new AbortController();
+      const idle = new Promise<void>((resolve) => {
+        onIdle = resolve;
+      });
+      const timeout = sleep(milliseconds, undefined, { signal: late.signal }).catch(() => {});
+      await Promise.race([idle, timeout]);
+      late.abort();
+    },
+  };
 }
 
 /** Whether the console or its page needs the path. Nothing else of the main port is here. */

@@ -1,4 +1,5 @@
 // Proves that with an admin listener the console is there only, with the calls of its page and nothing else.
+import { setTimeout as sleep } from "node:timers/promises";
 import { exchange, type HttpRequest } from "../../support/clients/http.ts";
 import { CALL, cookieIn, logIn, outcomeOf, WHO_AM_I } from "../../support/console/session.ts";
 import { type AdminServer, startAdminServer } from "../../support/servers/admin-server.ts";
@@ -76,6 +77,17 @@ test("a stream of the console on the admin listener outlives its short limits, a
   const whole = stream.text();
   expect(await server.stop()).toBe(0);
   expect(await whole).toContain("SHUTTING_DOWN");
+});
+
+test("a call of the console that runs when the server stops is answered", async () => {
+  const server = await startAdminServer({}, { loginSlotMs: 1_500 });
+  const cookie = cookieIn(await logIn(server.adminUrl));
+  const path = "/userlock.v3alpha.SessionService/CreateSession";
+  const body = JSON.stringify({ userId: "nobody", password: "wrong" });
+  const running = exchange(server.adminUrl, { path, headers: { ...CALL, cookie }, body });
+  await sleep(300);
+  expect(await server.stop()).toBe(0);
+  expect(outcomeOf(await running)).toBe("LOGIN_FAILED");
 });
 
 test("the log warns of a console that other machines can reach without TLS", async () => {

@@ -13,7 +13,11 @@ let issuer: Awaited<ReturnType<typeof startScriptedIssuer>>;
 let server: ServerProcess;
 beforeAll(async () => {
   issuer = await startScriptedIssuer();
-  server = await startServer({ ...issuer.settings, USERLOCK_OIDC_SCOPES: "openid profile" });
+  server = await startServer({
+    ...issuer.settings,
+    USERLOCK_OIDC_SCOPES: "openid profile",
+    USERLOCK_LOG_LEVEL: "trace",
+  });
 });
 afterAll(async () => {
   await server?.stop();

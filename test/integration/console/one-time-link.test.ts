@@ -10,7 +10,7 @@ const folder = temporaryFolder();
 const STORE = { USERLOCK_STORE: `sqlite:${folder.file("userlock.db")}` };
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServer(STORE);
+  server = await startServer({ ...STORE, USERLOCK_LOG_LEVEL: "trace", USERLOCK_ACCESS_LOG: "all" });
 });
 afterAll(async () => {
   await server?.stop();
@@ -53,6 +53,7 @@ test("a link opens a session of 8 hours with its own token, and the code is used
   const again = await redeem(code);
   expect({ status: again.status, reason: outcomeOf(again) }).toEqual({ status: 401, reason: "TOKEN_INVALID" });
   expect(await callWith({ authorization: `Bearer ${code}` })).toBe("TOKEN_INVALID");
+  expect(server.stderr()).not.toContain(code);
 });
 
 test("of many exchanges of one code at the same time one wins, and the others leave no token", async () => {

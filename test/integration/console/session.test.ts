@@ -9,6 +9,7 @@ import { ADMIN_TOKEN, type ServerProcess, startServer, temporaryFolder } from ".
 
 const EIGHT_HOURS_S = 8 * 60 * 60;
 const BODY_MS = 1_000;
+const LOUD = { USERLOCK_LOG_LEVEL: "trace", USERLOCK_ACCESS_LOG: "all" };
 
 const folder = temporaryFolder();
 let server: ServerProcess;
@@ -18,7 +19,7 @@ let ca: Buffer;
 beforeAll(async () => {
   const { settings, cert } = await makeCertificate(folder);
   ca = cert;
-  [server, secure] = await Promise.all([startServer({}, { bodyMs: BODY_MS }), startServer(settings)]);
+  [server, secure] = await Promise.all([startServer(LOUD, { bodyMs: BODY_MS }), startServer(settings)]);
 });
 afterAll(async () => {
   await Promise.all([server?.stop(), secure?.stop()]);
@@ -156,4 +157,12 @@ test("the sealed session opens nowhere but in the cookie", async () => {
   const [, value] = cookieIn(await logIn(server.url)).split("=");
   const headers = { ...CALL, authorization: `Bearer ${value}` };
   expect(outcomeOf(await exchange(server.url, { path: WHO_AM_I, headers, body: "{}" }))).toBe("TOKEN_INVALID");
+});
+
+test("the log has no token and no cookie of a session, at any level", async () => {
+  const cookie = cookieIn(await logIn(server.url));
+  await askSession(server.url, { body: `{"token":"${ADMIN_TOKEN}` });
+  await exchange(server.url, { path: WHO_AM_I, headers: { ...CALL, cookie }, body: "{}" });
+  await askSession(server.url, { verb: "DELETE", headers: { cookie } });
+  for (const secret of [ADMIN_TOKEN, cookie.split("=")[1] as string]) expect(server.stderr()).not.toContain(secret);
 });
