@@ -15,6 +15,7 @@ import { REASONS } from "../../../src/domain/errors.ts";
 import { MAX_USERNAMES } from "../../../src/domain/user.ts";
 import { MAX_ITEMS } from "../../../src/rpc/check-request.ts";
 import { MAX_LOOKUPS, MAX_PAGE_LENGTH, MAX_WAITING } from "../../../src/store/limits.ts";
+import { MAX_SESSION_MS } from "../../../src/transport/console/cookie.ts";
 import { maxBytesOf, maxJsonBytesOf } from "../../../src/transport/http/body.ts";
 import { LIMITS } from "../../../src/transport/limits.ts";
 import { MAX_VALUES } from "../../../src/transport/values.ts";
@@ -42,6 +43,9 @@ const constant = (file: string, name: string) => written(file, new RegExp(`const
 
 /** A constant of src/auth/key-set.ts. */
 const ofKeySet = (name: string) => constant("src/auth/key-set.ts", name);
+
+/** A constant of src/transport/console/oidc.ts. */
+const ofOidc = (name: string) => constant("src/transport/console/oidc.ts", name);
 
 /** The greatest number, length or count that the contract allows in a field. */
 function most(message: DescMessage, name: string): number {
@@ -83,6 +87,13 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     ["values in all lists of a request together", counts(MAX_ITEMS)],
     ["values of a request in all, nested ones included", counts(MAX_VALUES)],
     ["headers of a request", kibibytes(LIMITS.headerBytes)],
+    ["log-in to the console", kibibytes(constant("src/transport/console/session.ts", "MAX_LOGIN_BYTES"))],
+    [
+      "cookie of the console's session, with the token in it",
+      `${counts(constant("src/transport/console/cookie.ts", "MAX_COOKIE_BYTES"))} bytes`,
+    ],
+    ["session of the console", `${MAX_SESSION_MS / 3_600_000} hours`],
+    ["link of `userlock console`", `${constant("src/admin.ts", "CODE_LIFETIME") / 1_000_000} s`],
     ["`Idempotency-Key`", `${keyLength} characters`],
     ["how long the answer to a keyed call is kept", `${receiptHours} hours`],
     ["field violations in an error", kibibytes(constant("src/rpc/errors.ts", "MAX_VIOLATION_BYTES"))],
@@ -166,6 +177,10 @@ const EXPECTED: Record<string, [what: string, limit: string][]> = {
     [
       "key set of a JWT issuer: size, keys, time to fetch it",
       [mebibytes(ofKeySet("MAX_BYTES")), counts(ofKeySet("MAX_KEYS")), seconds(ofKeySet("TIMEOUT_MS"))].join("; "),
+    ],
+    [
+      "log-ins to the console that wait for the issuer's answer; the time to answer",
+      `${ofOidc("AT_ONCE")}; ${ofOidc("TIMEOUT_S")} s`,
     ],
   ],
   "Limits of streams": [
