@@ -40,9 +40,11 @@ const FIELDS_LEFT_OUT: Record<string, string[]> = {
 
 /** userlock's own fields, which published clients ignore. */
 const OWN_FIELDS: Record<string, string[]> = {
-  LockUserRequest: ["reason", "note", "until", "duration"],
+  LockUserRequest: ["reason", "note", "until", "duration", "replace"],
   GetUser: ["lock", "lifecycle"],
-  SearchFilter: ["lock_filter"],
+  SearchFilter: ["lock_filter", "text_filter"],
+  SearchUsersRequest: ["cursor", "skip_total"],
+  SearchUsersResponse: ["next_cursor"],
   CreateUser: ["schema_type"],
   PatchUser: ["schema_type"],
 };

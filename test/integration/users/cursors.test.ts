@@ -11,7 +11,7 @@ import { type EmptyStore, openStoreAt, SHARED_KEY, STORES } from "../../support/
 const { searchUsers, lockUser, patchUser } = UserService.method;
 type Request = MessageInitShape<typeof searchUsers.input>;
 
-const USERS = 10_000;
+const USERS = 2_500;
 const idOf = (index: number) => `u${String((index * 7_919) % USERS).padStart(4, "0")}`;
 
 /** Users with many equal and many missing values. */
@@ -31,7 +31,7 @@ function stateOf(index: number, id: string): object {
 const COLUMNS = Object.values(FieldName).filter((value) => typeof value === "number");
 const ORDERS = COLUMNS.flatMap((column) => [false, true].map((desc): [FieldName, boolean] => [column, desc]));
 
-describe.each(STORES)("on %s, with 10,000 users", (_, makeStore) => {
+describe.each(STORES)("on %s, with 2,500 users", (_, makeStore) => {
   let place: EmptyStore;
   let server: ServerProcess;
   let store: EventStore;

@@ -50,7 +50,7 @@ export const MISTAKEN_REST_CALLS: MistakenCall[] = [
     "a field that is like no other",
     "POST /users/alice/_lock",
     '{"severity":"high"}',
-    "severity: no such field; use instance, organization, id, reason, note, until, duration",
+    "severity: no such field; use instance, organization, id, reason, note, until, duration, replace",
   ],
   [
     "an id in the path and another one in the body",
@@ -200,7 +200,7 @@ export const MISTAKEN_REST_CALLS: MistakenCall[] = [
     "a filter that is empty",
     "POST /users/_search",
     "[{}]",
-    "filters[0]: set one of orFilter, andFilter, notFilter, userIdFilter, organizationIdFilter, usernameFilter, emailFilter, phoneFilter, stateFilter, schemaIdFilter, schemaTypeFilter, lockFilter",
+    "filters[0]: set one of orFilter, andFilter, notFilter, userIdFilter, organizationIdFilter, usernameFilter, emailFilter, phoneFilter, stateFilter, schemaIdFilter, schemaTypeFilter, lockFilter, textFilter",
   ],
   [
     "a filter without a condition",
