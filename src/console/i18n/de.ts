@@ -1,7 +1,7 @@
 import { attackDe } from "./attack.ts";
+import type { Messages } from "./en.ts";
 import { eventsDe } from "./events.ts";
 import { logDe } from "./log.ts";
-import type { Messages } from "./messages.ts";
 import { overviewDe } from "./overview.ts";
 import { policyDe } from "./policy.ts";
 import { tokensDe } from "./tokens.ts";

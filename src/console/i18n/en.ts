@@ -159,3 +159,6 @@ export const en = {
     stopped: "Stopped. The rest did not change.",
   },
 };
+
+/** The texts of the console. English is the reference. */
+export type Messages = typeof en;

@@ -1,10 +1,7 @@
 import { computed } from "@preact/signals";
 import { language } from "../core/preferences.ts";
 import { de } from "./de.ts";
-import { en } from "./en.ts";
-
-/** The texts of the console. English is the reference. */
-export type Messages = typeof en;
+import { en, type Messages } from "./en.ts";
 
 /** The texts in the chosen language. */
 export const texts = computed<Messages>(() => (language.value === "de" ? de : en));

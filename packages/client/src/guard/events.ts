@@ -1,4 +1,10 @@
-import type { Denial } from "./locks.ts";
+/** A user who may no longer act. */
+export interface Denial {
+  userId: string;
+  cause: "locked" | "inactive" | "deleted";
+  /** The end of a lock that has one. */
+  until?: Date;
+}
 
 /** What a guard reports, with the argument of its listeners. */
 export interface GuardEvents {
@@ -6,7 +12,7 @@ export interface GuardEvents {
   locked: Denial;
   /** A user may act again. */
   unlocked: { userId: string };
-  /** The server has given no sign of life for `maxStaleMs`. */
+  /** The server has not said for `maxStaleMs` that the set is current. */
   stale: undefined;
   /** The set of denied users is whole and current. */
   fresh: undefined;

@@ -19,10 +19,9 @@ import { createServerClock } from "./server-clock.ts";
 import { createSessions, SESSION_PREFIX, type Sessions } from "./sessions.ts";
 import { type Refusal, refuse, type Verdict } from "./verdict.ts";
 
-export type { GuardEvents, On } from "./events.ts";
+export type { Denial, GuardEvents, On } from "./events.ts";
 export type { GuardOptions } from "./guard-options.ts";
 export type { JwtOptions } from "./jwt.ts";
-export type { Denial } from "./locks.ts";
 export type { Identity, Refusal, RefusalReason, Verdict } from "./verdict.ts";
 
 /** Refuses the tokens of users who may not act. */

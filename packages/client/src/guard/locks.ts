@@ -13,16 +13,9 @@ import type { EventStreams } from "../connection.ts";
 import { UserlockError } from "../errors.ts";
 import { createDenySet, type DenySet } from "./denied/deny-set.ts";
 import { createHasher, type Hasher } from "./denied/siphash.ts";
+import type { Denial } from "./events.ts";
 import { follow } from "./follow.ts";
 import type { ServerClock } from "./server-clock.ts";
-
-/** A user who may no longer act. */
-export interface Denial {
-  userId: string;
-  cause: "locked" | "inactive" | "deleted";
-  /** The end of a lock that has one. */
-  until?: Date;
-}
 
 /** The users who may not act, as the server streams them. */
 export interface Locks {
