@@ -358,6 +358,6 @@ describe("SetPassword by the user, overtaken between the check and the change", 
     const answers = await Promise.all(guesses);
     expect(new Set(answers.map(({ outcome }) => outcome))).toEqual(new Set([failed.outcome]));
     expect(Math.min(...answers.map(({ milliseconds }) => milliseconds))).toBeGreaterThan(failed.milliseconds / 2);
-    expect(Math.max(...answers.map(({ milliseconds }) => milliseconds))).toBeLessThan(10_000);
+    expect(Math.max(...answers.map(({ milliseconds }) => milliseconds))).toBeLessThan(20_000);
   });
 });
