@@ -18,7 +18,7 @@ const folder = temporaryFolder();
 const cwd = folder.file("work");
 const secret = (name: string) => readFileSync(`${cwd}/secrets/${name}`, "utf8").trim();
 const blockWith = (text: string) => blocks("bash").find(({ code }) => code.includes(text))?.code ?? NONE;
-const run = (commands: string) => runCommand("bash", ["-euo", "pipefail", "-c", commands], [], { cwd });
+const run = (commands: string) => runCommand("bash", ["--norc", "-euo", "pipefail", "-c", commands], [], { cwd });
 
 let app: Awaited<ReturnType<typeof startApp>>;
 let server: ServerProcess;

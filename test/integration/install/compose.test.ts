@@ -71,7 +71,9 @@ beforeAll(async () => {
   for (const made of ["secrets/secret-key", "secrets/authz-token"]) {
     const { code } = blocks("bash").find((block) => block.code.includes(`> ${made}`))!;
     const commands = code.replace(/^docker .*$/gm, "");
-    expect(await runCommand("bash", ["-euo", "pipefail", "-c", commands], [], { cwd })).toMatchObject({ code: 0 });
+    expect(await runCommand("bash", ["--norc", "-euo", "pipefail", "-c", commands], [], { cwd })).toMatchObject({
+      code: 0,
+    });
   }
 });
 afterAll(folder.remove);
