@@ -31,7 +31,6 @@ export async function openAdmin({ store: settings, instance }: Config) {
   const execute = createExecute({ store, clock });
   const search = createSearch({ store, clock });
   const caller = systemCaller(operatorOn(hostname()));
-
   const ofInstance: Owner = { type: "instance", id: instance.id };
 
   async function createOwnerToken(subject: string, lifetime: number | undefined, owner: Owner): Promise<string> {
@@ -57,7 +56,7 @@ export async function openAdmin({ store: settings, instance }: Config) {
       const holder = await store.load(user.kind, subject);
       return createOwnerToken(subject, lifetime, holder?.owner.type === "system" ? holder.owner : ofInstance);
     },
-    // Owned by the instance, so that the console can revoke it, whoever the subject is.
+    // Owned by the instance, so that the console can revoke it. A subject with the owner SYSTEM is out of its reach.
     createConsoleCode: (subject: string): Promise<string> => createOwnerToken(subject, CODE_LIFETIME, ofInstance),
     async revokeTokens(subject: string): Promise<number> {
       for (let revoked = 0; ; ) {

@@ -1,23 +1,14 @@
 // Proves the page of attacks: whether one is running, against whom and from where, live, and what can be done.
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import { expectAccessible, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { addUser, asOwner, failLogins, ok, setPolicy } from "../support/logins.ts";
-import { QUICK, type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { QUICK, startServer } from "../support/servers/server-process.ts";
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
+const { server, door, browser } = await openConsole(() => startServer({}, QUICK));
 
 beforeAll(async () => {
-  server = await startServer({}, QUICK);
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
   await setPolicy(door, { maxAttempts: 3 });
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
 });
 
 test("an operator sees an attack begin, whom it meets and from where, and locks those users", async () => {

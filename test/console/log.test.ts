@@ -2,33 +2,14 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import {
-  type ConsoleBrowser,
-  expectAccessible,
-  expectNarrow,
-  logIn,
-  openBrowser,
-  SCHEMES,
-} from "../support/console/browser.ts";
+import { expectAccessible, expectNarrow, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { addUser, asOwner, failLogins, ok } from "../support/logins.ts";
-import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { startServer } from "../support/servers/server-process.ts";
 
 const { lockUser, unlockUser } = UserService.method;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, door, browser } = await openConsole(startServer);
 
 const log = (query = "") => `${server.url}/console/log${query}`;
 /** The rows of events, without their fields. */

@@ -3,35 +3,16 @@ import { spawnSync } from "node:child_process";
 import type { Page } from "playwright-core";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import {
-  type ConsoleBrowser,
-  expectAccessible,
-  expectNarrow,
-  logIn,
-  openBrowser,
-  SCHEMES,
-} from "../support/console/browser.ts";
+import { expectAccessible, expectNarrow, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { addUser, asOwner, failLogins, ok, setPolicy } from "../support/logins.ts";
-import { type AdminServer, startAdminServer } from "../support/servers/admin-server.ts";
+import { startAdminServer } from "../support/servers/admin-server.ts";
 import { ADMIN_TOKEN } from "../support/servers/server-process.ts";
 
 const { deleteUser, lockUser, unlockUser } = UserService.method;
 
-let server: AdminServer;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  // Where the console is served alone: its commands must work there, too.
-  server = await startAdminServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+// Where the console is served alone: its commands must work there, too.
+const { server, door, browser } = await openConsole(startAdminServer);
 
 /** The part of the page with this heading. */
 const part = (page: Page, name: string) => page.getByRole("region", { name, exact: true });

@@ -2,27 +2,15 @@
 import { toJson } from "@bufbuild/protobuf";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
 import { GetLockoutPolicyResponseSchema, SettingsService } from "../../gen/userlock/v3alpha/settings_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import { expectAccessible, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { asOwner, inOrganization, ok, seconds, setPolicy } from "../support/logins.ts";
-import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { startServer } from "../support/servers/server-process.ts";
 
 const { createToken } = AccessService.method;
 const { getLockoutPolicy, resetLockoutPolicy } = SettingsService.method;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, door, browser } = await openConsole(startServer);
 
 const DEFAULT = "5 wrong passwords within 15 minutes lock for 1, 2, 4 … minutes, at most 1 hour.";
 const policyOf = async (organization: string) => {

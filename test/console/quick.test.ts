@@ -1,25 +1,13 @@
 // Proves that an open page follows the server at once. It measures times, so it runs alone.
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, logIn, openBrowser } from "../support/console/browser.ts";
+import { logIn } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { addUser, asOwner, ok } from "../support/logins.ts";
-import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { startServer } from "../support/servers/server-process.ts";
 
 const { lockUser, unlockUser } = UserService.method;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, door, browser } = await openConsole(startServer);
 
 test("a lock by another client shows in the open page within 200 ms", async () => {
   const id = await addUser(door, { id: "seen-live" });

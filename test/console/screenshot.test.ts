@@ -1,10 +1,10 @@
 // Takes the pictures of the README: `npm run screenshots` refreshes them. Each run proves that the page still shows this.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import { logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { asOwner, byId, logIn as logInUser, ok, PASSWORD, setPolicy } from "../support/logins.ts";
-import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { startServer } from "../support/servers/server-process.ts";
 
 const FOLDER = "docs/images";
 const NAMES = ["ada", "bela", "chidi", "dora", "emil", "farah", "goran", "hana", "ines", "jonas", "kofi", "lena"];
@@ -17,14 +17,9 @@ const LOCKS = [
   ["kofi", { reason: "support:4711", end: { case: "duration", value: { seconds: 900n } } }],
 ] as const;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
+const { server, door, browser } = await openConsole(startServer);
 
 beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
   const { createUser, deactivateUser, lockUser } = UserService.method;
   for (const name of NAMES) {
     const email = { address: `${name}@example.com` };
@@ -41,10 +36,6 @@ beforeAll(async () => {
   for (const [name, lock] of LOCKS) ok(await door.call(lockUser, { id: `u-${name}`, ...lock } as never, asOwner));
   ok(await door.call(deactivateUser, { id: "u-goran" }, asOwner));
   ok(await door.call(deactivateUser, { id: "u-kofi" }, asOwner));
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
 });
 
 test.each(SCHEMES)("the console's list shows who is locked, why and until when: %s", async (scheme) => {

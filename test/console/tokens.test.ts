@@ -1,26 +1,14 @@
 // Proves the page of tokens: list, create with a secret that is shown once, revoke, and the caller's own token.
 import type { Page } from "playwright-core";
 import { AccessService, Role } from "../../gen/userlock/v3alpha/access_service_pb.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import { expectAccessible, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import { asOwner, ok } from "../support/logins.ts";
-import { type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { startServer } from "../support/servers/server-process.ts";
 
 const { createToken, whoAmI } = AccessService.method;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, door, browser } = await openConsole(startServer);
 
 const open = async (query: string, token?: string, scheme?: (typeof SCHEMES)[number]) => {
   const page = await browser.visit(`${server.url}/console/tokens${query}`, scheme && { scheme });

@@ -1,8 +1,8 @@
 // Proves the page of one user: see both axes, why and until when, act, and see it at once, with what happened before.
 import { UserService } from "../../gen/userlock/v3alpha/user_service_pb.ts";
 import { tokenMaker } from "../support/access.ts";
-import { type Door, openDoors } from "../support/clients/doors.ts";
-import { type ConsoleBrowser, expectAccessible, logIn, openBrowser, SCHEMES } from "../support/console/browser.ts";
+import { expectAccessible, logIn, SCHEMES } from "../support/console/browser.ts";
+import { openConsole } from "../support/console/open-console.ts";
 import {
   addUser,
   asOwner,
@@ -13,23 +13,11 @@ import {
   outcomeOf,
   logIn as tryLogin,
 } from "../support/logins.ts";
-import { ADMIN_TOKEN, type ServerProcess, startServer } from "../support/servers/server-process.ts";
+import { ADMIN_TOKEN, startServer } from "../support/servers/server-process.ts";
 
 const { getUser, lockUser, unlockUser, deactivateUser } = UserService.method;
 
-let server: ServerProcess;
-let door: Door;
-let browser: ConsoleBrowser;
-
-beforeAll(async () => {
-  server = await startServer();
-  door = openDoors(server.url)[0]!;
-  browser = await openBrowser();
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const { server, door, browser } = await openConsole(startServer);
 
 const pageOf = (id: string, query = "") => `${server.url}/console/users/${id}${query}`;
 const userOf = async (id: string) => (await door.call(getUser, { id }, asOwner)).response?.user;

@@ -42,7 +42,7 @@ export function questionOf({ searchParams }: URL): Question {
   };
 }
 
-/** A date of an address. Undefined if it is none. */
+/** The date in a parameter of the address. Undefined for an invalid one. */
 export function dateOf(text: string): Date | undefined {
   const date = new Date(text);
   return Number.isNaN(date.getTime()) ? undefined : date;

@@ -72,7 +72,7 @@ export function EditDialog({ policy, onDone, onClose }: Props) {
   );
 }
 
-/** Asks whether every field shall be inherited again, and says what that does. */
+/** Asks before every field is inherited again, and says what changes. */
 export function ResetDialog({ policy, onDone, onClose }: Props) {
   const { policy: t } = texts.value;
   const { organization, inherited } = policy;

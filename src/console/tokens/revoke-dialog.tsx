@@ -6,7 +6,7 @@ import { FormDialog } from "../parts/form-dialog.tsx";
 import { Moment } from "../parts/time.tsx";
 import { grantText } from "./roles.ts";
 
-/** Asks whether a token shall be revoked, and revokes it. */
+/** Asks before it revokes a token. */
 export function RevokeDialog(props: { token: Token; isOwn: boolean; onDone(): void; onClose(): void }) {
   const { token, isOwn } = props;
   const { tokens: t } = texts.value;

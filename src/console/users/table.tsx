@@ -2,11 +2,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { type GetUser, State } from "../../../gen/userlock/v3alpha/user_service_pb.ts";
 import type { Action } from "../act/perform.ts";
 import { isTyping } from "../core/keys.ts";
-import { go, pathTo, setQuery } from "../core/router.ts";
+import { setQuery } from "../core/router.ts";
 import { can } from "../core/session.ts";
 import { texts } from "../i18n/messages.ts";
 import { LockLine, StateBadges } from "../parts/state.tsx";
 import { When } from "../parts/time.tsx";
+import { UserLink } from "../parts/user-link.tsx";
 import type { Question, Sort } from "./question.ts";
 
 interface Props {
@@ -129,9 +130,7 @@ function Row({
         />
       </td>
       <th scope="row">
-        <a href={pathTo("users", id)} onDblClick={() => go(pathTo("users", id))}>
-          {id}
-        </a>
+        <UserLink id={id} />
       </th>
       <td data-label={t.columns.name}>
         {user.authenticators?.usernames.map(({ username }) => username).join(", ") || "–"}

@@ -37,6 +37,7 @@ export function acceptsCoding(accepted: string | undefined, coding: string): boo
   return weightOfCoding > 0 && weightOfCoding >= (weights.get("identity") ?? 0);
 }
 
+/** `acceptsCoding` for gzip. */
 export function acceptsGzip(accepted: string | undefined): boolean {
   return acceptsCoding(accepted, "gzip");
 }

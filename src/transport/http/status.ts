@@ -62,6 +62,7 @@ export function plainAnswer(status: number, headers: Fields, body: Uint8Array | 
   return { status, headers: { ...headers, "content-length": String(Buffer.byteLength(body)) }, body };
 }
 
+/** An answer with status 200 and a JSON body. */
 export function jsonAnswer(value: object, headers: Fields = {}): Answer {
   return plainAnswer(200, { ...headers, "content-type": "application/json" }, JSON.stringify(value));
 }

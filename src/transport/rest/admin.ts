@@ -31,8 +31,8 @@ const ADMIN_LIMITS = {
 const CONSOLE_LIMITS = { connections: 256, connectionsPerAddress: 128 };
 
 /**
- * Serves `/metrics` and the probes for operators, without TLS and without a token, and the console. Rejects if the port is not
- * available.
+ * Serves `/metrics` and the probes for operators, without a token, and perhaps the console, all without TLS. Rejects if
+ * the port is not available.
  */
 export async function listenAdmin(options: {
   host: string;
