@@ -47,11 +47,11 @@ describe("a cell of a CSV file", () => {
     ["- begins no formula", "-1", '"\'-1"'],
     ["@ begins no formula", "@SUM(A1)", '"\'@SUM(A1)"'],
     ["a full-width = begins no formula", "＝1", '"\'＝1"'],
-    ["a formula after spaces is none", "  =1", '"\'  =1"'],
+    ["a formula after spaces becomes text", "  =1", '"\'  =1"'],
     ["a tab does not begin a cell", "\t=1", "\"'\t'=1\""],
     ["a carriage return does not begin a cell", "\rx", '"\'\rx"'],
-    ["a formula after a semicolon is none, where semicolons separate cells", "a;=1", '"a;\'=1"'],
-    ["a formula in a second line is none", "a\n=1", '"a\n\'=1"'],
+    ["a formula after a semicolon becomes text, because semicolons may separate cells", "a;=1", '"a;\'=1"'],
+    ["a formula in a second line becomes text", "a\n=1", '"a\n\'=1"'],
     ["quotes do not hide a formula", '"=1', '"""=1"'],
   ])("%s", (_name, text, cell) => expect(csvCell(text)).toBe(cell));
 });
